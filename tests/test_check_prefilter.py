@@ -76,7 +76,7 @@ def test_the_literals_of_a_file_are_found_in_one_pass(parts: list[bytes]) -> Non
     held = VOCABULARY.held(text)
 
     assert {literal for literal in LITERALS if literal in text} == {
-        literal for literal in held if len(literal) > 2 or literal in text
+        literal for literal in held if literal not in VOCABULARY.common or literal in text
     }
 
 
@@ -147,8 +147,17 @@ def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
     assert files.left_out.counts["too large to be read"] == 1
 
 
+CHAMPION = literals.required_by("champion")
 LINES = (
-    *("champion = 1\n", "a = 'champion'\n", "# champion\n", "a = 1  # champion\n", "x = 1\n" * 9),
+    *(
+        "champion = 1  # c\n",
+        "'''a'''; champion = 1\n",
+        "def champion(\n",
+        "a = 'champion'\n",
+        "# champion\n",
+        "a = 1  # champion\n",
+        "x = 1\n" * 9,
+    ),
     *(
         '"""champion\n',
         '"""\n',
@@ -162,13 +171,16 @@ LINES = (
 )
 
 
-@given(st.lists(st.sampled_from(LINES), max_size=12).map("".join))
-@settings(max_examples=300, deadline=None)
-def test_the_first_line_is_found_without_what_follows_it(text: str) -> None:
-    regex = re.compile(r"\bchampion\b", FLAGS)
+@given(
+    st.lists(st.sampled_from(LINES), max_size=12).map("".join),
+    st.sampled_from([r"\bchampion\b", r"champion = 1\s*$", r"^\W*champion = 1"]),
+)
+@settings(max_examples=600, deadline=None)
+def test_the_first_line_is_found_without_what_follows_it(text: str, stated: str) -> None:
+    regex = re.compile(stated, FLAGS)
     with planted({"a.py": text}) as folder:
         content = Content(Files(folder, READING, Limits()))
-        soon = View(content, "a.py").searchable_for(regex, (b"champion",))
+        soon = View(content, "a.py").searchable_for(regex, CHAMPION)
         whole = View(content, "a.py").searchable
 
     def first(lines: Lines) -> int | None:
@@ -177,12 +189,63 @@ def test_the_first_line_is_found_without_what_follows_it(text: str) -> None:
     assert first(whole) == first(soon)
 
 
+NAMES = (
+    *(
+        "from a import b\n",
+        "from a import (\n    b as c,  # d\n",
+        "    e,\n)\n",
+        "import a.b as f\n",
+    ),
+    *(
+        "import a, g as h\n",
+        "b(",
+        "c (1)\n",
+        "a.b()\n",
+        "e(f.g)\n",
+        "@h\n",
+        "@f.e(\n",
+        "def b(c):\n",
+    ),
+    *(
+        "class A(b):\n",
+        "class A(  # (\n    a.e,\n",
+        "    h\n",
+        "):\n",
+        '"""b(c)',
+        '"""\n',
+        "'''",
+        "# b(",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(NAMES), max_size=12).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_what_is_imported_or_called_may_be(text: str) -> None:
+    source = python_source.read(text)
+    imported = [name for name in source.imports if not name.startswith(".")]
+    called = [name.lstrip(".") for name in source.calls]
+    with planted({"a.py": text}) as folder:
+        view = View(Content(Files(folder, READING, Limits())), "a.py")
+
+        assert all(view.may_import(name.encode().split(b".")) for name in imported)
+        assert all(view.may_call(name.encode().split(b".")) for name in called)
+
+
+def test_a_name_that_is_neither_imported_nor_called_may_not_be(tmp_path: Path) -> None:
+    text = "import os\n\na = {'torch': seed}\n"
+    view = View(Content(Files(plant(tmp_path, {"a.py": text}), READING, Limits())), "a.py")
+
+    assert not view.may_import([b"torch"])
+    assert not view.may_call([b"seed"])
+
+
 def test_no_more_of_a_line_is_searched_than_the_limit_says(tmp_path: Path) -> None:
     files = Files(plant(tmp_path, {"a.py": "champion " * 9_000 + "\n" * 90_000}), READING, Limits())
     searched: list[int] = []
     spy = SimpleNamespace(search=lambda line: searched.append(len(line)))
 
-    View(Content(files), "a.py").searchable_for(cast("re.Pattern[str]", spy), (b"champion",))
+    View(Content(files), "a.py").searchable_for(cast("re.Pattern[str]", spy), CHAMPION)
 
     assert [1_000] == searched
 

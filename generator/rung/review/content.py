@@ -26,7 +26,11 @@ class Content:
     def text(self, path: str, most: int | None = None) -> str | None:
         """Return a file's text, its lines shortened, or None when it is binary or too large."""
         content = self.files.read(path, most)
-        if content is None or b"\0" in content[:4_000]:
+        return None if content is None else self.decoded(content)
+
+    def decoded(self, content: bytes) -> str | None:
+        """Return the text that bytes are, its lines shortened, or None when they are binary."""
+        if b"\0" in content[:4_000]:
             return None
         text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
         return python_source.shortened(text, self.files.limits.line)

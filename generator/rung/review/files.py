@@ -86,7 +86,7 @@ class Files:
             if facts.st_size > most:
                 self.left_out.note_file("too large to be read", path)
                 return None
-            return os.read(handle, most + 1)
+            return os.read(handle, facts.st_size + 1)
         except OSError:
             self.left_out.note_file("could not be read", path)
             return None

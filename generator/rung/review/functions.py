@@ -8,7 +8,7 @@ from rung.review.python_source import Source
 
 DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*", re.MULTILINE)
 # The name that is defined is not called there.
-DEFINED = re.compile(r"(\bdef[ \t]+\w+)\(")
+DEFINED = re.compile(r"(def(?<!\wdef)[ \t]+\w+)\(")
 CALLED = re.compile(r"(?<![\w.])(?:(?:self|cls)\.)?([A-Za-z_]\w*)[ \t]*\(")
 LONGEST = 1_000  # lines of a function
 MOST = 400  # functions of one file
@@ -38,6 +38,7 @@ class Function:
 def read(source: Source) -> dict[str, Function]:
     """Return the functions of a file by their names, and the code outside of them as ""."""
     code = source.code.split("\n")
+    calling = DEFINED.sub("", source.code).split("\n")
     inside: set[int] = set()
     functions: dict[str, Function] = {}
     for match in DEF.finditer(source.code):
@@ -46,10 +47,10 @@ def read(source: Source) -> dict[str, Function]:
         line = source.line(match.start())
         first = source.line(_signature_ends(source.code, match.end()))
         last = _ends(code[: first + LONGEST], first, len(match[1].expandtabs()))
-        functions[match[2]] = _function(match[2], frozenset(range(line, last + 1)), code)
+        functions[match[2]] = _function(match[2], frozenset(range(line, last + 1)), calling)
         inside.update(range(line, last + 1))
     outside = frozenset(range(1, len(code) + 1)) - inside
-    functions[""] = _function("", outside, code)
+    functions[""] = _function("", outside, calling)
     return functions
 
 
@@ -70,8 +71,8 @@ def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[
             waiting.append(functions[name])
 
 
-def _function(name: str, lines: frozenset[int], code: list[str]) -> Function:
-    body = "\n".join(DEFINED.sub("", code[number - 1]) for number in sorted(lines))
+def _function(name: str, lines: frozenset[int], calling: list[str]) -> Function:
+    body = "\n".join(calling[number - 1] for number in sorted(lines))
     return Function(name, lines, frozenset(CALLED.findall(body)))
 
 

@@ -7,14 +7,19 @@ from functools import cached_property
 class Lines:
     """A text, line by line."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        """Keep the lines."""
-        self.lines = lines
+    def __init__(self, text: str) -> None:
+        """Keep the text."""
+        self.text = text
+
+    @cached_property
+    def lines(self) -> Sequence[str]:
+        """Its lines."""
+        return self.text.split("\n")
 
     @cached_property
     def _lower(self) -> bytes:
         # The lower case of bytes, unlike that of a text, is as long as they are.
-        return "\n".join(self.lines).encode("utf-8", "replace").lower()
+        return self.text.encode("utf-8", "replace").lower()
 
     def numbers_containing(self, literals: Iterable[bytes]) -> list[int]:
         """Return the numbers, from 1, of the lines that hold one of these lower-case literals."""

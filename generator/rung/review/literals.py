@@ -44,7 +44,12 @@ class RequiredLiterals:
     @property
     def is_one(self) -> bool:
         """Say whether a single literal is needed, and nothing else."""
-        return len(self.parts) == 1 and isinstance(self.parts[0], bytes)
+        return isinstance(self.simplest, bytes)
+
+    @property
+    def simplest(self) -> "bytes | RequiredLiterals":
+        """What is needed, a single part as itself."""
+        return self.parts[0] if len(self.parts) == 1 else self
 
     def literals(self) -> Iterator[bytes]:
         """Give all the bytes that it names."""
@@ -73,11 +78,13 @@ def _of(sequence: Any, run: str = "") -> RequiredLiterals | None:
         if name == "BRANCH":
             branches = [required for branch in argument[1] if (required := _of(branch, before))]
             if len(branches) == len(argument[1]):
-                inner = RequiredLiterals(tuple(branches), every=False)
+                inner = RequiredLiterals(tuple(one.simplest for one in branches), every=False)
         elif name == "SUBPATTERN":
             inner = _of(argument[3], before)
+        elif name == "IN" and all(str(kind) == "LITERAL" for kind, _ in argument):
+            inner = RequiredLiterals(tuple(chr(code).encode() for _, code in argument), every=False)
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT") and argument[0] >= 1:
             inner = _of(argument[2], before)
         if inner:
-            parts.append(inner)
+            parts.append(inner.simplest)
     return RequiredLiterals(tuple(parts), every=True) if parts else None

@@ -50,34 +50,37 @@ class Leaf:
 
     @cached_property
     def required_literals(self) -> tuple[RequiredLiterals, ...]:
-        """What a file must have to match: in Python each on one line, comments and all."""
+        """What a file must have to match, the most telling first: in Python each on one line."""
         if self.kind == "key":
             names = [part for part in re.split(r"[.*]+", self.value) if part]
             longest = max(names, key=len, default="").lower().encode()
             return (RequiredLiterals((longest,), every=True),) if longest else ()
-        stated = {"text": [self.value], "function": self.options.get("body", [])}
-        return tuple(filter(None, map(literals.required_by, stated.get(self.kind, []))))
+        stated = {
+            "text": [self.value],
+            "function": [*self.options.get("body", []), self.value],
+        }
+        required = filter(None, map(literals.required_by, stated.get(self.kind, [])))
+        return tuple(sorted(required, key=lambda one: -_shortest(one.best)))
 
     @cached_property
     def best_literals(self) -> tuple[bytes, ...]:
         """Lower-case bytes, one of which a file must have to match."""
-        return max(
-            (required.best for required in self.required_literals), key=_shortest, default=()
-        )
+        return self.required_literals[0].best if self.required_literals else ()
 
     @cached_property
-    def cheapest_first(self) -> list[tuple[re.Pattern[str], tuple[bytes, ...]]]:
-        """The expressions of a body with the bytes that each needs, the most telling first."""
-        expressions = [(re.compile(each, FLAGS), _best(each)) for each in self.options["body"]]
-        return sorted(expressions, key=lambda one: -_shortest(one[1]))
+    def cheapest_first(self) -> list[tuple[re.Pattern[str], RequiredLiterals | None]]:
+        """The expressions of a body with what each needs, the most telling first."""
+        body = self.options["body"]
+        expressions = [(re.compile(each, FLAGS), literals.required_by(each)) for each in body]
+        return sorted(expressions, key=lambda one: -_shortest(one[1].best if one[1] else ()))
 
     @cached_property
-    def required_tokens(self) -> Mapping[bytes, Sequence[frozenset[bytes]]]:
-        """Tokens, one of which a file must have to match, and all that it then needs beside it."""
-        required: dict[bytes, list[frozenset[bytes]]] = defaultdict(list)
+    def required_tokens(self) -> Mapping[bytes, Sequence[Sequence[bytes]]]:
+        """Tokens, one of which a file must have to match, each with the names that it is part of."""
+        required: dict[bytes, list[list[bytes]]] = defaultdict(list)
         for name in self.value:
             parts = name.encode().split(b".")
-            required[parts[-1]].append(frozenset(parts))
+            required[max(parts, key=len)].append(parts)
         return required
 
     @cached_property
@@ -92,10 +95,10 @@ class Leaf:
         """The names it states."""
         return frozenset(self.value)
 
-
-def _best(regex: str) -> tuple[bytes, ...]:
-    required = literals.required_by(regex)
-    return required.best if required else ()
+    @cached_property
+    def last_parts(self) -> frozenset[str]:
+        """What is after the last dot of each of them."""
+        return frozenset(name.rpartition(".")[2] for name in self.value)
 
 
 def _shortest(literals_of_it: tuple[bytes, ...]) -> int:
@@ -132,18 +135,19 @@ def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
         return
     for name, line in view.source.calls.items():
         parts = name.lstrip(".").split(".")
-        if any(".".join(parts[start:]) in leaf.wanted for start in range(len(parts))):
+        if parts[-1] in leaf.last_parts and any(
+            ".".join(parts[start:]) in leaf.wanted for start in range(len(parts))
+        ):
             yield Hit(view.path, line, view.line(line) or name)
             return
 
 
 def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A line that matches."""
-    if not all(map(view.may_match, leaf.required_literals)):
-        return
     (regex,) = leaf.regexes
-    lines = view.searchable_for(regex, leaf.best_literals)
-    for number in _matching_lines(view, lines, regex, leaf.best_literals):
+    required = next(iter(leaf.required_literals), None)
+    lines = view.searchable_for(regex, required)
+    for number in _matching_lines(view, lines, regex, required):
         line = lines.lines[number - 1]
         yield Hit(view.path, number, view.line(number) or line.strip())
         return
@@ -153,13 +157,13 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A function whose name and body match, with what it calls in the same file."""
     (named,) = leaf.regexes
     # What is cheap to see comes first: to tell strings and comments apart takes longest.
-    if not all(map(view.may_match, leaf.required_literals)) or (
-        leaf.value and not any(map(named.search, view.defined))
-    ):
+    if leaf.value and not any(map(named.search, view.defined)):
+        return
+    if not all(view.may_match(*one) for one in leaf.cheapest_first):
         return
     matched: list[set[int]] = []  # by expression, the lines that match
-    for regex, literals_of_it in leaf.cheapest_first:
-        matched.append(set(_matching_lines(view, view.calling_lines, regex, literals_of_it)))
+    for regex, required in leaf.cheapest_first:
+        matched.append(set(_matching_lines(view, view.calling_lines, regex, required)))
         if not matched[-1]:
             return
     for one in view.functions.values():
@@ -173,9 +177,13 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 
 def _matching_lines(
-    view: View, lines: Lines, regex: re.Pattern[str], wanted: tuple[bytes, ...]
+    view: View, lines: Lines, regex: re.Pattern[str], required: RequiredLiterals | None
 ) -> Iterator[int]:
-    for number in lines.numbers_containing(wanted) if wanted else range(1, len(lines.lines) + 1):
+    for number in (
+        lines.numbers_containing(view.held_of(required))
+        if required
+        else range(1, len(lines.lines) + 1)
+    ):
         if view.content.files.clock.stops(view.content.files.left_out, view.path):
             return
         if regex.search(lines.lines[number - 1]):

@@ -17,7 +17,7 @@ class Prefilter:
         self.leaves = leaves
         self.vocabulary = vocabulary
         self.always: list[int] = []
-        self.further: dict[int, list[RequiredLiterals]] = {}
+        self.further: dict[int, Sequence[RequiredLiterals]] = {}
         self.by_literal: dict[bytes, list[int]] = defaultdict(list)
         self.by_token: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
         for index, (_, leaf) in enumerate(leaves):
@@ -27,7 +27,8 @@ class Prefilter:
             elif leaf.best_literals:
                 for literal in leaf.best_literals:
                     self.by_literal[literal].append(index)
-                self.further[index] = [one for one in leaf.required_literals if not one.is_one]
+                first = leaf.required_literals[0]
+                self.further[index] = leaf.required_literals[first.is_one :]
             else:
                 self.always.append(index)
 
@@ -50,6 +51,7 @@ class Prefilter:
             return
         for literal in self.by_token.keys() & view.held(self.vocabulary):
             for token, index in self.by_token[literal]:
-                options = self.leaves[index][1].required_tokens[token]
-                if any(all(map(view.has_word, option)) for option in options):
+                leaf = self.leaves[index][1]
+                may_have = view.may_import if leaf.kind == "imports" else view.may_call
+                if any(map(may_have, leaf.required_tokens[token])):
                     yield index

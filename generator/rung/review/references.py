@@ -59,9 +59,10 @@ class References:
             mentions = [(end, self._named(path, [name], ())) for name, end in imported.items()]
             mentions += [(end, self._named(path, (), [name])) for name, end in quoted.items()]
             for end, named in mentions:
-                if new := self.besides_tests(named):
-                    paths.update(dict.fromkeys(new))
-                    last = max(last, end)
+                for each in named:
+                    if each not in self.tests:
+                        paths[each] = None
+                        last = max(last, end)
             self.mentioned[path] = (list(paths), last)
         return self.mentioned[path]
 

@@ -1,9 +1,11 @@
 """One file during a review: each of its forms is computed once, on demand."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from heapq import merge
+from itertools import islice
 from typing import Self
 
 from rung.review import disabled, documents, functions, python_source
@@ -14,9 +16,11 @@ from rung.review.lines import Lines, lines_containing
 from rung.review.literals import RequiredLiterals
 from rung.review.python_source import Source
 from rung.review.shell import executed
-from rung.review.vocabulary import Vocabulary, has_word
+from rung.review.vocabulary import Vocabulary, has_word, may_be_called
 
 DEFINED = re.compile(rb"def\s+(\w+)")
+MARK = re.compile("[\"'#]")
+MOST_MARKS = 12  # of one line: to try all that may be left of it costs more than to read the file
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
@@ -31,7 +35,6 @@ class View:
         self.is_python = path.endswith((".py", ".ipynb"))
         self.literals: AbstractSet[bytes] | None = None  # of the vocabulary, those that it holds
         self.words: dict[bytes, bool] = {}
-        self.spans: dict[bytes, list[tuple[int, int]]] = {}
 
     @classmethod
     def without(cls, content: Content, path: str, numbers: AbstractSet[int]) -> Self:
@@ -39,10 +42,7 @@ class View:
         view = cls(content, path)
         written = enumerate(view.raw.split(b"\n"), 1)
         view.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
-        text = python_source.shortened(
-            view.raw.decode("utf-8", "replace"), content.files.limits.line
-        )
-        view.source = python_source.read(text.replace("\r\n", "\n").removeprefix("\ufeff"))
+        view.source = python_source.read(content.decoded(view.raw) or "")
         return view
 
     @cached_property
@@ -63,26 +63,48 @@ class View:
             self.literals = vocabulary.held(self.lower)
         return self.literals
 
+    def may_import(self, name: Sequence[bytes]) -> bool:
+        """Say whether a statement may import a name, by its parts: the first is in its first line."""
+        return has_word(self.importing, name[0]) and all(map(self.has_word, name[1:]))
+
+    def may_call(self, name: Sequence[bytes]) -> bool:
+        """Say whether a name may be called, by its parts: the last is where a call may be."""
+        if not all(map(self.has_word, name)):
+            return False
+        return not self.path.endswith(".py") or may_be_called(self.raw, name[-1])
+
+    @cached_property
+    def importing(self) -> bytes:
+        """Its lines that may import something, as they are written."""
+        spans = lines_containing(self.raw, b"import")
+        return b"\n".join(self.raw[begin:end] for begin, end in spans)
+
     def has_word(self, word: bytes) -> bool:
         """Say whether it has a word, which is no part of a longer one."""
         if word not in self.words:
             self.words[word] = has_word(self.raw, word)
         return self.words[word]
 
-    def may_match(self, required: RequiredLiterals) -> bool:
-        """Say whether a line has what an expression needs; what has no lines of its own may."""
-        if not self.path.endswith(".py"):
-            return True
-        spans = (span for literal in required.best for span in self._lines_with(literal))
-        return any(required.met_by(self.lower[begin:end]) for begin, end in spans)
+    def may_match(self, regex: re.Pattern[str], required: RequiredLiterals | None) -> bool:
+        """Say whether a line may match an expression; what has no lines of its own as a whole."""
+        if not required or not self.path.endswith(".py"):
+            return not required or required.met_by(self.lower)
+        return any(True for _ in self._candidates(regex, required))
 
-    def _lines_with(self, literal: bytes) -> list[tuple[int, int]]:
-        """Return where each line that holds a literal begins and ends in its bytes."""
-        if self.literals is not None and literal not in self.literals:
-            return []
-        if literal not in self.spans:
-            self.spans[literal] = list(lines_containing(self.lower, literal))
-        return self.spans[literal]
+    def held_of(self, required: RequiredLiterals) -> AbstractSet[bytes]:
+        """Return those of the best literals that it may hold."""
+        best = set(required.best)
+        return best if self.literals is None else best & self.literals
+
+    def _candidates(self, regex: re.Pattern[str], required: RequiredLiterals) -> Iterator[int]:
+        """Give where the lines end that may match when comments and docstrings are gone."""
+        most = self.content.files.limits.line
+        held = self.held_of(required)
+        for begin, end in merge(*(lines_containing(self.lower, each) for each in held)):
+            if required.met_by(self.lower[begin:end]):
+                line = self.raw[begin : min(end, begin + 4 * most)].decode("utf-8", "replace")
+                if _may_match(regex, line[:most].removesuffix("\r")):
+                    yield end
 
     @cached_property
     def source(self) -> Source | None:
@@ -100,48 +122,39 @@ class View:
         return functions.read(self.source) if self.source else {}
 
     @cached_property
-    def lines(self) -> list[str]:
-        """Its text, line by line, without comments."""
-        if self.is_python:
-            return self.source.text.split("\n") if self.source else []
-        text = self.content.text(self.path)
-        lines = documents.without_comments(self.path, text).split("\n") if text else []
-        if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
-            lines = [line if not line.strip() or executed(line.strip()) else "" for line in lines]
-        return lines
-
-    @cached_property
     def searchable(self) -> Lines:
-        """Its lines, to search."""
-        return Lines(self.lines)
+        """Its lines, without comments."""
+        if self.is_python:
+            return Lines(self.source.text if self.source else "")
+        text = documents.without_comments(self.path, self.content.text(self.path) or "")
+        if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
+            lines = text.split("\n")
+            text = "\n".join(line if executed(line.strip()) else "" for line in lines)
+        return Lines(text)
 
-    def searchable_for(self, regex: re.Pattern[str], literals: Sequence[bytes]) -> Lines:
-        """Return its lines, to search for the first match of an expression that needs one of these.
+    def searchable_for(self, regex: re.Pattern[str], required: RequiredLiterals | None) -> Lines:
+        """Return its lines, to search for the first match of an expression that needs these.
 
         Of Python that was not taken apart yet, what follows a line that matches as it is written is
         left out: whether it is code does not depend on what comes later.
         """
-        if not self.path.endswith(".py") or not literals or "source" in self.__dict__:
+        if not required:
             return self.searchable
-        for begin, end in sorted(
-            span for literal in literals for span in self._lines_with(literal)
-        ):
-            if 2 * end > len(self.raw):
-                break
-            most = self.content.files.limits.line
-            line = self.raw[begin : min(end, begin + 4 * most)].decode("utf-8", "replace")
-            if regex.search(line[:most]):
-                number = self.raw.count(b"\n", 0, end) + 1
-                text = self.content.text(self.path) or ""
-                source = python_source.read("\n".join(text.split("\n", number)[:number]))
-                lines = Lines(source.text.split("\n"))
-                return lines if any(map(regex.search, lines.lines)) else self.searchable
+        if not self.path.endswith(".py"):
+            return self.searchable if required.met_by(self.lower) else Lines("")
+        end = next(self._candidates(regex, required), None)
+        if end is None:
+            return Lines("")
+        if 2 * end < len(self.raw) and "source" not in self.__dict__:
+            lines = Lines(python_source.read(self.content.decoded(self.raw[: end + 1]) or "").text)
+            if any(map(regex.search, lines.lines)):
+                return lines
         return self.searchable
 
     @cached_property
     def calling_lines(self) -> Lines:
         """The same of Python, in which calls differ from definitions."""
-        return Lines(functions.text(self.source).split("\n") if self.source else [])
+        return Lines(functions.text(self.source) if self.source else "")
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -166,14 +179,33 @@ class View:
         if b"\0" in self.raw:
             return True
         if self.path.endswith((".md", ".rst", ".txt")):
-            return documents.has_content("\n".join(self.lines))
-        text = documents.PLACEHOLDER.sub("", "\n".join(self.lines))
+            return documents.has_content(self.searchable.text)
+        text = documents.PLACEHOLDER.sub("", self.searchable.text)
         return bool(FILLER.sub("", text))
 
     def line(self, number: int) -> str:
         """Return a line as it is in the file."""
         if self.path.endswith(".ipynb"):
-            return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+            code = self.searchable.lines
+            return code[number - 1].strip() if 0 < number <= len(code) else ""
         lines = self.raw.split(b"\n", number)
         text = lines[number - 1] if 0 < number <= len(lines) else b""
         return text[:400].decode("utf-8", "replace").strip()
+
+
+def _may_match(regex: re.Pattern[str], line: str) -> bool:
+    """Say whether a line of Python may match when comments and docstrings are gone.
+
+    A comment may begin at each `#`, and a docstring end at each quote. Calls are told from
+    definitions, as `functions.text` does.
+    """
+    if regex.search(line):
+        return True
+    marks = list(islice(MARK.finditer(line), MOST_MARKS + 1))
+    if len(marks) > MOST_MARKS:
+        return True
+    starts = [0, *(mark.end() for mark in marks if mark[0] != "#")]
+    ends = [*(mark.start() for mark in marks if mark[0] == "#"), len(line)]
+    parts = {line[start:end] for start in starts for end in ends if start < end}
+    parts |= {functions.DEFINED.sub(r"\1 (", part) for part in parts if "def" in part}
+    return any(map(regex.search, parts - {line}))
