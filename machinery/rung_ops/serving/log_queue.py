@@ -11,7 +11,7 @@ import numpy as np
 
 from rung_ops.batch.prediction_log import Batch, now
 from rung_ops.row_values import Rows
-from rung_ops.serving.log_files import Files, frames
+from rung_ops.serving.log_files import FULL_ROWS, Files, frames
 from rung_ops.serving.reasons import Reason
 from rung_ops.target import ONE_NUMBER, Kind
 
@@ -24,7 +24,7 @@ MAX_RESTARTS = 5  # of a dying thread, while closing
 
 
 class PredictionLog:
-    """Queues batches of predictions and writes them to Parquet, about once a second.
+    """Queues batches of predictions and writes them to Parquet, once a second or when a file is full.
 
     Failures of the disk or the thread never affect a prediction: rows wait in memory, and are
     dropped and counted when the queue is full.
@@ -41,7 +41,7 @@ class PredictionLog:
 
         Args:
             folder: of the log, from prediction_log.folder().
-            seconds: time between two files.
+            seconds: longest time between two files.
             rows: maximum number of rows in memory.
         """
         self.written = self.dropped = self.failures = self.restarts = 0
@@ -50,6 +50,7 @@ class PredictionLog:
         self._waiting: deque[Batch] = deque()
         self._writing: list[Batch] = []
         self._weight = 0
+        self._rows = 0  # in `_waiting`
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = self._finished = False
@@ -83,7 +84,8 @@ class PredictionLog:
             else:
                 self._waiting.append(batch)
                 self._weight += weight
-        if self._weight * 2 > self._limit:
+                self._rows += len(ids)
+        if self._rows >= FULL_ROWS or self._weight * 2 > self._limit:
             self._wake.set()
         if not self._thread.is_alive():
             self._restart()
@@ -145,6 +147,7 @@ class PredictionLog:
         with self._lock:
             self._writing = [*self._writing, *self._waiting]
             self._waiting.clear()
+            self._rows = 0
         for group, frame in frames(self._writing):
             if isinstance(frame, BaseException):
                 self.dropped += sum(len(batch.ids) for batch in group)

@@ -14,7 +14,7 @@ import pytest
 
 from rung_ops.batch import log_parts, prediction_log
 from rung_ops.serving import log_files, log_queue
-from rung_ops.serving.log_files import Files, delete_merged
+from rung_ops.serving.log_files import FULL_ROWS, Files, delete_merged
 from rung_ops.serving.log_queue import PredictionLog
 
 OFTEN = 0.02  # seconds between two files
@@ -78,6 +78,18 @@ def test_what_was_added_is_in_a_file_within_moments(logs: PredictionLog, folder:
 
     soon(lambda: logs.written == 2)
     assert logged(folder) == ["a", "b"]
+
+
+def test_a_full_file_does_not_wait_for_its_second(folder: Path) -> None:
+    """Rows wait in memory, and a file is made there: both are bounded."""
+    slow = PredictionLog(folder, seconds=3600)
+    add(slow, *(f"{number:05}" for number in range(FULL_ROWS - 1)))
+    time.sleep(0.1)
+    assert slow.written == 0
+    add(slow, "last")
+
+    soon(lambda: slow.written == FULL_ROWS)
+    slow.close()
 
 
 def test_closing_writes_what_waits(folder: Path) -> None:
