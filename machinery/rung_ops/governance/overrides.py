@@ -62,7 +62,9 @@ def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
         raise Incomplete(f"Send a JSON object with {wanted}.")
     for name in names:
         value = fields.get(name)
-        if not isinstance(value, str) or not any(sign.isalnum() for sign in value):
+        if value is not None and not isinstance(value, str):
+            raise Incomplete(f"`{name}` must be a text, in quotes, whatever the target is.")
+        if value is None or not any(sign.isalnum() for sign in value):
             raise Incomplete(f"`{name}` is missing or empty: send a JSON object with {wanted}.")
         if len(value) > MOST[name]:
             raise Incomplete(f"`{name}` has {len(value):,} characters; at most {MOST[name]:,} fit.")

@@ -227,6 +227,7 @@ def test_a_service_without_tokens_refuses_oversight_and_says_how(
     [
         ("/override", {"decision": "grant", **OLGA}, "`id` is missing"),
         ("/override", {"id": "1", "decision": "", **OLGA}, "`decision` is missing or empty"),
+        ("/override", {"id": "1", "decision": 300_000, **OLGA}, "`decision` must be a text"),
         ("/override", {"id": "1", "decision": "grant", "by": "Olga"}, "`reason` is missing"),
         ("/override", {"id": "1", "decision": "x" * 201, **OLGA}, "at most 200 fit"),
         ("/override", {"id": "1", "decision": "g", "note": "x", **OLGA}, "`note` means nothing"),
