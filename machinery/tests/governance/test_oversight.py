@@ -234,7 +234,7 @@ def test_a_service_without_tokens_refuses_oversight_and_says_how(
         ("/override", [1], "Send a JSON object"),
         ("/stop", {"by": "Olga", "reason": " - "}, "`reason` is missing or empty"),
         ("/stop", {"reason": "it refuses everybody"}, "`by` is missing"),
-        ("/resume", {"by": 7, "reason": "fixed"}, "`by` is missing"),
+        ("/resume", {"by": 7, "reason": "fixed"}, "`by` must be a text"),
     ],
 )
 def test_what_lacks_a_name_or_a_reason_is_refused(
