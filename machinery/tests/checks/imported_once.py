@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-SLOW = ["pandera.polars", "polars", "pytest", "sklearn.ensemble", "sklearn.metrics"]
+SLOW = ["pandera.polars", "polars", "pytest", "skops.io", "sklearn.ensemble", "sklearn.metrics"]
 # pytest says of its plugins that their assertions cannot be rewritten any more.
 AS_FORKED = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 
@@ -40,7 +40,8 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str], log: P
         for stream in (sys.stdout, sys.stderr):
             os.dup2(printed.fileno(), stream.fileno())
     os.environ.clear()
-    os.environ |= environment
+    # Plugins of Rung's own tests, which a project does not have, take a second.
+    os.environ |= environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     os.chdir(folder)
     sys.path[:0] = [str(folder), *environment["PYTHONPATH"].split(os.pathsep)]
     raise SystemExit(pytest.main(arguments))
