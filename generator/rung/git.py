@@ -52,9 +52,12 @@ def run(
         stdin: What git reads.
         extra: Environment variables to add.
     """
-    require()
     text = stdin.encode("utf-8", "surrogateescape")
-    done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
+    try:
+        done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
+    except OSError:
+        require()
+        raise
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip() or shortage.end(done.returncode)
         lines = [f"`git {arguments[0]}` failed in {folder}:", message, shortage.remedy_in(message)]
