@@ -411,7 +411,7 @@ def test_what_dvc_keeps_is_ignored_before_and_after_its_rungs(render: Render) ->
     kept = [".dvc/cache/files/md5/00/1", ".dvc/config.local", ".dvc/tmp/lock"]
 
     ignored = subprocess.run(
-        ["git", "check-ignore", *kept], cwd=project, text=True, capture_output=True
+        ["git", "check-ignore", *kept], cwd=project, text=True, capture_output=True, check=True
     )
 
     assert ignored.stdout.splitlines() == kept
