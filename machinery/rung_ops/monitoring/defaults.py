@@ -21,7 +21,7 @@ def defaulted(
     log: pl.DataFrame,
     columns: list[Mapping[str, Any]],
     reference: pl.DataFrame,
-    trained: Mapping[str, float] | None = None,
+    trained: dict[str, float] | None = None,
 ) -> pl.DataFrame:
     """Count the rows in which a default was used, column by column.
 
@@ -30,22 +30,24 @@ def defaulted(
 
     Args:
         log: rows of the prediction log.
-        columns: of the release's contract; those that may be missing are counted.
-        reference: features of training rows. A feature that is a column unchanged says how often
-            it was missing there; otherwise never is expected.
-        trained: by column, the share of the training rows that had the default, where it is known.
+        columns: of the release's contract; those that may be missing are counted. `default_share`
+            says how often one was missing in training.
+        reference: features of training rows, for a release whose contract has no such share: a
+            feature of the same name says how often it was missing; otherwise never is expected.
+        trained: by entity feature, the share of the training rows that had the default.
 
     Returns:
         One row a column, of SCHEMA: share of the rows, the share expected, and the probability of
         so different a share where nothing differs; null without rows.
     """
     used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
+    shares = {column["name"]: column.get("default_share") for column in columns} | (trained or {})
     optional = [column["name"] for column in columns if not column["required"]]
     rows_of_columns = []
     for name in sorted({*optional, *used}):
         absent = reference[name].null_count() if name in reference.columns else 0
-        if trained and name in trained:
-            absent = round(trained[name] * reference.height)
+        if (known := shares.get(name)) is not None:
+            absent = round(known * reference.height)
         row = {
             "column": name,
             "defaulted": used[name],

@@ -32,7 +32,7 @@ def contract(
     Args:
         dataset: the user's module, with Row, TARGET and TIME.
         features: the features of some rows, for their names and types.
-        rows: rows of Row, for the example.
+        rows: rows of Row, for the example and for how often a column is missing.
         task: classification, regression, multiclass or quantile.
         positive: name of the positive class; None for the other tasks.
         declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
@@ -44,7 +44,9 @@ def contract(
     quantiles = getattr(dataset, "QUANTILES", ())
     kind = kind_of(dataset.TARGET, schema.columns[dataset.TARGET], quantiles)
     columns = [
-        _column(name, column) for name, column in schema.columns.items() if name != dataset.TARGET
+        _column(name, column) | _missing_share(rows[name], column)
+        for name, column in schema.columns.items()
+        if name != dataset.TARGET
     ]
     views = views_of(declared)
     looked_up = [_entity_column(feature) for view in views for feature in view.features]
@@ -87,6 +89,15 @@ def _default_share(values: pl.Series, default: float | None) -> float | None:
     absent = values.is_null() if default is None else values == default
     share = absent.mean()
     return float(share) if isinstance(share, float) else None  # without rows
+
+
+def _missing_share(values: pl.Series, column: pa.Column) -> dict[str, float]:
+    """Say how often the monitor may expect a column that may be missing to be so."""
+    return (
+        {"default_share": values.null_count() / len(values)}
+        if column.nullable and len(values)
+        else {}
+    )
 
 
 def _entity_column(feature: EntityFeature) -> dict[str, Any]:

@@ -222,8 +222,8 @@ def test_rules_are_taken_from_the_schema() -> None:
         "day": {},
         "moment": {},
         "yes": {},
-        "blank": {},
-        "filled": {"default": 7},
+        "blank": {"default_share": 1.0},
+        "filled": {"default": 7, "default_share": 1.0},
         "default": {"default": "none"},
         "barred": {"ge": 0, "unchecked": ["notin([4])"]},
     }
