@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung.review import evidence as looked
-from rung.review import limits, literals, python_source
+from rung.review import limits, literals, python_source, reachability
 from rung.review.content import Content
 from rung.review.files import Files
 from rung.review.limits import Clock, Limits
@@ -300,3 +300,17 @@ def test_what_only_a_docstring_imports_is_not_followed(tmp_path: Path) -> None:
     reached = evidence(plant(tmp_path, files)).reachability.reached
 
     assert {"a.py", "b.py"} == reached & {"a.py", "b.py", "c.py"}
+
+
+def test_a_search_of_imports_that_ends_early_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"Makefile": "all:\n\tpython a.py\n", "a.py": "import b\n", "b.py": "import c\n"}
+    plant(tmp_path, {**files, "c.py": "import d\n", "d.py": ""})
+    reason = "searches of imports that ended after 3 files"
+
+    for most, counted in ((5_000, 0), (3, 1)):
+        monkeypatch.setattr(reachability, "MOST", most)
+        found = evidence(tmp_path)
+        assert ("d.py" in found.reachability.reached) is not bool(counted)
+        assert found.content.files.left_out.counts[reason] == counted

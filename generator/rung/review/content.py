@@ -64,7 +64,7 @@ class Content:
             cells = json.loads(content).get("cells", [])
             code = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
         except (ValueError, RecursionError, MemoryError, AttributeError, KeyError, TypeError):
-            self.files.left_out.note("notebooks that do not parse", path)
+            self.files.left_out.note_file("notebooks that do not parse", path)
             return None
         lines = "\n\n".join(code)[: self.files.limits.text]
         return python_source.shortened(lines, self.files.limits.line)

@@ -161,7 +161,11 @@ class Reachability:
 
     def _step(self, walk: Walk) -> list[str] | None:
         """Look into one file; return what it newly leads to, or None when the walk is over."""
-        if not walk.waiting or len(walk.visited) >= MOST:
+        if not walk.waiting:
+            return None
+        if len(walk.visited) >= MOST:
+            reason = f"searches of imports that ended after {MOST:,} files"
+            self.content.files.left_out.note_file(reason, walk.waiting[-1])
             return None
         path = walk.waiting.pop()
         if self.content.files.clock.stops(self.content.files.left_out, path):
