@@ -7,6 +7,8 @@ the autopilot all take their thresholds from here.
 
 from dataclasses import dataclass
 
+from rung_ops.system.printable import four_digits
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -24,8 +26,8 @@ class Threshold:
 
     def __str__(self) -> str:
         if self.figure == 1:
-            return _number(self.amount)
-        return f"{_number(self.amount)} ({_number(100 * self.share)} % of {_number(self.figure)})"
+            return four_digits(self.amount)
+        return f"{four_digits(self.amount)} ({four_digits(100 * self.share)} % of {four_digits(self.figure)})"
 
 
 def of(share: float, figure: float, higher_is_better: bool) -> Threshold:
@@ -42,7 +44,3 @@ def of(share: float, figure: float, higher_is_better: bool) -> Threshold:
     """
     size = max(1.0, abs(figure)) if higher_is_better else abs(figure)
     return Threshold(share * size, share, size)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"

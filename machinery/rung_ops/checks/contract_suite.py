@@ -1,10 +1,11 @@
 """Tests that src/ and params.toml keep what they promise; collected by tests/test_contract.py.
 
-A promise that does not hold is named in one sentence; those that rest on it are skipped.
+A promise that does not hold is named in one sentence; those that rest on it are skipped, and tests of
+other modules are not run: they would fail for the same reason, with a traceback each.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,6 +19,17 @@ def _check(promise: Callable[[], None]) -> None:
         pytest.skip("another promise, which this one rests on, does not hold")
     if sentence := promises.broken(promise):
         pytest.fail(sentence, pytrace=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_contract_comes_first(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the run after these tests if one of them failed."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        request.session.shouldfail = (
+            "mend this first; the tests after tests/test_contract.py did not run"
+        )
 
 
 def test_src_can_be_imported() -> None:

@@ -18,6 +18,7 @@ from rung_ops.features.sources import source_name
 from rung_ops.project import model_folders
 from rung_ops.project.paths import REPORTS, REPOSITORY, project_name, shown
 from rung_ops.system import html
+from rung_ops.system.printable import four_digits
 
 LAYOUT = Path(__file__).with_suffix(".html")
 PAGE = REPORTS / "features.html"
@@ -157,7 +158,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return four_digits(value)
     return "" if value is None else str(value)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
-from rung_ops.system.printable import counted
+from rung_ops.system.printable import counted, four_digits
 from rung_ops.threshold import Threshold
 from rung_ops.training.slices import MONTH, slice_columns
 
@@ -96,8 +96,8 @@ def objections(
             yield f"{each}: the challenger has no figure on its {counted(each.rows, 'row')}"
         if max_drop and each.champion - each.challenger > max_drop.amount:
             yield (
-                f"{each}: changes from {sign * each.champion:.4g} to {sign * each.challenger:.4g} "
-                f"on {counted(each.rows, 'row')}; {max_drop} is allowed"
+                f"{each}: changes from {four_digits(sign * each.champion)} to "
+                f"{four_digits(sign * each.challenger)} on {counted(each.rows, 'row')}; {max_drop} is allowed"
             )
     by_name = {(each.column, each.value): each for each in slices}
     for bound in rules.bounds:
@@ -107,7 +107,7 @@ def objections(
             yield f"{bound.column} {bound.value}: has a bound, but too few rows to judge ({rows:,})"
         elif not bounded.challenger >= sign * bound.bound:
             figure = sign * bounded.challenger
-            yield f"{bounded}: {figure:.4g} misses its bound of {bound.bound:.4g}"
+            yield f"{bounded}: {four_digits(figure)} misses its bound of {four_digits(bound.bound)}"
 
 
 def _not_judged(

@@ -17,6 +17,7 @@ from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.predictions import finite_rows, inside, shape
 from rung_ops.project.paths import params
+from rung_ops.system.printable import four_digits
 from rung_ops.threshold import Threshold
 from rung_ops.training import estimator
 from rung_ops.training.baseline import Baseline, in_words
@@ -205,7 +206,7 @@ def _worse(compared: Comparison, margin: Threshold, score: Score, rows: int) -> 
         return
     reason = (
         f"not shown to be as good as the champion: {_both(compared, score)}, so it may be "
-        f"{-compared.low:.4g} worse; {margin} is allowed"
+        f"{four_digits(-compared.low)} worse; {margin} is allowed"
     )
     needed = math.ceil(rows * (compared.deviations * compared.error / margin.amount) ** 2)
     if needed > rows:
@@ -214,8 +215,8 @@ def _worse(compared: Comparison, margin: Threshold, score: Score, rows: int) -> 
 
 
 def _both(compared: Comparison, score: Score) -> str:
-    challenger, other = score.plain(compared.challenger), score.plain(compared.other)
-    return f"{score.metric} {challenger:.4g} against {other:.4g}"
+    challenger, other = score.sign * compared.challenger, score.sign * compared.other
+    return f"{score.metric} {four_digits(challenger)} against {four_digits(other)}"
 
 
 def _figures(compared: Comparison, score: Score) -> dict[str, float | None]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rung_ops.system.printable import four_digits
+
 # What an approval binds, as its objections name it.
 BOUND = {
     "model_hash": "the model's bytes",
@@ -78,6 +80,6 @@ def _same(one: Any, other: Any) -> bool:
 def _outline(verdict: Mapping[str, Any]) -> str:
     against = verdict.get("champion_version")
     figure = verdict.get("challenger")
-    shown_figure = f"{figure:.4g}" if isinstance(figure, float) else figure
+    shown_figure = four_digits(figure) if isinstance(figure, float) else figure
     figures = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
     return "; ".join([figures, *verdict.get("reasons", [])])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import four_digits, printable
 
 WIDEST = 120  # characters of a cell; longer texts are better read in a list
 
@@ -84,7 +84,7 @@ def _text(value: Any) -> str:
     if value is None:
         return "undefined"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return four_digits(value)
     return printable(" ".join(str(value).split()))
 
 

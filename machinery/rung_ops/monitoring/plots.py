@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from rung_ops.system.printable import counted
+from rung_ops.system.printable import counted, four_digits
 
 WIDTH, HEIGHT = 320, 96
 DAY_WIDTH, DAY_HEIGHT, LEFT, BOTTOM = 720, 240, 52, 40
@@ -77,7 +77,7 @@ def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str
         drawn.append(
             f'<line class="expected" x1="{LEFT}" x2="{DAY_WIDTH}" '
             f'y1="{level:.1f}" y2="{level:.1f}"><title>{escape(metric)} on the test rows: '
-            f"{expected:.4g}</title></line>"
+            f"{four_digits(expected)}</title></line>"
         )
     return (
         f'<svg viewBox="0 0 {DAY_WIDTH} {DAY_HEIGHT}" role="img" '
@@ -96,7 +96,7 @@ def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
         f'y="{floor - tall:.1f}" height="{tall:.1f}"/>'
     )
     if row["figure"] is not None:
-        label += f"; {row['figure']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+        label += f"; {four_digits(row['figure'])} ({four_digits(row['low'])} to {four_digits(row['high'])})"
         drawn += (
             f'<line class="range" x1="{middle:.1f}" x2="{middle:.1f}" '
             f'y1="{height(row["low"]):.1f}" y2="{height(row["high"]):.1f}"/>'

@@ -7,6 +7,7 @@ import polars as pl
 
 from rung_ops.monitoring import drift, quality_metric
 from rung_ops.monitoring.result import MonitorResult
+from rung_ops.system.printable import four_digits
 
 
 def problems(result: MonitorResult) -> Iterator[str]:
@@ -54,9 +55,9 @@ def problems(result: MonitorResult) -> Iterator[str]:
         )
     for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
         yield (
-            f"{result.metric}{_where(row)} is {row['figure']:.4g} "
-            f"({row['low']:.4g} to {row['high']:.4g}), "
-            f"and was {row['expected']:.4g} on the test rows: worse by more than {row['allowed']}"
+            f"{result.metric}{_where(row)} is {four_digits(row['figure'])} "
+            f"({four_digits(row['low'])} to {four_digits(row['high'])}), "
+            f"and was {four_digits(row['expected'])} on the test rows: worse by more than {row['allowed']}"
         )
 
 

@@ -13,7 +13,7 @@ from rung_ops.monitoring import drift, kolmogorov, plots, quality_metric
 from rung_ops.monitoring.freshness import Age
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.system import html as page
-from rung_ops.system.printable import counted
+from rung_ops.system.printable import counted, four_digits
 
 LAYOUT = Path(__file__).with_suffix(".html")
 
@@ -74,7 +74,9 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
         tiles.append((what, _span(age), age.stale))
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
     for row in recent.iter_rows(named=True):
-        tiles.append((f"{result.metric}, newest days", f"{row['figure']:.4g}", bool(row["worse"])))
+        tiles.append(
+            (f"{result.metric}, newest days", f"{four_digits(row['figure'])}", bool(row["worse"]))
+        )
         if row["held"] is not None:
             held = f"{row['held']:.1%} of {row['promised']:.0%}"
             tiles.append(("outcomes in the interval", held, bool(row["missed"])))
@@ -154,7 +156,8 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     on_test = (
         ""
         if expected is None
-        else f" Dashed: on the test rows, {expected:.4g}; worse by {recent['allowed'][0]} is allowed."
+        else f" Dashed: on the test rows, {four_digits(expected)}; "
+        f"worse by {recent['allowed'][0]} is allowed."
     )
     shown = result.quality.select(
         is_day.alias("is day"),

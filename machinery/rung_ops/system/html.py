@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from rung_ops.system.printable import four_digits
+
 
 def render(template: Path, **values: Any) -> str:
     """Render a template.
@@ -20,10 +22,12 @@ def render(template: Path, **values: Any) -> str:
 
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),  # frame.html is here
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["four_digits"] = four_digits
+    return environment

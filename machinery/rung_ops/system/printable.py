@@ -21,6 +21,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def four_digits(value: float) -> str:
+    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243"."""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+
+
 def in_markdown(text: str) -> str:
     """Return a text as one line that Markdown shows as it is, in the cell of a table too."""
     return re.sub(r"[\\|\[]", r"\\\g<0>", printable(text)).replace("<", "&lt;")

@@ -11,7 +11,7 @@ from typing import Any
 
 from rung_ops.project import documents
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
-from rung_ops.system.printable import in_markdown
+from rung_ops.system.printable import four_digits, in_markdown
 
 PROSE = ROOT / "docs/model_card.md"
 CARD = REPORTS / "model_card.md"
@@ -125,7 +125,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "undefined"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return four_digits(value)
     return in_markdown(str(value))
 
 

@@ -168,11 +168,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(project: Path) -> tuple[int, str]:
-    """Run the contract suite of a project; return its exit code and what it printed."""
+def run(project: Path, *tests: str) -> tuple[int, str]:
+    """Run the contract suite of a project, and other tests; return exit code and what is printed."""
     path = f"{project / 'src'}{os.pathsep}{Path(__file__).parents[3] / 'machinery'}"
     return run_pytest(
-        ["-p", "no:cacheprovider", *AS_FORKED, "tests/test_contract.py"],
+        ["-p", "no:cacheprovider", *AS_FORKED, "tests/test_contract.py", *tests],
         project,
         os.environ | {"PYTHONPATH": path},
         project.with_name("printed.txt"),
@@ -203,6 +203,22 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     reported = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
     assert re.fullmatch(sentence, "\n".join(reported).strip()), reported
     assert "Traceback" not in printed
+
+
+def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) -> None:
+    """They would fail for the same reason, and bury its sentence under tracebacks."""
+    project = tmp_path / "project"
+    shutil.copytree(small, project)
+    (project / "tests/test_later.py").write_text("def test_later():\n    assert not 'later'\n")
+
+    code, printed = run(project, "tests/test_later.py")
+    assert (code, "FAILED tests/test_later.py" in printed) == (1, True)
+
+    with (project / PACKAGE / "dataset.py").open("a", encoding="utf-8") as text:
+        text.write("\ndel TARGET\n")
+    code, printed = run(project, "tests/test_later.py")
+    assert (code, "test_later.py" in printed) == (1, False)
+    assert "mend this first; the tests after tests/test_contract.py did not run" in printed
 
 
 def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.system.printable import counted, printable
+from rung_ops.system.printable import counted, four_digits, printable
 
 UNSAFE = {
     "a line break": ("a\nb", r"a\nb"),
@@ -31,3 +31,11 @@ def test_plain_text_stays(text: str) -> None:
 
 def test_a_number_has_its_noun() -> None:
     assert [counted(number, "row") for number in (0, 1, 2_300)] == ["0 rows", "1 row", "2,300 rows"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.66123, "0.6612"), (43.7149, "43.71"), (132_243.4, "132,243"), (-1_322.5, "-1,322")],
+)
+def test_a_figure_has_four_digits_and_no_exponent(value: float, shown: str) -> None:
+    assert four_digits(value) == shown
