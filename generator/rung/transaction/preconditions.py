@@ -49,7 +49,7 @@ def committed(folder: Path) -> Path:
     if changed:
         raise RungError(
             f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
-            "Commit or stash them, so that the climb can be seen, and undone, on its own."
+            "Commit or stash them, so that what changes can be seen, and undone, on its own."
         )
     _overlooks_nothing(top)
     return top

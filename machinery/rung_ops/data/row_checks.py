@@ -18,7 +18,7 @@ class Problem:
 
     Attributes:
         source: the file, as a person would type it.
-        column: the column, or several joined by a comma.
+        column: the column, or several joined by a comma; empty for the whole file.
         what: the rule that is broken.
         rows: numbers of the rows, counted from 1 without a header; empty for the whole file.
         example: a value that breaks it, in words that follow `what`.
@@ -37,7 +37,8 @@ class Problem:
         all_rows = len(self.rows) + self.more
         more = f" and {all_rows - SHOWN:,} more" if all_rows > SHOWN else ""
         rows = f" (row{'s' if all_rows > 1 else ''} {where}{more})" if self.rows else ""
-        return printable(f"{self.source}: column `{self.column}` {self.what}{self.example}{rows}")
+        named = f"column `{self.column}` " if self.column else ""
+        return printable(f"{self.source}: {named}{self.what}{self.example}{rows}")
 
 
 def inspect(
@@ -56,7 +57,7 @@ def inspect(
     """
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}
     if not frame.height:
-        return pl.DataFrame(schema=wanted), [Problem(source, ", ".join(wanted), "holds no rows")]
+        return pl.DataFrame(schema=wanted), [Problem(source, "", "holds no rows")]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         there = ", ".join(frame.columns[:20])

@@ -75,7 +75,7 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
     for row in recent.iter_rows(named=True):
         tiles.append(
-            (f"{result.metric}, newest days", f"{four_digits(row['figure'])}", bool(row["worse"]))
+            (f"{result.metric}, newest days", four_digits(row["figure"]), bool(row["worse"]))
         )
         if row["held"] is not None:
             held = f"{row['held']:.1%} of {row['promised']:.0%}"

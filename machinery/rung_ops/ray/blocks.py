@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet as pq
 
-from rung_ops.batch import predict
 from rung_ops.batch.predict import PredictionError
 from rung_ops.data import raw_file
 from rung_ops.project.paths import raw_files_in, shown
@@ -94,8 +93,7 @@ def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
         for first, height in _spans(path, source, rows):
             blocks.append(Block(len(blocks), str(path), source, first, height, {}))
         if len(blocks) == before:
-            columns = ", ".join(predict.schema().columns)
-            raise PredictionError(f"{source}: column `{columns}` holds no rows")
+            raise PredictionError(f"{source}: holds no rows")
     return blocks
 
 

@@ -1,6 +1,7 @@
 """The web server around the service: one process, and an end in which no request is lost."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -70,7 +71,10 @@ class Server(uvicorn.Server):
         """Serve; return the exit code: 0 after a signal, 1 if it could not start."""
         try:
             self.run()
-        except SystemExit:  # uvicorn has said why
+        except SystemExit as ended:  # uvicorn has said why
+            if getattr(ended.__context__, "errno", None) == errno.EADDRINUSE:
+                other = self.config.port + 1
+                LOG.error("Stop what listens there, or choose another port: `--port %d`.", other)
             return 1
         return 0
 

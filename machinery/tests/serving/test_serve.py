@@ -204,4 +204,6 @@ def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Pat
         process = Process(tmp_path, "--port", port)
 
         assert process.process.wait(60) == 1
-    assert "address already in use" in process.log.read_text()
+    said = process.log.read_text()
+    assert "address already in use" in said
+    assert "Stop what listens there, or choose another port: `--port " in said
