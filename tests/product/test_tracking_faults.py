@@ -164,13 +164,14 @@ def test_a_key_of_the_store_that_was_replaced(server: Server) -> None:
     server.store.kill()
     server.store.identity = mine | {"AWS_SECRET_ACCESS_KEY": "another"}
     server.store.start()
-
-    output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    try:
+        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    finally:
+        server.store.kill()
+        server.store.identity = mine
+        server.store.start()
 
     tells(output, "failed during the command", "its artifact store", "are kept")
-    server.store.kill()
-    server.store.identity = mine
-    server.store.start()
     completes(server, versions)
 
 

@@ -29,7 +29,9 @@ FILES = (
     "Its database works, so check its artifact store: whether it runs, accepts the server's key "
     "and clock, and whether its disk is full. The server's log shows the cause."
 )
-KNOWN = ("connection refused", "name or service not known", "timed out", "reset by peer")
+NOT_THERE = ("connection refused", "name or service not known")
+# What a server that runs may also cause: it ends an upload that its artifact store refuses.
+KNOWN = (*NOT_THERE, "timed out", "reset by peer")
 REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
@@ -130,7 +132,7 @@ def server_errors(store_uri: Callable[[], str], remedy: str) -> Iterator[None]:
 
 def _diagnosis(error: Exception, uri: str) -> str:
     """Return which part of a reachable server fails."""
-    if _cause(error) in KNOWN:
+    if _cause(error) in NOT_THERE:
         return ""
     reason = problem(uri)
     if reason is None:

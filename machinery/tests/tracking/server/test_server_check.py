@@ -108,6 +108,21 @@ def test_a_failure_in_the_middle_says_which_part_failed(
     assert uri in reported and message in reported and reported.endswith("Again.")
 
 
+def test_a_server_that_runs_and_ends_an_upload_points_at_its_artifact_store(
+    answering: Answering,
+) -> None:
+    """Where its store refuses a file, the server may close the connection before it has read it."""
+    uri = answering(200, json.dumps({"experiments": []}))
+
+    with (
+        pytest.raises(server_check.ServerDownError) as ended,
+        server_check.server_errors(lambda: uri, "Again."),
+    ):
+        raise requests.ConnectionError("Connection reset by peer")
+
+    assert "reset by peer. Its database works, so check its artifact" in str(ended.value.code)
+
+
 def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
     uri = answering(200, json.dumps({"experiments": []}))
 
