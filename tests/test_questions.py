@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import copier
 import pytest
 import yaml
 
-from rung import private_names
+from rung.answers import is_answer
 from tests.command import rung
 from tests.conftest import CHOICES, ROOT, Render, files_of
 
@@ -26,7 +27,7 @@ SMALL = ("data", "ci")  # whose projects are quickly made
 def asked() -> list[str]:
     """List what a person can be asked, in order."""
     questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
-    return [name for name, question in questions.items() if question.get("when") is not False]
+    return [name for name, question in questions.items() if is_answer(name, question)]
 
 
 def test_the_game_comes_first_and_the_rung_before_what_it_may_not_need() -> None:
@@ -88,91 +89,99 @@ def questions(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "copier.yml", template)
     (template / "templates" / "project").mkdir(parents=True)
     answers = template / "templates" / "project" / "{{ _copier_conf.answers_file }}.jinja"
-    answers.write_text("{{ _copier_answers | to_nice_yaml }}")
+    shutil.copy(ROOT / "templates/project" / answers.name, answers)
     return template
 
 
-SUGGESTED = "Will a flight arrive more than 15 minutes late, asked when it is scheduled?"
+def test_an_answer_that_was_recorded_is_kept(questions: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    copier.run_copy(str(questions), made, data={"package": "own"}, defaults=True, quiet=True)
+    copier.run_recopy(made, defaults=True, overwrite=True, quiet=True)
+    answers = yaml.safe_load((made / ANSWERS).read_text())
+
+    assert (answers["project_name"], answers["package"]) == ("Late flights", "own")
+    assert [] == [name for name in answers if name.startswith(("typed_", "suggested_"))]
 
 
-@pytest.mark.parametrize(
-    ("question", "suggestion", "refused", "kept"),
-    [
-        (
-            "project_name",
-            "Late flights",
-            ["Churn", "churn", "shipping"],
-            ["", " 2", "-EU", "s", "s of the EU", "2"],
-        ),
-        ("description", SUGGESTED, ["Who leaves?"], ["", " And why?"]),
-    ],
-)
-def test_what_is_typed_behind_a_suggestion_is_not_taken_for_one_answer(
-    questions: Path, question: str, suggestion: str, refused: list[str], kept: list[str]
+class Typist:
+    """A person at a terminal, who answers the questions of plain Copier."""
+
+    def __init__(self, *command: str | Path) -> None:
+        pty = pytest.importorskip("pty")
+        self.terminal, side = pty.openpty()
+        pytest.importorskip("termios").tcsetwinsize(side, (40, 200))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "copier", *command],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), side),
+            start_new_session=True,
+        )
+        os.close(side)
+
+    def type(self, keys: str, shown: str) -> None:
+        """Press keys, and wait until something is on the screen."""
+        os.write(self.terminal, keys.encode())
+        seen, until = "", time.monotonic() + 60
+        while shown not in seen and time.monotonic() < until:
+            if select.select([self.terminal], [], [], 1)[0]:
+                seen += os.read(self.terminal, 4_096).decode(errors="replace")
+        assert shown in seen
+
+    def leave(self) -> None:
+        """End the command, wherever it is."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.terminal)
+
+
+@pytest.fixture
+def typist(questions: Path, tmp_path: Path) -> Iterator[Typist]:
+    at = Typist("copy", "--data", "level=2", questions, tmp_path / "made")
+    yield at
+    at.leave()
+
+
+def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
+    typist: Typist, tmp_path: Path
 ) -> None:
-    def accepts(typed: str, **answers: str) -> bool:
-        with private_names.copier().worker(str(questions), "made", data=answers) as worker:
-            details = worker.template.questions_data[question]
-            context = worker._render_context() | {"use_case": "velocity", "reserved_packages": []}
-            asked_for = private_names.copier().question(
-                answers=worker.answers,
-                context=context | {"project_name": "Late flights"},
-                jinja_env=worker.jinja_env,
-                var_name=question,
-                **details,
-            )
-            try:
-                asked_for.validate_answer(suggestion + typed)
-            except ValueError as error:
-                assert "clear the line" in str(error)
-                return False
-            return True
+    typist.type("", "Which game")
+    typist.type("\r", "Late flights")
+    typist.type("Class\r", "class_model")  # `class` could not be imported
+    typist.type("import\r", "choose another, such as `import_model`")
+    typist.type("\x15churn\r", "for whom")
+    typist.type("Who leaves?\r", "Who works on it")
+    typist.type("\r", "raw data")
+    typist.type("\x1b[B\r", "object store's address")
+    typist.type("\r", "churn-data")
+    typist.type("raw\r", "Which prefix")
+    typist.type("\r", "runs recorded")
+    typist.type("\x1b[B\r", "http://127.0.0.1:5000")
+    typist.type("https://mlflow.example.org\r", "Which CI")
+    for asked in ("run on", "on schedule"):
+        typist.type("\r", asked)
+    os.write(typist.terminal, b"\r")
+    typist.process.wait(timeout=60)
 
-    assert [] == [typed for typed in refused if accepts(typed)]
-    assert kept == [typed for typed in kept if accepts(typed)]
+    answers = yaml.safe_load((tmp_path / "made" / ANSWERS).read_text())
+    typed = {
+        "project_name": "Class",
+        "package": "churn",
+        "description": "Who leaves?",
+        "store_bucket": "raw",
+        "tracking_uri": "https://mlflow.example.org",
+    }
+    assert typed.items() <= answers.items()
 
 
-def test_an_unusual_name_that_was_recorded_or_stated_is_no_mistake(
+def test_an_update_asks_with_the_recorded_answer_in_the_line(
     questions: Path, tmp_path: Path
 ) -> None:
     made = tmp_path / "made"
-    copier.run_copy(
-        str(questions), made, data={"project_name": "Late flightsChurn"}, defaults=True, quiet=True
-    )
-    copier.run_recopy(made, defaults=True, overwrite=True, quiet=True)
-
-    assert "Late flightsChurn" == yaml.safe_load((made / ANSWERS).read_text())["project_name"]
-
-
-def test_on_a_terminal_copier_says_how_to_replace_a_suggestion(
-    questions: Path, tmp_path: Path
-) -> None:
-    pty = pytest.importorskip("pty")
-    terminal, side = pty.openpty()
-    pytest.importorskip("termios").tcsetwinsize(side, (40, 200))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "copier", "copy", questions, tmp_path / "made"],
-        **dict.fromkeys(("stdin", "stdout", "stderr"), side),
-        start_new_session=True,
-    )
-    os.close(side)
-
-    def answer(keys: bytes, shown: bytes) -> None:
-        os.write(terminal, keys)
-        seen = b""
-        until = time.monotonic() + 60
-        while shown not in seen and time.monotonic() < until:
-            if select.select([terminal], [], [], 1)[0]:
-                seen += os.read(terminal, 4_096)
-        assert shown in seen
-
+    copier.run_copy(str(questions), made, data={"project_name": "Churn"}, defaults=True, quiet=True)
+    typist = Typist("recopy", "--overwrite", made)
     try:
-        answer(b"", b"Which game")
-        answer(b"\r", b"project called")
-        answer(b"Churn\r", b"clear the line with Ctrl-U")
-        answer(b"\x15Churn\r", b"your package called")
-        answer(b"", b"churn")
+        typist.type("", "Which game")
+        typist.type("\r", "Churn")
+        typist.type(" 2\r", "churn")
+        typist.type("", "package called")
     finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
+        typist.leave()

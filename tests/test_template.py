@@ -179,7 +179,7 @@ def test_the_template_runs_no_code_of_its_own() -> None:
     settings = (ROOT / "copier.yml").read_text()
 
     assert not re.search(r"_tasks|_migrations|_jinja_extensions", settings)
-    assert '_min_copier_version: "9.18.0"' in settings
+    assert '_min_copier_version: "9.19.0"' in settings
 
 
 def test_a_jinja_file_has_something_to_render() -> None:

@@ -10,18 +10,25 @@ from typing import Any
 
 import yaml
 
+from rung.answers import is_answer
+
 SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"
 
 
 def page() -> str:
     """Write the page, as Markdown."""
+    questions = yaml.safe_load((LEVELS / "questions.yml").read_text("utf-8"))
     asked = {
-        name: question
-        for name, question in yaml.safe_load((LEVELS / "questions.yml").read_text("utf-8")).items()
-        if question.get("when") is not False and name not in SET_BY_A_COMMAND
+        name: question | _suggestion(questions.get(f"suggested_{name}", {}))
+        for name, question in questions.items()
+        if is_answer(name, question) and name not in SET_BY_A_COMMAND
     }
     return "\n".join([*_head(), *(line for name in asked for line in _of(name, asked[name]))])
+
+
+def _suggestion(question: Mapping[str, Any]) -> dict[str, Any]:
+    return {"default": question["default"]} if question else {}
 
 
 def _head() -> Iterator[str]:

@@ -56,9 +56,14 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     return {name: answer for name, answer in content.items() if not name.startswith("_")}
 
 
+def is_answer(name: str, question: Mapping[str, Any]) -> bool:
+    """Return whether an answer is recorded; levels/questions.yml says what the others are."""
+    return question.get("when") is not False and not name.startswith("typed_")
+
+
 def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
     """Raise a RungError for an answer to no question, or one that cannot be written down."""
-    asked = [name for name, question in questions.items() if question.get("when") is not False]
+    asked = [name for name, question in questions.items() if is_answer(name, question)]
     for name, answer in answers.items():
         if name not in asked:
             raise RungError(

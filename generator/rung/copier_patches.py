@@ -6,7 +6,7 @@ time of a render.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ def rendering(
         _without_context(),
         _read_by_libyaml(),
         _unasked(),
-        _default_replaced_by_typing(),
     ):
         yield
 
@@ -177,34 +176,6 @@ def _checked_out_without_clone(
 
     with replaced(template, "clone", clone_or_check_out):
         yield
-
-
-@contextlib.contextmanager
-def _default_replaced_by_typing() -> Iterator[None]:
-    """Show a default in grey until something is typed, which replaces it; Enter alone takes it.
-
-    Copier puts the default into the line, where it has to be deleted first.
-    """
-    name = "get_questionary_structure"
-    question = private_names.copier().question
-    original: Any = getattr(question, name, None)
-
-    def structure(self: Any) -> dict[str, Any]:
-        prompt: dict[str, Any] = original(self)
-        default = prompt.get("default")
-        # Where an empty answer is allowed, it could not be given any more.
-        if prompt["type"] == "input" and default and prompt["validate"]("") is not True:
-            prompt |= {"default": "", "placeholder": default}
-            for use in ("filter", "validate"):
-                prompt[use] = _or_default(prompt[use], default)
-        return prompt
-
-    with replaced(question, name, structure):
-        yield
-
-
-def _or_default(function: Callable[[str], Any], default: str) -> Callable[[str], Any]:
-    return lambda answer: function(answer or default)
 
 
 @contextlib.contextmanager

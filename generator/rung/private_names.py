@@ -1,7 +1,7 @@
 """The private names of others that Rung uses, all of them: they can go with any new version.
 
-Copier has no public way to render with less work or with other prompts, and Python none to read a
-regular expression as a tree.
+Copier has no public way to render with less work, and Python none to read a regular expression as a
+tree.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 
 from rung.errors import RungError
 
-COPIER = ">=9.18,<10"  # before 9.18 it renders the files of every rung, without a word
+COPIER = ">=9.19,<10"  # before 9.19 no question can be left unasked and recorded
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,11 @@ class CopierNames:
     Attributes:
         main: The module that asks git about each file.
         worker: The class that renders.
-        question: The class that prompts.
         template: The module that clones a template.
     """
 
     main: Any
     worker: Any
-    question: Any
     template: Any
 
 
@@ -41,11 +39,10 @@ def copier() -> CopierNames:
     """
     _check_copier()
     try:
-        from copier import _main, _template, _user_data
+        from copier import _main, _template
     except ImportError:
-        return CopierNames(None, None, None, None)
-    worker, question = getattr(_main, "Worker", None), getattr(_user_data, "Question", None)
-    return CopierNames(_main, worker, question, _template)
+        return CopierNames(None, None, None)
+    return CopierNames(_main, getattr(_main, "Worker", None), _template)
 
 
 def _check_copier() -> None:

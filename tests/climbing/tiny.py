@@ -29,7 +29,7 @@ def third() -> int:
 """
 FILES: dict[str, str] = {
     "copier.yml": """\
-_min_copier_version: "9.18.0"
+_min_copier_version: "9.19.0"
 _subdirectory: files
 _templates_suffix: .jinja
 _envops: {keep_trailing_newline: true, trim_blocks: true, lstrip_blocks: true}
