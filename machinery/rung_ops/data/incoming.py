@@ -3,12 +3,17 @@
 import hashlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from rung_ops.data import dvc, incoming_git
 from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, links_refused, raw_files, shown
 from rung_ops.system.printable import counted, printable
+
+if TYPE_CHECKING:
+    import pandera.polars as pa
+    import polars as pl
 
 
 def versioned() -> list[Path]:
@@ -38,21 +43,46 @@ def _edited(files: list[Path]) -> list[Path]:
 
 
 def problems_of(files: list[Path]) -> list[str]:
-    """Say what is wrong with files, each on its own."""
+    """Say what is wrong with files, each on its own and beside the others."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     from rung_ops import contract
     from rung_ops.data.raw_file import UnreadableFileError, read
     from rung_ops.data.row_checks import inspect
 
+    schema = contract.Row.to_schema()
     errors: list[str] = []
+    keys = {}
     for path in files:
         try:
             frame = read(path)
         except UnreadableFileError as error:
             errors.append(str(error))
             continue
-        errors += map(str, inspect(frame, contract.Row.to_schema(), shown(path))[1])
-    return errors
+        typed, problems = inspect(frame, schema, shown(path))
+        errors += map(str, problems)
+        keys[path] = typed.select(schema.unique or [])
+    return errors or (_repeated(keys, schema) if schema.unique else [])
+
+
+def _repeated(new: "dict[Path, pl.DataFrame]", schema: "pa.DataFrameSchema") -> list[str]:
+    """Say which rows of new files another file has too, as validate would; new: their keys."""
+    import polars as pl
+
+    from rung_ops.data.raw_file import UnreadableFileError, read
+    from rung_ops.data.validate import keys_in_two_files
+
+    key = [
+        pl.col(name).cast(schema.columns[name].dtype.type, strict=False) for name in schema.unique
+    ]
+    keys = dict(new)
+    for path in (path for path in raw_files() if path not in new):
+        try:
+            keys[path] = read(path).select(key)
+        except (UnreadableFileError, pl.exceptions.PolarsError):
+            continue  # an earlier file: validate says what is wrong with it
+    sources = [shown(path) for path in keys]
+    problems = keys_in_two_files(list(keys.values()), sources, schema.unique)
+    return [str(problem) for problem in problems if problem.source in sources[: len(new)]]
 
 
 def version() -> int:

@@ -31,13 +31,20 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
         problems += inspection
         counts[source] = typed.height
     if not problems:
-        problems = _keys_in_two_files(frames, list(counts), schema.unique or [])
+        problems = keys_in_two_files(frames, list(counts), schema.unique or [])
     return pl.concat(frames), problems, counts
 
 
-def _keys_in_two_files(
+def keys_in_two_files(
     frames: list[pl.DataFrame], sources: list[str], key: list[str]
 ) -> list[Problem]:
+    """Find the rows of each file whose key another file has too.
+
+    Args:
+        frames: rows of each file, with the columns of the key in the types of Row.
+        sources: the files' names, for the messages.
+        key: what Row says is unique; nothing is found where it is empty.
+    """
     if not key:
         return []
     keys = pl.concat(

@@ -155,6 +155,27 @@ def test_an_error_of_dvc_is_printed(
     assert "ERROR" in capsys.readouterr().err
 
 
+def test_rows_of_another_file_are_refused_in_the_words_of_validate(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read(raw_files()[0]).head(10)
+    key = next(name for name in SCHEMA.columns if rows[name].n_unique() == rows.height)
+    monkeypatch.setattr(SCHEMA, "unique", [key])
+    monkeypatch.setattr(contract.Row, "to_schema", lambda: SCHEMA)
+    rows.head(6).write_csv(folder / "old.csv")
+    rows.tail(6).write_csv(folder / "new.csv")
+    monkeypatch.setattr(incoming, "changed_files", lambda: [folder / "new.csv"])
+
+    assert incoming.version() == 1
+
+    output = capsys.readouterr().err.splitlines()
+    assert output == [
+        f"{folder}/new.csv: column `{key}` must be unique over all files, and these rows are in "
+        f"{folder}/old.csv too (rows 1, 2)",
+        "Nothing was versioned or trained. Fix the rows in the file, or the rule in dataset.py.",
+    ]
+
+
 def test_a_file_name_with_a_line_break_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ from rung_ops.governance import (
 )
 from rung_ops.governance.admission import Admission
 from rung_ops.governance.signed_log import APPROVED, SignedLog
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.release import bundle, history, paths, state, state_file
 from rung_ops.tracking import registry
@@ -110,6 +111,39 @@ def test_what_is_not_approved_by_another_does_not_answer(
     assert reason in capsys.readouterr().err
     assert state.read(production).serving is None
     assert [event["event"] for event in events(production)] == ["judged"]
+
+
+@pytest.mark.parametrize("registry_is_up", [True, False])
+def test_a_release_that_does_not_exist_is_answered_with_those_that_do(
+    candidates: Candidates,
+    production: Path,
+    registry_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    registry_is_up: bool,
+) -> None:
+    if registry_is_up:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+
+    with pytest.raises(StageError) as refused:
+        promote.main(["x"])
+
+    listed = ", ".join(sorted(candidates))
+    assert str(refused.value) == (
+        f"There is no release x: {paths.candidates()} has {listed}. "
+        "Type the command again with one of these."
+    )
+
+
+def test_a_candidate_that_was_not_deployed_is_answered_with_the_command_that_brings_it(
+    candidates: Candidates, production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote.main([candidates[0]]) == 1
+
+    expected = (
+        f"Refused: {candidates[0]} does not wait in production to be promoted; nothing is there. "
+        f"`uv run poe deploy production {candidates[0]}` brings it."
+    )
+    assert capsys.readouterr().err.startswith(expected)
 
 
 @pytest.mark.tried("Serve an unapproved version", "`poe promote` refuses")
