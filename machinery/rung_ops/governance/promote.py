@@ -25,6 +25,7 @@ from rung_ops.governance import (
 )
 from rung_ops.governance.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_ops.governance.signed_log import APPROVED
+from rung_ops.project.errors import StageError
 from rung_ops.release import bundle, champion_alias, install, paths, state
 from rung_ops.release.state import State
 
@@ -150,7 +151,7 @@ def find(folder: Path, asked: str, now: State) -> str:
     """Find the release that a version came to production as.
 
     Raises:
-        registry.NoVersionError: there is no version of that number at all.
+        StageError: there is no version of that number, or no release of that name, at all.
         state.Refused: none is there that could answer.
     """
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
@@ -180,29 +181,31 @@ def _version(folder: Path, release: str) -> str:
 
 def _not_there(folder: Path, asked: str, there: list[str]) -> str:
     stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
+    waits = f"{asked} does not wait in {folder.name} to be promoted; {stands} there."
+    if asked in install.candidates():
+        return f"{waits} `uv run poe deploy {folder.name} {asked}` brings it."
     way = f"`uv run poe gate {asked}`, `uv run poe release {asked}` and `uv run poe deploy"
-    return (
-        f"version {asked} does not wait in {folder.name} to be promoted; {stands} there. "
-        f"{way} {folder.name}` bring it."
-    )
+    return f"version {waits} {way} {folder.name}` bring it."
 
 
 def _unapproved(asked: str) -> list[str]:
     """Say what else is missing, so that all of it can be fixed at once.
 
     Raises:
-        registry.NoVersionError: there is no version of that number.
+        StageError: there is no version of that number, or no release of that name.
     """
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
+    if asked in install.candidates():
+        return []
     try:
         return approval.objections(registry.version(asked))
-    except registry.NoVersionError:
-        if asked.isdecimal():  # else it is the name of a release
+    except Exception as error:  # whatever a registry that is down or new may raise
+        if not asked.isdecimal():
+            raise StageError(install.none_of(asked)) from error
+        if isinstance(error, registry.NoVersionError):
             raise
-        return []
-    except Exception:  # whatever a registry that is down or new may raise; the other reasons hold
-        return []
+        return []  # the other reasons hold
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rung_ops.project.paths import project_name
+from rung_ops.project.paths import project_name, shown
 from rung_ops.release import bundle, paths, verify
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.entity_values import refuse_without_values
@@ -12,6 +12,7 @@ from rung_ops.release.state_format import InvalidStateError, check_release_id
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
 from rung_ops.system import atomic, locks
+from rung_ops.system.printable import printable
 
 DRAFT = ".draft"
 
@@ -25,6 +26,20 @@ def newest() -> str | None:
         except BadBundle:
             continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
     return max(made)[1] if made else None
+
+
+def candidates() -> list[str]:
+    """List the ids of all candidates."""
+    return sorted(path.name for path in paths.candidates().glob("[!.]*"))
+
+
+def none_of(release: str) -> str:
+    """Say that there is no candidate of an id, which there are, and what to do."""
+    made = ", ".join(candidates())
+    lacks, place = f"There is no release {printable(release)}", shown(paths.candidates())
+    if not made:
+        return f"{lacks}: {place} has none yet. `uv run poe release` makes one."
+    return f"{lacks}: {place} has {made}. Type the command again with one of these."
 
 
 def install(folder: Path, release: str, load: Callable[[Path], object] | None = None) -> Path:
@@ -50,7 +65,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     try:
         check_release_id(release)
     except InvalidStateError as error:
-        raise BadBundle(str(error)) from error
+        raise BadBundle(none_of(release)) from error
     source, final = paths.candidates() / release, paths.bundle(folder, release)
     bundles, load = final.parent, load or check
     draft = bundles / DRAFT
@@ -59,7 +74,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         if final.exists() and _is_valid(final, load):
             return final
         if not source.is_dir():
-            raise BadBundle(f"there is no candidate {release}: `uv run poe release` creates one")
+            raise BadBundle(none_of(release))
         copied = draft / release
         shutil.copytree(source, copied, symlinks=True)
         try:

@@ -186,7 +186,7 @@ def gone(release: Path) -> None:
         (tampered, "features.py was changed after it was signed"),
         (unsigned, "is not signed"),
         (signed_by_another, "was signed with another private key"),
-        (gone, f"there is no candidate {FIRST}"),
+        (gone, f"There is no release {FIRST}: "),
     ],
 )
 @pytest.mark.parametrize("environment", paths.ENVIRONMENTS)

@@ -196,7 +196,7 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
     ):
         with pytest.raises(state.Refused, match="is not the id of a release"):
             change_to()
-    with pytest.raises(BadBundle, match="is not the id of a release"):
+    with pytest.raises(BadBundle, match="There is no release "):
         install.install(folder, name)
 
     assert (folder / state.STATE).read_bytes() == before
