@@ -90,6 +90,39 @@ def test_a_head_on_no_branch(new_project: NewProject, small: Path) -> None:
     assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
 
 
+def said(small: Path, *words: str | Path) -> list[str]:
+    """Type a command that makes a commit; return the lines that it prints."""
+    done = rung(*words, "--template", small)
+
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_plan_and_a_climb_say_that_head_is_on_no_branch(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    sentence = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
+    assert sentence not in said(small, "plan", project, "--to", "1")
+    git(project, "checkout", "--quiet", "--detach")
+
+    assert sentence in said(small, "plan", project, "--to", "1")
+    assert sentence in said(small, "climb", project, "--to", "1", "--no-verify")
+    assert sentence not in said(small, "plan", project, "--to", "1")
+
+
+def test_a_climb_to_a_branch_ends_there_where_head_is_on_none(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    git(project, "checkout", "--quiet", "--detach")
+    lines = said(small, "climb", project, "--to", "1", "--branch", "up")
+
+    steps = lines[lines.index("To finish:") + 1 : lines.index("To give up:")]
+    assert ["git switch up"] == [line.strip() for line in steps]
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s", "up")
+
+
 def test_a_repository_of_sha256(small: Path, tmp_path: Path) -> None:
     project = tiny.fresh(small, tmp_path / "p", level=0)
     git(project, "init", "--quiet", "--object-format=sha256")

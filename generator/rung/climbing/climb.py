@@ -24,13 +24,16 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
         return 0
     if branch is not None:
         climb_on_branch(prepared, branch, messages.message(plan))
-        print(messages.branched(plan, branch))
+        detached = bool(apply.on_no_branch(prepared.bench.top))
+        print(messages.branched(plan, branch, detached=detached))
         return 1 if plan.conflicts else 0
     if plan.conflicts:
         print(messages.plan(plan))
         raise NotDoneError(messages.stopped(plan, command))
     commit = climb(prepared, messages.message(plan), verify=verify)
     print(messages.done(plan, commit, verified=verify))
+    if sentence := apply.on_no_branch(prepared.bench.top):
+        print(sentence)
     return 0
 
 

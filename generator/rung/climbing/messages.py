@@ -194,12 +194,16 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
     return "\n".join(lines)
 
 
-def branched(planned: Plan, name: str) -> str:
-    """Say how to finish a climb on its own branch, and how to discard it."""
-    lines = [
-        title(planned)
-        + f", on the branch `{name}`; your own branch and your files are as they were.",
-    ]
+def branched(planned: Plan, name: str, *, detached: bool) -> str:
+    """Say how to finish a climb on its own branch, and how to discard it.
+
+    Args:
+        planned: The climb.
+        name: The branch.
+        detached: Whether HEAD is on no branch, so that there is none to go back to.
+    """
+    here = "HEAD" if detached else "your own branch"
+    lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]
     steps = [f"git switch {name}"]
     if planned.conflicts:
         lines += ["", "To decide there:"]
@@ -218,7 +222,8 @@ def branched(planned: Plan, name: str) -> str:
         steps.append("(change the old names in your own files)")
     if planned.conflicts or planned.uses:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
-    steps += ["git switch - && git merge --ff-only " + name, f"git branch -d {name}"]
+    if not detached:
+        steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]
     lines += ["", "To finish:", *(f"  {step}" for step in steps)]
     lines += ["To give up:", f"  git branch -D {name}"]
     return "\n".join(lines)

@@ -28,6 +28,7 @@ def plan(
     from rung import expand_user
     from rung.climbing import messages, plan_file, planner
     from rung.staging import stopped_like_ctrl_c
+    from rung.transaction import apply
 
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
@@ -42,6 +43,9 @@ def plan(
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
             print(messages.plan(prepared.plan))
+            sentence = apply.on_no_branch(prepared.bench.top)
+            if sentence and not prepared.plan.changes_nothing:
+                print(f"\n{sentence}")
         if out is not None:
             saved = shlex.quote(expand_user.no_option(out))
             print(f"Saved. To do it: `rung climb {saved}`", file=sys.stderr)

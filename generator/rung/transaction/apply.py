@@ -126,6 +126,13 @@ def head(top: Path) -> str | None:
     return git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
 
+def on_no_branch(top: Path) -> str:
+    """Say that HEAD is detached and what that means for a commit, or nothing."""
+    if git.answers(top, "symbolic-ref", "--quiet", "HEAD") is not None:
+        return ""
+    return "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
+
+
 def _forward(top: Path, commit: str, descriptor: int) -> str:
     """Fast-forward; return why that failed, or nothing.
 

@@ -91,14 +91,22 @@ def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterat
 def _edited(again: Verdict, path: Path) -> Iterator[str]:
     """Compare a verdict with the one that was written, where that is about the same version."""
     try:
-        written = signed_approval.verdict_facts(json.loads(path.read_bytes()))
+        verdict = json.loads(path.read_bytes())
+        written, by_plan = signed_approval.verdict_facts(verdict), verdict["figures"].get("plan")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     now = signed_approval.verdict_facts(dataclasses.asdict(again))
-    if written["version"] == now["version"] and not bound_facts.same_verdict(written, now):
+    if written["version"] != now["version"]:
+        return
+    if not bound_facts.same_verdict(written, now):
         yield (
             f"{shown(path)} does not say what the gate says: it was edited, or what the version is "
             "compared with has changed. `uv run poe gate` writes it again"
+        )
+    elif by_plan != again.figures.get("plan"):  # which `poe promote` refuses, too
+        yield (
+            f"the verdict in {shown(path)} is by another change control plan than today's: `uv run "
+            f"poe gate {now['version']}` judges it again"
         )
 
 

@@ -82,6 +82,20 @@ def test_an_edited_verdict_is_found(
     assert "gate.json does not say what the gate says" in capsys.readouterr().err
 
 
+def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
+    version: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(version, figures=PASSED.figures | {"plan": "of yesterday"})
+    reason = (
+        f"the verdict in {report.VERDICT} is by another change control plan than today's: `uv run "
+        f"poe gate {version.version}` judges it again"
+    )
+
+    assert release.main([str(version.version)]) == 1
+    assert f"- {reason}\n" in capsys.readouterr().err
+    assert deploy.rejudged(manifest(version)) == [reason]
+
+
 @pytest.mark.tried("Edit `reports/gate.json`, or let a refused version look as if it passed")
 def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: Any) -> None:
     desk.judge(
