@@ -125,6 +125,16 @@ def test_what_holds_for_every_project_is_left_alone(project: Path) -> None:
     assert '"Rights of the people concerned"' not in places(project, "docs/privacy.md")
 
 
+def test_a_sentence_that_every_model_may_say_is_an_answer(project: Path) -> None:
+    plan = "governance/change_control_plan.yaml"
+    assert "`impact[1].mitigation`" in places(project, plan)
+    sample = """
+      On the sample, C from 0.01 to 3 moved the area under the ROC curve from 0.81 to 0.79 only;"""
+    edit(project, plan, sample, "")
+
+    assert "`impact[1].mitigation`" not in places(project, plan)
+
+
 def test_documents_that_were_not_written_yet_count_as_the_example(project: Path) -> None:
     question = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
     (project / "docs/model_card.md").write_text(f"# Card\n\n## Intended use\n\n{question}\n")
