@@ -13,7 +13,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import polars as pl
-from mlflow.data.polars_dataset import from_polars
+from mlflow.data.polars_dataset import PolarsDataset, from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
@@ -47,6 +47,15 @@ from rung_ops.trusted_types import trusted
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
 CODE = "code"
+# Types that MLflow's schemas lack, with the closest that they have. Of some it warns; with one of the
+# others a run has no schema at all.
+CLOSEST: dict[Any, Any] = {
+    **{kind: pl.String for kind in (pl.Categorical, pl.Enum, pl.Time, pl.Null)},
+    **{kind: pl.Int32 for kind in (pl.UInt8, pl.UInt16)},
+    **{kind: pl.Int64 for kind in (pl.UInt32, pl.Duration)},
+    **{kind: pl.Float64 for kind in (pl.UInt64, pl.Int128, pl.Decimal)},
+    pl.Date: pl.Datetime,
+}
 RETRY = (
     "The model and its reports are kept: `uv run poe pipeline` records the run when the server is "
     "back."
@@ -90,8 +99,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
     signature = infer_signature(some, _predicted(model, features))
     with mlflow.start_run(tags=tags) as run:
-        data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
-        mlflow.log_input(data, "training")
+        mlflow.log_input(dataset(rows, digest), "training")
         # One call, because each call is a transaction of the store.
         store.log_batch(
             run.info.run_id,
@@ -112,6 +120,12 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         "model": version.name,
         "version": str(version.version),
     }
+
+
+def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:
+    """Describe rows to MLflow, which keeps their number and their schema."""
+    known = rows.cast(CLOSEST, strict=False)
+    return from_polars(known, targets=contract.TARGET, name=shown(ROWS), digest=digest)
 
 
 def _predicted(model: Any, features: pl.DataFrame) -> Any:

@@ -3,6 +3,8 @@
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import mlflow
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.in_project import fit
+from rung_ops import contract
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.release import bundle, paths, rollback, state
@@ -42,6 +45,31 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         record_run.METRICS.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
         record_run.record(TAGS)
         yield record_run.record(TAGS | {"git_commit": "d" * 40})
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "known_as"),
+    [
+        (date(2026, 1, 31), pl.Date, "datetime"),
+        ("a", pl.Categorical, "string"),
+        ("a", pl.Enum(["a"]), "string"),
+        (7, pl.UInt8, "integer"),
+        (7, pl.UInt32, "long"),
+        (2**64 - 1, pl.UInt64, "double"),
+        (Decimal("1.5"), pl.Decimal(10, 2), "double"),
+        (time(12), pl.Time, "string"),
+        (timedelta(days=1), pl.Duration, "long"),
+    ],
+)
+def test_a_column_of_any_type_is_recorded_without_a_warning(
+    caplog: pytest.LogCaptureFixture, value: object, dtype: pl.DataType, known_as: str
+) -> None:
+    rows = pl.DataFrame({contract.TARGET: [1.0, 0.0], "column": [value, None]})
+
+    schema = record_run.dataset(rows.cast({"column": dtype}), "c" * 8).schema
+
+    assert schema.input_dict()["column"].type.name == known_as
+    assert caplog.messages == []
 
 
 def test_the_newest_version_is_the_challenger(made: dict[str, str]) -> None:
