@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from rung.review.python_source import Source
 
@@ -22,12 +23,18 @@ class Function:
     Attributes:
         name: empty for what the file does outside of functions.
         lines: the numbers of its lines, from 1, with its `def`.
-        calls: names that it calls.
+        calling: all lines of the file, in which a call differs from a definition.
     """
 
     name: str
     lines: frozenset[int]
-    calls: frozenset[str]
+    calling: list[str]
+
+    @cached_property
+    def calls(self) -> frozenset[str]:
+        """Names that it calls."""
+        body = "\n".join(self.calling[number - 1] for number in sorted(self.lines))
+        return frozenset(CALLED.findall(body))
 
     @property
     def line(self) -> int:
@@ -47,10 +54,10 @@ def read(source: Source) -> dict[str, Function]:
         line = source.line(match.start())
         first = source.line(_signature_ends(source.code, match.end()))
         last = _ends(code[: first + LONGEST], first, len(match[1].expandtabs()))
-        functions[match[2]] = _function(match[2], frozenset(range(line, last + 1)), calling)
+        functions[match[2]] = Function(match[2], frozenset(range(line, last + 1)), calling)
         inside.update(range(line, last + 1))
     outside = frozenset(range(1, len(code) + 1)) - inside
-    functions[""] = _function("", outside, calling)
+    functions[""] = Function("", outside, calling)
     return functions
 
 
@@ -69,11 +76,6 @@ def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[
         for name in sorted(one.calls & functions.keys() - visited):
             visited.add(name)
             waiting.append(functions[name])
-
-
-def _function(name: str, lines: frozenset[int], calling: list[str]) -> Function:
-    body = "\n".join(calling[number - 1] for number in sorted(lines))
-    return Function(name, lines, frozenset(CALLED.findall(body)))
 
 
 def _signature_ends(code: str, position: int) -> int:

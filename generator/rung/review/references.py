@@ -13,9 +13,8 @@ from rung.review.shell import executed, lines
 PROSE = (".md", ".lock", ".ipynb", ".csv")
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
-QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
-# The same for any quote, as quoted text may end where a string begins.
-MAY_QUOTE = re.compile(r"""["'](?=([\w/-]*+\.[\w./-]*+(?::\w+)?)["'])""")
+NAME = re.compile(r"[\w/-]*+\.[\w./-]*+(?::\w+)?")  # one that has a dot
+QUOTED = re.compile(rf"""["']({NAME.pattern})["']""")
 
 
 class References:
@@ -54,10 +53,9 @@ class References:
             text = self.content.text(path) or ""
             paths: dict[str, None] = {}
             last = 0
-            quoted = {match[1]: match.end(1) for match in MAY_QUOTE.finditer(text)}
             imported = python_source.may_import(text)
             mentions = [(end, self._named(path, [name], ())) for name, end in imported.items()]
-            mentions += [(end, self._named(path, (), [name])) for name, end in quoted.items()]
+            mentions += [(end, self._named(path, (), [name])) for name, end in _may_quote(text)]
             for end, named in mentions:
                 for each in named:
                     if each not in self.tests:
@@ -113,3 +111,14 @@ class References:
     def besides_tests(self, paths: Iterable[str]) -> list[str]:
         """Return files, each once, without those of the tests."""
         return [path for path in dict.fromkeys(paths) if path not in self.tests]
+
+
+def _may_quote(text: str) -> Iterator[tuple[str, int]]:
+    """Give each name between two quotes of any kind, with the position after its last mention.
+
+    Quoted text may end where a string begins, and what is between may be no string.
+    """
+    plain = text.replace("'", '"')
+    for name in dict.fromkeys(piece for piece in plain.split('"')[1:-1] if "." in piece):
+        if NAME.fullmatch(name):
+            yield name, plain.rfind(f'"{name}"') + 1 + len(name)
