@@ -1,11 +1,12 @@
 """SHAP values of an estimator's predictions, for features of any type."""
 
 import time
+from types import ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import polars as pl
-import shap
 
 from rung_ops.predictions import numbers
 from rung_ops.training import estimator
@@ -33,6 +34,7 @@ def compute(
     def predict(codes: np.ndarray) -> np.ndarray:
         return predicted(model, encoder.decode(codes))
 
+    shap = _without_compiling()
     codes = encoder.encode(background)
     masker = shap.maskers.Independent(codes, max_samples=len(codes))
     explainer = shap.explainers.Permutation(predict, masker, seed=seed)
@@ -45,6 +47,17 @@ def compute(
         explanation = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
         values.append(explanation.values[0])
     return np.array(values), predict(codes).mean(axis=0)
+
+
+def _without_compiling() -> ModuleType:
+    """Import SHAP with its loops as Python: to compile them takes 9 s, and to run them 0.1 s."""
+    settings: Any = numba.config
+    before, settings.DISABLE_JIT = settings.DISABLE_JIT, True
+    try:
+        import shap
+    finally:
+        settings.DISABLE_JIT = before
+    return shap
 
 
 def predicted(model: Any, features: pl.DataFrame) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 import polars as pl
 import pytest
@@ -49,6 +50,14 @@ def test_shares_add_up_to_the_prediction() -> None:
     shares, base = explained(FEATURES)
 
     assert shares.sum(axis=1) + base == pytest.approx(Price().predict(FEATURES))
+
+
+def test_shap_is_not_compiled_and_what_a_project_compiles_still_is() -> None:
+    explained(FEATURES)
+    import shap
+
+    assert not hasattr(shap.links.identity, "py_func")
+    assert hasattr(numba.njit(lambda number: number), "py_func")
 
 
 def test_only_what_the_model_uses_has_a_share() -> None:
