@@ -404,11 +404,14 @@ def test_the_checks_run_to_their_end_and_name_all_that_fail(
     assert {*parts} - {"lint", "test"} <= {*done.stdout.split()}
 
 
-def test_what_dvc_keeps_is_ignored_before_and_after_its_rungs(render: Render) -> None:
-    """On the way back to rung 0 the cache stays where it is, with all rows."""
+def test_what_dvc_and_mlflow_keep_is_ignored_before_and_after_their_rungs(render: Render) -> None:
+    """On the way back to rung 0 the cache stays where it is, with all rows.
+
+    The journal is beside MLflow's store while a run is recorded, and after Ctrl-C.
+    """
     project = render(level=0)
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-    kept = [".dvc/cache/files/md5/00/1", ".dvc/config.local", ".dvc/tmp/lock"]
+    kept = [".dvc/cache/files/md5/00/1", ".dvc/config.local", ".dvc/tmp/lock", "mlflow.db-journal"]
 
     ignored = subprocess.run(
         ["git", "check-ignore", *kept], cwd=project, text=True, capture_output=True, check=True

@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.pipes import quietly
 from rung_ops.verbs import KEYLESS, VERBS
 

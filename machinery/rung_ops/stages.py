@@ -3,6 +3,9 @@
 These names are stable: within one major version of rung-ops a stage that works goes on working.
 """
 
+from rung_ops.system import uncaught  # noqa: F401  first: to import the rest takes seconds
+
+# isort: split
 import json
 import shutil
 import sys

@@ -18,6 +18,7 @@ from rung_ops.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.system import atomic
+from rung_ops.system.disk import is_full
 from rung_ops.system.printable import counted, printable
 from rung_ops.target import Kind
 from rung_ops.training import estimator
@@ -161,6 +162,8 @@ def write(scored: pl.DataFrame, path: Path) -> None:
         with atomic.writing(path) as draft:
             WRITERS[path.suffix](scored, draft)
     except pl.exceptions.PolarsError as error:
+        if is_full(error):
+            raise
         raise PredictionError(
             f"{shown(path)} cannot be written as {path.suffix} ({printable(str(error))}); "
             "name a .parquet file."

@@ -19,7 +19,7 @@ IGNORED = """\
 /model/
 /reports/
 /dvc_plots/
-/mlflow.db
+/mlflow.db*
 /mlruns/
 /releases/
 /logs/

@@ -9,5 +9,7 @@ def is_full(error: Exception) -> bool:
     """Tell whether something could not be written because the disk is full."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
-    # Polars raises errors of its own, which end in the number.
-    return any(f"(os error {number})" in str(error) for number in FULL)
+    # Polars and SQLite raise errors of their own; those of Polars end in the number.
+    return "database or disk is full" in str(error) or any(
+        f"(os error {number})" in str(error) for number in FULL
+    )

@@ -28,7 +28,10 @@ def origin() -> dict[str, str]:
     try:
         commit = _git("rev-parse", "HEAD")
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
-        changed = _git("status", "--porcelain", "--no-renames", "-z", "--", ".")
+        # Without the lock it does not write the index anew, for which a full disk has no room.
+        changed = _git(
+            "--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--", "."
+        )
         above = _git("rev-parse", "--show-prefix")
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoCommitError("Commit the project first: a model is traced to a commit.") from error

@@ -45,6 +45,18 @@ def test_a_bad_row_is_reported_and_the_others_are_scored(rows: pl.DataFrame) -> 
     assert required in scored["problem"][4]
 
 
+def test_a_full_disk_is_not_a_fault_of_the_format(
+    rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(scored: pl.DataFrame, draft: Path) -> None:
+        raise pl.exceptions.ComputeError("No space left on device (os error 28)")
+
+    monkeypatch.setitem(predict.WRITERS, ".parquet", full)
+
+    with pytest.raises(pl.exceptions.ComputeError, match="No space left"):
+        predict.write(rows, tmp_path / "scored.parquet")
+
+
 def test_a_missing_column_is_named_and_nothing_is_written(
     rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,31 @@
+"""The origin of a model is read, and nothing is written for it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rung_ops.tracking import source_state
+
+
+def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> None:
+        named = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        subprocess.run(["git", *named, *words], cwd=tmp_path, check=True)
+
+    for name in ("ROOT", "ROWS"):
+        monkeypatch.setattr(source_state, name, tmp_path / {"ROWS": "rows"}.get(name, ""))
+    for name in ("params.toml", "dvc.yaml", "rows"):
+        (tmp_path / name).write_text("")
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=Start")
+    index = tmp_path / ".git/index"
+    os.utime(tmp_path / "rows", (1, 1))  # git looks at it again, and would note that it is the same
+    before = index.read_bytes()
+
+    assert source_state.origin()["git_dirty"] == "false"
+    assert index.read_bytes() == before
