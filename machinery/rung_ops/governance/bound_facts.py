@@ -27,7 +27,6 @@ RELEASE = "release_hash"
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
-AGAIN = "`uv run poe approve VERSION` after a look at it"
 
 
 def release_hash(manifest: Mapping[str, Any]) -> str:
@@ -66,7 +65,11 @@ def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
     """Say that an approval has expired, or is of a day to come."""
     today = datetime.now(UTC).date().isoformat()
     if today > str(signed.get("expires", "")):
-        yield f"the approval expired on {signed.get('expires')}: {AGAIN}"
+        version = signed.get("version", "VERSION")
+        yield (
+            f"the approval expired on {signed.get('expires')}: `uv run poe approve {version}` after a "
+            f"look at it, then `uv run poe promote {version}`, renew it"
+        )
     if today < str(signed.get("approved", ""))[:10]:
         yield f"the approval is of {signed.get('approved')}, which is to come"
 

@@ -7,8 +7,9 @@ the shadow it comes to answer everything. `--reject REASON` takes it out of the 
 
 import argparse
 import hashlib
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def renew(folder: Path, release: str, by: str) -> bool:
         return False
     needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
     if known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys():
+        if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
+            raise state.Refused("\n- ".join(["its approval does not count any more.", *lapsed]))
         return False
     reasons = [
         *approval.objections(version, answered=True),
@@ -99,6 +102,12 @@ def renew(folder: Path, release: str, by: str) -> bool:
     with audit.signed_with_warnings(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
     return True
+
+
+def _overdue(line: Mapping[str, Any]) -> Iterator[str]:
+    """Say that the approval in a line of the audit log has expired; without a signature none does."""
+    if signed := line.get("approval"):
+        yield from bound_facts.overdue(json.loads(signed))
 
 
 def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
@@ -222,8 +231,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if there := answering(folder, options.version):
             # Typed again, it completes what a registry that was down did not take.
+            renewed = renew(folder, there, paths.person())
             print(f"{there} answers in {folder.name} already.")
-            if renew(folder, there, paths.person()):
+            if renewed:
                 print("Its new approval is in the audit log.")
             print(champion_alias.follow(_version(folder, there)))
             return 0

@@ -189,6 +189,26 @@ def test_promoting_what_answers_already_completes_what_the_registry_did_not_take
     assert events(production) == before
 
 
+def test_promoting_what_answers_on_an_expired_approval_says_how_it_is_renewed(
+    waiting: str, production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote.main(["1"]) == 0
+    signed = {"version": "1", "approved": "2026-01-01", "expires": "2026-02-01"}
+    with audit.signed(production):
+        line = {"release": waiting, "release_hash": "0", "approval": json.dumps(signed)}
+        state.note(production, APPROVED, "Vera", **line)
+    before = events(production)
+
+    assert promote.main(["1"]) == 1
+
+    assert capsys.readouterr().err.startswith(
+        "Refused: its approval does not count any more.\n"
+        "- the approval expired on 2026-02-01: `uv run poe approve 1` after a look at it, then "
+        "`uv run poe promote 1`, renew it\n"
+    )
+    assert events(production) == before
+
+
 def test_a_verdict_against_what_answered_earlier_does_not_count(
     waiting: str,
     candidates: Candidates,

@@ -78,6 +78,26 @@ def test_it_is_not_promoted(
 
 
 @WHERE
+def test_what_answers_is_not_called_promoted_already(
+    candidates: Candidates,
+    production: Path,
+    judge: Write,
+    approve: Write,
+    where: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    assert promote.main(["1"]) == 0
+    withdraw(production, "1", where)
+
+    assert promote.main(["1"]) == 1
+
+    assert "approval was withdrawn" in capsys.readouterr().err
+
+
+@WHERE
 @pytest.mark.tried("Release, deploy or roll back to a withdrawn version")
 def test_it_does_not_come_back(
     candidates: Candidates,
