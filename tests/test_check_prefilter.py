@@ -13,10 +13,10 @@ from rung.review import evidence as looked
 from rung.review import limits, literals, python_source, reachability
 from rung.review.content import Content
 from rung.review.files import Files
+from rung.review.leaf import FLAGS
 from rung.review.limits import Clock, Limits
 from rung.review.lines import Lines
 from rung.review.modules import Modules
-from rung.review.predicates import FLAGS
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary, has_word
 from tests.repositories import LADDER, READING, evidence, plant

@@ -12,7 +12,8 @@ from rung.review.ci import CI
 from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
-from rung.review.predicates import FLAGS, PREDICATES, Leaf
+from rung.review.leaf import FLAGS, Leaf
+from rung.review.predicates import PREDICATES
 from rung.review.reachability import Reachability
 from rung.review.runners import Runners
 from rung.review.shell import executed

@@ -1,5 +1,6 @@
 """Match each file once with all predicates that concern it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -8,11 +9,13 @@ from itertools import chain
 from rung.review import unnamed
 from rung.review.content import Content
 from rung.review.hit import Hit
-from rung.review.predicates import NAMES_TESTS, PREDICATES, Leaf
+from rung.review.leaf import Leaf
+from rung.review.predicates import PREDICATES
 from rung.review.prefilter import Prefilter
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
 
+NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 KEPT = 3_000  # hits of one predicate, about
 
 

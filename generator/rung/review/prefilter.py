@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from rung.review.leaf import BY_TOKENS, Leaf
 from rung.review.literals import RequiredLiterals
-from rung.review.predicates import BY_TOKENS, Leaf
-from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
+from rung.review.written import Written
 
 
 class Prefilter:
@@ -32,12 +32,12 @@ class Prefilter:
             else:
                 self.always.append(index)
 
-    def possible(self, view: View) -> Iterable[tuple[str, Leaf]]:
+    def possible(self, view: Written) -> Iterable[tuple[str, Leaf]]:
         """Return the predicates that a file may match, in their order."""
         indexes = {*self.always, *self._by_literals(view), *self._by_tokens(view)}
         return [self.leaves[index] for index in sorted(indexes)]
 
-    def _by_literals(self, view: View) -> Iterable[int]:
+    def _by_literals(self, view: Written) -> Iterable[int]:
         if not self.by_literal:
             return  # and do not read the file
         held = view.held(self.vocabulary)
@@ -46,7 +46,7 @@ class Prefilter:
             if all(required.met_by(held) for required in self.further[index]):
                 yield index
 
-    def _by_tokens(self, view: View) -> Iterable[int]:
+    def _by_tokens(self, view: Written) -> Iterable[int]:
         if not self.by_token:
             return
         for literal in self.by_token.keys() & view.held(self.vocabulary):

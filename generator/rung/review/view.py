@@ -1,40 +1,32 @@
 """One file during a review: each of its forms is computed once, on demand."""
 
 import re
-from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from heapq import merge
-from itertools import islice
 from typing import Self
 
 from rung.review import disabled, documents, functions, python_source
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
-from rung.review.lines import Lines, lines_containing
+from rung.review.lines import Lines
 from rung.review.literals import RequiredLiterals
 from rung.review.python_source import Source
 from rung.review.shell import executed
-from rung.review.vocabulary import Vocabulary, has_word, may_be_called
+from rung.review.written import Written
 
 DEFINED = re.compile(rb"def\s+(\w+)")
-MARK = re.compile("[\"'#]")
-MOST_MARKS = 12  # of one line: to try all that may be left of it costs more than to read the file
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
 
-class View:
+class View(Written):
     """A file, as the predicates look at it."""
 
     def __init__(self, content: Content, path: str) -> None:
         """Look at a file of a repository."""
-        self.content = content
-        self.path = path
+        super().__init__(content, path)
         self.is_python = path.endswith((".py", ".ipynb"))
-        self.literals: AbstractSet[bytes] | None = None  # of the vocabulary, those that it holds
-        self.words: dict[bytes, bool] = {}
 
     @classmethod
     def without(cls, content: Content, path: str, numbers: AbstractSet[int]) -> Self:
@@ -44,67 +36,6 @@ class View:
         view.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
         view.source = python_source.read(content.decoded(view.raw) or "")
         return view
-
-    @cached_property
-    def raw(self) -> bytes:
-        """Its bytes; none if it is too large or not to be read."""
-        limits = self.content.files.limits
-        most = limits.notebook if self.path.endswith(".ipynb") else limits.text
-        return self.content.files.read(self.path, most) or b""
-
-    @cached_property
-    def lower(self) -> bytes:
-        """Its bytes in lower case, to look for literals in."""
-        return self.raw.lower()
-
-    def held(self, vocabulary: Vocabulary) -> AbstractSet[bytes]:
-        """Return the literals of a vocabulary that it holds, in upper or lower case."""
-        if self.literals is None:
-            self.literals = vocabulary.held(self.lower)
-        return self.literals
-
-    def may_import(self, name: Sequence[bytes]) -> bool:
-        """Say whether a statement may import a name, by its parts: the first is in its first line."""
-        return has_word(self.importing, name[0]) and all(map(self.has_word, name[1:]))
-
-    def may_call(self, name: Sequence[bytes]) -> bool:
-        """Say whether a name may be called, by its parts: the last is where a call may be."""
-        if not all(map(self.has_word, name)):
-            return False
-        return not self.path.endswith(".py") or may_be_called(self.raw, name[-1])
-
-    @cached_property
-    def importing(self) -> bytes:
-        """Its lines that may import something, as they are written."""
-        spans = lines_containing(self.raw, b"import")
-        return b"\n".join(self.raw[begin:end] for begin, end in spans)
-
-    def has_word(self, word: bytes) -> bool:
-        """Say whether it has a word, which is no part of a longer one."""
-        if word not in self.words:
-            self.words[word] = has_word(self.raw, word)
-        return self.words[word]
-
-    def may_match(self, regex: re.Pattern[str], required: RequiredLiterals | None) -> bool:
-        """Say whether a line may match an expression; what has no lines of its own as a whole."""
-        if not required or not self.path.endswith(".py"):
-            return not required or required.met_by(self.lower)
-        return any(True for _ in self._candidates(regex, required))
-
-    def held_of(self, required: RequiredLiterals) -> AbstractSet[bytes]:
-        """Return those of the best literals that it may hold."""
-        best = set(required.best)
-        return best if self.literals is None else best & self.literals
-
-    def _candidates(self, regex: re.Pattern[str], required: RequiredLiterals) -> Iterator[int]:
-        """Give where the lines end that may match when comments and docstrings are gone."""
-        most = self.content.files.limits.line
-        held = self.held_of(required)
-        for begin, end in merge(*(lines_containing(self.lower, each) for each in held)):
-            if required.met_by(self.lower[begin:end]):
-                line = self.raw[begin : min(end, begin + 4 * most)].decode("utf-8", "replace")
-                if _may_match(regex, line[:most].removesuffix("\r")):
-                    yield end
 
     @cached_property
     def source(self) -> Source | None:
@@ -142,7 +73,7 @@ class View:
             return self.searchable
         if not self.path.endswith(".py"):
             return self.searchable if required.met_by(self.lower) else Lines("")
-        end = next(self._candidates(regex, required), None)
+        end = next(self.candidates(regex, required), None)
         if end is None:
             return Lines("")
         if 2 * end < len(self.raw) and "source" not in self.__dict__:
@@ -191,21 +122,3 @@ class View:
         lines = self.raw.split(b"\n", number)
         text = lines[number - 1] if 0 < number <= len(lines) else b""
         return text[:400].decode("utf-8", "replace").strip()
-
-
-def _may_match(regex: re.Pattern[str], line: str) -> bool:
-    """Say whether a line of Python may match when comments and docstrings are gone.
-
-    A comment may begin at each `#`, and a docstring end at each quote. Calls are told from
-    definitions, as `functions.text` does.
-    """
-    if regex.search(line):
-        return True
-    marks = list(islice(MARK.finditer(line), MOST_MARKS + 1))
-    if len(marks) > MOST_MARKS:
-        return True
-    starts = [0, *(mark.end() for mark in marks if mark[0] != "#")]
-    ends = [*(mark.start() for mark in marks if mark[0] == "#"), len(line)]
-    parts = {line[start:end] for start in starts for end in ends if start < end}
-    parts |= {functions.DEFINED.sub(r"\1 (", part) for part in parts if "def" in part}
-    return any(map(regex.search, parts - {line}))
