@@ -76,8 +76,8 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         if not source.is_dir():
             raise BadBundle(none_of(release))
         copied = draft / release
-        shutil.copytree(source, copied, symlinks=True)
         try:
+            shutil.copytree(source, copied, symlinks=True)
             load(copied)
             atomic.sync_tree(copied)
             if final.exists():

@@ -9,7 +9,6 @@ def is_full(error: Exception) -> bool:
     """Tell whether something could not be written because the disk is full."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
-    # Polars and SQLite raise errors of their own; those of Polars end in the number.
-    return "database or disk is full" in str(error) or any(
-        f"(os error {number})" in str(error) for number in FULL
-    )
+    # Polars, SQLite, and shutil of many files raise errors of their own, which say it in words.
+    words = [f"(os error {number})" for number in FULL] + [f"[Errno {number}]" for number in FULL]
+    return any(word in str(error) for word in (*words, "database or disk is full"))

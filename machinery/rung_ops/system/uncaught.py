@@ -16,8 +16,9 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
     if isinstance(error, KeyboardInterrupt):
         print("Interrupted. Type it again to go on.", file=sys.stderr)
     elif isinstance(error, Exception) and is_full(error):
-        reason = printable(str(error).strip().splitlines()[0])
-        print(f"The disk is full ({reason}). Make room, and type it again.", file=sys.stderr)
+        file = getattr(error, "filename", None)
+        unwritten = f", and {printable(str(file))} was not written" if file else ""
+        print(f"The disk is full{unwritten}. Make room, and type it again.", file=sys.stderr)
     else:
         _other_errors(kind, error, trace)
 

@@ -1,5 +1,6 @@
 """A release comes to production signed, whole, and past the gate, or not at all."""
 
+import errno
 import json
 import os
 import shutil
@@ -207,6 +208,21 @@ def test_what_the_service_would_refuse_is_not_deployed(
     assert reason in output
     assert state.read(releases / environment) == State()
     assert not list((releases / environment / "bundles").glob("[!.]*"))
+
+
+def test_a_copy_that_a_full_disk_ends_takes_no_room(
+    releases: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(source: Path, target: Path, symlinks: bool) -> None:
+        target.mkdir(parents=True)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(install.shutil, "copytree", full)
+
+    code, output = deployed(capsys, "staging", FIRST)
+
+    assert (code, "No space left on device" in output) == (1, True)
+    assert not (releases / "staging/bundles" / install.DRAFT).exists()
 
 
 def test_without_the_public_key_nothing_is_deployed(
