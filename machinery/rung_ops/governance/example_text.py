@@ -68,10 +68,13 @@ def names_lost_sample(part: Part, root: Path) -> bool:
 
 
 def objections(root: Path) -> list[str]:
-    """Say of each of these parts where it is and what to write."""
+    """Say of these parts where they are and what to write, a line for those that ask for the same."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for part in untouched(root):
+        places.setdefault((part.file, _asked(part, root)), []).append(f"{part.line}, {part.place}")
     return [
-        f"{part.file}:{part.line}, {part.place}: still the text of the example. {_asked(part, root)}"
-        for part in untouched(root)
+        f"{file}:{'; '.join(each)}: still the text of the example. {asked}"
+        for (file, asked), each in places.items()
     ]
 
 

@@ -160,8 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
     if unchecked:
         print(unchecked, file=sys.stderr)
-    if examples := example_text.objections(ROOT):
-        places = "1 place is" if len(examples) == 1 else f"{len(examples)} places are"
+    if number := len(example_text.untouched(ROOT)):
+        places = "1 place is" if number == 1 else f"{number} places are"
+        examples = example_text.objections(ROOT)
         print(f"`poe promote` refuses until {places} written:", *examples, sep="\n")
     if mismatches := plan_mismatches():
         print("`poe gate` refuses by governance/change_control_plan.yaml:", *mismatches, sep="\n")

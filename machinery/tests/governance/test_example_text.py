@@ -60,6 +60,23 @@ def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None
     )
 
 
+def test_what_is_to_be_written_is_said_once_for_the_places_of_a_file_that_ask_for_the_same(
+    project: Path,
+) -> None:
+    plan = "governance/change_control_plan.yaml"
+    lines = (project / plan).read_text(encoding="utf-8").splitlines()
+    first, second, third, *_ = (1 + at for at, line in enumerate(lines) if "    change: " in line)
+    said = objections(project)
+
+    assert (
+        f"{plan}:{first}, `modifications[0].change`; {second}, `modifications[1].change`; "
+        f"{third}, `modifications[2].change`: still the text of the example. Say what changes."
+    ) in said
+    assert len({each.partition(":")[0] + each.partition(": still")[2] for each in said}) == len(
+        said
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -173,7 +190,8 @@ def test_poe_records_lists_the_places_and_does_not_fail(
     output = capsys.readouterr().out
     assert "`poe promote` refuses" in output and f"{INVENTORY}:" in output
 
-    monkeypatch.setattr(example_text, "objections", lambda root: ["docs/some.md:1"])
+    last = example_text.untouched(project)[-1:]
+    monkeypatch.setattr(example_text, "untouched", lambda root: last)
     records.main([])
     assert "refuses until 1 place is written:" in capsys.readouterr().out
 
