@@ -7,7 +7,10 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 LEAST = 3  # bytes: most files hold a shorter literal
 # So many files hold these, too, that to find each mention costs more than to look closer.
-COMMON = frozenset(b"all assert error for from get import init max min new return set type".split())
+COMMON = frozenset(
+    b"all assert back check error for from get has import init input log max min new output path "
+    b"resource return serv set state type version".split()
+)
 IN_WORDS = frozenset(
     bytes([byte]) for byte in range(128) if chr(byte).isalnum() or chr(byte) == "_"
 )
