@@ -67,6 +67,15 @@ def test_the_readme_counts_files_as_rung_new_does(render: Render) -> None:
     assert f"{least} files on rung 0, {most} on rung 4" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("game", ["velocity", "governance"])
+def test_the_page_on_new_projects_has_their_sizes(render: Render, game: str) -> None:
+    sizes = [size(render(use_case=game, level=rung, team_size="one")) for rung in (0, 2, 4)]
+
+    files = ", ".join(str(files) for files, _ in sizes)
+    lines = ", ".join(f"{round(lines, -2):,}" for _, lines in sizes)
+    assert f"| {game} 0, 2, 4 | {files} | {lines} |" in (ROOT / "docs/new.md").read_text()
+
+
 @pytest.mark.parametrize("ci", ["github", "gitlab", "azure"])
 @pytest.mark.parametrize("data", ["store", "warehouse"])
 def test_the_largest_project_is_within_its_budget(render: Render, ci: str, data: str) -> None:

@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)
         return 1
-    done = "withdrawn" if options.withdraw else "approved"
+    done, of = ("withdrawn", "") if options.withdraw else ("approved", ", with the record")
     print(f"{version.name} {version.version} is {done}: {shown(path)} and its signature.")
-    print("Commit both files: what is not on the main branch has not been decided.")
+    print(f"Commit both files{of}: what is not on the main branch has not been decided.")
     return 0

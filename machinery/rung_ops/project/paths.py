@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from rung_ops.project.errors import StageError
 from rung_ops.system.printable import printable
 
 
@@ -171,6 +172,19 @@ def project_name(model: Path = ROOT) -> str:
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     name = str(tomllib.loads(text)["project"]["name"])
     return name if model == REPOSITORY else f"{name}-{model.name}"
+
+
+def made(path: Path) -> Path:
+    """Return the path of what a stage makes, such as PREDICTIONS.
+
+    Raises:
+        StageError: no stage has made it yet.
+    """
+    if not path.exists():
+        raise StageError(
+            f"{shown(path)} is missing: `uv run poe train` and `uv run poe evaluate` make it."
+        )
+    return path
 
 
 def shown(path: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract, forecast, jackknife, target, time_blocks
-from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, params
+from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, made, params
 from rung_ops.training import estimator, naive
 
 COMPARISON = REPORTS / "comparison.json"
@@ -136,7 +136,7 @@ def compare(
 
 def main() -> int:
     """Compare the model with the best baseline; return the exit code."""
-    rows, train = pl.read_parquet(PREDICTIONS), pl.read_parquet(TRAIN)
+    rows, train = pl.read_parquet(made(PREDICTIONS)), pl.read_parquet(made(TRAIN))
     simple = best(train, rows)
     try:
         group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)

@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from rung_ops import adverse
-from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, params, shown
+from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, made, params, shown
 from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator, explained, plots, shap_values
 from rung_ops.training.explained import Explained
@@ -118,8 +118,8 @@ def _json_value(value: Any) -> Any:
 
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
-    model = estimator.load(MODEL)
-    result = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
+    model = estimator.load(made(MODEL))
+    result = report(model, pl.read_parquet(made(TEST)), pl.read_parquet(made(TRAIN)), params())
     EXPLANATIONS.write_text(
         json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )

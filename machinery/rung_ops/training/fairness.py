@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.project.paths import PREDICTIONS, REPORTS, params, shown
+from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params, shown
 from rung_ops.system.printable import printable
 from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator
@@ -112,7 +112,7 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
     try:
-        report = assess(pl.read_parquet(PREDICTIONS), params())
+        report = assess(pl.read_parquet(made(PREDICTIONS)), params())
     except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ import polars as pl
 
 from rung_ops import contract, forecast
 from rung_ops.predictions import inside, numbers
-from rung_ops.project.paths import PREDICTIONS, REPORTS, params
+from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params
 from rung_ops.system.printable import printable
 from rung_ops.training.estimator import features, kind, truth
 
@@ -95,7 +95,7 @@ def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | Non
 
 def main() -> int:
     """Write reports/slices.json and print the worst slices; return the exit code."""
-    rows = pl.read_parquet(PREDICTIONS)
+    rows = pl.read_parquet(made(PREDICTIONS))
     slices = score_by_slice(rows, rows["predicted"].to_numpy())
     SLICES.write_text(json.dumps(slices.to_dicts(), indent=2) + "\n", encoding="utf-8")
     score = params()["score"]

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.training import baseline
+from rung_ops.project.errors import StageError
+from rung_ops.training import baseline, explain, fairness, slices
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +69,26 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
     assert set(written) == {"model", "baseline", "gain", "better"}
     assert written["better"] is False
     assert "30 rows are too few for an interval" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verb", "rows"),
+    [
+        (baseline, "PREDICTIONS"),
+        (baseline, "TRAIN"),
+        (explain, "MODEL"),
+        (fairness, "PREDICTIONS"),
+        (slices, "PREDICTIONS"),
+    ],
+)
+def test_what_no_stage_has_written_yet_is_named(
+    verb: ModuleType, rows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MODEL", "PREDICTIONS", "TRAIN"):
+        file = tmp_path / f"{name}.parquet"
+        if name != rows:
+            pl.DataFrame({"predicted": [0.5]}).write_parquet(file)
+        monkeypatch.setattr(verb, name, file, raising=False)
+
+    with pytest.raises(StageError, match=f"{rows}.parquet is missing: `uv run poe train` and"):
+        verb.main()
