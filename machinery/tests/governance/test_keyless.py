@@ -104,8 +104,8 @@ def test_the_gate_is_run_again_without_keys(
 
 @pytest.mark.tried(
     "Take a key or a token out of the environment by code of the project in `poe predict`, `erase`, "
-    "`pipeline`, `train`, `tune`, `technical-file`, `examine`, `rung-ops fairness`, `rung-ops explain`, or in "
-    "the autopilot",
+    "`pipeline`, `train`, `tune`, `technical-file`, `examine`, by `rung-ops fairness`, `rung-ops explain`, "
+    "or in the autopilot",
     "there is none but that of the prediction log where it is read or written",
 )
 @pytest.mark.parametrize("words", [["predict", "rows.csv"], ["erase", "nobody"]])
