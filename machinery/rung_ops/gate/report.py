@@ -11,7 +11,7 @@ from typing import Any
 from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import REPORTS, shown
 from rung_ops.system import atomic
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import in_column, printable
 from rung_ops.training.baseline import in_words
 
 VERDICT = REPORTS / "gate.json"
@@ -116,7 +116,4 @@ def _line(label: str, rows: Any, challenger: Any, other: Any, gain: Any) -> str:
 
 
 def _cell(figure: Any, sign: str = "") -> str:
-    if not isinstance(figure, float):
-        return figure or ""
-    # Six digits in front of the point leave no room for four behind it.
-    return format(figure, f"{sign},.1f" if abs(figure) >= 1000 else f"{sign}.4f")
+    return in_column(figure, 4, sign) if isinstance(figure, float) else figure or ""

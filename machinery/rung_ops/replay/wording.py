@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from rung_ops.system.printable import in_column
+
 BETTER, WORSE, EVEN = "better", "worse", "even"
 
 
@@ -33,8 +35,9 @@ def steps(taken: list[dict[str, Any]]) -> str:
 
 
 def _number(value: float, sign: str) -> str:
-    text = f"{value:{sign}.3f}" if abs(value) < 10 else f"{value:{sign},.4g}"
-    return text.replace("-", "−")
+    # Three decimals, not the gate's four: a figure stands beside its interval. The page is typeset,
+    # so a minus is a minus sign.
+    return in_column(value, 3, sign).replace("-", "−")
 
 
 def seconds_between(started: str, ended: str | None) -> float:

@@ -1,6 +1,7 @@
 """Text for people: what comes from data, files or their names made safe to print, and numbers."""
 
 import re
+from decimal import Decimal
 
 # Written by a log, these make GitHub Actions and Azure Pipelines do something: Azure's may stand
 # anywhere in a line, GitHub's `::name::` at its start.
@@ -21,9 +22,24 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def four_digits(value: float) -> str:
-    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243"."""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+def four_digits(value: float, sign: str = "") -> str:
+    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243".
+
+    Args:
+        value: the figure.
+        sign: "+" to show the sign of a positive one, too.
+    """
+    if abs(value) >= 1_000:
+        return f"{value:{sign},.0f}"
+    text = f"{value:{sign}.4g}"
+    return f"{Decimal(text):{sign}f}" if "e" in text else text
+
+
+def in_column(value: float, decimals: int, sign: str = "") -> str:
+    """Return a figure that others stand below: with as many decimals as they, up to a thousand."""
+    if abs(value) >= 1_000:  # decimals would leave no room between columns, and say nothing
+        return four_digits(value, sign)
+    return f"{value:{sign}.{decimals}f}"
 
 
 def in_markdown(text: str) -> str:

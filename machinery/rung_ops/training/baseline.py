@@ -9,6 +9,7 @@ import polars as pl
 
 from rung_ops import contract, forecast, jackknife, target, time_blocks
 from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, made, params
+from rung_ops.system.printable import in_column
 from rung_ops.training import estimator, naive
 
 COMPARISON = REPORTS / "comparison.json"
@@ -134,6 +135,10 @@ def compare(
     return result | {"gain_low": low, "gain_high": high, "better": low > 0}
 
 
+def _gain(value: float) -> str:
+    return in_column(value, 4, "+")
+
+
 def main() -> int:
     """Compare the model with the best baseline; return the exit code."""
     rows, train = pl.read_parquet(made(PREDICTIONS)), pl.read_parquet(made(TRAIN))
@@ -150,13 +155,14 @@ def main() -> int:
     COMPARISON.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     metric = params()["score"]["metric"]
     bounds = (
-        f"{LEVEL:.0%} interval {result['gain_low']:+.4f} to {result['gain_high']:+.4f}"
+        f"{LEVEL:.0%} interval {_gain(result['gain_low'])} to {_gain(result['gain_high'])}"
         if "gain_low" in result
         else unclear
     )
     each = simple.figures or {simple.name: result["baseline"]}
-    figures = ", ".join(f"{in_words(name)} {figure:.4f}" for name, figure in each.items())
-    print(f"{metric}: {result['model']:.4f}, {figures}; gain {result['gain']:+.4f}, {bounds}")
+    figures = ", ".join(f"{in_words(name)} {in_column(figure, 4)}" for name, figure in each.items())
+    model = in_column(result["model"], 4)
+    print(f"{metric}: {model}, {figures}; gain {_gain(result['gain'])}, {bounds}")
     if not result["better"]:
         print(f"The model is not clearly better than {in_words(simple.name)}: do not release it.")
     if late := known_too_late(train, rows):

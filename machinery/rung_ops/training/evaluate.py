@@ -23,6 +23,7 @@ from rung_ops.project.paths import (
     project_name,
     shown,
 )
+from rung_ops.system.printable import in_column
 from rung_ops.training import (
     baseline,
     class_plots,
@@ -132,7 +133,7 @@ def write_report(
         encoding="utf-8",
     )
     for name, value in metrics.items():
-        print(f"{name:>20} {value:.4f}")
+        print(f"{name:>20} {in_column(value, 4)}")
     print(f"Open {shown(REPORT)} in a browser.")
 
 

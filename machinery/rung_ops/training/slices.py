@@ -10,7 +10,7 @@ import polars as pl
 from rung_ops import contract, forecast
 from rung_ops.predictions import inside, numbers
 from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import in_column, printable
 from rung_ops.training.estimator import features, kind, truth
 
 SLICES = REPORTS / "slices.json"
@@ -103,6 +103,6 @@ def main() -> int:
     if metric in slices.columns:
         scored = slices.drop_nulls(metric).sort(metric, descending=not score["higher_is_better"])
         for worst in scored.head(WORST).iter_rows(named=True):
-            figure = f"{metric} {worst[metric]:.4f}, {worst['rows']:,} rows"
+            figure = f"{metric} {in_column(worst[metric], 4)}, {worst['rows']:,} rows"
             print(printable(f"{worst['column']} {worst['value']}: {figure}"))
     return 0

@@ -188,6 +188,13 @@ def test_what_is_replayed_is_printed_first(
     assert said == f"Replays {replayed}; the first release is trained on the 8 tenths before."
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.66, "0.660"), (-43.71, "−43.710"), (132_243.4, "132,243")]
+)
+def test_figures_of_any_size_are_written_out(value: float, shown: str) -> None:
+    assert wording.figure({"figure": value}) == shown
+
+
 def test_the_terminal_shows_a_row_for_each_period(timeline: dict[str, Any]) -> None:
     lines = wording.table(timeline).splitlines()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.system.printable import counted, four_digits, printable
+from rung_ops.system.printable import counted, four_digits, in_column, printable
 
 UNSAFE = {
     "a line break": ("a\nb", r"a\nb"),
@@ -35,7 +35,23 @@ def test_a_number_has_its_noun() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.66123, "0.6612"), (43.7149, "43.71"), (132_243.4, "132,243"), (-1_322.5, "-1,322")],
+    [
+        (0.66123, "0.6612"),
+        (43.7149, "43.71"),
+        (132_243.4, "132,243"),
+        (-1_322.5, "-1,322"),
+        (0.0000512, "0.0000512"),
+    ],
 )
 def test_a_figure_has_four_digits_and_no_exponent(value: float, shown: str) -> None:
     assert four_digits(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "shown"),
+    [(0.66, "", "0.6600"), (43.7149, "+", "+43.7149"), (132_243.4, "+", "+132,243")],
+)
+def test_figures_of_a_column_have_the_same_decimals_below_a_thousand(
+    value: float, sign: str, shown: str
+) -> None:
+    assert in_column(value, 4, sign) == shown
