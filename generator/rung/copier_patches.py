@@ -1,6 +1,6 @@
-"""Patches of Copier while it renders into a new folder: less work, and a prompt like other programs'.
+"""Patches of Copier while it renders into a new folder: the same result with less work.
 
-None of them changes what is rendered. Copier compiles each part of each path again and gathers all answers for it, reads the template's
+Copier compiles each part of each path again and gathers all answers for it, reads the template's
 YAML in Python, and asks git about each file that it writes. Together that was three quarters of the
 time of a render.
 """

@@ -102,7 +102,7 @@ def test_a_version_within_the_plan_and_approved_passes(
 @pytest.mark.tried(
     "Let `score()` of a candidate give better figures than its predictions have",
     "the gate computes standard figures itself, on all rows and on halves, and refuses; a figure of "
-    "custom one decides only where the plan bounds it. Code that is written to change the library, "
+    "its own decides only where the plan bounds it. Code that is written to change the library, "
     "or that knows the rows, still can: read the change",
 )
 def test_a_standard_figure_is_computed_by_the_library(
