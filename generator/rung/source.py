@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,25 @@ class Source:
         """Return a YAML file of the template, as it is in this version."""
         if self.repository is None:
             return plain_yaml.load((template.folder() / path).read_text("utf-8"))
-        text = git.show(self.repository, self.ref, path)
-        if text is None:
-            raise RungError(
-                f"{self.address} at {self.ref} is not a Rung template: {path} is missing."
-            )
-        return plain_yaml.load(text)
+        if path not in self._texts:
+            text = git.show(self.repository, self.ref, path)
+            if text is None:
+                raise RungError(
+                    f"{self.address} at {self.ref} is not a Rung template: {path} is missing."
+                )
+            self._texts[path] = text
+        return plain_yaml.load(self._texts[path])
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {}
 
     def commit(self) -> str | None:
         """Return the full id of the commit that the ref names, or None when it is not here."""
+        return self._commit
+
+    @cached_property
+    def _commit(self) -> str | None:
         if self.repository is None:
             return None
         inside = self.repository / ".git"

@@ -24,7 +24,9 @@ def mlflow_server(project: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]
             *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         ],
         cwd=project,
-        env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
+        env=environment(
+            MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
+        ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -3,6 +3,7 @@
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rung import git
@@ -43,6 +44,7 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     return Merged(tree, _stages(lines))
 
 
+@cache
 def version() -> tuple[int, ...]:
     """Return git's version, such as (2, 47)."""
     output = git.run(Path.cwd(), "version")

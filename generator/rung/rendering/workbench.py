@@ -58,7 +58,11 @@ class Workbench:
         """Take the repository `bench.git` in `folder`."""
         self.top, self.folder, self.renders = top, folder, renders
         self.repository = folder / "bench.git"
-        self._files: dict[str, dict[str, Entry]] = {}  # cached, as a tree never changes
+        # Cached, as what an id names never changes; what was missing is asked for again.
+        self._files: dict[str, dict[str, Entry]] = {}
+        self._sizes: dict[str, int] = {}
+        self._contents: dict[str, bytes] = {}
+        self._edited: dict[tuple[str, frozenset[tuple[str, Entry | None]]], str] = {}
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),
@@ -98,18 +102,20 @@ class Workbench:
 
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:
         """Return the size in bytes of each content that is there."""
-        wanted = "".join(f"{oid}\n" for oid in oids)
-        answers = self.git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=wanted)
-        pairs = (line.split() for line in answers.splitlines())
-        return {oid: int(size) for oid, size in pairs if size != "missing"}
+        wanted = list(oids)
+        if new := "".join(f"{oid}\n" for oid in wanted if oid not in self._sizes):
+            answers = self.git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=new)
+            pairs = (line.split() for line in answers.splitlines())
+            self._sizes |= {oid: int(size) for oid, size in pairs if size != "missing"}
+        return {oid: self._sizes[oid] for oid in wanted if oid in self._sizes}
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Return contents by id, all in one call; those over READABLE bytes are left out."""
         small = [oid for oid, size in self.sizes(dict.fromkeys(oids)).items() if size <= READABLE]
-        if not small:
-            return {}
-        text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in small))
-        return git.blobs(text, small)
+        if new := [oid for oid in small if oid not in self._contents]:
+            text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in new))
+            self._contents |= git.blobs(text, new)
+        return {oid: self._contents[oid] for oid in small}
 
     def store(self, content: bytes) -> str:
         """Keep a content on the bench and return its id."""
@@ -120,12 +126,16 @@ class Workbench:
         """Return a tree with some files replaced or added, and those of None removed."""
         if not changes:
             return tree
+        key = (tree, frozenset(changes.items()))
+        if key in self._edited:
+            return self._edited[key]
         gone = "0" * len(tree)
         self.git("read-tree", tree)
         lines = [f"0 {gone}\t{path}\0" for path, entry in changes.items() if entry is None]
         lines += [f"{new.mode} {new.oid}\t{path}\0" for path, new in changes.items() if new]
         self.git("update-index", "-z", "--index-info", stdin="".join(lines))
-        return self.git("write-tree").strip()
+        self._edited[key] = self.git("write-tree").strip()
+        return self._edited[key]
 
     def inside(self, tree: str, prefix: str) -> str:
         """Return the tree of a folder within a tree; the empty tree where it is not there."""

@@ -92,6 +92,11 @@ def _locked(top: Path) -> list[str]:
     return [*LOCKED, *([branch] if branch else [])]
 
 
-def _files(top: Path, names: Iterable[str]) -> Iterator[Path]:
-    for name in names:
-        yield top / git.run(top, "rev-parse", "--git-path", f"{name}.lock").rstrip("\n")
+def _files(top: Path, names: Iterable[str]) -> list[Path]:
+    """Return the lock files of these names, asked for at once; a folder's name may have two lines."""
+    asked = [("--git-path", f"{name}.lock") for name in names]
+    together = git.run(top, "rev-parse", *(word for pair in asked for word in pair))
+    lines = together.removesuffix("\n").split("\n")
+    if len(lines) != len(asked):
+        lines = [git.run(top, "rev-parse", *pair).removesuffix("\n") for pair in asked]
+    return [top / line for line in lines]
