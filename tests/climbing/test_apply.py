@@ -48,10 +48,11 @@ def killed_at(count: int, *, after: bool) -> Iterator[None]:
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             left[0] -= 1
-            if left[0] == 0 and not after:
+            here = left[0] == 0  # one mutation may make another, as Popen opens /dev/null
+            if here and not after:
                 os.kill(os.getpid(), signal.SIGKILL)
             answer = real(*arguments, **options)
-            if left[0] == 0:
+            if here:
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer
 
