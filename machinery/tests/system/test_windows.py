@@ -14,7 +14,7 @@ ASSETS = TEMPLATE / "tests/assets"
 
 
 @pytest.fixture
-def library_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def imported_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the library be imported once more; what others import takes seconds and stays."""
     before = {name: sys.modules.pop(name) for name in _of_the_library()}
     yield
@@ -28,7 +28,7 @@ def _of_the_library() -> list[str]:
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="an ejected project has no tests of Rung")
-@pytest.mark.usefixtures("library_anew")
+@pytest.mark.usefixtures("imported_again")
 def test_every_module_can_be_imported_without_what_windows_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
