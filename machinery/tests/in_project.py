@@ -1,5 +1,6 @@
 """The project that the tests run in: found upwards, or rendered; imported before rung_ops."""
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -33,7 +34,9 @@ def _found() -> Path | None:
 
 def _rendered() -> Path:
     """Render a project, or copy that of the process which started this one to share its tests."""
-    folder = Path(tempfile.mkdtemp(prefix="rung-project-")) / "project"
+    room = Path(tempfile.mkdtemp(prefix="rung-project-"))
+    atexit.register(shutil.rmtree, room, ignore_errors=True)
+    folder = room / "project"
     if shared := os.environ.get(SHARED):
         return Path(shutil.copytree(shared, folder, symlinks=True))
     import copier

@@ -9,11 +9,16 @@ import pytest
 
 from machinery.tests import in_project
 
+COMMITTED = """
+import subprocess
+from machinery.tests import in_project
+subprocess.run(["git", "log", "--format=%s"], cwd=in_project.ROOT, check=True)
+"""
 RENDERED = os.environ.get(in_project.SHARED)
 
 
 @pytest.mark.skipif(not RENDERED, reason="a project that was there")
-def test_it_is_rendered_where_git_knows_no_name(tmp_path: Path) -> None:
+def test_it_is_rendered_where_git_knows_no_name_and_removed_at_the_end(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "GIT_CONFIG_GLOBAL": os.devnull}
     # Whoever owns this clone.
     environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory"}
@@ -21,7 +26,7 @@ def test_it_is_rendered_where_git_knows_no_name(tmp_path: Path) -> None:
     kept = {name: os.environ[name] for name in ("PATH", "RUNG_GAME") if name in os.environ}
 
     done = subprocess.run(
-        [sys.executable, "-c", "import machinery.tests.in_project"],
+        [sys.executable, "-c", COMMITTED],
         cwd=in_project.TEMPLATE,
         env=environment | kept,
         capture_output=True,
@@ -29,8 +34,8 @@ def test_it_is_rendered_where_git_knows_no_name(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert done.returncode == 0, done.stderr
-    assert list(tmp_path.glob("rung-project-*/project/.git"))
+    assert (done.returncode, done.stdout) == (0, "Start\n"), done.stderr
+    assert not list(tmp_path.glob("rung-project-*"))
 
 
 @pytest.mark.skipif(
