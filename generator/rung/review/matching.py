@@ -17,6 +17,7 @@ from rung.review.vocabulary import Vocabulary
 
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 KEPT = 3_000  # hits of one predicate, about
+FEW = 100  # literals: to look for these alone, as in tests, saves more than it costs to prepare
 
 
 def match(
@@ -43,7 +44,9 @@ def match(
         bits = concerned[path]
         if bits not in prefilters:
             asked = [one for number, one in enumerate(listed) if bits >> number & 1]
-            prefilters[bits] = Prefilter(asked, vocabulary)
+            literals = {literal for _, leaf in asked for literal in leaf.literals}
+            own = Vocabulary(literals) if len(literals) <= FEW else vocabulary
+            prefilters[bits] = Prefilter(asked, own)
         view = View(content, path)
         for name, leaf in prefilters[bits].possible(view):
             if len(hits[name]) < KEPT:
