@@ -5,8 +5,10 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from rung.climbing import climb as climbing
 from rung.climbing import messages, planner
 from rung.climbing.planner import ChangeRequest, PreparedPlan
 from rung.errors import RungError
-from rung.transaction import apply, journal, locks, recover
+from rung.transaction import apply, journal, locks, preconditions, recover
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
@@ -548,6 +550,27 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
 
     (project / ".git/info/attributes").unlink()
     assert old == state_of(project)
+
+
+def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
+    new_project: NewProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project(0)
+    look, looked = preconditions.uncommitted, threading.Event()
+
+    def looking(top: Path, **options: bool) -> list[str]:
+        changed = look(top, **options)
+        looked.set()
+        return changed
+
+    monkeypatch.setattr(preconditions, "uncommitted", looking)
+    with ThreadPoolExecutor(1) as pool:
+        with locks.acquired(project):
+            (project / "new.txt").write_text("half of it")
+            second = pool.submit(preconditions.committed, project)
+            assert looked.wait(60)
+            (project / "new.txt").unlink()
+        assert second.result() == project
 
 
 @pytest.mark.parametrize("many", [2, 8])

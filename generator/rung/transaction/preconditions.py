@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from rung import git, project
 from rung.errors import RungError
+from rung.transaction import locks
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
 # What git keeps in its folder while something is half-done, by the command that ends it.
@@ -45,14 +46,22 @@ def committed(folder: Path) -> Path:
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."
             )
-    changed = uncommitted(top)
-    if changed:
+    if changed := _uncommitted_of_the_person(top):
         raise RungError(
             f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
             "Commit or stash them, so that what changes can be seen, and undone, on its own."
         )
     _overlooks_nothing(top)
     return top
+
+
+def _uncommitted_of_the_person(top: Path) -> list[str]:
+    """Return what is not in a commit, once no other climb is writing; one that stays is refused."""
+    changed = uncommitted(top)
+    if changed and (locks.shared_folder(top) / locks.NAME).exists():
+        with locks.acquired(top):
+            changed = uncommitted(top)
+    return changed
 
 
 def _overlooks_nothing(top: Path) -> None:
