@@ -109,12 +109,14 @@ def test_a_release_that_contradicts_is_sent_back_from_the_shadow(own: Served) ->
 
 def test_a_canary_that_contradicts_is_sent_back_and_few_have_seen_it(own: Served) -> None:
     hurry(own, share=0)
-    own.set("ops/rollout.toml", "canary", steps=[0.25, 1.0])
+    # A distance of 1 is certainly more than `max_drift` from 112 callers on; 131 reach the canary.
+    own.set("ops/rollout.toml", "canary", steps=[0.25, 1.0], min_requests=300)
     own.deploy("good")
     with serving(own) as service:
         own.deploy("other")
         assert own.state()["canary"]["release"] == own.names["other"]
         replies = with_traffic(service, until(service, lambda now: now["canary"] is None))
+        assert own.state()["serving"] == own.names["good"], events(own)
         assert eventually(
             lambda: all(
                 service.predict(row)[1]["release"] == own.names["good"] for row in own.rows[:50]
