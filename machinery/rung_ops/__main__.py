@@ -1,6 +1,7 @@
 """The command `rung-ops`: one verb for everything that tasks, stages, CI jobs and images call."""
 
 import importlib
+import inspect
 import sys
 
 from rung_ops.system import uncaught  # noqa: F401
@@ -47,7 +48,10 @@ def _run(arguments: list[str] | None) -> int:
             importlib.import_module(VERBS[name].first)
         module, _, function = VERBS[name].target.partition(":")
         run = getattr(importlib.import_module(f"rung_ops.{module}"), function or "main")
-        sys.argv = [f"rung-ops {name}", *words[len(name.split()) :]]
+        own = words[len(name.split()) :]
+        if own and not inspect.signature(run).parameters:
+            return _takes_no_arguments(name, own)
+        sys.argv = [f"rung-ops {name}", *own]
         return int(run() or OK)
     except NoProjectError as error:
         print(error, file=sys.stderr)
@@ -64,6 +68,16 @@ def _run(arguments: list[str] | None) -> int:
             file=sys.stderr,
         )
         return USAGE
+
+
+def _takes_no_arguments(name: str, given: list[str]) -> int:
+    """Explain a verb whose function has no parameters, instead of running it all the same."""
+    said = f"usage: rung-ops {name}"
+    if given[0] in ("-h", "--help"):
+        print(f"{said}\n\n{VERBS[name].help[:1].upper()}{VERBS[name].help[1:]}.")
+        return OK
+    print(f"{said}\nIt takes no arguments, got: {' '.join(given)}", file=sys.stderr)
+    return USAGE
 
 
 def usage() -> str:

@@ -32,7 +32,7 @@ VERBS = {
         "data.object_store.command", "store", "list the raw data in the object store, or `pull` it"
     ),
     "warehouse": Verb(
-        "data.warehouse.command:cli",
+        "data.warehouse.command",
         "warehouse",
         "show what was pulled from the warehouse, or `pull` new rows",
     ),

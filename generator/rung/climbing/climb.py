@@ -22,9 +22,9 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
     if plan.changes_nothing:
         print(messages.nothing(plan))
         return 0
+    detached = apply.is_detached(prepared.bench.top)
     if branch is not None:
         climb_on_branch(prepared, branch, messages.message(plan))
-        detached = bool(apply.on_no_branch(prepared.bench.top))
         print(messages.branched(plan, branch, detached=detached))
         return 1 if plan.conflicts else 0
     if plan.conflicts:
@@ -32,8 +32,8 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
         raise NotDoneError(messages.stopped(plan, command))
     commit = climb(prepared, messages.message(plan), verify=verify)
     print(messages.done(plan, commit, verified=verify))
-    if sentence := apply.on_no_branch(prepared.bench.top):
-        print(sentence)
+    if detached:
+        print(apply.ON_NO_BRANCH)
     return 0
 
 

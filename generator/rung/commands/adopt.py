@@ -32,22 +32,26 @@ def adopt(
     from rung.adoption import adopt, complete, messages
     from rung.answers import gather_answers
     from rung.staging import stopped_like_ctrl_c
-    from rung.transaction import apply, recover
+    from rung.transaction import recover
 
     recover.first(path)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             lacking = complete.complete(path, template, dry_run=dry_run)
-        print(messages.completion(path, lacking, dry_run=dry_run))
-        if sentence := apply.on_no_branch(path):
-            print(sentence)
+        _tell(path, messages.completion(path, lacking, dry_run=dry_run))
         return 0
     chosen = source.choose(template, template_version)
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
         adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
-    print(messages.text(adoption))
-    if sentence := apply.on_no_branch(path):
-        print(sentence)
+    _tell(path, messages.text(adoption))
     return 0
+
+
+def _tell(path: Path, message: str) -> None:
+    from rung.transaction import apply
+
+    print(message)
+    if apply.is_detached(path):
+        print(apply.ON_NO_BRANCH)

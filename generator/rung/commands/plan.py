@@ -43,9 +43,8 @@ def plan(
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
             print(messages.plan(prepared.plan))
-            sentence = apply.on_no_branch(prepared.bench.top)
-            if sentence and not prepared.plan.changes_nothing:
-                print(f"\n{sentence}")
+            if not prepared.plan.changes_nothing and apply.is_detached(prepared.bench.top):
+                print(f"\n{apply.ON_NO_BRANCH}")
         if out is not None:
             saved = shlex.quote(expand_user.no_option(out))
             print(f"Saved. To do it: `rung climb {saved}`", file=sys.stderr)

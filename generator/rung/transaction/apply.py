@@ -21,6 +21,7 @@ SETTINGS = git.QUIET_AS_IGNORED | {
     "core.sparseCheckout": "false",  # it would leave new files out
     "submodule.recurse": "false",
 }
+ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
 MEND = "Change what the message above names, then run the command again."
 FORWARD = (
     "merge",
@@ -126,11 +127,9 @@ def head(top: Path) -> str | None:
     return git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
 
-def on_no_branch(top: Path) -> str:
-    """Say that HEAD is detached and what that means for a commit, or nothing."""
-    if git.answers(top, "symbolic-ref", "--quiet", "HEAD") is not None:
-        return ""
-    return "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
+def is_detached(top: Path) -> bool:
+    """Return whether HEAD is on no branch, so that a commit would be on none."""
+    return git.answers(top, "symbolic-ref", "--quiet", "HEAD") is None
 
 
 def _forward(top: Path, commit: str, descriptor: int) -> str:

@@ -97,8 +97,8 @@ def _not_at_hand(version: approval.Version) -> Iterator[str]:
         yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Score a file; return the exit code."""
     if not (ROOT / approval.RECORDS).is_dir():
-        return predict.main()
-    return predict.main(before_writing=log_predictions)
+        return predict.main(arguments)
+    return predict.main(arguments, before_writing=log_predictions)

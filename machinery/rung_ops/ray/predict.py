@@ -175,8 +175,8 @@ def main(
     return 0
 
 
-def logged() -> int:
+def logged(arguments: list[str] | None = None) -> int:
     """Score and log each prediction; return the exit code."""
     from rung_ops.governance import batch
 
-    return main(before_writing=batch.log_predictions)
+    return main(arguments, before_writing=batch.log_predictions)

@@ -69,12 +69,12 @@ def without_keys(module: str, arguments: Collection[str], kept: Collection[str])
         raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Replace this process by a command, such as `dvc repro`, without its keys."""
-    words = sys.argv[1:]
-    if not words:
-        print("Name a command: `rung-ops keyless COMMAND ...`.", file=sys.stderr)
-        return 2
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: rung-ops keyless COMMAND ...\n\nRun it without keys and tokens.")
+        return 0 if words else 2
     words = [*_sandbox(), *words]
     try:
         os.execvpe(words[0], words, environment())

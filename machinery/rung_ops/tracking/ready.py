@@ -1,16 +1,22 @@
 """Check that the tracking server is ready, before training starts."""
 
+import argparse
 import sys
 
 from rung_ops.tracking import registry, server_check, store_address, sync
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check the server, and copy waiting runs to it; return the exit code.
-
-    With --say it only prints the problem and returns 0, before commands that record no run.
-    """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Check the server, and copy waiting runs to it; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rung-ops tracking ready", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--say",
+        action="store_true",
+        help="only print the problem and exit with 0, before commands that record no run",
+    )
+    only_says = parser.parse_args(arguments).say
     uri = store_address.tracking_uri()
     if not server_check.is_server(uri):
         return 0
@@ -18,9 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         uri, store_address.policy().get("timeout_seconds", server_check.SECONDS)
     )
     if reason is None:
-        return 0 if "--say" in arguments else sync.main([])
+        return 0 if only_says else sync.main([])
     print(reason, file=sys.stderr)
-    if "--say" in arguments:
+    if only_says:
         print("Training continues: only the pipeline records a run.", file=sys.stderr)
     elif registry.continues_without_server():
         print(

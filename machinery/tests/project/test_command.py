@@ -1,5 +1,6 @@
 """The command `rung-ops`: what its verbs name exists, and it says what is wrong in a sentence."""
 
+import contextlib
 import importlib
 import os
 import re
@@ -55,6 +56,27 @@ def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFi
     printed = capsys.readouterr().err
     assert printed.startswith("`rung-ops trian` does not exist.")
     assert all(name in printed for name in VERBS)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_explains_itself_and_does_nothing(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with contextlib.suppress(SystemExit):  # as argparse ends
+        assert command.main([*name.split(), "--help"]) == command.OK
+
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
+@pytest.mark.parametrize("name", ["track", "slices", "policies"])
+def test_an_argument_that_a_verb_does_not_take_is_named(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert command.main([name, "--force", "x"]) == command.USAGE
+
+    assert capsys.readouterr().err == (
+        f"usage: rung-ops {name}\nIt takes no arguments, got: --force x\n"
+    )
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(

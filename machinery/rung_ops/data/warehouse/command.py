@@ -1,5 +1,6 @@
 """Say what was taken from the warehouse, `poe data`, or take what is new, `poe data pull`."""
 
+import argparse
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,8 +14,6 @@ from rung_ops.data.warehouse.settings import Settings
 from rung_ops.data.warehouse.url import Address
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
-
-USAGE = "usage: `uv run poe data` or `uv run poe data pull`"
 
 
 def describe(says: Settings, where: Address, folder: Path) -> list[str]:
@@ -49,14 +48,14 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     return lines
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
-    if arguments not in ([], ["pull"]):
-        print(USAGE, file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="poe data", description=__doc__.splitlines()[0])
+    parser.add_argument("verb", nargs="?", choices=["list", "pull"], default="list")
+    verb = parser.parse_args(arguments).verb
     try:
         says, where = settings.read(), url.read()
-        if not arguments:
+        if verb == "list":
             print("\n".join(describe(says, where, settings.TAKEN)))
             return 0
         rows = pull(says, where, settings.TAKEN)
@@ -65,8 +64,3 @@ def main(arguments: list[str]) -> int:
         return 1
     print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
     return 0
-
-
-def cli() -> int:
-    """Run what was typed; return the exit code."""
-    return main(sys.argv[1:])
