@@ -4,6 +4,7 @@ A project is the folder with a `[tool.rung]` table in its pyproject.toml, looked
 directory upwards.
 """
 
+import functools
 import os
 import re
 import tomllib
@@ -36,9 +37,14 @@ def find_project(start: Path) -> Path:
 
 def _tool(file: Path) -> dict[str, Any]:
     try:
-        return dict(tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}))
+        return _tool_of(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise NoProjectError(f"{file} is not valid TOML: {error}.") from error
+
+
+@functools.lru_cache(maxsize=8)  # each name of the contract asks for the package's
+def _tool_of(text: str) -> dict[str, Any]:
+    return dict(tomllib.loads(text).get("tool", {}))
 
 
 REPOSITORY = find_project(Path.cwd().resolve())
