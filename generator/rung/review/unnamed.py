@@ -6,14 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from rung.review import functions
 from rung.review.content import Content
-from rung.review.vocabulary import IN_WORDS
+from rung.review.vocabulary import Vocabulary, has_word, mentions
 
 # What can start a function: code and tests of it, settings, recipes. Prose only speaks of it.
 CAN_START = ("py", "ipynb", "yml", "yaml", "toml", "cfg", "ini", "json", "sh", "tf", "groovy", "")
 DEF = re.compile(rb"(?:async[ \t]+)?def[ \t]+(\w+)")
-FEW = 20  # names, up to which to look for each costs less than to split a file into words
-# All bytes, with a blank for each that is in no word.
-WORDS = bytes(byte if bytes([byte]) in IN_WORDS else 32 for byte in range(256))
 CONTINUES = b" \t)#"  # how a line begins that ends no function
 
 
@@ -34,14 +31,14 @@ def lines(content: Content, asked: Mapping[str, Collection[int]]) -> dict[str, f
     for called in content.files.reading.called_by_frameworks:
         suspects.pop(called.encode(), None)
     unnamed = set(suspects)
+    vocabulary = Vocabulary(unnamed)
     files = content.files
     for path in _that_can_start(content):
         if not unnamed or files.clock.stops(files.left_out, path):
             return {}
         raw = files.read(path) or b""
-        if len(unnamed) > FEW or any(name in raw for name in unnamed):
-            named = unnamed & set(raw.translate(WORDS).split())
-            unnamed -= {name for name in named if suspects[name] != [path]}
+        elsewhere = {name for name in vocabulary.held(raw) & unnamed if suspects[name] != [path]}
+        unnamed -= {name for name in elsewhere if has_word(raw, name)}
     by_file: dict[str, frozenset[int]] = {}
     for name in unnamed:
         (path,) = suspects[name]
@@ -56,9 +53,7 @@ def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[bytes]:
     """Give the functions in which lines stand and that their file names once."""
     written = raw.split(b"\n")
     names = {_function(written, number) for number in numbers} - {b""}
-    if names:
-        everything = raw.translate(WORDS).split()
-        yield from (name for name in names if everything.count(name) == 1)
+    return (name for name in names if len([*mentions(raw, name)]) == 1)
 
 
 def _function(written: Sequence[bytes], number: int) -> bytes:

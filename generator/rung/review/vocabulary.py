@@ -39,12 +39,12 @@ class Vocabulary:
 
 def has_word(text: bytes, word: bytes) -> bool:
     """Say whether a text has a word, which is no part of a longer one."""
-    return any(True for _ in _mentions(text, word))
+    return any(True for _ in mentions(text, word))
 
 
 def may_be_called(text: bytes, word: bytes) -> bool:
     """Say whether Python may call a word, import it by another name, decorate with it or derive."""
-    for begin, end in _mentions(text, word):
+    for begin, end in mentions(text, word):
         if text[end : end + 80].lstrip(b" \t")[:1] in (b"(", b""):
             return True
         line = text[text.rfind(b"\n", 0, begin) + 1 : text.find(b"\n", end)]
@@ -53,7 +53,7 @@ def may_be_called(text: bytes, word: bytes) -> bool:
     return BASES_BELOW.search(text) is not None
 
 
-def _mentions(text: bytes, word: bytes) -> Iterator[tuple[int, int]]:
+def mentions(text: bytes, word: bytes) -> Iterator[tuple[int, int]]:
     """Give where a word begins and ends that is no part of a longer one."""
     end = 0
     while (at := text.find(word, end)) >= 0:
