@@ -111,7 +111,7 @@ def _holds(home: Path) -> bool:
     )
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """List, add or check models; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe models", description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", help="of a model to add")
@@ -122,7 +122,7 @@ def main() -> int:
     parser.add_argument("--azure", action="store_true", help="list them as a matrix of Azure's")
     parser.add_argument("--only", default="", metavar="MODEL", help="with --json: this one")
     parser.add_argument("--each", nargs="+", metavar="VERB", help="run a verb for each model")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.check:
         return check()
     if options.each:

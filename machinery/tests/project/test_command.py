@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -66,6 +67,15 @@ def test_a_verb_explains_itself_and_does_nothing(
         assert command.main([*name.split(), "--help"]) == command.OK
 
     assert capsys.readouterr().out.startswith("usage: ")
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_that_reads_arguments_is_given_them(name: str) -> None:
+    module, _, function = VERBS[name].target.partition(":")
+    loaded = importlib.import_module(f"rung_ops.{module}")
+    parameters = inspect.signature(getattr(loaded, function or "main")).parameters
+
+    assert parameters or "argparse" not in vars(loaded)
 
 
 @pytest.mark.parametrize("name", ["track", "slices", "policies"])
