@@ -4,10 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 
 from rung.review import python_source, subprocess_calls
-from rung.review.simple_commands import argv_of, is_quiet, without_names
+from rung.review.simple_commands import argv_of, is_quiet, script_of, without_names
 
 LEXEME = re.compile(
     r"""(?P<escaped>\\.)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*+)"|(?P<blank>\s+)"""
@@ -70,24 +69,13 @@ def _executed(text: str, depth: int) -> Iterator[str]:
         status = {"true": True, ":": True, "false": False}.get(head)
         if head == "exit" and operator in ("", ";") and not BRANCHES.search(text):
             return
-        script = _script(head, argv)
+        script = script_of(argv)
         if script is not None and head.startswith("python"):
             yield from (name for name, _ in _of_python(script))
         elif script is not None:
             yield from _executed(script, depth + 1)
         elif argv and not is_quiet(argv):
             yield " ".join(without_names(tokens))
-
-
-def _script(head: str, argv: list[str]) -> str | None:
-    """Return the program that an interpreter is given with -c."""
-    if head in ("bash", "sh", "zsh") or head.startswith("python"):
-        for option, following in pairwise(argv[1:]):
-            if re.fullmatch(r"-\w*c", option):
-                return following
-            if not option.startswith("-"):
-                break
-    return None
 
 
 def _of_python(text: str) -> Iterator[tuple[str, int]]:

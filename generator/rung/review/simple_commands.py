@@ -1,7 +1,11 @@
 """What a simple command starts, by its words: nothing, if its program only prints, reads or installs."""
 
 import re
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
 
+SHELLS = ("bash", "sh", "zsh", "dash")
 ASSIGNED = re.compile(r"\w+\+?=")
 
 KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
@@ -113,3 +117,24 @@ def is_quiet(argv: list[str]) -> bool:
     if head.startswith("python") and rest[:1] == ["-m"]:
         head, *rest = [*rest[1:], ""]
     return head in QUIET or (head in INSTALLERS and not INSTALLS.isdisjoint(rest[:3]))
+
+
+def script_of(argv: Sequence[str]) -> str | None:
+    """Return the program that an interpreter is given with -c."""
+    head = argv[0].rpartition("/")[2] if argv else ""
+    if head in SHELLS or head.startswith("python"):
+        for option, following in pairwise(argv[1:]):
+            if re.fullmatch(r"-\w*c", option):
+                return following
+            if not option.startswith("-") and (head not in SHELLS or "." in option):
+                break
+    return None
+
+
+def joined(arguments: Sequence[str]) -> str:
+    """Return what a list of arguments runs, as a line: the script where a shell is given one."""
+    given = [argument for argument in arguments if argument]
+    script = script_of(["sh", *given] if given[:1] == ["-c"] else given)
+    if script is not None and not given[0].rpartition("/")[2].startswith("python"):
+        return script
+    return given[0] if len(given) == 1 else shlex.join(given)
