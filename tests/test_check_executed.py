@@ -374,6 +374,11 @@ def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) ->
         ({"a.sh": "check() { pytest; }\nls\n"}, "bash a.sh"),
         ({"a.sh": "function check {\n  pytest\n}\nls\n"}, "bash a.sh"),
         ({"a.sh": "check() {\n  pytest\n}\n"}, "echo a.sh"),
+        ({"tox.ini": "[testenv]\ncommands = pytest\n[testenv:lint]\ncommands = ruff\n"}, "tox -e lint"),
+        ({"noxfile.py": "def tests(s):\n    s.run('pytest')\n\n\ndef lint(s):\n    s.run('ruff')\n"}, "nox -s lint"),
+        ({"tasks.py": "def tests(c):\n    c.run('pytest')\n\n\ndef lint(c):\n    c.run('ruff')\n"}, "inv lint"),
+        ({"pixi.toml": "[tasks]\ntest = 'pytest'\nlint = 'ruff'\n"}, "pixi run lint"),
+        ({"compose.yaml": "services: {tests: {command: pytest}, app: {command: serve}}\n"}, "docker compose run app"),
     ],
 )  # fmt: skip
 def test_a_description_of_a_task_is_not_run(
@@ -471,3 +476,52 @@ def test_a_function_that_something_may_call_is_used(files: dict[str, str], tmp_p
     result = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
 
     assert result.holds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import mlflow\nif False:\n    mlflow.log_metric('a', 1)\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mlflow\n",
+    ],
+)
+def test_a_branch_that_is_never_taken_is_only_declared(text: str, tmp_path: Path) -> None:
+    assert not look(plant(tmp_path, ML | {"a.py": text})).findings["experiment-tracking"].holds
+
+
+TEST = "def test_a():\n    assert score(1)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        (f"pytestmark = pytest.mark.skip(reason='later')\n{TEST}", False),
+        (f"pytest.skip('later', allow_module_level=True)\n{TEST}", False),
+        (f"@pytest.mark.skip\n{TEST}", False),
+        ("@unittest.skip('a')\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(score(1))\n", False),
+        (TEST.replace("    assert", "    pytest.skip('later')\n    assert"), False),
+        (f"@pytest.mark.skip\n{TEST}\n\n{TEST.replace('_a', '_b')}", True),
+        (f"@pytest.mark.skipif(WINDOWS, reason='a')\n{TEST}", True),
+    ],
+)  # fmt: skip
+def test_tests_that_are_skipped_test_nothing(text: str, holds: bool, tmp_path: Path) -> None:
+    files = ML | {"tests/test_a.py": f"from model import score\n\n\n{text}"}
+
+    assert holds == look(plant(tmp_path, files)).findings["unit-tests"].holds
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("a.py", "import mlflow\nmlflow.log_metric('a', 1)\n", "experiment-tracking"),
+        ("alerts.yml", "groups: [{rules: [{alert: A}]}]\n", "alert-routing"),
+        ("dvc.yaml", "stages: {a: {cmd: python a.py}}\n", "orchestrated-pipeline"),
+    ],
+)
+def test_an_example_of_the_documentation_is_no_evidence(
+    path: str, text: str, name: str, tmp_path: Path
+) -> None:
+    for folder, holds in (("docs/examples", False), ("ops", True)):
+        root = plant(tmp_path / folder, ML | {f"{folder}/{path}": text})
+
+        assert holds == look(root).findings[name].holds
