@@ -132,6 +132,8 @@ def test_what_a_line_does_not_run_is_left_out(line: str, tmp_path: Path) -> None
         ("ls tests | xargs pytest", "pytest"),
         ("uv run --with pytest pytest -q", "pytest -q"),
         ("uvx pytest", "pytest"),
+        ("uv run --with a serve --with pytest", "serve --with pytest"),
+        ("serve --with pytest", "serve --with pytest"),
         ("hatch run test", "hatch run test"),
         ("uv run pytest -e host -h b", "pytest"),
         ("python -c \"import subprocess; subprocess.run(['dvc', 'repro'])\"", "dvc repro"),

@@ -25,6 +25,7 @@ WRAPPERS = {
     "uvx",
 }
 RUNNERS = {"uv", "poetry", "pipenv", "pdm", "rye", "pixi", "conda", "mamba", "micromamba", "hatch"}
+STARTERS = RUNNERS | {"uvx", "run"}
 # Their options that take a word, which is the name of a package, a group or a folder.
 NAMING = {"--with", "--from", "--extra", "--group", "--only-group", "--no-group", "--package"}
 # What they are given is text or a name, whatever it says.
@@ -94,11 +95,13 @@ def argv_of(tokens: list[str]) -> list[str]:
 
 def without_names(tokens: list[str]) -> list[str]:
     """Return a command without what it gives only a name or reads: packages, groups, files to check."""
-    kept = [
-        token
-        for before, token in zip(["", *tokens], tokens, strict=False)
-        if before not in NAMING and token.partition("=")[0] not in NAMING
-    ]
+    kept: list[str] = []
+    before, of_runner = "", False  # whether an option here is one of uv's and the like
+    for token in tokens:
+        of_runner = token in STARTERS or (of_runner and (token.startswith("-") or before in NAMING))
+        if not of_runner or (before not in NAMING and token.partition("=")[0] not in NAMING):
+            kept.append(token)
+        before = token
     head = next((token for token in argv_of(kept)[:1]), "")
     if head in READERS:
         return [token for token in kept if not re.search(r"\w\.\w+$", token)]
