@@ -41,6 +41,10 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {CI: RUN.format("invoke check"), "tasks.py": "@task\ndef check(c):\n    c.run('pytest -q')\n"},
         "ci-build-test", "used",
     ),
+    "the action of pre-commit": (
+        {CI: "on: push\njobs:\n  a:\n    steps:\n      - uses: pre-commit/action@v3.0.1\n", ".pre-commit-config.yaml": "repos: [{hooks: [{id: a, entry: pytest}]}]\n"},
+        "ci-build-test", "automated",
+    ),
     "one task of Invoke": (
         {CI: RUN.format("inv test.all-of-it"), "tasks/test.py": "@task\ndef all_of_it(c):\n    c.run('pytest -q')\n"},
         "ci-build-test", "used",

@@ -131,6 +131,8 @@ class CI:
             for key, below in data_files.walk(node):
                 if key in ("env", "variables"):
                     settings.update(id(each) for _, each in below.entries)
+                if key == "uses" and (below.value or "").startswith("pre-commit/action"):
+                    own.append(Command(below.value or "", path, below.line))
                 if key == "entrypoint":
                     program = below.value or ""
                 if key == "args" and below.entries:

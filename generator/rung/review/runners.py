@@ -54,7 +54,10 @@ class Runners:
                 re.compile(rf"(?:^|[\s;&|(])(?:go-)?task{TASK}"),
                 partial(task_files.go_task, content),
             ),
-            (re.compile(r"\b(pre-commit|prek)\s+run\b"), partial(task_files.pre_commit, content)),
+            (
+                re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"),
+                partial(task_files.pre_commit, content),
+            ),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(task_files.dvc, content)),
             (scripts.SCRIPT, partial(scripts.of_shell, content)),
             (scripts.JOB, partial(scripts.of_job, content)),
