@@ -369,3 +369,11 @@ def test_the_docs_show_what_is_printed() -> None:
     made = assess(read(PERSONAS / "doordash.yml", WEIGHTS), WEIGHTS, LEVELS)
 
     assert f"doordash.yml\n{render('text', made, explain=False)}```" in page
+
+
+def test_the_summary_says_what_is_owed_before_use_and_why() -> None:
+    made = assess(Responses(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS)
+    words = " ".join(render("text", made, explain=False).split())
+
+    assert "risk-register, human-oversight, fairness-assessment" in words
+    assert "ask a lawyer" in words

@@ -63,6 +63,11 @@ KNOWN = {
         py("def current_model(name: str) -> Model:\n    score = load(name)\n    return score\n"),
         py("def may_replace(new_mse, production_mse):\n    return new_mse < production_mse\n"),
     ),
+    "a comparison that is only printed": Claim(
+        "model-quality-gate",
+        py("print(new_mse < production_mse)\nlogger.info('%s', new_mse < production_mse)\nif new_mse < production_mse:\n    pass\n"),
+        py("if new_mse > production_mse:\n    sys.exit(1)\n"),
+    ),
     "a name with by": Claim(
         "slice-evaluation",
         py("score_by_index = {\n    1: 0.2,\n}\n"),

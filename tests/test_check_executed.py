@@ -62,6 +62,33 @@ def look(folder: Path) -> Review:
         "Write-Host pytest",
         "rm -f train.py",
         'curl -d \'{"text": "pytest passed"}\' https://example.org',
+        "exit 0; pytest",
+        "exit 0 && pytest",
+        "python -c 'import pytest'",
+        "python -c \"print('pytest')\"",
+        "perl -e 'print \"pytest\"'",
+        "bash -lc 'echo pytest'",
+        "eval echo pytest",
+        "ls | xargs echo pytest",
+        "find . -name pytest",
+        "CHECKS=(pytest ruff)",
+        "pip download pytest",
+        "pip show pytest",
+        "conda create -n a pytest",
+        "uv sync --extra pytest",
+        "uv run --with pytest python a.py",
+        "uvx --from pytest ls",
+        "git clone https://github.com/pytest-dev/pytest",
+        "git push origin pytest",
+        "docker pull ghcr.io/a/pytest",
+        "pkill pytest",
+        "pytest --co -q",
+        "pytest -h",
+        "ruff -h",
+        "flake8 train.py",
+        "uv run mypy src/train.py",
+        "scp train.py host:",
+        "aws s3 cp train.py s3://bucket/",
     ],
 )
 def test_what_a_line_does_not_run_is_left_out(line: str, tmp_path: Path) -> None:
@@ -96,6 +123,23 @@ def test_what_a_line_does_not_run_is_left_out(line: str, tmp_path: Path) -> None
         ("(cd src; pytest)", "pytest"),
         ("it's pytest", "pytest"),
         ("echo 'it is' pytest; pytest", "pytest"),
+        ("exit $(pytest -q)", "pytest -q"),
+        ("[ -d tests ] || exit 0; pytest", "pytest"),
+        ("[ -d tests ] || { exit 1; }; pytest", "pytest"),
+        ("if [ $A ]; then exit 1; fi; pytest", "pytest"),
+        ("bash -ec 'pytest -q'", "pytest -q"),
+        ("python -c 'import pytest; pytest.main()'", "pytest.main"),
+        ("ls tests | xargs pytest", "pytest"),
+        ("uv run --with pytest pytest -q", "pytest -q"),
+        ("uvx pytest", "pytest"),
+        ("uv run --with a serve --with pytest", "serve --with pytest"),
+        ("serve --with pytest", "serve --with pytest"),
+        ("hatch run test", "hatch run test"),
+        ("uv run pytest -e host -h b", "pytest"),
+        ("python -c \"import subprocess; subprocess.run(['dvc', 'repro'])\"", "dvc repro"),
+        ("git lfs pull", "git lfs pull"),
+        ("ruff check src", "ruff check"),
+        ("A=(1 2) pytest", "pytest"),
     ],
 )
 def test_what_a_line_runs_is_kept(line: str, runs: str) -> None:
@@ -133,25 +177,59 @@ DISABLED = {
     "a job, if: false": "on: push\njobs:\n  a:\n    if: false\n    steps:\n      - run: {}\n",
     "a job, an expression": "on: push\njobs:\n  a:\n    if: ${{{{ false }}}}\n    steps:\n      - run: {}\n",
     "a step": "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n        if: false && always()\n",
+    "a job, false at the end": "on: push\njobs:\n  a:\n    if: github.ref == 'a' && false\n    steps:\n      - run: {}\n",
+    "a job, not true": "on: push\njobs:\n  a:\n    if: ${{{{ !true }}}}\n    steps:\n      - run: {}\n",
+    "a job that needs one": "on: push\njobs:\n  a:\n    if: false\n    steps: []\n  b:\n    needs: a\n    steps:\n      - run: {}\n",
+    "an empty matrix": "on: push\njobs:\n  a:\n    strategy: {{matrix: {{python: []}}}}\n    steps:\n      - run: {}\n",
+    "a workflow that nothing calls": "on: workflow_call\njobs:\n  a:\n    steps:\n      - run: {}\n",
 }
 GITLAB = {
     "when: never": "a:\n  when: never\n  script:\n    - {}\n",
     "rules of never": "a:\n  rules:\n    - when: never\n  script:\n    - {}\n",
     "a hidden job that nothing extends": ".a:\n  script:\n    - {}\n",
     "rules without a way through": "a:\n  rules:\n    - if: $A\n      when: never\n  script: ['{}']\n",
+    "a hidden job that hidden ones extend": ".a:\n  script: ['{}']\n.b:\n  extends: .a\n",
+    "a hidden job whose name begins another's": ".a:\n  script: ['{}']\n.a-b:\n  image: a\nc:\n  extends: .a-b\n  script: [ls]\n",
+    "never, extended": ".no:\n  rules: [{{when: never}}]\na:\n  extends: [.no]\n  script: ['{}']\n",
+    "never, merged": ".no: &no\n  rules: [{{when: never}}]\na:\n  <<: *no\n  script: ['{}']\n",
+    "never, referenced": ".no:\n  rules: [{{when: never}}]\na:\n  rules: [!reference [.no, rules]]\n  script: ['{}']\n",
 }
 AZURE = {
     "condition": "jobs:\n- job: a\n  condition: false\n  steps:\n  - script: {}\n",
     "enabled": "steps:\n- script: {}\n  enabled: false\n",
+    "and": "jobs:\n- job: a\n  condition: and(succeeded(), false)\n  steps:\n  - script: {}\n",
+    "eq": "jobs:\n- job: a\n  condition: eq(1, 2)\n  steps:\n  - script: {}\n",
+    "inserted": "steps:\n- ${{{{ if eq(true, false) }}}}:\n  - script: {}\n",
+}
+OTHERS = {
+    "CircleCI, in no workflow": (
+        ".circleci/config.yml",
+        "jobs:\n  a: {{steps: [run: '{}']}}\n  b: {{steps: []}}\nworkflows:\n  all: {{jobs: [b]}}\n",
+    ),
+    "CircleCI, a workflow": (
+        ".circleci/config.yml",
+        "jobs:\n  a: {{steps: [run: '{}']}}\nworkflows:\n  all: {{when: false, jobs: [a]}}\n",
+    ),
+    "Taskcluster": (
+        ".taskcluster.yml",
+        "tasks:\n- $if: 'false'\n  then:\n    payload: {{command: [bash, -c, '{}']}}\n",
+    ),
+    "Jenkins, a stage": (
+        "Jenkinsfile",
+        "stage('a') {{\n when {{ expression {{ return false }} }}\n steps {{ sh '{}' }}\n}}\n",
+    ),
+    "Jenkins, if": ("Jenkinsfile", "if (false) {{\n sh '{}'\n}}\n"),
+    "Jenkins, a function": ("Jenkinsfile", "def check() {{\n sh '{}'\n}}\n"),
 }
 CASES = [
     *((CI, text) for text in DISABLED.values()),
     *((".gitlab-ci.yml", text) for text in GITLAB.values()),
     *(("azure-pipelines.yml", text) for text in AZURE.values()),
+    *OTHERS.values(),
 ]
 
 
-@pytest.mark.parametrize(("path", "text"), CASES, ids=[*DISABLED, *GITLAB, *AZURE])
+@pytest.mark.parametrize(("path", "text"), CASES, ids=[*DISABLED, *GITLAB, *AZURE, *OTHERS])
 @pytest.mark.parametrize("predicate", [{"ci_runs": r"\bpytest\b"}, {"ci_says": r"\bpytest\b"}])
 def test_a_job_that_is_disabled_runs_nothing(
     path: str, text: str, predicate: dict[str, str], tmp_path: Path
@@ -169,10 +247,91 @@ def test_a_job_that_is_disabled_runs_nothing(
         (".gitlab-ci.yml", ".a: &a\n  script: [pytest]\nb:\n  <<: *a\n"),
         (".gitlab-ci.yml", ".a:\n  script: [pytest]\nb:\n  script:\n    - !reference [.a, script]\n"),
         ("azure-pipelines.yml", "jobs:\n- job: a\n  condition: succeeded()\n  steps:\n  - script: pytest\n"),
+        (CI, "jobs:\n  b:\n    if: false\n  a:\n    needs: b\n    if: always()\n    steps:\n      - run: pytest\n"),
+        (CI, "jobs:\n  a:\n    if: false && github.ref || github.event\n    steps:\n      - run: pytest\n"),
+        (CI, "on: [push, workflow_call]\njobs: {a: {steps: [run: pytest]}}\n"),
+        (".gitlab-ci.yml", ".no:\n  rules: [{when: never}]\na:\n  extends: .no\n  rules: [{if: $A}]\n  script: [pytest]\n"),
+        ("azure-pipelines.yml", "jobs:\n- job: a\n  condition: and(succeeded(), eq(variables.off, false))\n  steps:\n  - script: pytest\n"),
+        ("azure-pipelines.yml", "steps:\n- ${{ if eq(parameters.test, true) }}:\n  - script: pytest\n"),
+        (".circleci/config.yml", "jobs:\n  a: {steps: [run: pytest]}\nworkflows:\n  all: {jobs: [a: {context: b}]}\n"),
+        ("Jenkinsfile", "def check() {\n sh 'pytest'\n}\nstage('a') { check() }\n"),
+        ("Jenkinsfile", "stage('a') { when { branch 'main' }\n steps { sh(script: 'pytest') } }\n"),
     ],
 )  # fmt: skip
 def test_a_job_with_a_condition_counts(path: str, text: str, tmp_path: Path) -> None:
     assert evidence(plant(tmp_path, {path: text})).holds({"ci_runs": r"\bpytest\b"})
+
+
+CALLED = {".github/workflows/called.yml": "on: workflow_call\njobs: {a: {steps: [run: pytest]}}\n"}
+
+
+@pytest.mark.parametrize(("head", "holds"), [("", True), ("if: false, ", False)])
+def test_a_workflow_that_another_calls_runs_where_the_call_does(
+    head: str, holds: bool, tmp_path: Path
+) -> None:
+    calls = {CI: f"on: push\njobs: {{a: {{{head}uses: ./.github/workflows/called.yml}}}}\n"}
+
+    looked = evidence(plant(tmp_path, CALLED | calls))
+
+    assert holds == bool(looked.holds({"ci_runs": "pytest"}))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (CI, "env: {command: pytest}\njobs: {a: {steps: [run: ls]}}\n"),
+        (CI, "jobs: {a: {steps: [{name: 'later: pytest', run: ls}]}}\n"),
+        (".gitlab-ci.yml", "a:\n  script:\n    - exit 0\n    - pytest\n"),
+        ("cloudbuild.yaml", "steps:\n- name: gcr.io/a/b\n  entrypoint: bash\n  args: [-c, echo pytest]\n"),
+        ("cloudbuild.yaml", "steps:\n- name: gcr.io/a/b\n  entrypoint: bash\n  args:\n  - -c\n  - |\n    exit 0\n    pytest\n"),
+        ("cloudbuild.yaml", "steps:\n- name: gcr.io/a/b\n  entrypoint: pip\n  args: [install, pytest]\n"),
+        ("Jenkinsfile", "echo \"sh 'pytest'\"\n"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_not_run(path: str, text: str, tmp_path: Path) -> None:
+    looked = evidence(plant(tmp_path, {path: text}))
+
+    assert [] == looked.holds({"ci_runs": "pytest"})
+
+
+@pytest.mark.parametrize(
+    ("head", "holds"),
+    [
+        ("schedule: [{cron: '1 1 * * *'}]", True),
+        ("schedule:\n    - cron: 1 1 * * *", True),
+        ("schedule:\n  #  - cron: '1 1 * * *'\n  push:", False),
+        ("schedule: []", False),
+    ],
+)
+def test_a_schedule_without_a_time_starts_nothing(head: str, holds: bool, tmp_path: Path) -> None:
+    workflow = {CI: f"on:\n  {head}\njobs: {{a: {{steps: [run: python train.py]}}}}\n"}
+
+    assert holds == bool(
+        evidence(plant(tmp_path, workflow)).holds({"scheduled": {"runs": "train"}})
+    )
+
+
+@pytest.mark.parametrize(("suspend", "tier"), [("false", "automated"), ("true", None)])
+def test_a_job_of_kubernetes_that_is_suspended_does_not_run(
+    suspend: str, tier: str | None, tmp_path: Path
+) -> None:
+    job = "kind: CronJob\nspec:\n  suspend: {}\n  jobTemplate:\n    command: [python, train.py]\n"
+    files = ML | {"k8s/train.yaml": job.format(suspend)}
+
+    assert tier == look(plant(tmp_path, files)).findings["training-trigger"].tier
+
+
+@pytest.mark.parametrize(
+    "command", ["flake8 train.py", "pytest tests/test_train.py", "scp train.py a:"]
+)
+def test_what_reads_or_tests_training_is_no_training(command: str, tmp_path: Path) -> None:
+    workflow = (
+        f"on:\n  schedule:\n    - cron: 1 1 * * *\njobs: {{a: {{steps: [run: {command}]}}}}\n"
+    )
+
+    result = look(plant(tmp_path, ML | {CI: workflow, "train.py": "model.fit(1)\n"}))
+
+    assert not result.findings["training-trigger"].holds
 
 
 def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) -> None:
@@ -209,7 +368,19 @@ def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) ->
         ({"package.json": '{"scripts": {"a": "true"}, "description": "pytest"}'}, "npm run a"),
         ({"a.sh": "cat <<EOF > b.txt\npytest\nEOF\n"}, "bash a.sh"),
         ({"a.sh": "exit 0\npytest\n"}, "bash a.sh"),
+        ({"a.sh": "exit 0 # for now\npytest\n"}, "bash a.sh"),
+        ({"a.sh": "cat > b.sh <<EOF\npytest\nEOF\n"}, "bash a.sh"),
+        ({"a.sh": "python - <<EOF\nprint('pytest')\nEOF\n"}, "bash a.sh"),
+        ({"a.sh": "python b.py <<EOF\npytest\nEOF\n"}, "bash a.sh"),
+        ({"a.sh": "check() {\n  pytest\n}\nls\n"}, "bash a.sh"),
+        ({"a.sh": "check() { pytest; }\nls\n"}, "bash a.sh"),
+        ({"a.sh": "function check {\n  pytest\n}\nls\n"}, "bash a.sh"),
         ({"a.sh": "check() {\n  pytest\n}\n"}, "echo a.sh"),
+        ({"tox.ini": "[testenv]\ncommands = pytest\n[testenv:lint]\ncommands = ruff\n"}, "tox -e lint"),
+        ({"noxfile.py": "def tests(s):\n    s.run('pytest')\n\n\ndef lint(s):\n    s.run('ruff')\n"}, "nox -s lint"),
+        ({"tasks.py": "def tests(c):\n    c.run('pytest')\n\n\ndef lint(c):\n    c.run('ruff')\n"}, "inv lint"),
+        ({"pixi.toml": "[tasks]\ntest = 'pytest'\nlint = 'ruff'\n"}, "pixi run lint"),
+        ({"compose.yaml": "services: {tests: {command: pytest}, app: {command: serve}}\n"}, "docker compose run app"),
     ],
 )  # fmt: skip
 def test_a_description_of_a_task_is_not_run(
@@ -224,7 +395,9 @@ def test_a_description_of_a_task_is_not_run(
 
 @pytest.mark.parametrize(
     "script",
-    ["python - <<EOF\npytest.main()\nEOF\n", "if [ $A ]; then\nexit 0\nfi\npytest\n", "exit $(pytest -q)\n"],
+    ["python - <<EOF\npytest.main()\nEOF\n", "if [ $A ]; then\nexit 0\nfi\npytest\n", "exit $(pytest -q)\n",
+     "check() {\n  pytest\n}\ncheck\n", "check() {\n  pytest\n}\n\"$@\"\n", "set -e\ncheck() {\n  pytest\n}\n",
+     "all() {\n  check\n}\ncheck() {\n  pytest\n}\nall\n"],
 )  # fmt: skip
 def test_a_script_is_read_as_far_as_it_runs(script: str, tmp_path: Path) -> None:
     files = {CI: "jobs:\n  a:\n    steps:\n      - run: bash a.sh\n", "a.sh": script}
@@ -305,3 +478,52 @@ def test_a_function_that_something_may_call_is_used(files: dict[str, str], tmp_p
     result = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
 
     assert result.holds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import mlflow\nif False:\n    mlflow.log_metric('a', 1)\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mlflow\n",
+    ],
+)
+def test_a_branch_that_is_never_taken_is_only_declared(text: str, tmp_path: Path) -> None:
+    assert not look(plant(tmp_path, ML | {"a.py": text})).findings["experiment-tracking"].holds
+
+
+TEST = "def test_a():\n    assert score(1)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        (f"pytestmark = pytest.mark.skip(reason='later')\n{TEST}", False),
+        (f"pytest.skip('later', allow_module_level=True)\n{TEST}", False),
+        (f"@pytest.mark.skip\n{TEST}", False),
+        ("@unittest.skip('a')\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(score(1))\n", False),
+        (TEST.replace("    assert", "    pytest.skip('later')\n    assert"), False),
+        (f"@pytest.mark.skip\n{TEST}\n\n{TEST.replace('_a', '_b')}", True),
+        (f"@pytest.mark.skipif(WINDOWS, reason='a')\n{TEST}", True),
+    ],
+)  # fmt: skip
+def test_tests_that_are_skipped_test_nothing(text: str, holds: bool, tmp_path: Path) -> None:
+    files = ML | {"tests/test_a.py": f"from model import score\n\n\n{text}"}
+
+    assert holds == look(plant(tmp_path, files)).findings["unit-tests"].holds
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("a.py", "import mlflow\nmlflow.log_metric('a', 1)\n", "experiment-tracking"),
+        ("alerts.yml", "groups: [{rules: [{alert: A}]}]\n", "alert-routing"),
+        ("dvc.yaml", "stages: {a: {cmd: python a.py}}\n", "orchestrated-pipeline"),
+    ],
+)
+def test_an_example_of_the_documentation_is_no_evidence(
+    path: str, text: str, name: str, tmp_path: Path
+) -> None:
+    for folder, holds in (("docs/examples", False), ("ops", True)):
+        root = plant(tmp_path / folder, ML | {f"{folder}/{path}": text})
+
+        assert holds == look(root).findings[name].holds

@@ -84,9 +84,10 @@ def test_what_grows_takes_steps_in_proportion(case: str, tmp_path: Path) -> None
 
 
 def test_no_pattern_of_ci_sees_blank_lines() -> None:
-    parsed = workflow.Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
+    blank = " \n" * 1_000
+    parsed = workflow.Workflow(CI, f"on:\n{blank}  schedule:   \n{blank}  - cron: 1\n{blank}")
 
-    assert "on:\n  schedule:" == parsed.squeezed
+    assert "on:\n  schedule:\n  - cron: 1" == parsed.squeezed
     assert parsed.is_scheduled
 
 

@@ -41,6 +41,91 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {CI: RUN.format("invoke check"), "tasks.py": "@task\ndef check(c):\n    c.run('pytest -q')\n"},
         "ci-build-test", "used",
     ),
+    "the action of pre-commit": (
+        {CI: "on: push\njobs:\n  a:\n    steps:\n      - uses: pre-commit/action@v3.0.1\n", ".pre-commit-config.yaml": "repos: [{hooks: [{id: a, entry: pytest}]}]\n"},
+        "ci-build-test", "automated",
+    ),
+    "one task of Invoke": (
+        {CI: RUN.format("inv test.all-of-it"), "tasks/test.py": "@task\ndef all_of_it(c):\n    c.run('pytest -q')\n"},
+        "ci-build-test", "used",
+    ),
+    "an environment of tox": (
+        {CI: RUN.format("tox -e py311"), "tox.ini": "[testenv]\ncommands = pytest\n[testenv:lint]\ncommands = ruff check\n"},
+        "ci-build-test", "used",
+    ),
+    "tox in TOML": (
+        {CI: RUN.format("tox -e py311"), "pyproject.toml": "[tool.tox.env_run_base]\ncommands = [['pytest', 'tests']]\n"},
+        "ci-build-test", "used",
+    ),
+    "a task of pixi": (
+        {CI: RUN.format("pixi run -e dev test"), "pixi.toml": "[feature.dev.tasks]\ntest = {cmd = 'pytest'}\n"},
+        "ci-build-test", "used",
+    ),
+    "hatch.toml": (
+        {CI: RUN.format("hatch run test:all"), "hatch.toml": "[envs.test.scripts]\nall = 'pytest'\n"},
+        "ci-build-test", "used",
+    ),
+    "a task that is called test": (
+        {CI: RUN.format("pdm run test"), "pyproject.toml": "[tool.pdm.scripts]\ntest = 'pytest'\n"},
+        "ci-build-test", "used",
+    ),
+    "the first recipe of just": ({CI: RUN.format("just"), "justfile": "all: test\ntest:\n    pytest\n"}, "ci-build-test", "used"),
+    "the default of go-task": (
+        {CI: RUN.format("task"), "Taskfile.yml": "tasks: {default: {deps: [test]}, test: {cmds: [pytest]}}\n"},
+        "ci-build-test", "used",
+    ),
+    "targets of make that need others": (
+        {CI: RUN.format("make all"), "Makefile": "all: ci\nci: test\ntest: unit\nunit:\n\tpytest\n"},
+        "ci-build-test", "used",
+    ),
+    "a script without an ending": ({CI: RUN.format("./ci/check"), "ci/check": "#!/bin/sh\npytest\n"}, "ci-build-test", "used"),
+    "a service of Docker Compose": (
+        {CI: RUN.format("docker compose run --rm tests"), "compose.yaml": "services: {tests: {command: [pytest, -q]}}\n"},
+        "ci-build-test", "used",
+    ),
+    "bazel": ({CI: RUN.format("bazel test //...")}, "ci-build-test", "used"),
+    "a composite action in one line": (
+        {CI: "on: push\njobs: {a: {steps: [{uses: ./.github/actions/t}]}}\n", ".github/actions/t/action.yml": "runs: {steps: [run: pytest]}\n"},
+        "ci-build-test", "used",
+    ),
+    "a schedule of GitLab": (
+        {".gitlab-ci.yml": "train:\n  only: [schedules]\n  script: [python train.py]\n", "train.py": "m.fit(1)\n"},
+        "training-trigger", "automated",
+    ),
+    "Metaflow started in CI": (
+        {CI: RUN.format("python flow.py --with retry argo-workflows create"), "flow.py": "from metaflow import FlowSpec\n\n\nclass Train(FlowSpec):\n    pass\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "ZenML started in CI": (
+        {CI: RUN.format("python run.py"), "run.py": "from zenml import pipeline\n\n\n@pipeline\ndef training():\n    fit()\n\n\ntraining()\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "SageMaker's pipeline in CI": (
+        {CI: RUN.format("python p.py"), "p.py": "from sagemaker.workflow.pipeline import Pipeline\n\nPipeline(name='a').upsert(role)\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a flow of Prefect that deploys itself": (
+        {CI: RUN.format("python flow.py"), "flow.py": "from prefect import flow\n\n\n@flow\ndef main():\n    pass\n\n\nmain.deploy(name='a')\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a workflow of Argo that CI applies": (
+        {CI: RUN.format("kubectl apply -f flows/a.yaml"), "flows/a.yaml": "kind: WorkflowTemplate\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "Snakemake": ({CI: RUN.format("snakemake -j1"), "Snakefile": "rule train:\n    shell: 'python train.py'\n"}, "orchestrated-pipeline", "automated"),
+    "an endpoint of SageMaker that CI updates": (
+        {CI: RUN.format("python -m ops.deploy"), "ops/deploy.py": "import boto3\nboto3.client('sagemaker').update_endpoint(EndpointName='a')\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "a model that CI deploys with Vertex AI": (
+        {CI: RUN.format("python deploy.py"), "deploy.py": "from google.cloud import aiplatform\naiplatform.Model('a').deploy()\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "KServe from Python": (
+        {CI: RUN.format("python deploy.py"), "deploy.py": "from kserve import KServeClient\nKServeClient().create(a)\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "a deployment of BentoML": ({CI: RUN.format("bentoml deployment apply -f a.yaml")}, "automated-model-deployment", "automated"),
     "prefect.yaml": (
         {CI: RUN.format("prefect deploy --all"), "prefect.yaml": "deployments:\n- name: train\n  entrypoint: flows/train.py:train\n"},
         "orchestrated-pipeline", "automated",

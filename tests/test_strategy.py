@@ -354,6 +354,27 @@ def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
         ({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice(), "counted as harm legal"),
         ({"harm": ("legal-or-safety",), "risk": ("bold",)}, Choice(), "tried and undone"),
         ({"pace": ("days",), "decisions": ("committee",)}, Choice(), "a committee decides"),
+        (
+            {"domain": ("banking",), "harm": ("revenue",), "size": ("one",)},
+            Choice(),
+            "cannot validate",
+        ),
+        (
+            {"harm": ("legal-or-safety",), "experiments": ("online-tests",)},
+            Choice(),
+            "tried on people",
+        ),
+        (
+            {"domain": ("banking",), "harm": ("annoyance",), "size": ("one",)},
+            Choice(),
+            "cannot validate",
+        ),
+        (
+            {"harm": ("legal-or-safety",), "decisions": ("team",)},
+            Choice(),
+            "nobody outside the team",
+        ),
+        ({"experience": ("expert",), "delivery": ("none",)}, Choice(), "yet it has no CI"),
         ({}, Choice(target=4), "the target, rung 4, is above the north star, rung 2"),
     ],
 )

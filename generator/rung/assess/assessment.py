@@ -111,7 +111,7 @@ def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answ
     """Return contradictions, and the answers that count: in a contradiction, the safe side."""
     reasons, counted = [], dict(answers)
     for entry in weights.contradictions:
-        if weights.holds(entry.where, answers):
+        if weights.holds(entry.where, counted):
             instead = ", ".join(f"{name} {', '.join(each)}" for name, each in entry.take.items())
             reasons.append(entry.says + (f"; counted as {instead}" if instead else ""))
             counted |= entry.take

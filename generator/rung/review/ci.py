@@ -2,13 +2,14 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from rung.review import data_files, disabled, documents, literals, scripts, shell
+from rung.review import data_files, disabled, documents, jenkins, literals, scripts, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
 from rung.review.shell import executed
+from rung.review.simple_commands import joined
 from rung.review.workflow import Command, Workflow
 
 COMMAND_KEYS = {
@@ -24,13 +25,8 @@ COMMAND_KEYS = {
     ),
     *("command", "commands", "args", "cmd", "install", "after_success"),
 }
-JENKINS = re.compile(
-    r"\b(?:sh|bat|pwsh|powershell)\b\s*\(?\s*(?:script\s*:\s*)?"
-    r"(?:'''(?P<a>(?:[^']|'(?!''))*+)'''|\"\"\"(?P<b>(?:[^\"]|\"(?!\"\"))*+)\"\"\""
-    r"|'(?P<c>[^'\n]*)'|\"(?P<d>[^\"\n]*)\")"
-)
 INCLUDED = re.compile(
-    r"""^[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
+    r"""(?:^|[{,])[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
     re.MULTILINE,
 )
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
@@ -47,22 +43,37 @@ class CI:
         self.runners = runners
         self.workflows: list[Workflow] = []
         texts = dict(self._texts())
-        everything = "\n".join(texts.values())
+        hidden = disabled.mentions("\n".join(texts.values()))
         number = 0
         for path, text in texts.items():
             if content.files.clock.stops(content.files.left_out, path) or number > MOST_OF_ALL:
                 content.files.left_out.note("CI files whose commands were not followed", path)
                 content.files.left_out.out_of_time = True
                 break
-            workflow = self._workflow(path, text, everything)
+            workflow = self._workflow(path, text, hidden)
             number += len(workflow.commands)
             self.workflows.append(workflow)
+        self.workflows = self._live(texts)
+
+    def _live(self, texts: Mapping[str, str]) -> list[Workflow]:
+        """Return the CI files that start by themselves, and those that live parts of these call."""
+        by_path = {workflow.path: workflow for workflow in self.workflows}
+        waiting = [path for path in self.roots if path in by_path and not by_path[path].is_called]
+        live: set[str] = set()
+        while waiting:
+            path = waiting.pop()
+            if path not in live:
+                live.add(path)
+                included = self._included(path, by_path[path].text or texts[path])
+                waiting += [each for each in included if each in by_path]
+        return [workflow for workflow in self.workflows if workflow.path in live]
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """Give each CI file and what it includes, without comments."""
         files = self.content.files
         visited: set[str] = set()
-        waiting = deque([*files.find(*files.reading.ci), *self._by_content()])
+        self.roots = [*files.find(*files.reading.ci), *self._by_content()]
+        waiting = deque(self.roots)
         while waiting and len(visited) < 500:
             path = waiting.popleft()
             if path in visited:
@@ -97,9 +108,10 @@ class CI:
                 if any(all(each.search(text) for each in one) for one in may_be):
                     yield path
 
-    def _workflow(self, path: str, text: str, everything: str) -> Workflow:
+    def _workflow(self, path: str, text: str, hidden: Mapping[str, int]) -> Workflow:
         if documents.ending(path) == "jenkinsfile":
-            own = list(_of_jenkins(path, text))
+            text = jenkins.without_idle_blocks(text)
+            own = [each for one in jenkins.scripts(text) for each in lines_of(one[0], path, one[1])]
             workflow = Workflow(path, text, [], list(self.follow(own)))
             workflow.scheduled = workflow.commands if workflow.is_scheduled else []
             return workflow
@@ -108,27 +120,36 @@ class CI:
         except data_files.UnreadableError:
             self.content.files.left_out.note("data files that do not parse", path)
             return Workflow(path, "")
-        nodes, dead = disabled.without(nodes, everything)
+        nodes, dead = disabled.without(nodes, hidden)
         lines = text.split("\n")
         for first, last in dead:
             lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
         own, named = [], []
         for node in nodes:
             program = ""  # of Cloud Build, which names it apart from its arguments
+            settings: set[int] = set()  # variables, whatever their names
             for key, below in data_files.walk(node):
+                if key in ("env", "variables"):
+                    settings.update(id(each) for _, each in below.entries)
+                if key == "uses" and (below.value or "").startswith("pre-commit/action"):
+                    own.append(Command(below.value or "", path, below.line))
                 if key == "entrypoint":
-                    program = f"{below.value or ''} "
-                elif key == "args" and program and below.entries:
-                    own.append(Command(program + " ".join(below.texts()), path, below.line))
+                    program = below.value or ""
+                if key == "args" and below.entries:
+                    own += lines_of(joined([program, *below.texts()]), path, below.line)
                     program = ""
-                if key in COMMAND_KEYS:
+                elif key in COMMAND_KEYS and id(below) not in settings:
                     own += _of_node(key, below, path)
+                elif key in NAMES and below.value is not None and " " in below.value:
+                    number = below.line - 1
+                    lines[number] = lines[number].replace(below.value, "", 1)
                 elif below.value is not None and key is not None and key not in NAMES:
                     named.append(below.value)
         for command in own:
             if not executed(command.text) and 0 < command.line <= len(lines):
                 lines[command.line - 1] = ""
         workflow = Workflow(path, "\n".join(lines), named, list(self.follow(own)))
+        workflow.is_called = any(_is_called(node.get("on")) for node in nodes)
         if workflow.is_scheduled:
             others = list(disabled.not_on_a_schedule(nodes))
             own = [one for one in own if not any(a <= one.line <= z for a, z in others)]
@@ -160,28 +181,26 @@ class CI:
                 waiting.append(Command(*started_command))
 
 
-def _of_jenkins(path: str, text: str) -> Iterator[Command]:
-    for match in JENKINS.finditer(text):
-        script = next(filter(None, match.groups()), "")
-        yield from lines_of(script, path, text.count("\n", 0, match.start()) + 1)
+def _is_called(events: Node | None) -> bool:
+    """Say whether a workflow of GitHub runs only where another calls it."""
+    if events is None:
+        return False
+    return {"workflow_call"} == ({key for key, _ in events.entries if key} or set(events.texts()))
 
 
 def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
     if node.value is not None:
         yield from lines_of(node.value, path, node.line)
-    elif key == "args":
-        arguments = " ".join(node.texts())
-        yield from lines_of(arguments, path, node.line)
     else:
         for name, below in node.entries:
             if name is not None:
                 continue  # keys of its own, such as CircleCI's `command`, are looked at by themselves
-            if below.value is not None:
-                yield from lines_of(below.value, path, below.line)
-            else:
-                yield from (
-                    Command(text, path, below.line) for text in below.texts() if text.strip()
-                )
+            if below.value is None:
+                yield from lines_of(joined(below.texts()), path, below.line)
+                continue
+            yield from lines_of(below.value, path, below.line)
+            if shell.EXITS.match(below.value.strip()):
+                return  # one shell runs them all
 
 
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:

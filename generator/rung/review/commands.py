@@ -8,6 +8,7 @@ from functools import cached_property
 from rung.review import data_files, documents
 from rung.review.ci import CI, lines_of
 from rung.review.content import Content
+from rung.review.simple_commands import joined
 from rung.review.workflow import Command
 
 IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
@@ -52,7 +53,7 @@ class Commands:
         for path in self.content.manifests:
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
-                    if key in CONTAINER_KEYS and (command := " ".join(node.texts()).strip()):
+                    if key in CONTAINER_KEYS and (command := joined(node.texts())):
                         yield from lines_of(command, path, node.line)
 
 
@@ -62,4 +63,4 @@ def _shell_form(command: str) -> str:
         arguments = json.loads(command)
     except ValueError:
         return command
-    return " ".join(map(str, arguments)) if isinstance(arguments, list) else command
+    return joined([str(each) for each in arguments]) if isinstance(arguments, list) else command

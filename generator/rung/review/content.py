@@ -101,7 +101,8 @@ class Content:
         if path in self.read_before:
             return self.read_before[path]
         try:
-            nodes: Sequence[Node] | None = data_files.read(path, text)
+            read = data_files.read(path, text)
+            nodes: Sequence[Node] | None = [one for one in read if not _is_suspended(one)]
         except data_files.UnreadableError:
             nodes = None
         if len(text) <= self.may_be_kept and path in self.manifests:
@@ -115,6 +116,12 @@ class Content:
         paths = self.files.find(*self.files.reading.roots)
         yaml = (path for path in paths if path.endswith((".yml", ".yaml")))
         return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
+
+
+def _is_suspended(resource: Node) -> bool:
+    """Say whether a resource of Kubernetes is there, and does not run."""
+    suspended = resource.get("spec", "suspend")
+    return suspended is not None and suspended.value == "true"
 
 
 def _prose(text: str) -> str:

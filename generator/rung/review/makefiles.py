@@ -1,6 +1,7 @@
 """The targets of Makefiles, what each needs and what it runs."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from rung.review.content import Content
@@ -9,6 +10,7 @@ LocatedCommand = tuple[str, str, int]  # a command, the file it is in, and the l
 # By target: what it needs, what it runs.
 Rules = dict[str, list[tuple[list[str], list[LocatedCommand]]]]
 
+MOST = 500  # targets of one command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
 
 
@@ -41,9 +43,12 @@ def commands(rules: Rules, arguments: str) -> Iterator[LocatedCommand]:
     folder = re.search(r"-C\s*(\S+)", arguments)
     targets = [each for each in wanted if not folder or each != folder[1]]
     first = next(iter(rules), None)
-    for target in targets or ([first] if first else []):
-        for needed, recipe in rules.get(target, []):
-            yield from recipe
-            for each in needed:
-                for _, more in rules.get(each, []):
-                    yield from more
+    waiting = deque(targets or ([first] if first else []))
+    visited: set[str] = set()
+    while waiting and len(visited) < MOST:
+        target = waiting.popleft()
+        if target not in visited:
+            visited.add(target)
+            for needed, recipe in rules.get(target, []):
+                waiting.extend(needed)
+                yield from recipe

@@ -6,16 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from rung.review import unnamed
+from rung.review import idle_lines, unnamed
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.leaf import Leaf
 from rung.review.predicates import PREDICATES
 from rung.review.prefilter import Prefilter
+from rung.review.reachability import is_documentation
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
 
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
+# What documentation may hold; code, pipelines and manifests there are examples.
+OF_DOCUMENTS = ("exists", "headings", "keys", "larger_than_mb")
 KEPT = 3_000  # hits of one predicate, about
 FEW = 100  # literals: to look for these alone, as in tests, saves more than it costs to prepare
 
@@ -34,6 +37,7 @@ def match(
     listed = list(leaves.items())
     concerned = _concerned(content, list(leaves.values()), tests)
     prefilters: dict[int, Prefilter] = {}
+    idle: dict[str, frozenset[int]] = {}
     vocabulary = Vocabulary({literal for leaf in leaves.values() for literal in leaf.literals})
     files = content.files
     for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
@@ -48,11 +52,15 @@ def match(
             own = Vocabulary(literals) if len(literals) <= FEW else vocabulary
             prefilters[bits] = Prefilter(asked, own)
         view = View(content, path)
+        is_hit = False
         for name, leaf in prefilters[bits].possible(view):
             if len(hits[name]) < KEPT:
-                matches = PREDICATES[leaf.kind](view, leaf)
-                hits[name].extend(_located(content, hit) for hit in matches)
-    _mark_what_nothing_calls(content, leaves, hits, tests)
+                matches = [_located(content, hit) for hit in PREDICATES[leaf.kind](view, leaf)]
+                hits[name] += matches
+                is_hit = is_hit or bool(matches)
+        if is_hit and path.endswith(".py"):
+            idle[path] = idle_lines.lines(view.raw, path in tests)
+    _mark_what_never_runs(content, leaves, hits, tests, idle)
     return hits
 
 
@@ -60,15 +68,20 @@ def _concerned(
     content: Content, leaves: Collection[Leaf], tests: Collection[str]
 ) -> dict[str, int]:
     """Return the files that some predicate reads, with a bit for each predicate."""
-    asked: dict[tuple[str, bool], int] = defaultdict(int)  # by glob and whether tests count
+    # By glob, whether tests count, and whether examples in the documentation do.
+    asked: dict[tuple[str, bool, bool], int] = defaultdict(int)
     for number, leaf in enumerate(leaves):
         states = "in" in leaf.options or leaf.kind == "exists"
         for glob in leaf.globs:
-            asked[glob, bool(states and NAMES_TESTS.search(glob))] |= 1 << number
+            asks_for_tests = bool(states and NAMES_TESTS.search(glob))
+            examples_count = leaf.kind in OF_DOCUMENTS or glob.endswith(".md")
+            asked[glob, asks_for_tests, examples_count] |= 1 << number
     concerned: dict[str, int] = defaultdict(int)
-    for (glob, asks_for_tests), bits in asked.items():
+    examples = frozenset(filter(is_documentation, content.files.names.lower))
+    for (glob, asks_for_tests, examples_count), bits in asked.items():
+        left_out = frozenset() if examples_count else examples
         for path in content.files.names.find(glob):
-            if asks_for_tests or path not in tests:
+            if path not in left_out and (asks_for_tests or path not in tests):
                 concerned[path] |= bits
     return concerned
 
@@ -80,18 +93,22 @@ def _located(content: Content, hit: Hit) -> Hit:
     return replace(hit, line=content.line_in_notebook(hit.path, hit.line))
 
 
-def _mark_what_nothing_calls(
+def _mark_what_never_runs(
     content: Content,
     leaves: Mapping[str, Leaf],
     hits: Mapping[str, list[Hit]],
     tests: Collection[str],
+    idle: Mapping[str, frozenset[int]],
 ) -> None:
-    """Replace a match in a function that nothing names by the next match, or mark it."""
+    """Replace a match in lines that never run by the next match, or mark it."""
     asked: dict[str, set[int]] = defaultdict(set)
     for hit in chain.from_iterable(hits.values()):
-        if hit.line and hit.path.endswith(".py") and hit.path not in tests:
+        if hit.line and hit.path.endswith(".py"):
             asked[hit.path].add(hit.line)
-    lines = unnamed.lines(content, asked)
+    lines = unnamed.lines(content, {path: asked[path] for path in asked.keys() - tests})
+    for path, numbers in idle.items():
+        if numbers and not numbers.isdisjoint(asked[path]):
+            lines[path] = lines.get(path, frozenset()) | numbers
     views = {path: View.without(content, path, lines[path]) for path in lines}
     for name, matches in hits.items():
         for at, hit in enumerate(matches):

@@ -1,6 +1,6 @@
 """The commands that a Python file starts, by itself and through the functions that it imports."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 
 from rung.review import functions, subprocess_calls
@@ -34,6 +34,15 @@ class PythonCommands:
                 continue
             for other in self.modules.imported(module, file.rpartition("/")[0]):
                 yield from self._of_function(other, imported)
+
+    def of_functions(self, file: str, names: Collection[str]) -> Iterator[LocatedCommand]:
+        """Give the commands of functions of a file; of all of it if it has none of these names."""
+        source = self.content.python(file)
+        known = functions.read(source).keys() & set(names) if source and names else ()
+        if not known:
+            yield from self.of_file(file)
+        for name in known:
+            yield from self._of_function(file, name)
 
     def _of_function(self, file: str, name: str) -> Iterator[LocatedCommand]:
         source = self.content.python(file)

@@ -80,10 +80,8 @@ class Reachability:
             if workflow.scheduled:
                 texts += workflow.named
         for path in self.content.files.find("**/*.yml", "**/*.yaml"):
-            if (
-                b"CronJob" in (raw := self.content.files.read(path) or b"")
-                or b"CronWorkflow" in raw
-            ):
+            raw = self.content.files.read(path) or b""
+            if (b"CronJob" in raw or b"CronWorkflow" in raw) and self.content.data(path):
                 roots.add(path)
         return self._follow(roots, texts)
 

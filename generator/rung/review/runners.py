@@ -14,10 +14,12 @@ from rung.review.python_commands import PythonCommands
 # What one of the patterns below needs.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
-    r"|python|\.py|inv"
+    r"|python|\.py|inv|pixi|\./|sh\s|compose"
 )
 
 NAME = r"([A-Za-z0-9_.:/-]+)"
+ARGUMENTS = r"(?=\s|$|\")((?:\s+[^\s;&|]+)*)"
+TASK = rf"(?=\s|$|\")(?:\s+(?:-\S+\s+)*{NAME})?"
 PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
@@ -33,25 +35,36 @@ class Runners:
         self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[LocatedCommand]]]] = [
             (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
             (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + NAME), self._poe),
-            (re.compile(r"(?:^|[\s;&|(])(tox)(?=\s|$|\")"), partial(task_files.tox, content)),
-            (re.compile(r"(?:^|[\s;&|(])(nox)(?=\s|$|\")"), self._nox),
-            (re.compile(r"(?:^|[\s;&|(])just\s+" + NAME), partial(task_files.just, content)),
+            (re.compile(rf"(?:^|[\s;&|(])tox{ARGUMENTS}"), partial(task_files.tox, content)),
+            (re.compile(rf"(?:^|[\s;&|(])nox{ARGUMENTS}"), self._nox),
+            (re.compile(rf"(?:^|[\s;&|(])just{TASK}"), partial(task_files.just, content)),
             (
                 re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + NAME),
                 partial(task_files.npm, content),
             ),
             (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + NAME), partial(task_files.hatch, content)),
+            (
+                re.compile(
+                    r"\bpixi\s+(?:run|r)\s+(?:(?:-e|--environment)\s+\S+\s+|-\S+\s+)*" + NAME
+                ),
+                partial(task_files.pixi, content),
+            ),
             (re.compile(r"\bmise\s+(?:run|r)\s+" + NAME), partial(task_files.mise, content)),
             (
-                re.compile(r"(?:^|[\s;&|(])(?:go-)?task\s+" + NAME),
+                re.compile(rf"(?:^|[\s;&|(])(?:go-)?task{TASK}"),
                 partial(task_files.go_task, content),
             ),
-            (re.compile(r"\b(pre-commit|prek)\s+run\b"), partial(task_files.pre_commit, content)),
+            (
+                re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"),
+                partial(task_files.pre_commit, content),
+            ),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(task_files.dvc, content)),
             (scripts.SCRIPT, partial(scripts.of_shell, content)),
             (scripts.JOB, partial(scripts.of_job, content)),
             (PYTHON, self._python),
-            (re.compile(r"(?:^|[\s;&|(])(inv(?:oke)?)\s+\w"), self._invoke),
+            (re.compile(rf"(?:^|[\s;&|(])inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
+            (scripts.PLAIN, partial(scripts.of_plain, content)),
+            (scripts.COMPOSE, partial(scripts.of_compose, content)),
         ]
 
     def started_by(
@@ -101,9 +114,11 @@ class Runners:
         for file, node in self.poe_tasks.get(task, []):
             yield from poe.commands(node, file)
 
-    def _nox(self, _: str, path: str) -> Iterator[LocatedCommand]:
+    def _nox(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
+        names = task_files.named(arguments, ("-s", "--session", "--sessions"))
+        names = [name.partition("-")[0] for name in names]
         for file in self.content.files.find("**/noxfile.py"):
-            yield from self.python_commands.of_file(file)
+            yield from self.python_commands.of_functions(file, names)
 
     def _python(self, name: str, path: str) -> Iterator[LocatedCommand]:
         """Give the commands that a Python file or module starts."""
@@ -115,6 +130,8 @@ class Runners:
         for file in self.content.files.find(*wanted)[:3]:
             yield from self.python_commands.of_file(file)
 
-    def _invoke(self, _: str, path: str) -> Iterator[LocatedCommand]:
+    def _invoke(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
+        words = [word for word in arguments.split() if not word.startswith("-")]
+        names = [word.rpartition(".")[2].replace("-", "_") for word in words]
         for file in self.content.files.find("tasks.py", "tasks/*.py"):
-            yield from self.python_commands.of_file(file)
+            yield from self.python_commands.of_functions(file, names)

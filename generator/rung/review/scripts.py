@@ -7,11 +7,15 @@ from itertools import islice
 from rung.review import data_files, shell
 from rung.review.content import Content
 from rung.review.makefiles import LocatedCommand
+from rung.review.simple_commands import joined
 
 PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
 SCRIPT = re.compile(rf"(?:^|[\s;&|(./])({PIECE}+\.(?:sh|bash))\b")
 # Of a job of Ray, Anyscale, SkyPilot, Azure ML, Argo or Kubernetes.
 JOB = re.compile(r"\b(?:submit|launch|apply|create)\b[^;&|]*?\s([\w./-]+\.ya?ml)\b")
+# A script of a shell without an ending.
+PLAIN = re.compile(r"(?:^|[\s;&|(])(?:\./|(?:ba|z|da)?sh\s+(?:-\w+\s+)*)([\w/-]*\w)(?=\s|$|;)")
+COMPOSE = re.compile(r"\bdocker[ -]compose\b[^;&|]*?\s(?:run|up)\b((?:\s+[^\s;&|]+)*)")
 JOB_KEYS = {"entrypoint", "command", "args", "run", "setup"}
 VARIABLE = re.compile(r"\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\w+")
 ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(["']?)([^"'\n]*\.(?:sh|bash|py))\2;?$""")
@@ -40,6 +44,28 @@ def of_shell(content: Content, name: str, path: str) -> Iterator[LocatedCommand]
     for file in _files(content, name, path.rpartition("/")[0]):
         for number, line in islice(shell.lines(content.text(file) or ""), LONGEST):
             yield line, file, number + 1
+
+
+def of_plain(content: Content, name: str, path: str) -> Iterator[LocatedCommand]:
+    """Give the commands of a shell script whose name has no ending."""
+    for file in content.files.find(name, f"{path.rpartition('/')[0]}/{name}")[:1]:
+        text = content.text(file) or ""
+        if not text.startswith("#!") or "sh" in text.partition("\n")[0]:
+            for number, line in islice(shell.lines(text), LONGEST):
+                yield line, file, number + 1
+
+
+def of_compose(content: Content, arguments: str, path: str) -> Iterator[LocatedCommand]:
+    """Give the commands of the services of Docker Compose that are named, or of all."""
+    words = set(arguments.split())
+    for file in content.files.find("**/docker-compose*.y*ml", "**/compose*.y*ml")[:MOST]:
+        for document in content.data(file):
+            table = document.get("services")
+            services = table.entries if table else []
+            named = [(name, node) for name, node in services if name in words]
+            for _, service in named or services:
+                for node in filter(None, (service.get("entrypoint"), service.get("command"))):
+                    yield joined(node.texts()), file, node.line
 
 
 def of_job(content: Content, name: str, path: str) -> Iterator[LocatedCommand]:

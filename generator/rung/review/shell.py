@@ -1,12 +1,16 @@
 """What a line of shell executes: without what it prints, searches, installs, describes or never reaches."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
+from rung.review import python_source, subprocess_calls
+from rung.review.simple_commands import argv_of, is_quiet, script_of, without_names
+
 LEXEME = re.compile(
     r"""(?P<escaped>\\.)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*+)"|(?P<blank>\s+)"""
-    r"|(?P<variable>\$\([A-Z_0-9]+\)|\$\{[^{}]*\})|(?P<opens>\$\(|`)"
+    r"|(?P<variable>\$\([A-Z_0-9]+\)|\$\{[^{}]*\}|(?<![^\s;|&])\w+\+?=\([^()]*\))|(?P<opens>\$\(|`)"
     r"|(?P<operator>&&|\|\||;;|\|&|(?<![<>])&(?!>)|[;|()])"
     r"|(?P<comment>(?<![^\s;|&()])\#.*)|(?P<plain>[^\s'\"\\$`&|;()#]+|.)",
     re.DOTALL,
@@ -14,53 +18,25 @@ LEXEME = re.compile(
 # Of GitHub; it may hold what looks like operators.
 EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 SUBSTITUTED = re.compile(r"\$\((?!\()|`")
-ASSIGNED = re.compile(r"\w+\+?=")
 LONGEST = 1_000  # characters of a command
 DEEPEST = 6  # substitutions within one another
 
-KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
-# They start what follows them.
-WRAPPERS = {"sudo", "env", "nice", "exec", "nohup", "time", "timeout", "builtin", "stdbuf"}
-RUNNERS = {"uv", "poetry", "pipenv", "pdm", "rye", "pixi", "conda", "mamba", "micromamba", "hatch"}
-# What they are given is text or a name, whatever it says.
-QUIET_NAMES = (
-    "echo printf print grep egrep fgrep zgrep rg ag ack test [ [[ : true false export "
-    "declare local readonly alias unset set cat less more head tail wc ls rm mkdir rmdir "
-    "touch cp mv ln chmod chown stat file which type whereis hash man help sed awk sort "
-    "uniq cut tr diff tee cd pushd popd read sleep exit return trap jq yq curl wget for "
-    "case select logger date pwd tree du df tar zip unzip gzip gunzip write-host "
-    "write-output write-information "
-)
-QUIET = set(QUIET_NAMES.split())
-QUIET_PARTS = {
-    "git": {
-        "commit",
-        "log",
-        "tag",
-        "config",
-        "grep",
-        "branch",
-        "checkout",
-        "add",
-        "diff",
-        "rm",
-        "mv",
-    },
-    "gh": {"pr", "issue", "release", "label", "api"},
-    "glab": {"mr", "issue", "release"},
-    "make": {"-n", "--just-print", "--dry-run"},
-    "command": {"-v", "-V"},
-}
-INSTALLER_NAMES = (
-    "pip pip3 pipx npm yarn pnpm apt apt-get apk yum dnf brew gem cargo go pre-commit prek choco "
-)
-INSTALLERS = RUNNERS | set(INSTALLER_NAMES.split())
-INSTALLS = {"install", "add", "i"}
-TRIES = ("--help", "--version", "--dry-run", "--dry", "--collect-only")  # and does nothing
-INTERPRETER = re.compile(r"\b(?:ba|z|da)?sh\b|\bpython[\d.]*\b|\bssh\b")
+INTERPRETER = re.compile(r"(?<![\w.])(?:(?P<python>python[\d.]*)|(?:ba|z|da)?sh|ssh)(?![\w.])")
 HEREDOC = re.compile(r"(?<!<)<<-?\s*(['\"]?)(\w+)\1")
 BEGINS = re.compile(r"(?:^|[;&|]\s*)(?:if|for|while|until|case)\b")
 ENDS = re.compile(r"(?:^|[;&|]\s*)(?:fi|done|esac)\b")
+BRANCHES = re.compile(r"\b(?:if|for|while|until|case)\b|[({]")
+EXITS = re.compile(r"exit(?:\s+[\d$?]+)?\s*(?:$|;|&&|#)")
+FUNCTION = re.compile(
+    r"^([ \t]*+)(?:function[ \t]++(?P<a>[\w-]++)(?:[ \t]*\(\))?|(?P<b>[\w-]++)[ \t]*\([ \t]*\))\s*\{"
+    r"(?:[^\n]*\}[ \t]*$|[^\n]*+(?:\n(?!\1\})[^\n]*+){0,500}+\n\1\})",
+    re.MULTILINE,
+)
+WORD = re.compile(r"[\w-]+")
+CALLS_ANY = re.compile(r"""^[ \t]*["']?\$(?:[@*1]|\{[@*1])""", re.MULTILINE)
+
+# Anything but settings: so the script is no library of functions.
+ACTS = re.compile(r"^(?![ \t]*(?:$|#|set\b|export\b|readonly\b|source\b|\.\s|\w+=))", re.MULTILINE)
 
 
 @lru_cache(maxsize=50_000)
@@ -88,13 +64,25 @@ def _executed(text: str, depth: int) -> Iterator[str]:
         never = first in ("if", "while") and tokens[1:2] == ["false"]
         for each in inner:
             yield from _executed(each, depth + 1)
-        argv = _argv(tokens)
+        argv = argv_of(without_names(tokens))
         head = argv[0] if argv else ""
         status = {"true": True, ":": True, "false": False}.get(head)
-        if head in ("bash", "sh", "zsh") and "-c" in argv[:-1]:
-            yield from _executed(argv[argv.index("-c") + 1], depth + 1)
-        elif argv and not _is_quiet(head, argv):
-            yield " ".join(tokens)
+        if head == "exit" and operator in ("", ";") and not BRANCHES.search(text):
+            return
+        script = script_of(argv)
+        if script is not None and head.startswith("python"):
+            yield from (name for name, _ in _of_python(script))
+        elif script is not None:
+            yield from _executed(script, depth + 1)
+        elif argv and not is_quiet(argv):
+            yield " ".join(without_names(tokens))
+
+
+def _of_python(text: str) -> Iterator[tuple[str, int]]:
+    """Give the commands that Python code starts, and the functions that it calls, with their lines."""
+    source = python_source.read(text)
+    yield from subprocess_calls.commands(source)
+    yield from ((f"{name}()", line) for name, line in source.calls.items() if name != "sys.exit")
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -150,40 +138,13 @@ def _substituted(text: str) -> list[str]:
     return substituted
 
 
-def _argv(tokens: list[str]) -> list[str]:
-    """Return the arguments of a command from the program on, its name without a path."""
-    argv = list(tokens)
-    while argv:
-        first = argv[0].lstrip("@-+") if len(argv[0]) > 1 else argv[0]
-        if first in KEYWORDS or ASSIGNED.match(first):
-            del argv[0]
-        elif first in WRAPPERS or (first in RUNNERS and argv[1:2] == ["run"]):
-            del argv[: 1 if first in WRAPPERS else 2]
-            while argv and (argv[0].startswith("-") or argv[0][:1].isdigit()):
-                del argv[0]
-        else:
-            return [first.rpartition("/")[2].lower(), *argv[1:]]
-    return []
-
-
-def _is_quiet(head: str, tokens: list[str]) -> bool:
-    if head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(tokens[1:3]):
-        return True
-    if any(token.partition("=")[0] in TRIES for token in tokens[1:]):
-        return True
-    if head.startswith("python") and tokens[1:2] == ["-m"]:
-        tokens = tokens[2:]
-        head = tokens[0] if tokens else ""
-    return head in INSTALLERS and not INSTALLS.isdisjoint(tokens[1:4])
-
-
 def lines(script: str) -> Iterator[tuple[int, str]]:
     """Give each command of a script that can be reached, and the number of its first line, from 0.
 
     What goes on in the next line is joined; the text of a here-document is a command only where a
     shell or Python reads it; nothing follows an `exit`.
     """
-    all_lines = script.split("\n")
+    all_lines = _without_idle_functions(script).split("\n")
     index = depth = 0
     until = ""
     while index < len(all_lines):
@@ -202,11 +163,34 @@ def lines(script: str) -> Iterator[tuple[int, str]]:
         document = HEREDOC.search(text)
         end = _end(all_lines, index, document[2]) if document else index
         yield first, text[:LONGEST]
-        if document and INTERPRETER.search(text[: document.start()]):
+        reader = INTERPRETER.search(executed(text[: document.start()])) if document else None
+        if reader and reader["python"]:
+            code = "\n".join(all_lines[index:end])
+            yield from ((index + line - 1, command) for command, line in _of_python(code))
+        elif reader:
             yield from ((number, all_lines[number].strip()) for number in range(index, end))
         index = end + 1 if end > index else index
-        if depth <= 0 and re.fullmatch(r"exit(?:\s+\d+)?;?", text):
+        if depth <= 0 and EXITS.match(text):
             return
+
+
+def _without_idle_functions(script: str) -> str:
+    """Return a script without the functions that it does not call; a library of them as it is."""
+    if "()" not in script and "function" not in script:
+        return script
+
+    words = Counter(WORD.findall(script))
+
+    def called(match: re.Match[str]) -> str:
+        name = match["a"] or match["b"]
+        if words[name] > WORD.findall(match[0]).count(name):
+            return match[0]
+        return "\n" * match[0].count("\n")
+
+    rest = FUNCTION.sub("", script)
+    if CALLS_ANY.search(rest) or not ACTS.search(rest):
+        return script
+    return FUNCTION.sub(called, script)
 
 
 def _joined(all_lines: list[str], index: int) -> tuple[str, int]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 SCHEDULED = re.compile(
-    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*+:|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
+    r"(?:^|[{,])[ \t]*+(?:-[ \t]*+)?(?:cron[ \t]*+:[ \t]*+\S|schedules?[ \t]*+:[ \t]*+[\[\"']*+[\d*@])"
+    r"|\bonly[ \t]*+:\s*+(?:\[[^\]\n]*|-[ \t]*+)\bschedules\b|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
     r"|\btriggers\s*+\{\s*+cron|^[ \t]*+cron[ \t]*+\(|scheduledTrigger|^kind:[ \t]*+CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -34,6 +35,7 @@ class Workflow:
     Attributes:
         path: of the file.
         text: what is left of it, line by line.
+        is_called: whether nothing starts it but another workflow.
         named: what its settings say besides names, filters and commands.
         commands: all that it leads to.
         scheduled: those of them that a schedule starts.
@@ -44,6 +46,7 @@ class Workflow:
     named: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     scheduled: list[Command] = field(default_factory=list)
+    is_called: bool = False
 
     @cached_property
     def lines(self) -> list[tuple[int, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import messages
-from rung.assess.steps import Step
+from rung.assess.steps import BEFORE_USE, Step
 
 WIDTH = 96
 SHORT = {"Target for 12 months": "Target"}
@@ -26,6 +26,9 @@ def _summary(assessment: Assessment) -> Iterator[str]:
         yield head
         yield from _fold(unlocks, 2)
     yield ""
+    for step in (each for each in steps if each.name == BEFORE_USE):
+        owed = ", ".join(item.capability.id for item in step.items)
+        yield from _fold(f"Owed before use: {owed}; {'; '.join(messages.reasons(step))}.")
     if steps[messages.FIRST :]:
         rest = ", ".join(
             f"{messages.step_title(each)} (Q{each.quarter})" for each in steps[messages.FIRST :]
