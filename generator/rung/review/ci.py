@@ -149,6 +149,7 @@ class CI:
             if not executed(command.text) and 0 < command.line <= len(lines):
                 lines[command.line - 1] = ""
         workflow = Workflow(path, "\n".join(lines), named, list(self.follow(own)))
+        workflow.written = text.split("\n")
         workflow.is_called = any(_is_called(node.get("on")) for node in nodes)
         if workflow.is_scheduled:
             others = list(disabled.not_on_a_schedule(nodes))

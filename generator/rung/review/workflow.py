@@ -36,6 +36,7 @@ class Workflow:
         path: of the file.
         text: what is left of it, line by line.
         is_called: whether nothing starts it but another workflow.
+        written: the lines as they are written, with names of steps that `text` leaves out.
         named: what its settings say besides names, filters and commands.
         commands: all that it leads to.
         scheduled: those of them that a schedule starts.
@@ -47,6 +48,7 @@ class Workflow:
     commands: list[Command] = field(default_factory=list)
     scheduled: list[Command] = field(default_factory=list)
     is_called: bool = False
+    written: list[str] = field(default_factory=list)
 
     @cached_property
     def lines(self) -> list[tuple[int, str]]:
@@ -78,4 +80,4 @@ class Workflow:
             return None
         position = match.start() + len(match[0]) - len(match[0].lstrip())
         number, line = self.lines[self.squeezed.count("\n", 0, position)] if self.lines else (1, "")
-        return number, line.strip()
+        return number, (self.written[number - 1] if self.written else line).strip()
