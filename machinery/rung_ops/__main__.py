@@ -5,7 +5,7 @@ import sys
 
 from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.pipes import quietly
-from rung_ops.verbs import KEYLESS, VERBS
+from rung_ops.verbs import ALONE, KEYLESS, VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
 
@@ -30,6 +30,9 @@ def _run(arguments: list[str] | None) -> int:
     if name is None:
         print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
         return USAGE
+    if name in ALONE and (given := words[len(name.split()) :]):
+        print(f"usage: rung-ops {name}\n\nIt takes no arguments: {VERBS[name].help}.")
+        return OK if given[0] in ("-h", "--help") else USAGE
     # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
     from rung_ops.project.errors import StageError
     from rung_ops.project.paths import NoProjectError

@@ -26,6 +26,14 @@ KEYLESS = frozenset(
     ]
 )
 
+# Verbs without arguments: with any, even `--help`, they would do their work all the same.
+ALONE = frozenset(
+    [
+        *("incoming", "pull", "baseline", "slices", "model-card", "track", "tracking runs"),
+        *("fairness", "fairness-check", "explain", "policies", "secrets"),
+    ]
+)
+
 VERBS = {
     # Data
     "object-store": Verb(

@@ -137,3 +137,14 @@ def test_what_prints_much_ends_quietly(code: str) -> None:
     )
 
     assert (done.stdout, done.stderr) == (b"x", b"")
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("1", 2)])
+def test_a_verb_without_arguments_does_nothing_if_it_gets_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: str, code: int
+) -> None:
+    """`track --help` registered a version."""
+    monkeypatch.setattr("importlib.import_module", lambda name: pytest.fail(f"imported {name}"))
+
+    assert command.main(["track", argument]) == code
+    assert "record the run and register the version" in capsys.readouterr().out
