@@ -61,6 +61,18 @@ def test_the_first_commit_on_main_holds_every_file(made: Path) -> None:
     assert set(files_of(made)) == set(git(made, "ls-files", "-z").strip("\0").split("\0"))
 
 
+def test_a_raw_file_comes_out_of_git_as_it_went_in(made: Path, tmp_path: Path) -> None:
+    """DVC counts its bytes: with other line ends a clone would have other data."""
+    raw = made / "data/sample/rows.csv"
+    raw.write_bytes(b"a;b\r\n1;2\r\n")
+
+    git(made, "add", "--all")
+    git(made, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Rows")
+    git(tmp_path, "clone", "--quiet", str(made), "cloned")
+
+    assert raw.read_bytes() == (tmp_path / "cloned/data/sample/rows.csv").read_bytes()
+
+
 def test_the_template_is_recorded_by_its_absolute_path_and_version(
     made: Path, copier_template: Path
 ) -> None:

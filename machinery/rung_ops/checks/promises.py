@@ -31,6 +31,7 @@ from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
+from rung_ops.training.slices import NO_COLUMN
 
 
 def importable() -> None:
@@ -96,10 +97,7 @@ def parameters_fit() -> None:
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
     for column in settings.get("report", {}).get("slices", []):
         if column not in known:
-            raise ContractError(
-                f"params.toml: [report] slices names `{column}`, "
-                "which is neither a column nor a feature."
-            )
+            raise ContractError(NO_COLUMN.format(column))
 
 
 def _parameter(settings: dict[str, Any], table: str, name: str) -> Any:

@@ -16,6 +16,7 @@ from rung_ops.gate.paired_test import GROUPS, Comparison
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.predictions import finite_rows, inside, shape
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.system.printable import four_digits
 from rung_ops.threshold import Threshold
@@ -130,6 +131,7 @@ def judge(
             paired_test.NotComparable,
             time_blocks.TooFewBlocksError,
             pl.exceptions.PolarsError,
+            StageError,
         ) as error:
             reasons = [str(error)]
     return Verdict(not reasons, reasons, figures, champion=champion.facts if champion else None)

@@ -162,7 +162,9 @@ def _line(event: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Print the log and what is wrong with it; return 0 when it can be relied on, else 1."""
     parser = argparse.ArgumentParser(prog="poe audit-log", description=__doc__.splitlines()[0])
-    parser.add_argument("environment", nargs="?", default=paths.PRODUCTION)
+    parser.add_argument(
+        "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
+    )
     parser.add_argument(
         "--sign", action="store_true", help="sign the lines that are not signed yet, after a review"
     )

@@ -69,7 +69,9 @@ def _command(
 ) -> int:
     """Switch the model from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
-    parser.add_argument("environment", nargs="?", default=paths.PRODUCTION)
+    parser.add_argument(
+        "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
+    )
     parser.add_argument("--by", required=True, help="your name")
     parser.add_argument("--reason", required=True, help="why, in a sentence")
     options = parser.parse_args(arguments)

@@ -52,11 +52,21 @@ def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
     converted = convert(model, initial_types=inputs, target_opset=OPERATORS, options=options)
     # A classifier's first output is the label, which the service does not use.
     made = select_model_inputs_outputs(converted, outputs=[converted.graph.output[-1].name])
+    _name_inputs(made.graph, features.columns)
     # The converter takes them out of a set; the same estimator gives the same bytes.
     operators = sorted(made.opset_import, key=lambda each: each.domain)
     del made.opset_import[:]
     made.opset_import.extend(operators)
     return made.SerializeToString(deterministic=True)
+
+
+def _name_inputs(graph: Any, names: list[str]) -> None:
+    """Name the inputs as the features: the converter replaces spaces and other signs."""
+    renamed = {each.name: name for each, name in zip(graph.input, names, strict=True)}
+    for each in graph.input:
+        each.name = renamed[each.name]
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
 
 
 def _is_number(kind: pl.DataType) -> bool:

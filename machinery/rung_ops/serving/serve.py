@@ -166,12 +166,18 @@ def reader_of(names: list[str], environment: str) -> StateReader:
     return StateReader(folder)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"got `{text}`; expected a port from 0 to 65535")
+    return int(text)
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="poe serve", description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=os.environ.get(PORT_VARIABLE) or PORT,
         help=f"port to listen on; by default {PORT_VARIABLE}, or {PORT}",
     )

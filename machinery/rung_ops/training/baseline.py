@@ -67,34 +67,41 @@ def _figure(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
-    """Predict rows with a constant: the mean, the quantiles, the share of positives or of classes.
+    """Predict rows with a constant: a number, the quantiles, the share of positives or of classes.
 
     Tests of projects call it, so its name stays.
 
-    Of constants it has the lowest log loss, Brier score, squared error and pinball loss; its most
-    probable class is that of the majority, which has the highest accuracy.
+    Of constants it has the lowest log loss, Brier score, squared or absolute error and pinball loss;
+    its most probable class is that of the majority, which has the highest accuracy.
 
     Returns:
         Shape (n_rows,), or (n_rows, n_classes), or (n_rows, 3).
     """
     if levels := estimator.kind().quantiles:
         return np.tile(np.quantile(estimator.truth(train), levels), (rows.height, 1))
-    from sklearn.dummy import DummyClassifier, DummyRegressor  # the gate's report does without
+    from sklearn.dummy import DummyClassifier  # the gate's report does without
 
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
-    dummy = (
-        DummyClassifier(strategy="prior")
-        if estimator.is_classification(model)
-        else DummyRegressor()
-    )
+    if not estimator.is_classification(model):
+        return np.full(rows.height, constant(estimator.truth(train)))
+    dummy = DummyClassifier(strategy="prior")
     dummy.fit(np.zeros((train.height, 1)), estimator.truth(train))
     inputs = np.zeros((rows.height, 1))
     if names := estimator.classes():
         return target.spread(dummy.predict_proba(inputs), dummy.classes_, len(names))
-    if estimator.is_classification(model):
-        return np.asarray(dummy.predict_proba(inputs))[:, 1]
-    return np.asarray(dummy.predict(inputs))
+    return np.asarray(dummy.predict_proba(inputs))[:, 1]
+
+
+def constant(actual: np.ndarray) -> float:
+    """Return the mean or the median of numbers, whichever the metric prefers of them."""
+    sign = 1 if params()["score"]["higher_is_better"] else -1
+
+    def merit(value: float) -> float:
+        figure = sign * _figure(actual, np.full(len(actual), value))
+        return -math.inf if math.isnan(figure) else figure
+
+    return max(float(np.mean(actual)), float(np.median(actual)), key=merit)
 
 
 def compare(

@@ -9,6 +9,7 @@ import polars as pl
 
 from rung_ops import contract, forecast
 from rung_ops.predictions import inside, numbers
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training.estimator import features, kind, truth
@@ -18,12 +19,20 @@ MONTH = "month"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
 MIN_ROWS = 30
 WORST = 3  # slices that are printed
+NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column nor a feature."
 
 
 def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
+    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns).
+
+    Raises:
+        StageError: one of them does not exist.
+    """
     known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
     names = params().get("report", {}).get("slices", [])
+    for name in names:
+        if name not in known.columns:
+            raise StageError(NO_COLUMN.format(name))
     columns = {name: known[name].cast(pl.String) for name in names}
     if contract.TIME is not None:
         columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandera.polars as pa
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -299,6 +302,34 @@ def test_values_are_compared_as_what_they_are(
     mask = Subject({"x": text}).mask(values.alias("x").to_frame())
 
     assert mask.to_list() == expected
+
+
+def test_a_column_is_named_as_row_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = pa.DataFrameSchema({"claim id": pa.Column(str)})
+    monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: schema))
+
+    assert person_rows.subject_of(["claim id=C1", "sex=F"]).columns == {
+        "claim id": "C1",
+        "sex": "F",
+    }
+    assert person_rows.subject_of(["Zm9v="]).ids == {"Zm9v="}
+
+
+def test_equal_rows_are_found_in_a_table_of_texts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A CSV file has texts: of its own, as `poe predict` wrote it, or as it came."""
+    moment = datetime(2026, 1, 31, 8, 5)
+    values = {"day": [date(2026, 1, 31)] * 2, "at": [moment] * 2, "yes": [True, False]}
+    rows = pl.DataFrame(values | {"number": [1, None]}, schema_overrides={"number": pl.Int64})
+    schema = pa.DataFrameSchema({n: pa.Column(t, nullable=True) for n, t in rows.schema.items()})
+    monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: schema))
+    rows.write_csv(tmp_path / "scored.csv")
+    as_it_came = pl.DataFrame({"day": ["31.1.26"], "at": ["now"], "yes": ["tak"], "number": ["1"]})
+    subject = Subject(rows=rows[:1])
+
+    assert subject.mask(tables.read(tmp_path / "scored.csv")).to_list() == [True, False]
+    assert subject.mask(as_it_came).to_list() == [False]
 
 
 def test_all_columns_have_to_hold() -> None:

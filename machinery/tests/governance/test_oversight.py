@@ -168,6 +168,19 @@ def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
     assert log()[-1]["event"] == "resume"
 
 
+@pytest.mark.parametrize("verb", [kill_switch.stop, kill_switch.resume, audit.main])
+def test_a_mistyped_environment_is_refused_and_made_nowhere(
+    verb: Callable[[list[str]], int], environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who = [] if verb is audit.main else ["--by", "Olga", "--reason", "a drill"]
+
+    with pytest.raises(SystemExit):
+        verb(["prod", *who])
+
+    assert "'staging', 'production'" in capsys.readouterr().err
+    assert not environment.with_name("prod").exists()
+
+
 def test_a_stop_holds_for_a_service_that_starts_later(
     started_stopped: Running, service: Running, environment: Path, log: Any, row: Any
 ) -> None:

@@ -30,6 +30,7 @@ from rung_ops.release import bundle, export, parity, speed
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
+from rung_ops.serving.onnx_model import OnnxOutput
 from rung_ops.serving.predictors import predictor_of, row_predictor
 from rung_ops.training import estimator
 
@@ -210,6 +211,26 @@ def test_a_usual_pipeline_becomes_onnx(tmp_path: Path, name: str) -> None:
     assert tried[0].max_difference is not None
     assert (tried[0].microseconds_one_row or 0) > 0
     assert "not a LightGBM estimator" in str(tried[1].reason)
+
+
+@pytest.mark.parametrize("rest", ["passthrough", "drop"])
+def test_features_of_any_name_become_onnx(rest: str) -> None:
+    """The converter makes a_b of `a b` and of `a,b`."""
+    rows = FEATURES.select(
+        pl.col("count").alias("opłata (zł)"),
+        pl.col("letter").alias("a b"),
+        pl.col("number").alias("a_b"),
+        pl.col("flag").alias("a,b"),
+        pl.col("number").sqrt().alias("variable"),
+    ).drop_nulls()
+    model = pipeline("a b", OneHotEncoder(sparse_output=False), rest, trees()).fit(
+        rows, TRUTH[: rows.height]
+    )
+
+    output = OnnxOutput(to_onnx(model, rows))
+
+    assert list(output.inputs) == rows.columns
+    np.testing.assert_allclose(output(rows), model.predict_proba(rows), atol=1e-6)
 
 
 def test_an_export_that_takes_another_branch_is_not_used(tmp_path: Path) -> None:

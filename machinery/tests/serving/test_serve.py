@@ -193,7 +193,15 @@ def test_the_port_may_stand_in_the_environment(
     monkeypatch.setenv(serve.PORT_VARIABLE, "http")
     with pytest.raises(SystemExit):
         serve.main([])
-    assert "invalid int value: 'http'" in capsys.readouterr().err
+    assert "got `http`; expected a port from 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """The system would take 99999 for 34463."""
+    with pytest.raises(SystemExit):
+        serve.main(["--port", "99999"])
+
+    assert "got `99999`; expected a port from 0 to 65535" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Path) -> None:

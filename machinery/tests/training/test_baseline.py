@@ -92,3 +92,24 @@ def test_what_no_stage_has_written_yet_is_named(
 
     with pytest.raises(StageError, match=f"{rows}.parquet is missing: `uv run poe train` and"):
         verb.main()
+
+
+@pytest.mark.parametrize(
+    ("figure", "higher", "expected"),
+    [("mae", False, 1.5), ("mse", False, 26.5), ("r2", True, 26.5), ("other", False, 26.5)],
+)
+def test_the_constant_of_a_number_is_the_one_that_the_metric_asks_for(
+    monkeypatch: pytest.MonkeyPatch, figure: str, higher: bool, expected: float
+) -> None:
+    """Few large values lift the mean far above what errors are smallest around: the median."""
+    settings = {"score": {"metric": figure, "higher_is_better": higher}}
+
+    def score(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        errors = predicted - truth
+        mse = float(np.mean(errors**2))
+        return {"mae": float(np.mean(np.abs(errors))), "mse": mse, "r2": 1 - mse / truth.var()}
+
+    monkeypatch.setattr(baseline, "params", lambda: settings)
+    monkeypatch.setattr(contract, "score", score)
+
+    assert baseline.constant(np.array([1.0, 1.0, 2.0, 102.0])) == expected

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.project.errors import StageError
 from rung_ops.training import slices
 
 ROWS = pl.DataFrame({"kind": ["a", None], "at": [datetime(2026, 1, 31), None]})
@@ -28,3 +29,11 @@ def test_slices_are_optional_and_may_be_features(
     known = {"kind": ["a", "missing"], "size": ["1", "1"], slices.MONTH: ["2026-01", "missing"]}
     wanted = [*(names or []), *([slices.MONTH] if time else [])]
     assert columns == {name: known[name] for name in wanted}
+
+
+def test_a_slice_that_is_no_column_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "params", lambda: {"report": {"slices": ["kin"]}})
+    monkeypatch.setattr(slices, "features", lambda rows: pl.DataFrame({"size": [1, 1]}))
+
+    with pytest.raises(StageError, match="slices names `kin`, which is neither"):
+        slices.slice_columns(ROWS)

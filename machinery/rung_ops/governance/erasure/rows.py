@@ -63,15 +63,19 @@ def subject_of(named: Sequence[str]) -> Subject:
     Raises:
         ValueError: it is neither; the message says what to type.
     """
-    pairs = [each.partition("=") for each in named]
+    row = contract.Row.to_schema()
+    split = [each.partition("=") for each in named]
     # An id may end with signs such as `==`.
-    if all(name.isidentifier() and value.strip("= ") for name, _, value in pairs):
-        return Subject(columns={name.strip(): value.strip() for name, _, value in pairs})
-    if any(name.isidentifier() and value.strip("= ") for name, _, value in pairs) or not all(
-        each.strip() for each in named
-    ):
+    pairs = [
+        (name.strip(), value.strip())
+        for name, _, value in split
+        if (name.isidentifier() or name.strip() in row.columns) and value.strip("= ")
+    ]
+    if len(pairs) == len(named):
+        return Subject(columns=dict(pairs))
+    if pairs or not all(each.strip() for each in named):
         raise ValueError("Name ids, or COLUMN=VALUE as often as it takes to mean one person.")
-    key = contract.Row.to_schema().unique or []
+    key = row.unique or []
     columns = {key[0]: named[0]} if len(key) == len(named) == 1 else {}
     return Subject(columns=columns, ids=frozenset(named))
 

@@ -79,7 +79,20 @@ def typed(frame: pl.DataFrame) -> pl.DataFrame | None:
     kinds = {n: c.dtype.type for n, c in schema.columns.items() if n != contract.TARGET}
     if not set(kinds) <= set(frame.columns):
         return None
-    return frame.select(pl.col(name).cast(kind, strict=False) for name, kind in kinds.items())
+    return pl.DataFrame([_cast(frame[name], kind) for name, kind in kinds.items()])
+
+
+def _cast(values: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Cast a column, a text as polars writes it into CSV; null where that cannot be."""
+    try:
+        if values.dtype == pl.String and kind == pl.Boolean:
+            words = {"true": True, "false": False}
+            return values.replace_strict(words, default=None, return_dtype=kind)
+        if values.dtype == pl.String and kind in (pl.Date, pl.Datetime):
+            values = values.str.to_datetime(strict=False)
+        return values.cast(kind, strict=False)
+    except pl.exceptions.PolarsError:
+        return pl.Series(values.name, [None] * len(values), dtype=kind)
 
 
 def _is_log(frame: pl.DataFrame) -> bool:
