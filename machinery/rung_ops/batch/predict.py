@@ -41,6 +41,8 @@ def read(path: Path) -> pl.DataFrame:
     Raises:
         PredictionError: the file does not exist, or load() cannot read it.
     """
+    if path.is_dir():
+        raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
@@ -144,11 +146,29 @@ def predictions_of(scored: pl.DataFrame) -> np.ndarray:
 
 
 def refuse_output(path: Path) -> None:
-    """Raise PredictionError if write() does not know the suffix of a file."""
+    """Raise PredictionError if write() does not know the suffix of a file, or may not replace it."""
     if path.suffix not in WRITERS:
         raise PredictionError(
             f"{shown(path)}: got suffix `{path.suffix}`; expected {' or '.join(WRITERS)}."
         )
+    refuse_other_rows(path)
+
+
+def refuse_other_rows(path: Path) -> None:
+    """Raise PredictionError for a file of rows without predictions: `poe predict *.csv` names two."""
+    if path.is_file() and path.stat().st_size and not _was_scored(path):
+        raise PredictionError(
+            f"{shown(path)} exists and holds no predictions, so it is not written over: name another "
+            "output, or delete it."
+        )
+
+
+def _was_scored(path: Path) -> bool:
+    scan = pl.scan_csv if path.suffix == ".csv" else pl.scan_parquet
+    try:
+        return PREDICTION in scan(path).collect_schema()
+    except pl.exceptions.PolarsError:
+        return False
 
 
 def write(scored: pl.DataFrame, path: Path) -> None:

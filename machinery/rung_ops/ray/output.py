@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch.predict import PredictionError
+from rung_ops.batch.predict import PredictionError, refuse_other_rows
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 
@@ -21,12 +21,13 @@ def unfinished(output: Path) -> Iterator[Path]:
     """Create a folder beside the output for parts; delete those of killed runs.
 
     Raises:
-        PredictionError: another run is writing the output, or the output has other files.
+        PredictionError: another run is writing the output, or something else is there.
     """
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
         raise PredictionError(
             f"{shown(output)} has files other than predictions; name another folder"
         )
+    refuse_other_rows(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = locks.try_lock(output.parent / f".{output.name}.lock")
     if lock is None:

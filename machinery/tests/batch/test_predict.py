@@ -79,6 +79,13 @@ def test_a_file_that_is_not_a_table_is_refused(
     assert "new.csv" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("rows")
+def test_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict.main([str(tmp_path)]) == 1
+
+    assert "is a folder: name one of its files" in capsys.readouterr().err
+
+
 def test_the_name_of_the_output_says_its_format(rows: pl.DataFrame, tmp_path: Path) -> None:
     rows.write_parquet(tmp_path / "new.parquet")
 
@@ -96,6 +103,23 @@ def test_an_output_of_another_format_is_refused_before_scoring(
 
     assert "expected .parquet or .csv" in capsys.readouterr().err
     assert not (tmp_path / "out.xlsx").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_other_rows_are_not_written_over(
+    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    """`poe predict *.csv` names two files of rows."""
+    first, second = tmp_path / f"january{suffix}", tmp_path / f"february{suffix}"
+    for path in (first, second):
+        predict.WRITERS[suffix](rows, path)
+    before = second.read_bytes()
+
+    assert predict.main([str(first), str(second)]) == 1
+
+    assert "february" in (printed := capsys.readouterr().err)
+    assert "holds no predictions" in printed
+    assert second.read_bytes() == before
 
 
 def test_a_column_that_csv_cannot_hold_is_named(

@@ -144,6 +144,7 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
         ("empty", "out", "there are no files to score"),
         ("none.parquet", "out.parquet", "holds no rows"),
         ("good.parquet", "mine", "files other than predictions"),
+        ("good.parquet", "none.parquet", "holds no predictions"),
     ):
         assert on_ray.main([str(tmp_path / source), str(tmp_path / target)]) == 1
         assert message in capsys.readouterr().err
