@@ -114,6 +114,14 @@ class Store:
         """Upload a file; a large one in parts, as clients do."""
         self.ask("upload_file", Filename=str(path), Bucket=BUCKET, Key=key)
 
+    def gives(self, key: str) -> bool:
+        """Say whether a file can be read: after a start its name is there some seconds earlier."""
+        try:
+            self.ask("get_object", Bucket=BUCKET, Key=key, Range="bytes=0-0")
+        except AssertionError:
+            return False
+        return True
+
     def keys(self, prefix: str = "") -> list[str]:
         """List the keys of the bucket."""
         result = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)

@@ -354,6 +354,7 @@ def test_a_server_that_is_killed_in_the_middle_loses_nothing(
         assert "Traceback" not in output
         assert fetched(project) == {}
         store.start()
+        assert eventually(lambda: store.gives("raw/large.bin"), seconds=60)
         before = line.carried
         typed(project, PULL)
         line.close()

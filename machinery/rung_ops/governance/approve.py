@@ -44,8 +44,12 @@ class Refused(Exception):
     """Nothing was signed; the message lists every reason."""
 
 
-def approve(version: approval.Version, key: str) -> Path:
+def approve(version: approval.Version, given: str | None) -> Path:
     """Run the gate again and sign an approval of a version; return its file.
+
+    Args:
+        version: of the registry.
+        given: path of the key; None for that of git.
 
     Raises:
         Refused: the gate or the record speaks against it, or the signer may not approve.
@@ -54,8 +58,9 @@ def approve(version: approval.Version, key: str) -> Path:
     if not approval.is_signed():
         raise Refused(
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
-            "record alone approves; with a second person, write the file"
+            "record alone approves, once it is committed; with a second person, write the file"
         )
+    key = _key(given)
     verdict = _passed(version, approval.record_objections(version))
     (record,) = approval.record_paths(version)
     facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
@@ -181,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
             made = begin(version)
             raise Refused(f"wrote {shown(made)}. Answer what is empty in it, and type this again")
         else:
-            path = approve(version, _key(options.key))
+            path = approve(version, options.key)
     except (
         *(Refused, signatures.NotSigned, gate_rules.BadRules),
         *(registry.MlflowException, locks.LockTimeoutError, state.BadState, OSError),

@@ -126,7 +126,9 @@ def _to_production(folder: Path, asked: str | None) -> int:
     try:
         release = asked or install.newest()
         if release is None:
-            raise BadBundle(f"{shown(paths.candidates())} holds no release: `uv run poe release`")
+            raise BadBundle(
+                f"{shown(paths.candidates())} holds no release: `uv run poe release` writes one."
+            )
         if not asked and (back := release_deploy.rollback_event(folder, release)):
             raise state.Refused(
                 f"{release} was rolled back at {back['at']} by {back['by']} "

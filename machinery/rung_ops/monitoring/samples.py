@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.monitoring import contingency, kolmogorov, stability
+from rung_ops.system.printable import four_digits
 
 BARS = 16  # of the picture of a distribution of numbers
 MAX_LEVELS = 12  # of the picture of a distribution of categories: the most frequent ones
@@ -75,12 +76,12 @@ def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[floa
     """
     values = np.union1d(_distinct(then), _distinct(now))
     if len(values) <= BARS:
-        names, cuts = [f"{value:.4g}" for value in values], values[:-1]
+        names, cuts = [*map(four_digits, values)], values[:-1]
     else:
         low = min(side[len(side) // 200] for side in (then, now))
         high = max(side[-1 - len(side) // 200] for side in (then, now))
         ends = np.linspace(low, high, BARS + 1)
-        names = [f"{left:.4g} to {right:.4g}" for left, right in pairwise(ends)]
+        names = [f"{four_digits(left)} to {four_digits(right)}" for left, right in pairwise(ends)]
         cuts = ends[1:-1]
     counted = [stability.counts(side, cuts) / len(side) for side in (then, now)]
     return names, [shares.tolist() for shares in counted]

@@ -166,7 +166,7 @@ def test_without_validation_files_are_only_scored(
 ) -> None:
     printed: list[object] = []
     monkeypatch.setattr(batch, "ROOT", tmp_path)
-    monkeypatch.setattr(batch.predict, "main", lambda **given: printed.append(given) or 0)
+    monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)
 
     assert batch.main() == 0
     assert printed == [{}]

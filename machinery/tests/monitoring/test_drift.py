@@ -144,3 +144,11 @@ def test_few_rows_can_show_large_shifts_only() -> None:
         < kolmogorov.visible_shift(250, 10_000, ERROR)
         < 0.5
     )
+
+
+def test_bars_of_large_numbers_are_named_in_full() -> None:
+    few = pl.DataFrame({"amount": [129_200.0, 2_000_000.0] * 50})
+    many = pl.DataFrame({"amount": np.linspace(100_000, 300_000, 500)})
+
+    assert drift.compare(few, few)["bars"].to_list() == [["129,200", "2,000,000"]]
+    assert all("e+" not in name for name in drift.compare(many, many)["bars"].to_list()[0])
