@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 from itertools import product
@@ -164,3 +165,29 @@ def test_pages_name_tasks_and_commands_that_are_there(page: Path) -> None:
     assert known
     assert set() == named - set(known)
     assert set() == commands - set(command.commands)
+
+
+FRAMES: dict[str, Any] = runpy.run_path(str(ROOT / "docs/generate/frames.py"))
+FRAME = "<!-- frame: levels -->\n<!-- /frame -->\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("# Ladder\n", "docs/ladder.md has no frame `levels`"),
+        ("<!-- frame: levels -->\n", "docs/ladder.md has no frame `levels`"),
+        (FRAME * 2, "docs/ladder.md has 2 frame `levels`"),
+        (FRAME + FRAME.replace("levels", "plans"), "docs/ladder.md has a frame `plans`"),
+    ],
+)
+def test_a_page_without_a_frame_that_it_has_to_show_is_refused(text: str, error: str) -> None:
+    with pytest.raises(LookupError, match=error):
+        FRAMES["fill"]("docs/ladder.md", text, {"levels": "The ladder\n", "plans": ""})
+
+
+def test_a_paragraph_that_is_shown_and_no_longer_printed_is_refused() -> None:
+    known = FRAMES["excerpt"]("check", "late-flights: rung 2\n\nRung 2, Trained\n\nNext: Rung 3\n")
+    assert "late-flights: rung 2\n\nRung 2, Trained\n\nNext: Rung 3\n" in known
+
+    with pytest.raises(LookupError, match="README.md, docs/index.md: the frame `check` .* `Next:`"):
+        FRAMES["excerpt"]("check", "late-flights: rung 2\n\nRung 2, Trained\n\nAfter: Rung 3\n")
