@@ -195,12 +195,10 @@ def test_the_page_says_defaults_and_conditions_in_words() -> None:
     page = PAGE["page"]()
 
     assert "{{" not in page and "{%" not in page
-    assert "| [`package`](#package) | computed from `project_name` | always |" in page
+    assert "|[`package`](#package)|computed from `project_name`|always|" in page
     assert "`0` with `use_case=velocity` and `team_size=one`, else `1`" in page
-    assert (
-        "| [`store_prefix`](#store_prefix) | computed from `package` | with `data=store` |" in page
-    )
-    assert "| [`features`](#features) | `embedded` | from rung 3 on |" in page
+    assert "|[`store_prefix`](#store_prefix)|computed from `package`|with `data=store`|" in page
+    assert "|[`features`](#features)|`embedded`|from rung 3 on|" in page
 
 
 @pytest.mark.parametrize("when", ["{{ level < 2 }}", "{{ team_size in ['one'] }}", "{{ True }}"])

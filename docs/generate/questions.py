@@ -45,11 +45,11 @@ def _head(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "`rung new`, `rung plan` and `rung climb`. An answer stays recorded on every rung; Enter takes the"
     yield "default, and typing replaces it. [Infrastructure](infrastructure.md) says what each answer adds."
     yield ""
-    yield "| Question | Default | Asked |"
+    yield "|Question|Default|Asked|"
     yield "|-|-|-|"
     for name, question in asked.items():
         when = condition(question["when"]) if "when" in question else "always"
-        yield f"| [`{name}`](#{name}) | {default(question, asked)} | {when} |"
+        yield f"|[`{name}`](#{name})|{default(question, asked)}|{when}|"
     yield ""
 
 
@@ -60,10 +60,10 @@ def _of(name: str, asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield question["help"]
     yield ""
     if choices := _choices(name, question):
-        yield "| Answer | Meaning |"
+        yield "|Answer|Meaning|"
         yield "|-|-|"
         for answer, meaning in choices.items():
-            yield f"| `{answer}` | {meaning} |"
+            yield f"|`{answer}`|{meaning}|"
         yield ""
     if rule := accepted(question.get("validator", "")):
         yield rule
