@@ -14,7 +14,7 @@ import jinja2
 import yaml
 from jinja2 import nodes
 
-from rung.answers import is_answer
+from rung.levels.answers import is_answer
 
 SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"
