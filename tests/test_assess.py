@@ -360,7 +360,7 @@ def test_the_docs_name_every_answer() -> None:
     page = (PERSONAS.parent / "assess.md").read_text()
 
     for name, question in WEIGHTS.questions.items():
-        assert f"| `{name}` |" in page
+        assert f"|`{name}`|" in page
         assert all(f"`{answer}`" in page for answer in question.names()), name
 
 
