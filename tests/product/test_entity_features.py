@@ -74,6 +74,7 @@ def ask(url: str, body: Any) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.every_commit
 def test_a_declared_feature_is_trained_materialized_released_and_served(project: Project) -> None:
     run_python = f"{project.folder}/.venv/bin/python"
     expected = float(run(run_python, "-c", BY_HAND, cwd=project.folder).stdout)
