@@ -13,7 +13,7 @@ from tests.product.conftest import run
 from tests.product.serving import free_port
 from tests.product.variants import Project, serving, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]  # the second test goes on from the first
 
 FLIGHT = {
     "scheduled": "2013-12-31T08:00:00",
@@ -74,7 +74,6 @@ def ask(url: str, body: Any) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.every_commit
 def test_a_declared_feature_is_trained_materialized_released_and_served(project: Project) -> None:
     run_python = f"{project.folder}/.venv/bin/python"
     expected = float(run(run_python, "-c", BY_HAND, cwd=project.folder).stdout)
