@@ -69,6 +69,7 @@ def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Ejected(request.param, tmp_path_factory.mktemp(f"ejected-{request.param}"))
 
 
+@pytest.mark.every_commit
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert "Machinery from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
@@ -76,18 +77,21 @@ def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
 
 
+@pytest.mark.every_commit
 def test_the_checks_and_the_hooks_pass(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "check")
     ejected.run("uv", "run", "pre-commit", "run", "--all-files")
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
+@pytest.mark.every_commit
 def test_the_pipeline_runs(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "pipeline")
     assert (ejected.folder / "reports/run.json").exists()
     commit(ejected.folder, "Run the pipeline")
 
 
+@pytest.mark.every_commit
 def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected) -> None:
     assert "up to date" in ejected.run("uv", "run", "dvc", "status")
     ejected.edit(SERVICE, OURS, f"{OURS}\n")
@@ -102,6 +106,7 @@ def test_the_librarys_own_tests_pass(ejected: Ejected) -> None:
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
+@pytest.mark.every_commit
 def test_a_newer_library_is_merged_with_the_edit(ejected: Ejected) -> None:
     ejected.release("v1000.1", "import logging\n", "import logging\n# Newer.\n")
 
@@ -124,6 +129,7 @@ def test_a_newer_library_with_the_same_line_is_a_conflict(ejected: Ejected) -> N
     assert OURS in (ejected.folder / SERVICE).read_text()
 
 
+@pytest.mark.every_commit
 def test_undo_names_the_edit_and_goes_back_without_it(ejected: Ejected) -> None:
     assert f"  {SERVICE}\n" in ejected.rung("eject", "--undo", expect=1)
     ejected.edit(SERVICE, OURS, LINE)

@@ -13,7 +13,7 @@ from tests.product.conftest import run
 from tests.product.serving import free_port
 from tests.product.variants import Project, serving, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]  # the second test goes on from the first
 
 FLIGHT = {
     "scheduled": "2013-12-31T08:00:00",
