@@ -54,27 +54,6 @@ def test_links_to_files_of_the_repository_lead_to_files(page: Path) -> None:
     assert [] == [str(path) for path in [*ours, *near] if not path.exists()]
 
 
-def test_pages_of_the_site_link_to_nothing_outside_of_it_by_a_path() -> None:
-    """On the site such a link leads nowhere: an address on GitHub is written instead."""
-    docs = ROOT / "docs"
-    outside = [
-        f"{page}: {link}"
-        for page in docs.rglob("*.md")
-        for link in LINK.findall(page.read_text("utf-8"))
-        if ":" not in link and not (page.parent / link).resolve().is_relative_to(docs)
-    ]
-
-    assert [] == outside
-
-
-@pytest.mark.slow
-def test_every_link_and_anchor_of_the_site_leads_somewhere(site: Path) -> None:
-    pages = site_links.read(site)
-
-    assert {site / "index.html", site / "tutorial/index.html"} <= set(pages)
-    assert [] == list(site_links.broken(pages))
-
-
 @pytest.mark.slow
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     loaded = [address for page in site_links.read(site).values() for address in page.loaded]

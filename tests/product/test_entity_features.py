@@ -123,22 +123,3 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     batch = "import polars as pl; rows = pl.read_parquet('data/sample/flights.parquet').tail(50);"
     run(run_python, "-c", f"{batch} rows.drop('late').write_csv('batch.csv')", cwd=project.folder)
     assert "50 rows scored" in project.run("uv run poe predict batch.csv")
-
-
-def test_a_changed_declaration_is_refused_until_it_is_materialized(project: Project) -> None:
-    file = project.folder / "src/late_flights/features.py"
-    file.write_text(
-        file.read_text().replace("window=timedelta(days=7)", "window=timedelta(days=14)")
-    )
-    project.commit("Look back two weeks")
-    project.run("uv run poe pipeline")
-
-    refused = project.fail("uv run poe release")
-    assert "declared in another way" in refused
-    output = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
-    # What serves is by the older declaration, and keeps its values.
-    assert "carrier_late_7d: 13 entities" in output
-    assert "carrier_late_7d: 14 entities" in output
-    assert "left out" not in output
-    assert "champion" in project.run("uv run poe gate || true")
-    project.run("uv run poe release")

@@ -20,7 +20,6 @@ from tests.conftest import ROOT
 from tests.product.conftest import environment
 from tests.product.processes import end_group
 from tests.product.serving import free_port
-from tests.product.small_disk import small_disk
 from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
@@ -223,18 +222,6 @@ def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
     end_group(process)
 
 
-def test_a_wrong_address_is_reported_within_seconds(tuned: Tuned) -> None:
-    rows = tuned.folder / "data/test.parquet"
-    begin = time.monotonic()
-
-    reported = tuned.says(
-        "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{free_port()}"
-    )
-
-    assert "Nothing answers at" in reported and "Traceback" not in reported
-    assert time.monotonic() - begin < 60
-
-
 def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tuned) -> None:
     web = tuned.python("-m", "http.server", "--bind", "127.0.0.1", port := str(free_port()))
     settings = tuned.folder / "ops/ray.toml"
@@ -251,15 +238,6 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
         end_group(web)
 
     assert "did not answer like a Ray cluster" in reported
-
-
-def test_a_full_disk_is_reported_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    with small_disk(small, 1):
-        target = small / "scored.parquet"
-        reported = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
-        assert "disk is full" in reported and "Traceback" not in reported
-        assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
 
 @contextlib.contextmanager

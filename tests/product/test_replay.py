@@ -166,15 +166,3 @@ def test_a_replay_leaves_the_project_alone(replayed: Project) -> None:
 
     assert files == outside_the_copy(replayed.folder)
     assert replayed.is_clean()
-
-
-def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text('<meta charset="utf-8"><img src="http://127.0.0.1:9/x.png"><p id="x">')
-    directory = tmp_path / "browser"
-    directory.mkdir()
-
-    document, console = opened(page, directory)
-
-    assert 'id="x"' in document
-    assert any("Content Security Policy" in line for line in console)

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 from tests.product import stores
 from tests.product.conftest import environment, run, tool
 from tests.product.processes import end_group
-from tests.product.serving import free_port
 from tests.product.tracking_client import (
     begin,
     has_to_record,
@@ -189,19 +188,3 @@ def test_without_docker_it_is_reported_what_to_do(server: Server) -> None:
 
     assert "Docker is not installed" in output
     assert "`uv run poe tracking-server --local`" in output
-
-
-def test_a_newcomer_tries_it_without_containers(server: Server) -> None:
-    project = server.project
-    address = f"http://127.0.0.1:{free_port()}"
-    named = f"MLFLOW_TRACKING_URI={address}"
-    try:
-        assert "is ready" in project.run(f"{named} uv run poe tracking-server --local")
-        assert "already" in project.run(f"{named} uv run poe tracking-server --local")
-        has_to_record(project)
-        project.run(f"{named} uv run poe pipeline")
-        assert "version 1, challenger" in project.run(f"{named} uv run poe lineage")
-    finally:
-        output = project.run("uv run poe tracking-server --local --stop")
-    assert "is stopped" in output
-    assert "does not answer" in project.fail(f"{named} uv run poe lineage")
