@@ -1,13 +1,10 @@
 """`rung new` makes a whole project, and nothing but it."""
 
 import os
-import pty
-import select
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ import yaml
 
 from rung import cache, staging
 from rung.errors import RungError
-from tests.command import RUNG, git, rung, running
+from tests.command import RUNG, git, rung, running, typing
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
@@ -361,41 +358,19 @@ def test_from_a_clone_without_tags_the_commit_is_taken_and_reported(
     assert git(clone, "rev-parse", "--short", "HEAD") == answers_of(tmp_path / "made")["_commit"]
 
 
-def interview(
-    folder: Path, template: Path, keys: bytes, first: Sequence[bytes] = ()
-) -> tuple[int, str]:
-    """Run `rung new` on a terminal, press keys whenever it waits, and return its end."""
-    waiting = iter(first)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(RUNG, ["rung", "new", str(folder), "--template", str(template)])
-    observed = b""
-    while True:
-        ready, _, _ = select.select([terminal], [], [], 1.5)
-        try:
-            if ready:
-                observed += os.read(terminal, 4096)
-                if b"\x1b[6n" in observed[-64:]:  # it asks where the cursor is
-                    os.write(terminal, b"\x1b[1;1R")
-            else:
-                os.write(terminal, next(waiting, keys))
-        except OSError:
-            break
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), observed.decode(errors="replace")
-
-
 @pytest.mark.slow
 def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     tmp_path: Path, copier_template: Path
 ) -> None:
-    # Down: governance; then the project's name, and Enter for all that follows.
-    keys = [b"\x1b[B\r", b"Second look\r"]
+    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
+        typist.type("", "Which game are you playing?")
+        typist.type("\x1b[B\r", "Credit risk")  # down: governance
+        typist.type("Second look\r", "second_look")
+        for shown in ("for whom", "Who works on it", "rung", "data"):
+            typist.type("\r", shown)
+        typist.type("\r" * 12)
 
-    code, observed = interview(tmp_path / "made", copier_template, b"\r", first=keys)
-
-    assert code == 0, observed
-    assert "Which game are you playing?" in observed
-    assert "Credit risk" in observed
+    assert typist.process.returncode == 0, typist.seen
     answers = answers_of(tmp_path / "made")
     assert answers["use_case"] == "governance"
     assert (answers["project_name"], answers["package"]) == ("Second look", "second_look")
@@ -403,8 +378,10 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
-    code, observed = interview(tmp_path / "made", copier_template, b"\x03")
+    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
+        typist.type("", "Which game are you playing?")
+        typist.type("\x03")
 
-    assert code == 130, observed
-    assert "Traceback" not in observed
+    assert typist.process.returncode == 130, typist.seen
+    assert "Traceback" not in typist.seen
     assert [] == list(tmp_path.iterdir())

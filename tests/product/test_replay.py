@@ -124,18 +124,6 @@ def test_a_version_was_trained_and_took_over_and_that_is_reported(
     assert timeline["figures"]["promoted"] == str(happened.count("promoted"))
 
 
-def test_the_terminal_tells_the_same_as_the_page(
-    replayed: Project, timeline: dict[str, Any]
-) -> None:
-    reported = replayed.printed  # type: ignore[attr-defined]
-
-    for each in timeline["periods"]:
-        figures = (f"{each[side]['figure']:.3f}" for side in ("with", "without"))
-        assert re.search(rf"{each['name']} +{each['rows']:,} +{' +'.join(figures)}", reported)
-    assert timeline["outcome"] in reported
-    assert "Wrote reports/replay/timeline.html" in reported
-
-
 def test_the_page_opens_in_a_browser_and_asks_for_nothing(
     replayed: Project, timeline: dict[str, Any], tmp_path: Path
 ) -> None:
