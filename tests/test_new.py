@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import cache, staging
+from rung.core import cache
 from rung.errors import RungError
+from rung.system import staging
 from tests.command import RUNG, git, rung, running, typing
 from tests.conftest import RELEASE, files_of
 

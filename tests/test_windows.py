@@ -107,7 +107,7 @@ def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
 def test_a_run_of_a_repositorys_own_checks_ends_with_what_it_started(tmp_path: Path) -> None:
     code = BEGIN + (
         "from pathlib import Path\n"
-        "from rung.proof import run\n"
+        "from rung.check.proof import run\n"
         "done = run.run([sys.executable, '-c', 'print(1); input()'], Path('.'), 60, {})\n"
         "late = run.run([sys.executable, '-c', 'import time; time.sleep(60)'], Path('.'), 0.5, {})\n"
         "print(done.result, done.tail[0], late.result)\n"
