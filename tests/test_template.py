@@ -118,25 +118,6 @@ def test_a_file_is_the_same_on_every_rung_that_has_it(
         assert changed <= DIFFER_BY_RUNG
 
 
-@pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize("level", LEVELS)
-def test_the_code_of_a_project_passes_its_own_linter(
-    render: Render, use_case: str, level: int
-) -> None:
-    for team_size, ci in TOGETHER:
-        project = render(use_case=use_case, level=level, team_size=team_size, ci=ci)
-        for command in (["check"], ["format", "--check"]):
-            done = subprocess.run(
-                ["ruff", *command, "--no-cache", "."],
-                cwd=project,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-
-            assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("use_case", GAMES)
 def test_every_rung_has_its_group_of_packages_behind_one_unchanged_comment(

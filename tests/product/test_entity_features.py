@@ -4,14 +4,13 @@ import json
 import re
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.product.conftest import run
 from tests.product.serving import free_port
-from tests.product.variants import Project, serving, start
+from tests.product.variants import Project, ask, serving, start
 
 pytestmark = pytest.mark.slow
 
@@ -66,14 +65,6 @@ def trained(template: Path, folder: Path, **answers: str) -> Project:
     return project
 
 
-def ask(url: str, body: Any) -> dict[str, Any]:
-    """Make a request."""
-    request = urllib.request.Request(url, json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        result: dict[str, Any] = json.load(reply)
-    return result
-
-
 def test_a_declared_feature_is_trained_materialized_released_and_served(project: Project) -> None:
     run_python = f"{project.folder}/.venv/bin/python"
     expected = float(run(run_python, "-c", BY_HAND, cwd=project.folder).stdout)
@@ -88,10 +79,10 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     project.run("uv run poe deploy production --at-once")
 
     with serving(project, free_port()) as address:
-        stored = ask(f"{address}/predict", FLIGHT)
-        unknown = ask(f"{address}/predict", FLIGHT | {"carrier": "ZZ"})
-        same = ask(f"{address}/predict", FLIGHT | {"carrier_late_7d": expected})
-        other = ask(f"{address}/predict", FLIGHT | {"carrier_late_7d": 0.9})
+        stored = ask(address, FLIGHT)
+        unknown = ask(address, FLIGHT | {"carrier": "ZZ"})
+        same = ask(address, FLIGHT | {"carrier_late_7d": expected})
+        other = ask(address, FLIGHT | {"carrier_late_7d": 0.9})
         with urllib.request.urlopen(f"{address}/metrics", timeout=30) as reply:
             metrics = reply.read().decode()
 

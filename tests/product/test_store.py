@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.command import git
-from tests.product.conftest import environment, run, tool
+from tests.product.conftest import run, tool
 from tests.product.serving import eventually
 from tests.product.stores import (
     BUCKET,
@@ -229,14 +229,7 @@ def line(real: Store) -> Iterator[Line]:
 def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
     """Pull slowly through a line, and give the process when a third has passed."""
     line.pause = 0.02
-    pulling = subprocess.Popen(
-        [project.folder / ".venv/bin/python", "-m", "rung_ops", "object-store", "pull"],
-        cwd=project.folder,
-        env=environment(**KEYS),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    pulling = project.begin("-m", "rung_ops", "object-store", "pull", **KEYS)
     try:
         assert eventually(lambda: line.carried > LARGE / 3, seconds=60)
         yield pulling

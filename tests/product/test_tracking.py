@@ -15,7 +15,6 @@ from tests.product import stores
 from tests.product.conftest import environment, run
 from tests.product.processes import end_group
 from tests.product.tracking_client import (
-    begin,
     has_to_record,
     made,
     project_on_few_rows,
@@ -50,7 +49,7 @@ def killed_while_it_copies(server: Server, verb: str) -> None:
         return len(server.runs("RUNNING", COPIES)) + len(server.runs(condition=COPIES))
 
     for count in (copies, lambda: len(server.versions())):
-        before, process = count(), begin(server.project, "-m", "rung_ops", "tracking", verb)
+        before, process = count(), server.project.begin("-m", "rung_ops", "tracking", verb)
         moment = partial(_more_than, count, before)
         when(process, moment, partial(end_group, process))
 

@@ -22,7 +22,6 @@ from tests.product.serving import eventually, free_port
 from tests.product.small_disk import fill, resize, small_disk
 from tests.product.tracking_client import (
     PATIENCE,
-    begin,
     has_to_record,
     project_on_few_rows,
     settings,
@@ -81,7 +80,7 @@ def server(started: Server) -> Server:
 def while_recording(server: Server, act: Callable[[], object]) -> tuple[int, str]:
     """Record a run, and do something as soon as the server has it and it is not at its end."""
     before = len(server.runs("RUNNING"))
-    process = begin(server.project, *RECORD)
+    process = server.project.begin(*RECORD)
     return when(process, lambda: len(server.runs("RUNNING")) > before, act)
 
 
@@ -257,8 +256,7 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
         result = asked(guarded, "runs/search", {"experiment_ids": ["1"]}, first)
         return isinstance(result, dict) and bool(result.get("runs"))
 
-    process = begin(
-        project,
+    process = project.begin(
         *RECORD,
         MLFLOW_TRACKING_URI=guarded,
         MLFLOW_TRACKING_USERNAME="ada",

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from tests.command import git
-from tests.product.conftest import environment
 from tests.product.postgres import READER, Server, running
 from tests.product.serving import eventually
 from tests.product.variants import Project, start
@@ -68,14 +67,7 @@ class Trial:
 
     def begun(self) -> subprocess.Popen[str]:
         """Begin to take what is new, in a process that is the one to kill."""
-        return subprocess.Popen(
-            PULL.split(),
-            cwd=self.project.folder,
-            env=environment(WAREHOUSE_URL=self.url),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return self.project.begin("-m", "rung_ops", "warehouse", "pull", WAREHOUSE_URL=self.url)
 
     def wait_for(self, windows: int) -> None:
         """Wait until so many windows were taken."""
