@@ -174,7 +174,6 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
     signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
     lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
     lines += [f"  . {entry}" for entry in left_alone(planned)]
-    lines += [f"  * {entry} (change by hand)" for entry in uses(planned)]
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
