@@ -11,18 +11,6 @@ from rung.levels.ladder import BLOCKS
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 FOUNDATION = "foundation"  # the block that the others depend on
-LABELS = dict(
-    zip(
-        DERIVED,
-        (
-            "how far this is the governance game",
-            "how fast new practice is adopted",
-            "being far from the governance game",
-            "everything else depends on it",
-        ),
-        strict=True,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -256,7 +244,7 @@ class Shares:
     def _label(self, name: str) -> tuple[str, str]:
         if name in self.weights.questions:
             return self.weights.questions[name].short, ", ".join(self.answers[name])
-        return LABELS[name], ""
+        return DERIVED[name], ""
 
 
 def game_of(shares: Shares, chosen: str | None) -> Game:

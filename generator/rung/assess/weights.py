@@ -1,6 +1,6 @@
 """What the strategy asks, and how it weighs the answers: levels/strategy.yml, checked as it is read."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,12 @@ from rung.system import plain_yaml
 
 PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
 GAMES = ("governance", "velocity")
-DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
+DERIVED = {  # what is weighed besides answers, in words
+    "governance": "how far this is the governance game",
+    "adoption": "how fast new practice is adopted",
+    "lightness": "being far from the governance game",
+    "always": "everything else depends on it",
+}
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
 ANSWERS = 4  # to each question
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
@@ -144,9 +149,8 @@ class After(Record):
 
     def __post_init__(self) -> None:
         """Refuse an unknown block or circumstance."""
-        for block in (self.block, *self.needs):
-            _require(block, BLOCKS, "a block")
-        _require(self.where, CIRCUMSTANCES, "where")
+        _require([self.block, *self.needs], BLOCKS, "a block")
+        _require([self.where], CIRCUMSTANCES, "where")
 
 
 class Increment(Record):
@@ -236,59 +240,37 @@ class Weights(Record):
                 raise ValueError(
                     f"questions.{name} has {number} answers; each question has {ANSWERS}."
                 )
-            _require(question.part, PARTS, f"questions.{name}.part")
-            self._require_answers(name, question.synonyms, f"questions.{name}.synonyms")
-        for where, name, allowed in self._names():
-            _require(name, allowed, where)
-        for where, answers in self._answers():
-            for name, given in answers.items():
-                _require(name, self.questions, where)
-                self._require_answers(name, given, f"{where}.{name}")
-
-    def _require_answers(self, question: str, names: Iterable[str], where: str) -> None:
-        for name in names:
-            if self.questions[question].answer(name) is None:
-                _require(name, self.questions[question].names(), where)
-
-    def _names(self) -> Iterator[tuple[str, str, Collection[str]]]:
-        """Yield where a question, a derived value, a block or a game is named, and which there are."""
+            _require([question.part], PARTS, f"questions.{name}.part")
+            self._require_answers({name: question.synonyms}, "questions")
         asked, weighed = tuple(self.questions), (*self.questions, *DERIVED)
-        for key, answer in self.project.items():
-            yield f"project.{key}.of", answer.question, asked
-        for question in self.start.questions:
-            yield "start.of", question, asked
-        for rule in self.assumed:
-            yield "assumed.game", rule.game or GAMES[0], GAMES
-        for key, blocks in (("worth", self.worth), ("there", self.there)):
-            for block in blocks:
-                yield key, block, BLOCKS
-        terms = {"governance": self.governance, "adoption": self.adoption}
-        terms |= {f"there.{block}": values for block, values in self.there.items()}
-        for allowed, by_key in (
-            (asked, terms),
-            (weighed, {f"worth.{block}": values for block, values in self.worth.items()}),
-        ):
-            for key, values in by_key.items():
-                for term in values:
-                    for name in (term.name, *term.since):
-                        yield key, name, allowed
+        _require((new.question for new in self.project.values()), asked, "project")
+        _require(self.start.questions, asked, "start.of")
+        _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
+        _require(self.worth, BLOCKS, "worth")
+        _require(self.there, BLOCKS, "there")
+        _require(_names(self.governance), asked, "governance")
+        _require(_names(self.adoption), asked, "adoption")
+        for block, terms in self.worth.items():
+            _require(_names(terms), weighed, f"worth.{block}")
+        for block, terms in self.there.items():
+            _require(_names(terms), asked, f"there.{block}")
         for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
-            for name in (name for step in steps for bounds in step.any for name in bounds):
-                yield f"{key}.steps", name, weighed
+            for bounds in (bounds for step in steps for bounds in step.any):
+                _require(bounds, weighed, f"{key}.steps")
+        for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
+            for rule in rules:
+                self._require_answers(rule.where, f"{key}.where")
+                self._require_answers(rule.take, f"{key}.take")
+        for key, cases in (("alignment", [self.alignment]), ("duties", self.duties)):
+            for answers in (answers for case in cases for answers in case.any):
+                self._require_answers(answers, f"{key}.any")
 
-    def _answers(self) -> Iterator[tuple[str, Answers]]:
-        """Yield where answers are named, and which."""
-        for rule in (*self.assumed, *self.contradictions):
-            key = "assumed" if isinstance(rule, Assumption) else "contradictions"
-            yield f"{key}.where", rule.where
-            yield f"{key}.take", rule.take
-        for key, alternatives in (
-            *(("duties", duty.any) for duty in self.duties),
-            ("alignment", self.alignment.any),
-            ("stay", self.stay.any),
-        ):
-            for answers in alternatives:
-                yield f"{key}.any", answers
+    def _require_answers(self, answers: Mapping[str, Iterable[str]], where: str) -> None:
+        _require(answers, self.questions, where)
+        for name, given in answers.items():
+            question = self.questions[name]
+            unknown = [answer for answer in given if question.answer(answer) is None]
+            _require(unknown, question.names(), f"{where}.{name}")
 
     def hold(self, where: Answers, answers: Answers) -> bool:
         """Return whether each question of `where` has one of its answers there, or a domain of it."""
@@ -322,6 +304,11 @@ def load(folder: Path) -> Weights:
         raise RungError(f"{path}: {error}\nReinstall Rung, or correct the file.") from error
 
 
-def _require(name: str, allowed: Collection[str], where: str) -> None:
-    if name not in allowed:
-        raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")
+def _names(terms: Iterable[Term]) -> list[str]:
+    return [name for term in terms for name in (term.name, *term.since)]
+
+
+def _require(names: Iterable[str], allowed: Collection[str], where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")
