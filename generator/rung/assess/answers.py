@@ -3,7 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,14 +56,8 @@ def gather(
                 "or add `--defaults` to have them assumed."
             )
         answers = dict(ask_user(unanswered, answers, weights, sys.stdin, sys.stderr))
-    return Responses(
-        answers,
-        Choice(
-            choice.game or filed.choice.game,
-            filed.choice.start if choice.start is None else choice.start,
-            filed.choice.target if choice.target is None else choice.target,
-        ),
-    )
+    decided = {name: value for name, value in vars(choice).items() if value is not None}
+    return Responses(answers, replace(filed.choice, **decided))
 
 
 def read(file: Path, weights: Weights) -> Responses:

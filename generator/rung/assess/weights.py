@@ -30,7 +30,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping of the file, each of whose keys is a field."""
 
 
-class Answer(Record):
+class Answer(Record, frozen=True):
     """One of a question's four answers; `share` is what it counts, in [0, 1]."""
 
     name: str
@@ -44,7 +44,7 @@ class Answer(Record):
         return self.domains or (self.name,)
 
 
-class Question(Record):
+class Question(Record, frozen=True):
     """A question; `part` is an argument of `successful_mlops`."""
 
     part: str
@@ -83,7 +83,7 @@ class Question(Record):
         return {word: name for name, words in self.synonyms.items() for word in words}
 
 
-class Term(Record):
+class Term(Record, frozen=True):
     """A weight on a share, which counts where the shares `since` are reached."""
 
     name: str = field(name="of")
@@ -91,14 +91,14 @@ class Term(Record):
     since: Bounds = field(name="from", default_factory=dict)
 
 
-class NewAnswer(Record):
+class NewAnswer(Record, frozen=True):
     """An answer for `rung new`, by the answer to a question."""
 
     question: str = field(name="of")
     take: Mapping[str, str]
 
 
-class Assumption(Record):
+class Assumption(Record, frozen=True):
     """Defaults for missing answers, where the game and the other answers hold."""
 
     because: str
@@ -107,7 +107,7 @@ class Assumption(Record):
     where: Answers = field(default_factory=dict)
 
 
-class Contradiction(Record):
+class Contradiction(Record, frozen=True):
     """Answers that contradict each other, and what counts instead."""
 
     where: Answers
@@ -115,7 +115,7 @@ class Contradiction(Record):
     take: Answers = field(default_factory=dict)
 
 
-class Duty(Record):
+class Duty(Record, frozen=True):
     """Capabilities that law or harm requires on any rung where one of `any` holds."""
 
     any: tuple[Answers, ...]
@@ -123,7 +123,7 @@ class Duty(Record):
     ask: tuple[str, ...]
 
 
-class Tasks(Record):
+class Tasks(Record, frozen=True):
     """A step that no capability stands for."""
 
     because: str
@@ -132,14 +132,14 @@ class Tasks(Record):
     any: tuple[Answers, ...] = ()
 
 
-class Owner(Record):
+class Owner(Record, frozen=True):
     """Who answers for a step, and what the step makes possible."""
 
     owner: str
     unlocks: str
 
 
-class After(Record):
+class After(Record, frozen=True):
     """Blocks that come before another block, in one of the CIRCUMSTANCES."""
 
     block: str
@@ -153,14 +153,14 @@ class After(Record):
         _require([self.where], CIRCUMSTANCES, "where")
 
 
-class Increment(Record):
+class Increment(Record, frozen=True):
     """A rung more, where every share of a mapping of `any` is reached."""
 
     any: tuple[Bounds, ...]
     because: str
 
 
-class Games(Record):
+class Games(Record, frozen=True):
     """The shares of governance that separate the games."""
 
     velocity_up_to: float
@@ -168,14 +168,14 @@ class Games(Record):
     hybrid_from: float
 
 
-class Keep(Record):
+class Keep(Record, frozen=True):
     """From which priority a block is worked on, and from which gap the foundation is."""
 
     priority: float = field(name="from")
     foundation_gap: float
 
 
-class Start(Record):
+class Start(Record, frozen=True):
     """The rung to start on: `times` the mean of some answers, within bounds."""
 
     questions: tuple[str, ...] = field(name="of")
@@ -185,7 +185,7 @@ class Start(Record):
     with_ci: int
 
 
-class North(Record):
+class North(Record, frozen=True):
     """The north star: the rung of every team, and increments, within bounds."""
 
     lowest: int = field(name="from")
@@ -196,14 +196,14 @@ class North(Record):
     duties_because: str
 
 
-class Target(Record):
+class Target(Record, frozen=True):
     """The rung for twelve months: above the start, and increments."""
 
     above_start: int
     steps: tuple[Increment, ...]
 
 
-class Weights(Record):
+class Weights(Record, frozen=True):
     """Everything in levels/strategy.yml; each field is explained there."""
 
     source: str
