@@ -35,7 +35,7 @@ class Assessment:
         answers: All answers, the assumed ones among them.
         assumed: For each answer that was assumed, because of what.
         choice: What the user decided against the arithmetic.
-        contradictions: What contradicts each other in the answers and decisions.
+        contradictions: Where answers and decisions contradict each other.
         scan: What was measured in a repository, if it was scanned.
         measured: The questions that the scan answers: technology, unless all of it was answered.
         strategy: Game, start, target and order of work.
@@ -107,7 +107,7 @@ def assess(
 
 def measurable(weights: Weights) -> tuple[str, ...]:
     """Return the questions whose answers a scan of a repository replaces."""
-    return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
+    return tuple(q.id for q in weights.questions.values() if q.part == "technology")
 
 
 def measure(path: Path, game: str) -> Scan:

@@ -109,8 +109,8 @@ def _data(assessment: Assessment) -> dict[str, Any]:
     choice = vars(assessment.choice)
     return {
         "answers": {
-            name: list(given) if questions[name].several else given[0]
-            for name, given in assessment.answers.items()
+            name: list(names) if questions[name].several else names[0]
+            for name, names in assessment.answers.items()
             if name not in assessment.measured
         },
         "assumed": dict(assessment.assumed),

@@ -185,22 +185,22 @@ class _Planner:
 
     def _item(self, capability: Capability, because: str) -> Item:
         played = self.strategy.game.played
-        asked = capability.rung(played)
+        required = capability.rung(played)
         # A duty of only the other game can still apply; no project of this game has it.
-        rung = capability.level if asked is None else asked
+        rung = capability.level if required is None else required
         paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
         records = tuple(
             path for path in paths if path.startswith(RECORDS) and "schemas" not in path
         )
-        state, known = self._state(capability, asked, records)
+        state, reason = self._state(capability, required, records)
         lacks = capability.id in self.weights.by_hand
         asks = f"{played} asks for it on rung {rung}"
-        if asked is None:
+        if required is None:
             asks = f"the {played} game does not ask for it, so no project of it has it"
         elif lacks:
             asks += ", and a project of Rung lacks it"
-        brought = asked is not None and not lacks and asked <= self.strategy.target.level
-        return Item(capability, rung, state, brought, records, (asks, because, known))
+        brought = required is not None and not lacks and required <= self.strategy.target.level
+        return Item(capability, rung, state, brought, records, (asks, because, reason))
 
     def _state(
         self, capability: Capability, rung: int | None, records: tuple[str, ...]
@@ -250,10 +250,10 @@ class _Planner:
             if played == "governance":
                 groups += level.keystones.get("governance", ())
             for group in groups:
-                asked = [c for c in map(known.__getitem__, group) if c.rung(played) is not None]
-                states = [self._state(c, c.rung(played), ())[0] for c in asked]
-                names = tuple(capability.id for capability in asked)
-                if not brought.intersection(names) and set(states) <= {TO_BUILD}:
+                members = [known[name] for name in group if known[name].rung(played) is not None]
+                states = {self._state(c, c.rung(played), ())[0] for c in members}
+                names = tuple(capability.id for capability in members)
+                if not brought.intersection(names) and states <= {TO_BUILD}:
                     yield Keystone(level.level, names)
 
 

@@ -223,7 +223,7 @@ class Weights(Record, frozen=True):
     games: Games
     adoption: tuple[Term, ...]
     worth: Mapping[str, tuple[Term, ...]]
-    there: Mapping[str, tuple[Term, ...]]
+    present: Mapping[str, tuple[Term, ...]] = field(name="there")
     keep: Keep
     online_from: float
     after: tuple[After, ...]
@@ -242,18 +242,18 @@ class Weights(Record, frozen=True):
                 )
             _require([question.part], PARTS, f"questions.{name}.part")
             self._require_answers({name: question.synonyms}, "questions")
-        asked, weighed = tuple(self.questions), (*self.questions, *DERIVED)
-        _require((new.question for new in self.project.values()), asked, "project")
-        _require(self.start.questions, asked, "start.of")
+        questions, weighed = tuple(self.questions), (*self.questions, *DERIVED)
+        _require((new.question for new in self.project.values()), questions, "project")
+        _require(self.start.questions, questions, "start.of")
         _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
         _require(self.worth, BLOCKS, "worth")
-        _require(self.there, BLOCKS, "there")
-        _require(_names(self.governance), asked, "governance")
-        _require(_names(self.adoption), asked, "adoption")
+        _require(self.present, BLOCKS, "there")
+        _require(_names(self.governance), questions, "governance")
+        _require(_names(self.adoption), questions, "adoption")
         for block, terms in self.worth.items():
             _require(_names(terms), weighed, f"worth.{block}")
-        for block, terms in self.there.items():
-            _require(_names(terms), asked, f"there.{block}")
+        for block, terms in self.present.items():
+            _require(_names(terms), questions, f"there.{block}")
         for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
             for bounds in (bounds for step in steps for bounds in step.any):
                 _require(bounds, weighed, f"{key}.steps")
@@ -267,16 +267,17 @@ class Weights(Record, frozen=True):
 
     def _require_answers(self, answers: Mapping[str, Iterable[str]], where: str) -> None:
         _require(answers, self.questions, where)
-        for name, given in answers.items():
+        for name, names in answers.items():
             question = self.questions[name]
-            unknown = [answer for answer in given if question.answer(answer) is None]
+            unknown = [answer for answer in names if question.answer(answer) is None]
             _require(unknown, question.names(), f"{where}.{name}")
 
     def hold(self, where: Answers, answers: Answers) -> bool:
-        """Return whether each question of `where` has one of its answers there, or a domain of it."""
+        """Return whether these answers hold, for each question of `where`, one of those named."""
         for name, wanted in where.items():
-            given = [(g, self.questions[name].answer(g)) for g in answers.get(name, ())]
-            if not any({g, a.name if a else g} & set(wanted) for g, a in given):
+            names = answers.get(name, ())
+            of_domains = {a.name for a in map(self.questions[name].answer, names) if a}
+            if not {*names, *of_domains} & set(wanted):
                 return False
         return True
 
