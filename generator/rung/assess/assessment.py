@@ -7,7 +7,7 @@ from typing import Any
 
 from rung.assess import answers as responses_of
 from rung.assess.answers import Responses
-from rung.assess.roadmap import Roadmap, roadmap
+from rung.assess.roadmap import Planner, Roadmap
 from rung.assess.strategy import Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Answers, Weights
 from rung.assess.weights import load as load_weights
@@ -98,7 +98,7 @@ def assess(
         scan=scan,
         measured=measured,
         strategy=strategy,
-        roadmap=roadmap(strategy, counted, project, weights, levels, scan),
+        roadmap=Planner(strategy, counted, project, weights, levels, scan).roadmap(),
         project=project,
         weights=weights,
         levels=levels,
