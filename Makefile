@@ -43,6 +43,7 @@ $(GAMES:%=test-%): test-%:
 check: $(UV)
 	@$(UV) run --quiet ruff check .
 	@$(UV) run --quiet ruff format --check .
+	@$(UV) run --quiet lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
 	@$(MAKE) --silent docs-check wheel-check test
 

@@ -16,7 +16,7 @@ from typing import Any
 import copier as copier_api
 import pytest
 
-from rung import copier_patches
+from rung.core import copier_patches
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]

@@ -102,8 +102,8 @@ def _become(
 
 
 def _main() -> NoReturn:
-    from rung import copier_import
     from rung.__main__ import main
+    from rung.core import copier_import
 
     copier_import.copier(prompts=False)
     gc.collect()

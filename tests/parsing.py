@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rung import plain_yaml
+from rung.system import plain_yaml
 
 
 class AnyTag(plain_yaml.Loader):  # type: ignore[misc]

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import levels
-from rung.review import reading
-from rung.review.content import Content
-from rung.review.evidence import Evidence
-from rung.review.files import Files
-from rung.review.limits import Limits
+from rung.check.review import reading
+from rung.check.review.content import Content
+from rung.check.review.evidence import Evidence
+from rung.check.review.files import Files
+from rung.check.review.limits import Limits
+from rung.levels import ladder
 from tests.conftest import ROOT
 
-LADDER = levels.load(ROOT / "levels")
+LADDER = ladder.load(ROOT / "levels")
 READING = reading.load(ROOT / "levels")
 PLENTY = Limits(seconds=60)  # a busy machine must not make a result partial
 ML = {"requirements.txt": "scikit-learn==1.7.0\n"}

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def steps(run: Callable[[], Any]) -> int:
-    """Return how many lines of rung.review are executed while something runs."""
+    """Return how many lines of rung.check.review are executed while something runs."""
     count = 0
 
     def line(frame: FrameType, event: str, argument: object) -> Any:
@@ -16,7 +16,7 @@ def steps(run: Callable[[], Any]) -> int:
         return line
 
     def call(frame: FrameType, event: str, argument: object) -> Any:
-        return line if "/rung/review/" in frame.f_code.co_filename else None
+        return line if "/rung/check/review/" in frame.f_code.co_filename else None
 
     before = sys.gettrace()
     sys.settrace(call)

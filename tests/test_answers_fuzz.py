@@ -12,9 +12,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from rung import answers, creation
+from rung.core import creation
+from rung.core.source import Source, choose
 from rung.errors import RungError
-from rung.source import Source, choose
+from rung.levels import answers
 from tests.conftest import files_of
 from tests.parsing import PARSERS
 

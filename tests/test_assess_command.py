@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from rung.assess import page as strategy_page
+from rung.check.review.review import review
 from rung.errors import RungError
-from rung.review.review import review
 from tests.command import RUNG, git, rung
 from tests.test_strategy import PERSONAS, WEIGHTS
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung.levels import TIERS
-from rung.review.review import review
+from rung.check.review.review import review
+from rung.levels.ladder import TIERS
 from tests.repositories import ML, PLENTY, called, plant
 
 CI = ".github/workflows/ci.yml"

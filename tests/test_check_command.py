@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rung import report
+from rung.check import report
+from rung.check.report import facts
+from rung.check.review.review import Review, review
 from rung.errors import RungError
-from rung.report import facts
-from rung.review.review import Review, review
 from tests.command import git, rung
 from tests.repositories import LADDER, ML, PLENTY, plant
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung.review.review import Review, review
-from rung.review.shell import executed
+from rung.check.review.review import Review, review
+from rung.check.review.shell import executed
 from tests.repositories import ML, PLENTY, evidence, plant
 from tests.steps import steps
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from rung.review.review import Review, review
+from rung.check.review.review import Review, review
 from tests.command import RUNG
 from tests.repositories import ML, PLENTY, plant
 from tests.steps import steps
 
-MAX_STEPS = 3_000_000  # lines of rung.review; the costliest below takes less than half
+MAX_STEPS = 3_000_000  # lines of rung.check.review; the costliest below takes less than half
 MEGABYTES = 300
 # What a process says of its own memory: the maximum that its parent is told (ru_maxrss) counts from
 # the fork, so it holds what the parent had, here a whole pytest.
 PEAK = """
 import sys
 from pathlib import Path
-from rung.review.review import review
+from rung.check.review.review import review
 review(Path(sys.argv[1]))
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rung.review import evidence as evidence_module
-from rung.review.predicates import PREDICATES
+from rung.check.review import evidence as evidence_module
+from rung.check.review.predicates import PREDICATES
 from tests.repositories import called, evidence, plant
 from tests.test_levels_evidence import PREDICATES as DESCRIBED
 from tests.test_levels_evidence import TOGETHER

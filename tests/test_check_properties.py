@@ -15,14 +15,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rung import report
+from rung.check import report
+from rung.check.report import facts
+from rung.check.review.findings import Finding, Statement
+from rung.check.review.review import Review, review
+from rung.check.review.standing import stand
 from rung.errors import RungError
 from rung.formats import FORMATS
-from rung.levels import TIERS
-from rung.report import facts
-from rung.review.findings import Finding, Statement
-from rung.review.review import Review, review
-from rung.review.standing import stand
+from rung.levels.ladder import TIERS
 from tests.conftest import GAMES, ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 from tests.test_check_command import TESTED

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rung.proof import copied, proofs
+from rung.check.proof import copied, proofs
 from tests.command import git, rung, running
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.levels import TIERS
+from rung.levels.ladder import TIERS
 from tests.test_check_claims import Claim, ci, points, py
 
 AZURE = "azure-pipelines.yml"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rung.report import facts, markdown, page, text
-from rung.review import examples
-from rung.review.review import Review, review
-from rung.review.standing import EFFORTS
+from rung.check.report import facts, markdown, page, text
+from rung.check.review import examples
+from rung.check.review.review import Review, review
+from rung.check.review.standing import EFFORTS
 from tests.command import git
 from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rung.levels import TIERS, Capability
-from rung.review import findings
-from rung.review.review import Review, review
+from rung.check.review import findings
+from rung.check.review.review import Review, review
+from rung.levels.ladder import TIERS, Capability
 from tests.conftest import GAMES, LEVELS, VARIANTS, VENDORS, Render, name_of
 from tests.repositories import LADDER, ML, PLENTY, evidence, plant
 

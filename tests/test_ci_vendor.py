@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rung import infrastructure, source
-from rung.adoption.existing import Existing
-from rung.adoption.inferred import infer
+from rung.core import infrastructure, source
+from rung.core.adoption.existing import Existing
+from rung.core.adoption.inferred import infer
 from tests.climbing import tiny
 from tests.conftest import ROOT
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rung import creation, template
 from rung.__main__ import main
+from rung.core import creation
+from rung.levels import template
 from tests.command import RUNG, git, rung
 from tests.conftest import ROOT
 

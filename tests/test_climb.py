@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
-from rung import copier_patches
+from rung.core import copier_patches
 from tests.conftest import GAMES, ROOT, Render, files_of
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier

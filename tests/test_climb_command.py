@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rung.__main__ import main
+from rung.core.transaction import apply
 from rung.errors import RungError
-from rung.transaction import apply
 from tests.command import git, rung
 from tests.conftest import files_of
 

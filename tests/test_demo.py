@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rung import process
-from rung.commands import demo
+from rung.core.commands import demo
 from rung.errors import NotDoneError
+from rung.system import process
 from tests.command import rung
 
 

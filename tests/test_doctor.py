@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import process, shortage
 from rung.__main__ import main
-from rung.doctor import needs
+from rung.core.doctor import needs
 from rung.errors import NotDoneError
+from rung.system import process, shortage
 from tests.conftest import ROOT, VENDORS, Quiet
 
 REAL_UV = process.uv()  # before a test changes PATH

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from rung.check.fleet import repositories, table, workers
+from rung.check.fleet.page import make
+from rung.check.fleet.row import Row
 from rung.errors import RungError
-from rung.fleet import repositories, table, workers
-from rung.fleet.page import make
-from rung.fleet.row import Row
 from tests.command import RUNG, rung, running
 from tests.repositories import ML, plant
 from tests.test_check_command import TESTED, Tags

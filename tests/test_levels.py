@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from rung import ladder
 from rung.errors import RungError
-from rung.levels import BLOCKS, Capability, Claim, load
+from rung.levels import show
+from rung.levels.ladder import BLOCKS, Capability, Claim, load
 from tests.conftest import (
     COMBINATIONS,
     GAMES,
@@ -277,7 +277,7 @@ def test_the_page_of_a_project_is_tidy_markdown(render: Render, answers: dict[st
 def test_the_docs_say_what_the_levels_say() -> None:
     page = ROOT / "docs" / "levels.md"
 
-    assert page.read_text() == ladder.markdown(LEVELS, MODELS), (
+    assert page.read_text() == show.markdown(LEVELS, MODELS), (
         "docs/levels.md is out of date: run `uv run rung levels --markdown > docs/levels.md`"
     )
 
@@ -324,7 +324,7 @@ def test_a_source_that_was_wrong_once_is_right(name: str, source: str) -> None:
 
 
 def test_the_text_of_the_ladder_fits_a_terminal() -> None:
-    lines = ladder.text(LEVELS).splitlines()
+    lines = show.text(LEVELS).splitlines()
 
     assert all(len(line) <= 100 for line in lines)
     for rung in LEVELS:

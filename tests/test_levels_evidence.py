@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung.levels import Capability, load
+from rung.levels.ladder import Capability, load
 from tests.conftest import ROOT
 
 CAPABILITIES = [each for rung in load(ROOT / "levels") for each in rung.capabilities.values()]

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import cache, project, staging
+from rung.core import cache, project
 from rung.errors import RungError
+from rung.system import staging
 from tests.command import RUNG, git, rung, running
 from tests.conftest import files_of
 

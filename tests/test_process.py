@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rung import process
 from rung.errors import NotDoneError
+from rung.system import process
 
 PROJECT = """
 [project]

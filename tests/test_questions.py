@@ -14,7 +14,7 @@ import copier
 import pytest
 import yaml
 
-from rung.answers import is_answer
+from rung.levels.answers import is_answer
 from tests.command import rung
 from tests.conftest import CHOICES, ROOT, Render, files_of
 

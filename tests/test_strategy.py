@@ -19,8 +19,8 @@ from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful
 from rung.assess.weights import PARTS
 from rung.assess.weights_file import load
 from rung.errors import RungError
-from rung.levels import BLOCKS, TIERS
-from rung.levels import load as load_levels
+from rung.levels.ladder import BLOCKS, TIERS
+from rung.levels.ladder import load as load_levels
 from tests.conftest import GAMES, ROOT, TEAM_SIZES, VENDORS, Render
 
 WEIGHTS = load(ROOT / "levels")

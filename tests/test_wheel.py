@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import template
+from rung.levels import template
 from tests.command import git, rung
 from tests.conftest import ROOT, TEMPLATE_PATHS, files_of
 

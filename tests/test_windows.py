@@ -24,14 +24,14 @@ IMPORT_ALL = BEGIN + (
 )
 # What needs what Windows lacks, where it has no other way, and why.
 GUARDED = {
-    "generator/rung/cache.py": "who owns a folder is asked if there is a getuid",
-    "generator/rung/transaction/locks.py": "a climb is refused on Windows, with the reason",
-    "generator/rung/rendering/render_cache.py": "without locks the cache of renders is never thrown away",
-    "generator/rung/fleet/reviews.py": "all processors are taken where their share is not told",
-    "generator/rung/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
-    "generator/rung/proof/run.py": "Windows ends a tree of processes with taskkill",
-    "generator/rung/staging.py": "without locks two `rung new` into one folder are not kept apart",
-    "generator/rung/rendering/template_source.py": "who owns the file is asked if there is a getuid",
+    "generator/rung/core/cache.py": "who owns a folder is asked if there is a getuid",
+    "generator/rung/core/transaction/locks.py": "a climb is refused on Windows, with the reason",
+    "generator/rung/core/rendering/render_cache.py": "without locks the cache of renders is never thrown away",
+    "generator/rung/check/fleet/reviews.py": "all processors are taken where their share is not told",
+    "generator/rung/check/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
+    "generator/rung/check/proof/run.py": "Windows ends a tree of processes with taskkill",
+    "generator/rung/system/staging.py": "without locks two `rung new` into one folder are not kept apart",
+    "generator/rung/core/rendering/template_source.py": "who owns the file is asked if there is a getuid",
     "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
     "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",
     "machinery/rung_ops/serving/connections.py": "Windows has no limit of open files to raise",
@@ -148,7 +148,7 @@ def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
 def test_a_run_of_a_repositorys_own_checks_ends_with_what_it_started(tmp_path: Path) -> None:
     code = BEGIN + (
         "from pathlib import Path\n"
-        "from rung.proof import run\n"
+        "from rung.check.proof import run\n"
         "done = run.run([sys.executable, '-c', 'print(1); input()'], Path('.'), 60, {})\n"
         "late = run.run([sys.executable, '-c', 'import time; time.sleep(60)'], Path('.'), 0.5, {})\n"
         "print(done.result, done.tail[0], late.result)\n"

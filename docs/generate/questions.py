@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rung.answers import is_answer
+from rung.levels.answers import is_answer
 
 SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
-from rung import shortage
 from rung.cli import app
 from rung.errors import RungError
+from rung.system import shortage
 
 UNREADABLE = 2
 UNEXPECTED = 3
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if advice := shortage.remedy(error):
             print(f"rung: {_short(error)}.\n{advice} Then run it again.", file=sys.stderr)
             return UNREADABLE
-        from rung import template
+        from rung.levels import template
 
         print(
             f"rung: this should not happen: {type(error).__name__}: {error}\n"

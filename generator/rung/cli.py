@@ -1,21 +1,22 @@
 """The command line: what `rung` is, and its verbs in the order of its help."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from rung.commands.adopt import adopt
-from rung.commands.assess import assess
-from rung.commands.check import check
-from rung.commands.climb import climb
-from rung.commands.demo import demo
-from rung.commands.doctor import doctor
-from rung.commands.eject import eject
-from rung.commands.fleet import fleet
-from rung.commands.levels import levels
-from rung.commands.new import new
-from rung.commands.plan import plan
-from rung.commands.update import update
+from rung.assess.command import assess
+from rung.check.commands.check import check
+from rung.check.commands.fleet import fleet
+from rung.core.commands.adopt import adopt
+from rung.core.commands.climb import climb
+from rung.core.commands.demo import demo
+from rung.core.commands.doctor import doctor
+from rung.core.commands.eject import eject
+from rung.core.commands.new import new
+from rung.core.commands.plan import plan
+from rung.core.commands.update import update
+from rung.levels.command import levels
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,21 +27,30 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from rung import source, template  # they take a moment that no other command should pay for
+        from rung.core import source
+        from rung.levels import template
 
         print(f"rung {template.tag()[1:]}")
         print(f"template {source.by_default()}")
         raise typer.Exit
 
 
+def _advised(assessment: Path) -> dict[str, Any]:
+    from rung.assess.assessment import advised
+
+    return advised(assessment)
+
+
 @app.callback()
 def rung(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the versions."),
     ] = False,
 ) -> None:
     """Machine-learning repositories that can climb."""
+    context.obj = _advised  # what `rung new --from-assessment` reads a file with
 
 
 for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, doctor, demo):

@@ -11,18 +11,18 @@ from rung.errors import RungError
 # Function by command and format. Those of a command take the same arguments and return text.
 FORMATS: dict[str, dict[str, str]] = {
     "check": {
-        "text": "rung.report.text:make",
-        "json": "rung.report.facts:make",
-        "markdown": "rung.report.markdown:make",
-        "sarif": "rung.report.sarif:make",
-        "html": "rung.report.page:make",
-        "badge": "rung.report.badge:make",
+        "text": "rung.check.report.text:make",
+        "json": "rung.check.report.facts:make",
+        "markdown": "rung.check.report.markdown:make",
+        "sarif": "rung.check.report.sarif:make",
+        "html": "rung.check.report.page:make",
+        "badge": "rung.check.report.badge:make",
     },
     "fleet": {
-        "text": "rung.fleet.table:text",
-        "json": "rung.fleet.table:as_json",
-        "csv": "rung.fleet.table:as_csv",
-        "html": "rung.fleet.page:make",
+        "text": "rung.check.fleet.table:text",
+        "json": "rung.check.fleet.table:as_json",
+        "csv": "rung.check.fleet.table:as_csv",
+        "html": "rung.check.fleet.page:make",
     },
     "assess": {
         "text": "rung.assess.formats.text:render",
@@ -31,8 +31,8 @@ FORMATS: dict[str, dict[str, str]] = {
         "html": "rung.assess.formats.html:render",
     },
     "doctor": {
-        "text": "rung.doctor.report:text",
-        "json": "rung.doctor.report:as_json",
+        "text": "rung.core.doctor.report:text",
+        "json": "rung.core.doctor.report:as_json",
     },
 }
 

@@ -40,7 +40,7 @@ def _rendered() -> Path:
     if shared := os.environ.get(SHARED):
         return Path(shutil.copytree(shared, folder, symlinks=True))
     import copier
-    from rung import copier_patches
+    from rung.core import copier_patches
 
     with copier_patches.rendering():
         copier.run_copy(

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from rung import source
+from rung.core import source
 from tests.climbing import engines
 from tests.climbing.histories import Engine, Fresh, History, Verdict, git, steps
 from tests.conftest import ROOT

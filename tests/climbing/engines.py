@@ -8,11 +8,11 @@ from typing import Any
 
 import copier
 
-from rung.climbing import climb as climbing
-from rung.climbing import planner
-from rung.climbing.planner import ChangeRequest
-from rung.rendering import rendered_trees, workbench
-from rung.source import Source
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.rendering import rendered_trees, workbench
+from rung.core.source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from rung import project, source
-from rung.climbing import planner
-from rung.climbing.planner import ChangeRequest
-from rung.rendering import rendered_trees, workbench
-from rung.rendering.workbench import Workbench
-from rung.source import Source
+from rung.core import project, source
+from rung.core.climbing import planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.rendering import rendered_trees, workbench
+from rung.core.rendering.workbench import Workbench
+from rung.core.source import Source
 from tests.climbing.tiny import commit, git
 from tests.conftest import name_of
 

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from rung.adoption import additions
+from rung.core.adoption import additions
 
 RUNG = b"""
 [project]

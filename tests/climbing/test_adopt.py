@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from rung import project, source
-from rung.adoption import adopt as adopting
-from rung.adoption import complete, messages
-from rung.adoption.adopt import Adoption
-from rung.climbing import climb as climbing
-from rung.climbing import planner
-from rung.climbing.planner import ChangeRequest
+from rung.core import project, source
+from rung.core.adoption import adopt as adopting
+from rung.core.adoption import complete, messages
+from rung.core.adoption.adopt import Adoption
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.transaction import apply
 from rung.errors import NotDoneError, RungError
-from rung.transaction import apply
 from tests.command import git, rung
 from tests.conftest import files_of
 

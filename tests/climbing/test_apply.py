@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from rung import git as plain_git
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest, PreparedPlan
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest, PreparedPlan
+from rung.core.transaction import apply, journal, locks, preconditions, recover
 from rung.errors import RungError
-from rung.transaction import apply, journal, locks, preconditions, recover
+from rung.system import git as plain_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git

@@ -8,7 +8,7 @@ from pathlib import Path
 import copier
 import pytest
 
-from rung import checkout
+from rung.core import checkout
 from tests.climbing import tiny
 from tests.conftest import ROOT
 
@@ -19,7 +19,7 @@ from tests.climbing import tiny
 tiny.fresh(Path(sys.argv[1]), Path(sys.argv[2]), level=1)
 prompting = {"questionary", "prompt_toolkit", "pygments"} & sys.modules.keys()
 assert not prompting, prompting
-from rung import copier_import
+from rung.core import copier_import
 copier_import.copier(prompts=True)
 import questionary
 from copier import _main, _user_data

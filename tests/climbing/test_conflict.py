@@ -1,7 +1,7 @@
 """A conflict says where it is in the user's own file."""
 
-from rung.merging import line_merge
-from rung.merging.conflict import Hunk, hunks
+from rung.core.merging import line_merge
+from rung.core.merging.conflict import Hunk, hunks
 
 LINES = [f"{number}\n" for number in range(1, 30)]
 

@@ -10,8 +10,8 @@ import yaml
 from copier import _main
 from jinja2 import Environment
 
-from rung import plain_yaml
 from rung.errors import RungError
+from rung.system import plain_yaml
 from tests.climbing import tiny
 
 EACH = "files/{% yield one from ['a', 'b'] %}{{ one }}{% endyield %}"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.merging import tree_merge
 from rung.errors import RungError
-from rung.merging import tree_merge
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest
-from rung.commands import eject as ejecting
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.tiny import commit, files_of, git

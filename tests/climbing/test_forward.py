@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.rendering import template_source
+from rung.core.transaction import apply
 from rung.errors import RungError
-from rung.rendering import template_source
-from rung.transaction import apply
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import files_of, git

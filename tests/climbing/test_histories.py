@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rung import source
+from rung.core import source
 from tests.climbing import engines
 from tests.climbing.edits import WEIGHTS
 from tests.climbing.histories import Engine, Fresh, History, Verdict

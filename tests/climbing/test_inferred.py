@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import infrastructure
-from rung.adoption import existing
-from rung.adoption.existing import Existing
-from rung.adoption.inferred import Inferred, infer
-from rung.source import Source
+from rung.core import infrastructure
+from rung.core.adoption import existing
+from rung.core.adoption.existing import Existing
+from rung.core.adoption.inferred import Inferred, infer
+from rung.core.source import Source
 from tests.conftest import ROOT
 
 RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rung.merging import key_merge, toml_blocks, yaml_blocks
-from rung.merging.blocks import UnmergeableError
+from rung.core.merging import key_merge, toml_blocks, yaml_blocks
+from rung.core.merging.blocks import UnmergeableError
 from tests.conftest import ROOT
 
 PROJECT = """\

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.merging import page_merge
+from rung.core.merging import page_merge
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rung import private_names
+from rung.check.review import literals
+from rung.core import private_names
+from rung.core.private_names import CopierNames
 from rung.errors import RungError
-from rung.private_names import CopierNames
 from tests.climbing import tiny
 from tests.conftest import ROOT
 
@@ -21,7 +22,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 import copier
-from rung import private_names, project
+from rung.core import private_names, project
 from tests.climbing import tiny
 from tests.climbing.test_private_names import missing
 room = Path(sys.argv[1])
@@ -74,7 +75,7 @@ def test_one_module_uses_private_names() -> None:
     source = ROOT / "generator/rung"
     result = {str(path.relative_to(source)): list(private(path)) for path in source.rglob("*.py")}
 
-    assert {"private_names.py": ["copier._main", "copier._template"]} == {
+    assert {"core/private_names.py": ["copier._main", "copier._template"]} == {
         name: used for name, used in result.items() if used
     }
 
@@ -99,7 +100,7 @@ def test_a_python_without_the_parser_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delattr(re, "_parser")
 
     with pytest.raises(RungError, match=r"has no `re\._parser`.*\nRun Rung with Python"):
-        private_names.regex_parser()
+        literals.regex_parser()
 
 
 @pytest.mark.slow

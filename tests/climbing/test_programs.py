@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rung import git_call, source
+from rung.core import source
+from rung.system import git_call
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git
@@ -137,9 +138,9 @@ def test_an_interrupted_climb_is_ended_without_filters(
     new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
-    from rung.climbing import planner
-    from rung.climbing.planner import ChangeRequest
-    from rung.transaction import journal
+    from rung.core.climbing import planner
+    from rung.core.climbing.planner import ChangeRequest
+    from rung.core.transaction import journal
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
     project = new_project(0)

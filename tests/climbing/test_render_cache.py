@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from rung import git as rungs_git
-from rung import source
+from rung.core import source
+from rung.core.rendering import render_cache, rendered_trees, workbench
+from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
-from rung.rendering import render_cache, rendered_trees, workbench
-from rung.rendering.workbench import Entry
+from rung.system import git as rungs_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from rung import git as plain_git
-from rung import process
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.rendering import template_source
 from rung.errors import RungError
-from rung.rendering import template_source
+from rung.system import git as plain_git
+from rung.system import process
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import messages
-from rung.climbing.changelog import sections_of
+from rung.core.climbing import messages
+from rung.core.climbing.changelog import sections_of
+from rung.core.rendering import answers_file
+from rung.core.rendering.rendered_trees import _matches
+from rung.core.transaction import preconditions
 from rung.errors import RungError
-from rung.rendering import answers_file
-from rung.rendering.rendered_trees import _matches
-from rung.transaction import preconditions
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, plan

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rung.rendering.workbench import Workbench
-from rung.source import Source
+from rung.core.rendering.workbench import Workbench
+from rung.core.source import Source
 from tests.climbing.stairs import arrives, bench, room, template
 from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TOGETHER
 

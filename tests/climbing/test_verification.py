@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.planner import ChangeRequest
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.planner import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import project, source
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.plan import Plan
-from rung.climbing.planner import ChangeRequest
+from rung.core import project, source
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.plan import Plan
+from rung.core.climbing.planner import ChangeRequest
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"

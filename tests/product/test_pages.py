@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rung import report
-from rung.fleet import page
-from rung.fleet.row import Row
-from rung.review.findings import Trial
-from rung.review.review import review
+from rung.check import report
+from rung.check.fleet import page
+from rung.check.fleet.row import Row
+from rung.check.review.findings import Trial
+from rung.check.review.review import review
 from tests.conftest import ROOT, Render
 from tests.product.browser import opened
 from tests.repositories import ML, PLENTY, plant

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rung import answers
+from rung.levels import answers
 from tests.climbing import tiny
 from tests.command import git
 from tests.conftest import ROOT

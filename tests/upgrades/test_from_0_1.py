@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from rung import plain_yaml
-from rung.climbing import climb as climbing
-from rung.climbing import messages, planner
-from rung.climbing.plan import Plan
-from rung.climbing.planner import ChangeRequest
-from rung.merging.moves import Moves
+from rung.core.climbing import climb as climbing
+from rung.core.climbing import messages, planner
+from rung.core.climbing.plan import Plan
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.merging.moves import Moves
+from rung.system import plain_yaml
 from tests.climbing import tiny
 from tests.climbing.tiny import commit, files_of, git
 from tests.conftest import GAMES, LEVELS, ROOT

@@ -6,12 +6,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from rung import answers as files
 from rung.assess.game import game
 from rung.assess.shares import Shares
 from rung.assess.strategy import Answers, Choice
 from rung.assess.weights import Assumption, Question, Weights
 from rung.errors import RungError
+from rung.levels import answers as files
 
 GAMES = ("governance", "velocity")
 TOP = 4  # the highest rung

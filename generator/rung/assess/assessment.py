@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung import template
 from rung.assess import answers as answers_of
 from rung.assess.answers import Responses
 from rung.assess.roadmap import roadmap
@@ -14,8 +13,9 @@ from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Weights
 from rung.assess.weights_file import load as load_weights
 from rung.errors import RungError
-from rung.levels import Level
-from rung.levels import load as load_levels
+from rung.levels import template
+from rung.levels.ladder import Level
+from rung.levels.ladder import load as load_levels
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rung.assess.scan import Scan
 from rung.assess.shares import DIGITS, Reckoned, Shares
 from rung.assess.weights import After
 from rung.errors import RungError
-from rung.levels import BLOCKS
+from rung.levels.ladder import BLOCKS
 
 FIRST = "foundation"  # the other blocks depend on it
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rung import project
 from rung.assess.strategy import Scan
+from rung.check.review.review import review
 from rung.errors import RungError
-from rung.review.review import review
+from rung.levels.answers import ANSWERS
 
 
 def scan(path: Path, game: str) -> Scan:
@@ -27,5 +27,5 @@ def scan(path: Path, game: str) -> Scan:
         points={name: finding.points for name, finding in read.findings.items()},
         waived=frozenset(name for name, finding in read.findings.items() if finding.waived),
         notes=tuple(read.notes),
-        rung=(path / project.ANSWERS).is_file(),
+        rung=(path / ANSWERS).is_file(),
     )

@@ -25,7 +25,7 @@ from rung.assess.steps import (
 )
 from rung.assess.strategy import Answers, Block, Scan, Strategy
 from rung.assess.weights import Tasks, Weights
-from rung.levels import TIERS, Capability, Level
+from rung.levels.ladder import TIERS, Capability, Level
 
 
 def roadmap(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rung.assess.strategy import Block
-from rung.levels import Capability
+from rung.levels.ladder import Capability
 
 THERE = "there"  # the repository has it
 BEGINS = "comes with the start"  # a project that starts on that rung has it from its first day

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from rung import plain_yaml
 from rung.assess.weights import (
     CIRCUMSTANCES,
     DERIVED,
@@ -29,7 +28,8 @@ from rung.assess.weights import (
     Weights,
 )
 from rung.errors import RungError
-from rung.levels import BLOCKS
+from rung.levels.ladder import BLOCKS
+from rung.system import plain_yaml
 
 GAMES = ("governance", "velocity")
 ANSWERS = 4

@@ -1,0 +1,123 @@
+"""The verb `rung assess`."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rung import formats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rung.assess.assessment import Assessment
+    from rung.assess.strategy import Scan
+
+Answer = str | None
+
+
+def _question(help_: str) -> Any:
+    return typer.Option(metavar="ANSWER", help=f"{help_}.")
+
+
+def assess(
+    context: typer.Context,
+    answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="A YAML or JSON file of answers."),
+    ] = None,
+    domain: Annotated[Answer, _question("What the model is for; several with commas")] = None,
+    harm: Annotated[Answer, _question("The worst a wrong prediction can do")] = None,
+    timing: Annotated[Answer, _question("When a prediction is needed")] = None,
+    models: Annotated[Answer, _question("How many models, a year from now")] = None,
+    risk: Annotated[Answer, _question("What happens when a release does harm")] = None,
+    pace: Annotated[Answer, _question("How soon the model must follow a change")] = None,
+    decisions: Annotated[Answer, _question("Who decides on a release")] = None,
+    collaboration: Annotated[Answer, _question("How people work together")] = None,
+    data: Annotated[Answer, _question("Where the data comes from")] = None,
+    experiments: Annotated[Answer, _question("How models are compared")] = None,
+    delivery: Annotated[Answer, _question("What happens to code after a push")] = None,
+    compute: Annotated[Answer, _question("What training and serving run on")] = None,
+    customers: Annotated[
+        Answer, _question("Who works with the result; several with commas")
+    ] = None,
+    business: Annotated[Answer, _question("How the business takes part")] = None,
+    experience: Annotated[Answer, _question("What the team has run in production")] = None,
+    size: Annotated[Answer, _question("How many people work on it")] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Ask nothing; assume what is missing, and say so.")
+    ] = False,
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=Path, help="Measure this repository; technology is not asked."
+        ),
+    ] = None,
+    game: Annotated[
+        str | None,
+        typer.Option(metavar="GAME", help="Overrule the game: governance or velocity."),
+    ] = None,
+    start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
+    target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("assess"))
+    ] = "text",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every reason, term by term, and each fix.")
+    ] = False,
+    questions: Annotated[
+        bool, typer.Option("--questions", help="Print a file of answers to fill in.")
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", parser=Path, help="Put docs/strategy.md into this project."),
+    ] = None,
+) -> int:
+    """Ask sixteen questions; answer with a game, a start, a target and the next steps.
+
+    Each question is an option, too: answer with a number, 0 to 3, or with a name from
+    docs/assess.md.
+    """
+    from rung.assess import assessment as assessments
+    from rung.assess.answers import decide
+    from rung.assess.interview import form as blank_form
+    from rung.assess.interview import gather
+    from rung.assess.weights_file import load
+    from rung.levels import ladder, template
+
+    render = formats.writer("assess", form)
+    folder = template.folder() / "levels"
+    weights = load(folder)
+    if questions:
+        print(blank_form(weights), end="")
+        return 0
+    options = {name: context.params[name] for name in weights.questions}  # of the same names
+    choice = decide({"game": game, "start": start, "target": target})
+    skipped = assessments.measured(weights) if scan else ()
+    ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
+    responses = gather(answers, options, choice, weights, ask=ask)
+    assessment = assessments.assess(responses, weights, ladder.load(folder), _scanner(scan))
+    for note in assessment.scan.notes if assessment.scan else ():
+        print(note, file=sys.stderr)
+    print(render(assessment, explain=explain), end="")
+    if write is not None:
+        _write_page(write, assessment)
+    return 0
+
+
+def _scanner(repository: Path | None) -> "Callable[[str], Scan] | None":
+    """Return what measures a repository by a game's demands, if one is to be scanned."""
+    if repository is None:
+        return None
+    from rung.assess.measure import scan
+
+    return partial(scan, repository)
+
+
+def _write_page(project: Path, assessment: "Assessment") -> None:
+    from rung.assess import page
+
+    render = formats.writer("assess", "markdown")
+    print(f"Wrote {page.write(project, render(assessment, explain=True))}.", file=sys.stderr)

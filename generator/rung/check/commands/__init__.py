@@ -1,0 +1,1 @@
+"""The verbs that read repositories, each whole in one file."""

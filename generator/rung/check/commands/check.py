@@ -1,0 +1,88 @@
+"""The verb `rung check`: review a repository, print the report, and return the exit code."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rung import formats
+from rung.errors import RungError
+from rung.options import BELOW, Game, known_game
+
+if TYPE_CHECKING:
+    from rung.check.review.limits import Limits
+    from rung.check.review.review import Review
+
+
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="A repository.")
+    ] = Path(),
+    game: Game = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("check"))
+    ] = "text",
+    min_level: Annotated[
+        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
+    ] = 0,
+    explain: Annotated[
+        str | None, typer.Option(metavar="CAPABILITY", help="What is looked for, and was found.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="REV", help="Show the change against this commit.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
+    ] = 4.5,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Run its own checks, in a copy, to prove findings.")
+    ] = False,
+    prove_seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Time for each such run, at most.")
+    ] = 900,
+) -> int:
+    """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
+    from rung.check.review.limits import Limits
+    from rung.check.review.review import review
+
+    known_game(game)
+    write = formats.writer("check", form)
+    limits = Limits(seconds=seconds)
+    result = review(path, game, limits)
+    if prove:
+        from rung.check.proof.prove import prove as run_what_proves
+        from rung.system.staging import stopped_like_ctrl_c
+
+        with stopped_like_ctrl_c():
+            result = run_what_proves(path, result, limits, prove_seconds, _say)
+    if explain is not None:
+        return _explain(result, explain)
+    before = _review_of(base, path, game or result.game, limits) if base is not None else None
+    sys.stdout.write(write(result, before))
+    return BELOW if result.level < min_level else 0
+
+
+def _explain(result: "Review", capability: str) -> int:
+    from rung.check.report import text
+
+    if capability not in result.findings:
+        raise RungError(
+            f"There is no capability `{capability}`. `rung levels --markdown` names them all."
+        )
+    print(text.explain(result, capability), end="")
+    return 0
+
+
+def _review_of(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
+    from rung.check.review import commit
+    from rung.check.review.review import review
+
+    with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
+        commit.write(path, revision, Path(folder))
+        return review(Path(folder), game, limits)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,42 @@
+"""The verb `rung fleet`: review many repositories, print one table, and answer by exit code."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung import formats
+from rung.options import BELOW, Game, known_game
+
+
+def fleet(
+    where: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|FILE", parser=Path, help="Repositories, or a list of them."),
+    ],
+    game: Game = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("fleet"))
+    ] = "text",
+    min_level: Annotated[
+        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 if one is below this.")
+    ] = 0,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Processor time for each, at most.")
+    ] = 4.5,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=256, help="How many are read at once.")
+    ] = None,
+) -> int:
+    """Show the rungs of many repositories in one table. Nothing of them is run."""
+    from rung.check.fleet import repositories, reviews
+    from rung.check.review.hit import printable
+
+    known_game(game)
+    write = formats.writer("fleet", form)
+    rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
+    sys.stdout.write(write(rows, printable(where.resolve().name)))
+    # The rung of what could not be read is unknown.
+    low = min_level and not all(row.holds(min_level) for row in rows)
+    return BELOW if low else 0

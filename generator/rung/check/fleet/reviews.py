@@ -1,0 +1,50 @@
+"""The reviews of many repositories, in several processes."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from rung.check.fleet import workers
+from rung.check.fleet.progress import Progress
+from rung.check.fleet.repositories import Repository
+from rung.check.fleet.row import Row, reviewed, unread
+
+DIED = "the process that read it was ended, by want of memory for one"
+
+
+def review_all(
+    fleet: Sequence[Repository], game: str | None, seconds: float, jobs: int | None
+) -> list[Row]:
+    """Review repositories in several processes, with the progress on stderr.
+
+    Args:
+        fleet: the repositories.
+        game: governance, velocity, or None for what each says of itself.
+        seconds: of processor time, at most, for each.
+        jobs: how many are read at once; None for one on each processor.
+
+    Returns:
+        A row for each, in their order.
+    """
+    rows: dict[int, Row] = {}
+    progress = Progress(len(fleet), sys.stderr)
+    work = partial(reviewed, game=game, seconds=seconds)
+    try:
+        with contextlib.closing(
+            workers.each(work, fleet, min(jobs or _processors(), len(fleet)))
+        ) as results:
+            for index, row in results:
+                rows[index] = row or unread(fleet[index], DIED)
+                progress.step(rows[index].repository)
+    finally:
+        progress.clear()
+    return [rows[index] for index in range(len(fleet))]
+
+
+def _processors() -> int:
+    # Not all of a machine's may be ours: a container or taskset leaves some.
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

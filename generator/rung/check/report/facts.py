@@ -1,0 +1,219 @@
+"""A review as data: what `rung check --format json` prints, and the phrases that all formats share."""
+
+import json
+from typing import Any
+
+from rung.check.review.findings import Finding, Trial
+from rung.check.review.hit import Hit, printable
+from rung.check.review.review import Review
+from rung.check.review.standing import Blocker, Standing
+
+LONGEST = 160  # characters of a matched text
+NOTHING_RUN = "Read, not run: every finding is static."
+SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
+NOTHING_TO_RUN = "Nothing that could be run was found: docs/check.md says what is looked for."
+
+
+def make(review: Review, before: Review | None = None) -> str:
+    """Return a review as JSON."""
+    return json.dumps(facts(review, before), indent=2) + "\n"
+
+
+def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
+    """Return all that a review says."""
+    keystones, points = review.standing.missing
+    left_out = review.left_out
+    data = {
+        **_about(review),
+        **_standing(review.standing),
+        "findings": [_finding(review, finding) for finding in review.findings.values()],
+        "blockers": [_blocker(blocker) for blocker in review.standing.blockers],
+        "missing": {"keystones": keystones, "points": round(points, 2)},
+        "files": review.file_count,
+        "partial": left_out.out_of_time,
+        "left_out": [
+            {"reason": reason, "number": number, "example": printable(left_out.examples[reason])}
+            for reason, number in left_out.counts.items()
+        ],
+        "notes": list(review.notes),
+        "runs": [_run(trial) for trial in review.trials],
+    }
+    if before is not None:
+        data["base"] = {"level": before.level, "changed": changes(review, before)}
+    return data
+
+
+def _about(review: Review) -> dict[str, Any]:
+    rung = review.levels[review.level]
+    return {
+        "level": review.level,
+        "title": rung.title,
+        "microsoft": rung.microsoft,
+        "google": rung.google,
+        "game": review.game,
+        "game_from": review.game_from,
+        "machine_learning": bool(review.machine_learning),
+        "machine_learning_by": [
+            {"file": printable(hit.path), "line": hit.line, "text": matched(hit)}
+            for hit in review.machine_learning
+        ],
+        "repository": printable(review.name),
+        "template_version": printable(review.template_version) or None,
+    }
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        "profile": {
+            block: {"points": round(points, 3), "capabilities": number}
+            for block, (points, number) in standing.profile.items()
+        },
+        "rungs": [
+            {"level": number, "points": round(points, 3)}
+            for number, points in enumerate(standing.averages)
+        ],
+        "ml_test_score": {
+            "final": standing.final_score,
+            "band": standing.band,
+            "sections": {
+                section: {"points": points, "tests_looked_for": number, "tests": 7}
+                for section, (points, number) in standing.score.items()
+            },
+        },
+    }
+
+
+def _blocker(blocker: Blocker) -> dict[str, Any]:
+    capability = blocker.finding.capability
+    return {
+        "capability": capability.id,
+        "reason": blocker.reason,
+        "tier": blocker.finding.tier,
+        "fix": capability.fix,
+        "effort": capability.effort,
+        "brings": round(blocker.brings, 2),
+    }
+
+
+def _run(trial: Trial) -> dict[str, Any]:
+    return {
+        "command": trial.command,
+        "result": trial.result,
+        "seconds": round(trial.seconds, 1),
+        "reason": trial.reason,
+        "tail": list(trial.tail),
+    }
+
+
+def _finding(review: Review, finding: Finding) -> dict[str, Any]:
+    capability = finding.capability
+    data: dict[str, Any] = {
+        "capability": capability.id,
+        "rung": finding.rung(review.game),
+        "block": capability.block,
+        "tier": finding.tier,
+        "points": finding.points,
+        "proof": finding.proof,
+        "why": capability.why,
+        "evidence": [
+            {
+                "tier": shown.tier,
+                "file": printable(shown.hit.path),
+                "line": shown.hit.line,
+                "text": matched(shown.hit),
+            }
+            for shown in finding.shown
+        ],
+    }
+    if finding.trials:
+        data["proof_by"] = [
+            {"command": trial.command, "result": trial.result} for trial in finding.trials
+        ]
+    if finding.statement:
+        statement = finding.statement
+        data[statement.kind] = {"reason": statement.reason, "until": statement.until.isoformat()}
+        if statement.link:
+            data[statement.kind]["link"] = statement.link
+    return data
+
+
+def matched(hit: Hit) -> str:
+    """Return the matched text of a hit on one line that can be shown."""
+    text = printable(hit.text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def location(hit: Hit) -> str:
+    """Return where a hit is, as `file:line`."""
+    if not hit.path:
+        return "the whole repository"
+    return printable(hit.path) + (f":{hit.line}" if hit.line else "")
+
+
+def best(finding: Finding) -> Hit | None:
+    """Return the hit that shows a finding's tier best: one that can be opened, if there is one."""
+    hits = [shown.hit for shown in finding.shown if shown.tier == finding.tier]
+    hits += [shown.hit for shown in finding.shown]
+    return next((hit for hit in hits if hit.path), hits[0] if hits else None)
+
+
+def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
+    """Return each capability whose tier is another than in the base."""
+    return [
+        {"capability": name, "before": before.findings[name].tier, "after": finding.tier}
+        for name, finding in review.findings.items()
+        if finding.tier != before.findings[name].tier
+    ]
+
+
+def counts_as(review: Review) -> str:
+    """Return in one line why a repository counts as machine learning; empty if it does not."""
+    if not review.machine_learning:
+        return ""
+    hit = review.machine_learning[0]
+    return f"Machine learning, for {location(hit)} says {matched(hit)}"
+
+
+def lacks(review: Review) -> str:
+    """Return in one line how much the next rung lacks; empty if nothing does."""
+    keystones, points = review.standing.missing
+    parts = []
+    if keystones:
+        parts.append(f"{keystones} {'keystone' if keystones == 1 else 'keystones'}")
+    if points:
+        parts.append(f"{points:.2f} points")
+    return f"Rung {review.level + 1} lacks {' and '.join(parts)}." if parts else ""
+
+
+def left_out(review: Review) -> list[str]:
+    """Return what was left out, one line each."""
+    lines = [
+        f"{number:,} {reason}, `{printable(review.left_out.examples[reason])}` for one"
+        for reason, number in review.left_out.counts.items()
+    ]
+    if review.left_out.out_of_time:
+        lines.append("the rest, for time ran out: this result is partial; `--seconds` gives more")
+    return lines
+
+
+def proof(finding: Finding) -> str:
+    """Return what runs show of a finding; empty if none bears on it."""
+    if not finding.trials:
+        return ""
+    failed = [one.command for one in finding.trials if one.result == "failed"]
+    passed = [one.command for one in finding.trials if one.result == "passed"]
+    named = " and ".join(f"`{command}`" for command in failed or passed)
+    return f"{finding.proof}: {named} {'failed' if failed else 'passed'}"
+
+
+def how(review: Review) -> str:
+    """Return whether what a report says was only read, or was run, too."""
+    return SOME_RUN if review.tried else NOTHING_RUN
+
+
+def ran(trial: Trial) -> str:
+    """Return how a run went, on one line."""
+    if trial.result == "not run":
+        return f"not run: {printable(trial.reason)}"
+    took = f"{trial.result} in {trial.seconds:.1f} s"
+    return f"{trial.result}: {trial.reason}" if trial.reason else took

@@ -1,0 +1,115 @@
+"""A review as Markdown, for a comment on a merge request."""
+
+from rung.check.report.facts import (
+    NOTHING_TO_RUN,
+    best,
+    changes,
+    counts_as,
+    how,
+    lacks,
+    left_out,
+    location,
+    matched,
+    proof,
+    ran,
+)
+from rung.check.review.hit import Hit, printable
+from rung.check.review.review import Review
+
+NOTHING = "Nothing keeps it from a higher rung."
+NO_MODEL = "Add a model, or check another repository."
+
+
+def make(review: Review, before: Review | None = None) -> str:
+    """Return a review as Markdown, with the change against the base where there is one."""
+    rung = review.levels[review.level]
+    lines = [
+        f"## Rung {rung.level}: {rung.title}",
+        "",
+        f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        how(review),
+        _plain(counts_as(review)),
+        "",
+    ]
+    lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
+    if before is not None:
+        lines += _change(review, before)
+    lines += ["### Next", ""]
+    lines += [lacks(review), ""] if lacks(review) else []
+    lines += [
+        f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}, +{blocker.brings:g}): "
+        f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
+        for blocker in review.standing.blockers
+    ] or [NOTHING if review.machine_learning else NO_MODEL]
+    lines += _runs(review)
+    lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
+    lines += [
+        f"| {block} | {points:.2f} | {number} |"
+        for block, (points, number) in review.standing.profile.items()
+    ]
+    lines += ["", "<details><summary>Every finding</summary>", ""]
+    lines += ["| Rung | Capability | Tier | Evidence |", "|-|-|-|-|"]
+    for finding in review.findings.values():
+        level = finding.rung(review.game)
+        if level is not None:
+            hit = best(finding)
+            evidence = _evidence(hit) if hit else ""
+            if finding.statement:
+                statement = finding.statement
+                reason, link = _plain(statement.reason), _plain(statement.link)
+                evidence = f"{statement.kind} until {statement.until}: {reason} {link}".strip()
+            if finding.trials:
+                evidence = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {evidence}"
+            lines.append(
+                f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {evidence} |"
+            )
+    lines += ["", "</details>", ""]
+    missing = left_out(review)
+    if missing:
+        lines += ["Not checked: " + "; ".join(map(_plain, missing)) + ".", ""]
+    return "\n".join(lines)
+
+
+def _runs(review: Review) -> list[str]:
+    if not review.tried:
+        return []
+    head = ["", "### Run in a copy", ""]
+    if not review.trials:
+        return [*head, NOTHING_TO_RUN]
+    lines = []
+    for trial in review.trials:
+        lines.append(f"- {_code(trial.command)} {_plain(ran(trial))}")
+        if trial.result in ("failed", "timed out") and trial.tail:
+            lines += ["", *(f"      {line}" for line in trial.tail), ""]
+    return head + lines
+
+
+def _change(review: Review, before: Review) -> list[str]:
+    moved = changes(review, before)
+    head = f"### Against the base: rung {before.level} to {review.level}"
+    if not moved:
+        return [head, "", "No capability changed.", ""]
+    rows = [
+        f"| {change['capability']} | {change['before'] or 'none'} | {change['after'] or 'none'} |"
+        for change in moved
+    ]
+    return [head, "", "| Capability | Before | After |", "|-|-|-|", *rows, ""]
+
+
+def _evidence(hit: Hit) -> str:
+    code = matched(hit).replace("`", "'")[:80]
+    return (
+        f"{_plain(location(hit))} {_code(code)}" if hit.text != hit.path else _plain(location(hit))
+    )
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('|', '&#124;') if '|' in text else text}`"
+
+
+def _plain(text: str) -> str:
+    """Return text of a repository that is nothing but text in Markdown."""
+    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
+    for letter in "\\*[]|":
+        safe = safe.replace(letter, f"\\{letter}" if letter != "|" else "&#124;")
+    return safe

@@ -1,0 +1,152 @@
+"""A review for a terminal."""
+
+import textwrap
+from collections.abc import Iterator
+
+from rung.check.report.facts import (
+    NOTHING_TO_RUN,
+    best,
+    changes,
+    counts_as,
+    how,
+    lacks,
+    left_out,
+    location,
+    matched,
+    proof,
+    ran,
+)
+from rung.check.review.findings import Finding
+from rung.check.review.hit import printable
+from rung.check.review.review import Review
+
+SIGNS = {"automated": "++", "used": "+ ", "declared": "~ ", None: "- "}
+WIDTH = 100
+
+
+def make(review: Review, before: Review | None = None) -> str:
+    """Return a review as text."""
+    return "\n".join(_lines(review, before)) + "\n"
+
+
+def _lines(review: Review, before: Review | None) -> Iterator[str]:
+    rung = review.levels[review.level]
+    yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
+    yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
+    yield f"  Game: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
+    yield f"  {how(review)}"
+    if review.machine_learning:
+        yield f"  {counts_as(review)}"
+    for note in review.notes:
+        yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    if before is not None:
+        yield f"  The base is on rung {before.level}."
+        for change in changes(review, before):
+            yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
+    for level in review.levels:
+        asked = [one for one in review.findings.values() if one.rung(review.game) == level.level]
+        average = review.standing.averages[level.level]
+        yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
+        for finding in asked:
+            yield _finding(finding)
+    yield from _runs(review)
+    yield "\nProfile (points on average, 0 to 1)"
+    for block, (points, number) in review.standing.profile.items():
+        yield f"  {block:14}{'#' * round(points * 20):20}  {points:.2f}  of {number}"
+    yield "\nML Test Score, as far as files show (points; tests that files can show, of 7)"
+    sections = review.standing.score.items()
+    yield "  " + ", ".join(f"{name} {points:g} ({number})" for name, (points, number) in sections)
+    yield f"  Final {review.standing.final_score:g}: {review.standing.band}"
+    yield from _next(review)
+    missing = left_out(review)
+    if missing:
+        yield "\nNot checked"
+        yield from (f"  {line}" for line in missing)
+    yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
+
+
+def _finding(finding: Finding) -> str:
+    hit = best(finding)
+    shown = (
+        f"{location(hit)}  {matched(hit)}"
+        if hit and hit.text != hit.path
+        else location(hit)
+        if hit
+        else ""
+    )
+    statement = finding.statement
+    if statement:
+        shown = f"{statement.kind} until {statement.until}: {printable(statement.reason)}" + (
+            f" {printable(statement.link)}" if statement.link else ""
+        )
+    line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
+    line = line if statement or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
+    return f"{line}\n       {proof(finding)}" if finding.trials else line
+
+
+def _runs(review: Review) -> Iterator[str]:
+    if not review.tried:
+        return
+    yield "\nRun in a copy"
+    if not review.trials:
+        yield f"  {NOTHING_TO_RUN}"
+    for trial in review.trials:
+        yield f"  {trial.command}: {ran(trial)}"
+        if trial.result in ("failed", "timed out"):
+            yield from (f"    | {line}" for line in trial.tail)
+
+
+def _next(review: Review) -> Iterator[str]:
+    blockers = review.standing.blockers
+    if not blockers:
+        if review.machine_learning:
+            yield "\nNothing keeps it from a higher rung."
+        return
+    yield f"\nNext: {lacks(review)}" if lacks(review) else "\nNext"
+    for blocker in blockers:
+        capability = blocker.finding.capability
+        yield f"  {capability.id} ({capability.effort}, +{blocker.brings:g}): {blocker.reason}"
+        yield from textwrap.wrap(
+            capability.fix, WIDTH, initial_indent="    ", subsequent_indent="    "
+        )
+
+
+def _not_asked(review: Review, finding: Finding) -> str:
+    if finding.asked:
+        return f"The {review.game} game does not ask for it."
+    return "It is not asked for: by its answers, the project has nothing of this kind."
+
+
+def explain(review: Review, name: str) -> str:
+    """Say of one capability what was looked for, what was found, and what to do."""
+    finding = review.findings[name]
+    capability = finding.capability
+    rung = finding.rung(review.game)
+    lines = [
+        f"{name}: {finding.tier or 'not found'}, {finding.points:g} of 1 point",
+        f"  {capability.why}",
+        f"  Rung {rung}, block {capability.block}."
+        if rung is not None
+        else f"  {_not_asked(review, finding)}",
+        f"  Source: {capability.source}",
+    ]
+    if finding.statement:
+        statement = finding.statement
+        lines.append(
+            f"  {statement.kind} until {statement.until}: {printable(statement.reason)} "
+            f"{printable(statement.link)}".rstrip()
+        )
+    lines.append(f"  {proof(finding) or 'static: files say so, nothing was run'}")
+    for tier, predicate in capability.evidence.items():
+        lines.append(f"\n{tier}: looked for")
+        lines.append(textwrap.indent(_shown(predicate), "  "))
+        hits = [shown.hit for shown in finding.shown if shown.tier == tier]
+        lines += [f"  found {location(hit)}  {matched(hit)}" for hit in hits] or ["  found nothing"]
+    lines.append(f"\nTo do ({capability.effort}): {capability.fix}")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(predicate: object) -> str:
+    import yaml
+
+    return yaml.safe_dump(predicate, width=90, sort_keys=False, default_flow_style=None).strip()

@@ -1,0 +1,66 @@
+"""The commands that a repository runs: in CI, tasks, pipelines, images and jobs of a cluster."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from rung.check.review import data_files, documents
+from rung.check.review.ci import CI, lines_of
+from rung.check.review.content import Content
+from rung.check.review.simple_commands import joined
+from rung.check.review.workflow import Command
+
+IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
+INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
+# Of a container in compose and Kubernetes; of a job of Ray's.
+CONTAINER_KEYS = {"command", "args", "entrypoint"}
+
+
+class Commands:
+    """Every command that something in the repository starts."""
+
+    def __init__(self, content: Content, ci: CI) -> None:
+        """Keep the sources of commands."""
+        self.content = content
+        self.ci = ci
+
+    @cached_property
+    def all(self) -> list[Command]:
+        """The commands of CI, task files, pipelines, images and container manifests."""
+        commands = [command for workflow in self.ci.workflows for command in workflow.commands]
+        commands += [Command(*task) for task in self.ci.runners.tasks()]
+        commands += self.ci.follow([*self._of_images(), *self._of_containers()])
+        return list(dict.fromkeys(commands))
+
+    @cached_property
+    def on_a_schedule(self) -> frozenset[tuple[str, int]]:
+        """File and line of each command that a schedule of CI leads to."""
+        return frozenset(
+            (command.path, command.line)
+            for workflow in self.ci.workflows
+            for command in workflow.scheduled
+        )
+
+    def _of_images(self) -> Iterator[Command]:
+        for path in self.content.files.find(*IMAGES):
+            text = documents.without_comments("Dockerfile", self.content.text(path) or "")
+            for line in lines_of(text, path, 0):
+                if match := INSTRUCTION.match(line.text):
+                    yield Command(_shell_form(match[1]), path, line.line)
+
+    def _of_containers(self) -> Iterator[Command]:
+        for path in self.content.manifests:
+            for document in self.content.data(path):
+                for key, node in data_files.walk(document):
+                    if key in CONTAINER_KEYS and (command := joined(node.texts())):
+                        yield from lines_of(command, path, node.line)
+
+
+def _shell_form(command: str) -> str:
+    """Return an instruction in its shell form; its exec form is a JSON list of arguments."""
+    try:
+        arguments = json.loads(command)
+    except ValueError:
+        return command
+    return joined([str(each) for each in arguments]) if isinstance(arguments, list) else command

@@ -1,0 +1,132 @@
+"""What the files of a repository hold, as text, Python source or data, each read on demand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from rung.check.review import data_files, documents, examples, python_source
+from rung.check.review.data_files import Node
+from rung.check.review.files import Files
+from rung.check.review.python_source import Source
+
+MANIFEST_CHARACTERS = 2_000_000  # of which the nodes are kept
+
+
+class Content:
+    """The content of a repository's files. What does not parse is None, and counted."""
+
+    def __init__(self, files: Files, texts: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Read the files of a repository; of `texts`, the lines of the examples, none counts."""
+        self.files = files
+        self.examples = texts or {}
+        self.last: tuple[str, Source] | None = None
+        self.read_before: dict[str, Sequence[Node] | None] = {}
+        self.may_be_kept = MANIFEST_CHARACTERS
+
+    def text(self, path: str, most: int | None = None) -> str | None:
+        """Return a file's text, its lines shortened, or None when it is binary or too large."""
+        content = self.files.read(path, most)
+        return None if content is None else self.decoded(content)
+
+    def decoded(self, content: bytes) -> str | None:
+        """Return the text that bytes are, its lines shortened, or None when they are binary."""
+        if b"\0" in content[:4_000]:
+            return None
+        text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
+        return python_source.shortened(text, self.files.limits.line)
+
+    def document(self, path: str) -> str | None:
+        """Return a document without what it has of an example's."""
+        text = self.text(path)
+        known = self.examples.get(path.lower().rpartition("/")[2])
+        return examples.without(text, known) if text and known else text
+
+    def is_untouched(self, path: str) -> bool:
+        """Say whether a document says nothing but what an example says."""
+        text, own = self.text(path), self.document(path)
+        return bool(text) and text != own and not documents.has_content(_prose(own or ""))
+
+    def python(self, path: str) -> Source | None:
+        """Return the source of a Python file or of a notebook's code cells."""
+        if self.last and self.last[0] == path:
+            return self.last[1]
+        text = self._cells(path) if path.endswith(".ipynb") else self.text(path)
+        if text is None:
+            return None
+        self.last = (path, python_source.read(text))
+        return self.last[1]
+
+    def _cells(self, path: str) -> str | None:
+        content = self.files.read(path, self.files.limits.notebook)
+        if content is None:
+            return None
+        try:
+            cells = json.loads(content).get("cells", [])
+            code = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
+        except (ValueError, RecursionError, MemoryError, AttributeError, KeyError, TypeError):
+            self.files.left_out.note_file("notebooks that do not parse", path)
+            return None
+        lines = "\n\n".join(code)[: self.files.limits.text]
+        return python_source.shortened(lines, self.files.limits.line)
+
+    def line_in_notebook(self, path: str, line: int) -> int:
+        """Return where a line of a notebook's code is in its file."""
+        raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
+        source = self.python(path)
+        position = 0
+        for each in (source.raw if source else "").split("\n")[:line]:
+            for written in (json.dumps(each, ensure_ascii=False), json.dumps(each)):
+                at = raw.find(written[1:-1], position)
+                if each.strip() and at >= 0:
+                    position = at
+                    break
+        return raw.count("\n", 0, position) + 1
+
+    def data(self, path: str) -> Sequence[Node]:
+        """Return the documents of a YAML, TOML or JSON file; none if it does not parse."""
+        text = self.text(path, self.files.limits.data)
+        if text is None:
+            return []
+        if path.endswith(".md"):
+            if not text.startswith("---\n"):
+                return []
+            text = text[4:].partition("\n---")[0]
+        nodes = self._nodes(path, text)
+        if nodes is None:
+            self.files.left_out.note("data files that do not parse", path)
+        return nodes or []
+
+    def _nodes(self, path: str, text: str) -> Sequence[Node] | None:
+        """Return the documents of a text, cached."""
+        if path in self.read_before:
+            return self.read_before[path]
+        try:
+            read = data_files.read(path, text)
+            nodes: Sequence[Node] | None = [one for one in read if not _is_suspended(one)]
+        except data_files.UnreadableError:
+            nodes = None
+        if len(text) <= self.may_be_kept and path in self.manifests:
+            self.may_be_kept -= len(text)
+            self.read_before[path] = nodes
+        return nodes
+
+    @cached_property
+    def manifests(self) -> dict[str, None]:
+        """The YAML files of what runs, in their order: keys are looked for in them, then commands."""
+        paths = self.files.find(*self.files.reading.roots)
+        yaml = (path for path in paths if path.endswith((".yml", ".yaml")))
+        return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
+
+
+def _is_suspended(resource: Node) -> bool:
+    """Say whether a resource of Kubernetes is there, and does not run."""
+    suspended = resource.get("spec", "suspend")
+    return suspended is not None and suspended.value == "true"
+
+
+def _prose(text: str) -> str:
+    return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
+
+
+def _joined(source: object) -> str:
+    return source if isinstance(source, str) else "".join(map(str, source))  # type: ignore[call-overload]

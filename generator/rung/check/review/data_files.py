@@ -1,0 +1,249 @@
+"""YAML, TOML, JSON and notebooks as plain nodes with lines, read within bounds.
+
+YAML is read event by event: an alias stays a reference, so that no text can unfold, and what nests
+too deep is given up before it takes the stack.
+"""
+
+import json
+import re
+import tomllib
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from rung.system.plain_yaml import Loader
+
+DEPTH = 60
+EVENTS = 60_000
+STEPS = 50_000  # of one search
+STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+MISSED = 200  # keys and values of one file not found as written, after which no more are sought
+DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
+
+
+@dataclass
+class Node:
+    """A value of a data file: a scalar, or entries with keys, or entries without.
+
+    Attributes:
+        line: where it begins, from 1; 0 if that is not known.
+        value: of a scalar.
+        entries: of a mapping (name, node) or a list (None, node).
+        last: where it ends, in YAML.
+    """
+
+    line: int
+    value: str | None = None
+    entries: list[tuple[str | None, "Node"]] = field(default_factory=list)
+    last: int = 0
+
+    def get(self, *names: str) -> "Node | None":
+        """Return what is below these keys."""
+        current = self
+        for name in names:
+            below = next((node for key, node in current.entries if key == name), None)
+            if below is None:
+                return None
+            current = below
+        return current
+
+    @property
+    def is_mapping(self) -> bool:
+        """Say whether its entries have keys."""
+        return any(key for key, _ in self.entries)
+
+    def texts(self) -> list[str]:
+        """Return the scalar itself, or those of a list."""
+        if self.value is not None:
+            return [self.value]
+        return [node.value for _, node in self.entries if node.value is not None]
+
+
+class UnreadableError(ValueError):
+    """A data file that does not parse, or goes beyond the bounds."""
+
+
+def read(path: str, text: str) -> list[Node]:
+    """Return the documents of a data file.
+
+    Raises:
+        UnreadableError: It does not parse, or goes beyond the bounds.
+    """
+    try:
+        if path.endswith((".toml", "Pipfile")):
+            if DEEP_TOML.search(text):
+                raise UnreadableError("nested too deep")
+            return [_plain(tomllib.loads(text), LineLocator(text))]
+        if path.endswith((".json", ".ipynb")):
+            return [_plain(json.loads(text), LineLocator(text))]
+        return list(_yaml(text))
+    except UnreadableError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError, MemoryError) as error:
+        raise UnreadableError(type(error).__name__) from error
+
+
+def _yaml(text: str) -> Iterator[Node]:
+    loader = Loader(text)
+    anchors: dict[str, Node] = {}
+    stack: list[Node] = []
+    keys: list[str | None] = []
+    number = key_line = last = 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            number += 1
+            if number > EVENTS or len(stack) > DEPTH:
+                raise UnreadableError("too large or nested too deep")
+            kind = type(event)
+            if kind in ENDS:
+                stack.pop().last = last
+                keys.pop()
+                continue
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            if kind is yaml.AliasEvent:
+                node = anchors.get(str(event.anchor)) or Node(line, "")
+            elif kind is yaml.ScalarEvent:
+                node = Node(line, event.value)
+                # A block ends where the next line begins.
+                end = event.end_mark
+                last = max(line, end.line + (end.column > 0)) if end else line
+                node.last = last
+            elif kind in STARTS:
+                node = Node(line)
+            else:
+                continue
+            if not stack:
+                yield node
+            elif keys[-1] is MAPPING and node.value is not None:
+                keys[-1] = node.value  # a key; its value comes next
+                key_line = node.line
+                continue
+            else:
+                stack[-1].entries.append((keys[-1] if keys[-1] is not SEQUENCE else None, node))
+                if keys[-1] is not SEQUENCE:
+                    keys[-1] = MAPPING
+                    if kind is not yaml.AliasEvent:
+                        node.line = key_line
+            if kind in STARTS:
+                stack.append(node)
+                keys.append(MAPPING if kind is yaml.MappingStartEvent else SEQUENCE)
+            if event.anchor and kind is not yaml.AliasEvent:
+                anchors[event.anchor] = node
+    finally:
+        loader.dispose()
+
+
+MAPPING = "\0a key is to come"
+SEQUENCE = "\0no key"
+
+
+class LineLocator:
+    """Finds the line of a key or value in a text whose parser does not say it, in the text's order."""
+
+    def __init__(self, text: str) -> None:
+        """Begin at the start of a text."""
+        self.text = text
+        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.position = 0
+        self.missed = 0
+
+    def line(self, sought: str) -> int:
+        """Return the line of the next match of a key or value; 0 if there is none."""
+        bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
+        if not bare or self.missed > MISSED:
+            return 0
+        position = self._find(bare, self.position)
+        if position < 0:
+            self.missed += 1
+            position = self._find(bare, 0)
+            return bisect_right(self.starts, position) if position >= 0 else 0
+        self.position = position + len(bare)
+        return bisect_right(self.starts, position)
+
+    def _find(self, bare: str, position: int) -> int:
+        for _ in range(50):
+            position = self.text.find(bare, position)
+            end = position + len(bare)
+            if position < 0 or not (
+                (position and _in_word(self.text[position - 1]))
+                or _in_word(self.text[end : end + 1])
+            ):
+                return position
+            position = end
+        return -1
+
+
+def _in_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
+
+
+def _plain(data: Any, locator: LineLocator) -> Node:
+    top = Node(1)
+    waiting: list[tuple[Any, Node, int, str | None]] = [(data, top, 0, None)]
+    number = 0
+    while waiting:
+        value, node, depth, key = waiting.pop()
+        number += 1
+        if number > EVENTS or depth > DEPTH:
+            raise UnreadableError("too large or nested too deep")
+        if key is not None:
+            node.line = locator.line(key) or node.line
+        if isinstance(value, dict):
+            pairs: list[tuple[str | None, Any]] = [(str(key), each) for key, each in value.items()]
+        elif isinstance(value, list):
+            pairs = [(None, each) for each in value]
+        else:
+            node.value = _scalar(value)
+            if key is None and depth:
+                node.line = locator.line(node.value) or node.line
+            continue
+        node.entries = [(name, Node(node.line)) for name, _ in pairs]
+        for (name, each), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):
+            waiting.append((each, below, depth + 1, name))
+    return top
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def search(node: Node, path: str) -> Iterator[Node]:
+    """Give the nodes at a path such as `groups.*.rules`; `**` is any number of keys."""
+    steps = 0
+    wanted = path.split(".")
+    waiting = [(node, 0)]
+    while waiting:
+        steps += 1
+        if steps > STEPS:
+            return
+        here, index = waiting.pop()
+        if index == len(wanted):
+            yield here
+            continue
+        name = wanted[index]
+        if name == "**":
+            waiting.append((here, index + 1))
+        for key, below in reversed(here.entries):
+            if key == "<<" or name == "**":
+                waiting.append((below, index))
+            elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
+                waiting.append((below, index + 1))
+
+
+def walk(node: Node) -> Iterator[tuple[str | None, Node]]:
+    """Give every entry at any depth, in the order of the file."""
+    steps = 0
+    waiting = list(reversed(node.entries))
+    while waiting and steps < STEPS:
+        steps += 1
+        key, below = waiting.pop()
+        yield key, below
+        waiting.extend(reversed(below.entries))

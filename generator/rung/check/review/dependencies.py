@@ -1,0 +1,90 @@
+"""What a repository depends on, by its dependency files."""
+
+import re
+from collections.abc import Iterator
+
+from rung.check.review.content import Content
+from rung.check.review.data_files import Node, walk
+from rung.check.review.reachability import is_documentation, is_test
+
+NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
+QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
+LISTS = {
+    "dependencies",
+    "requires",
+    "dev-dependencies",
+    "dev_dependencies",
+    "pip",
+    "install_requires",
+}
+TABLES = {"dependencies", "dev-dependencies", "packages", "dev-packages"}
+
+
+def normalised(name: str) -> str:
+    """Return a package's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def read(content: Content) -> dict[str, tuple[str, int, str]]:
+    """Return each package, also as `name[extra]`, with the file, the line and the text.
+
+    What only tests depend on is left out; a file of the documentation is named where no other is.
+    """
+    packages: dict[str, tuple[str, int, str]] = {}
+    paths = content.files.find(*content.files.reading.dependencies)[:2_000]
+    for path in sorted((path for path in paths if not is_test(path)), key=is_documentation):
+        for text, line in _of_file(content, path):
+            match = NAME.match(text)
+            if match:
+                where = (path, line, text.strip()[:120])
+                name = normalised(match[1])
+                packages.setdefault(name, where)
+                for extra in (match[2] or "").split(","):
+                    if extra.strip():
+                        packages.setdefault(f"{name}[{normalised(extra.strip())}]", where)
+    return packages
+
+
+def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
+    name = path.lower().rpartition("/")[2]
+    if name.endswith((".toml", "pipfile")):
+        for document in content.data(path):
+            yield from _of_toml(document)
+    elif name.endswith((".yml", ".yaml")):
+        for document in content.data(path):
+            dependencies = document.get("dependencies")
+            for _, node in walk(dependencies) if dependencies else []:
+                if node.value:
+                    yield re.sub(r"^[\w.-]+::", "", node.value), node.line
+    elif name == "setup.py":
+        source = content.python(path)
+        for number, line in enumerate((source.text if source else "").split("\n"), 1):
+            for text in QUOTED.findall(line):
+                yield text, number
+    else:
+        for number, line in enumerate((content.text(path) or "").split("\n"), 1):
+            bare = line.partition("#")[0]
+            if not bare.lstrip().startswith("-"):
+                yield bare.replace("install_requires =", ""), number
+
+
+def _of_toml(document: Node) -> Iterator[tuple[str, int]]:
+    groups = document.get("dependency-groups")
+    optional = document.get("project", "optional-dependencies")
+    for table in (groups, optional):
+        for _, node in table.entries if table else []:
+            yield from _each(node)
+    for key, node in walk(document):
+        if key in LISTS and not node.is_mapping:
+            yield from _each(node)
+        if key in TABLES:
+            for name, below in node.entries:
+                if name:
+                    yield name, below.line
+
+
+def _each(node: Node) -> Iterator[tuple[str, int]]:
+    """Give a text, or those of a list, each with its own line."""
+    for each in [node, *(below for _, below in node.entries)]:
+        if each.value is not None:
+            yield each.value, each.line

@@ -1,0 +1,1 @@
+"""Make projects and keep them in step with the template: new, plan, climb, update, eject, adopt."""

@@ -1,0 +1,202 @@
+"""Adopt an existing repository: add what is missing, in one commit."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rung.core import infrastructure
+from rung.core.adoption import complete, existing
+from rung.core.adoption.inferred import Inferred, infer
+from rung.core.rendering import rendered_trees, workbench
+from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.source import Source
+from rung.core.transaction import apply, preconditions
+from rung.errors import RungError
+from rung.levels.answers import ANSWERS, check_answers
+from rung.system import git
+
+SETTINGS = "ops"
+CONTRACT = ("dataset.py", "features.py", "model.py")
+# Planted once, as the example is, and needed without it: Rung's verbs call them.
+CALLED = ("pipeline/", "tests/test_contract.py")
+
+
+@dataclass
+class Adoption:
+    """What an adoption writes, and what it leaves alone; paths are relative to the folder.
+
+    Args:
+        folder: The repository, or the part of it that is adopted.
+        answers: What the template was asked.
+        inferred: What the repository was taken for.
+        answered: The questions that the person answered.
+        added: Files that are written.
+        merged: Files of the person's that got further entries, as was asked for.
+        kept: Files of the person's that stand where Rung has one, with what Rung's would say.
+        blocked: Files left out because a file, link or submodule has the name of their folder.
+        hidden: Files left out because git ignores the person's own of that name.
+        example: Whether the example was planted, since nothing of the contract was there.
+        wanting: Entries that the person's pyproject.toml and .gitignore lack.
+        completed: Entries that were added to them.
+        by_hand: What cannot be added to them, and why.
+        commit: The commit that holds it all; nothing for a plan.
+    """
+
+    folder: Path
+    answers: Mapping[str, Any]
+    inferred: Inferred
+    answered: tuple[str, ...]
+    added: list[str] = field(default_factory=list)
+    merged: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    example: bool = True
+    wanting: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
+    by_hand: list[str] = field(default_factory=list)
+    commit: str = ""
+
+
+def adopt(
+    folder: Path,
+    source: Source,
+    chosen: Mapping[str, Any],
+    *,
+    merge: bool = False,
+    dry_run: bool = False,
+) -> Adoption:
+    """Add to a repository, in one commit, what it lacks of a project with its answers.
+
+    Args:
+        folder: The root of the repository, or a folder in it that is to be a project.
+        source: The template.
+        chosen: Answers by question; the others are inferred, and the level is 0.
+        merge: Whether missing entries are added to the person's pyproject.toml and .gitignore.
+        dry_run: Whether only to plan.
+
+    Raises:
+        RungError: It cannot be adopted; nothing was touched.
+    """
+    questions = source.read("levels/questions.yml")
+    check_answers(chosen, questions)
+    top, head = _repository(folder)
+    if not dry_run:
+        preconditions.committed(folder)
+    prefix = git.prefix(top, folder)
+    reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
+    inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
+    answers = {**inferred.answers, "level": 0, **chosen}
+    adoption = Adoption(folder, answers, inferred, tuple(chosen))
+    with workbench.opened(top) as bench:
+        ours = bench.inside(head, prefix)
+        files = bench.files(ours)
+        _refuse(files, folder)
+        rendered = bench.files(rendered_trees.rendered(bench, source, answers))
+        planted = rendered_trees.of_the_user(rendered, [source])
+        new = _missing(adoption, files, rendered, planted)
+        changes = new | _seams(adoption, bench, files, rendered, merge=merge)
+        if dry_run:
+            return adoption
+        tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
+        message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
+        adoption.commit = apply.apply(bench, head, tree, message)
+    return adoption
+
+
+def _repository(folder: Path) -> tuple[Path, str]:
+    """Return the repository's root and its last commit."""
+    git.require()
+    if not folder.is_dir():
+        raise RungError(f"{folder} is not a folder. Give the path of the repository to adopt.")
+    top = git.root(folder)
+    if top is None:
+        raise RungError(
+            f"{folder} is not in a git repository, so an adoption could not be undone.\n"
+            "Run `git init`, commit what is there, then adopt."
+        )
+    head = apply.head(top)
+    if head is None:
+        raise RungError(
+            f"{top} has no commit yet, so there is nothing to adopt.\n"
+            "Commit what is there, then adopt; for a new project use `rung new`."
+        )
+    return top, head
+
+
+def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
+    """Raise a RungError if Rung's parts would be mixed with something else's."""
+    if ANSWERS in files or os.path.lexists(folder / ANSWERS):
+        raise RungError(_already(folder))
+    taken = next((path for path in files if path.split("/")[0].casefold() == SETTINGS), None)
+    if taken or os.path.lexists(folder / SETTINGS):
+        raise RungError(
+            f"`{SETTINGS}/` is where Rung keeps its settings, and {folder} has one: "
+            f"`{taken or SETTINGS}`.\nRename yours with `git mv {SETTINGS} NAME`, commit, then "
+            "adopt."
+        )
+
+
+def _already(folder: Path) -> str:
+    if complete.is_adopted(folder):
+        return (
+            f"{folder} is on the ladder already.\n"
+            "Use `rung plan` and `rung climb`; `rung adopt --merge` without answers completes the "
+            "files that it shares with Rung."
+        )
+    return (
+        f"{folder} is kept by another Copier template: {ANSWERS} is there, and not Rung's."
+        f"\nRung needs that name. Rename it (`git mv {ANSWERS} .copier-answers.other.yml`; "
+        "Copier finds it there with `--answers-file`), commit, then adopt."
+    )
+
+
+def _missing(
+    adoption: Adoption, files: Mapping[str, Entry], rendered: Mapping[str, Entry], planted: set[str]
+) -> dict[str, Entry]:
+    """Choose what to write: nothing that exists, and the example as a whole or not at all."""
+    package = f"src/{adoption.answers['package']}"
+    names = {path.casefold() for path in files}
+    adoption.example = not any(f"{package}/{name}" in files for name in CONTRACT)
+    example = {path for path in planted if not path.startswith(CALLED)}
+    new = {}
+    for path, entry in rendered.items():
+        above = [str(up) for up in PurePosixPath(path).parents if up.name]
+        if path.casefold() in names:
+            if files.get(path) != entry and path not in example:
+                adoption.kept.append(path)
+        elif any(up in files or (adoption.folder / up).is_symlink() for up in above):
+            adoption.blocked.append(path)
+        elif path in example and not adoption.example:
+            continue
+        elif os.path.lexists(adoption.folder / path):
+            adoption.hidden.append(path)
+        else:
+            new[path] = entry
+    adoption.added = sorted(new)
+    return new
+
+
+def _seams(
+    adoption: Adoption,
+    bench: Workbench,
+    files: Mapping[str, Entry],
+    rendered: Mapping[str, Entry],
+    *,
+    merge: bool,
+) -> dict[str, Entry]:
+    """Add entries to the files that a project shares with Rung, or say which are wanting."""
+    flat = adoption.inferred.own_package != f"src/{adoption.answers['package']}"
+    theirs = {path: rendered[path] for path in adoption.kept}
+    lacking = complete.lacking(bench, files, theirs, flat=flat)
+    adoption.by_hand = complete.by_hand(lacking)
+    if not merge:
+        adoption.wanting = complete.described(lacking)
+        return {}
+    changes = {path: one.completed for path, one in lacking.items() if one.entries}
+    adoption.merged = sorted(changes)
+    adoption.completed = complete.described(lacking)
+    adoption.kept = [path for path in adoption.kept if path not in changes]
+    return changes

@@ -1,0 +1,115 @@
+"""An existing repository as it was committed: its paths, its texts, who wrote it, where it lives."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from rung.system import git
+
+LARGEST = 1_000_000  # bytes; a longer setup.py or pyproject.toml is not read
+RECENT = "200"  # commits looked at for who works on it
+ROBOTS = re.compile(r"\[bot\]|dependabot|renovate|github-actions", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What a repository says about itself; nothing of it is executed.
+
+    Args:
+        name: Its folder's name.
+        paths: The tracked files, relative to it.
+        read: Gives the text of a path, or nothing if it is not a short text.
+        remote: The address of `origin`, or nothing.
+        authors: How many people made the latest commits.
+    """
+
+    name: str
+    paths: frozenset[str]
+    read: Callable[[str], str]
+    remote: str = ""
+    authors: int = 1
+
+    def like(self, *globs: str) -> list[str]:
+        """Return the paths that match one of the globs; `*` matches `/` as well."""
+        return sorted(path for path in self.paths if any(fnmatchcase(path, one) for one in globs))
+
+    def packages_in(self, folder: str) -> dict[str, int]:
+        """Return the packages right below a folder ("" or "src/"), and their numbers of files."""
+        marks = [path for path in self.paths if path.startswith(folder)]
+        marks = [path for path in marks if path.removeprefix(folder).count("/") == 1]
+        names = {path.split("/")[-2] for path in marks if path.endswith("/__init__.py")}
+        return {name: len(self.like(f"{folder}{name}/*.py")) for name in names}
+
+
+def read(folder: Path) -> Existing:
+    """Read the last commit of the repository, or of the part of it that is in a folder."""
+    listed = git.run(folder, "ls-tree", "-r", "-z", "--long", "HEAD", ".").split("\0")
+    sizes = {}
+    for line in filter(None, listed):
+        about, path = line.split("\t", 1)
+        mode, _, _, size = about.split()
+        if mode in ("100644", "100755"):  # links and submodules have no text
+            sizes[path] = int(size) if size.isdigit() else LARGEST + 1  # git says BAD of none
+
+    def text(path: str) -> str:
+        if sizes.get(path, LARGEST + 1) > LARGEST:
+            return ""
+        return git.answers(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
+
+    people = git.answers(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
+    return Existing(
+        folder.resolve().name,
+        frozenset(sizes),
+        text,
+        git.answers(folder, "config", "--get", "remote.origin.url") or "",
+        len(_people(people.splitlines())),
+    )
+
+
+def _people(lines: Iterable[str]) -> list[set[str]]:
+    """Gather the names, without spaces, and the addresses that belong to one person each."""
+    people: list[set[str]] = []
+    for line in sorted(set(lines)):
+        if line and not ROBOTS.search(line):
+            name, _, address = line.rpartition(" <")
+            known = {re.sub(r"\W", "", name).casefold(), address}
+            same = [person for person in people if person & known]
+            people = [person for person in people if person not in same]
+            people.append(known.union(*same))
+    return people
+
+
+def pyproject(existing: Existing) -> dict[str, Any]:
+    """Return pyproject.toml as data, empty if it is missing or no TOML."""
+    try:
+        return tomllib.loads(existing.read("pyproject.toml"))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def setup_keywords(existing: Existing) -> dict[str, str]:
+    """Return the plain texts that setup.py gives to `setup()`, and setup.cfg under [metadata]."""
+    keywords: dict[str, str] = {}
+    section = ""
+    for line in existing.read("setup.cfg").splitlines():
+        if line.startswith("["):
+            section = line.strip()
+        elif section == "[metadata]" and "=" in line:
+            key, _, value = line.partition("=")
+            keywords[key.strip()] = value.strip()
+    try:
+        tree = ast.parse(existing.read("setup.py"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return keywords
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "setup":
+            for keyword in call.keywords:
+                given = getattr(keyword.value, "value", None)  # that of a constant
+                if keyword.arg and isinstance(given, str):
+                    keywords[keyword.arg] = given
+    return keywords

@@ -1,0 +1,163 @@
+"""The answers inferred from an existing repository, each with the reason."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rung.core.adoption import detected
+from rung.core.adoption import existing as reading
+from rung.core.adoption.detected import Fact
+from rung.core.adoption.existing import Existing
+from rung.core.infrastructure import Vendor
+
+PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
+# Folders with Python beside a package that are not packages.
+BESIDE = {
+    "app", "apps", "benchmark", "benchmarks", "bin", "ci", "conf", "config", "configs", "data",
+    "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
+    "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
+}  # fmt: skip
+TEAM = 8  # people, from which on it is several teams
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What was found out.
+
+    Args:
+        answers: The template's questions that could be answered.
+        facts: All that was found, the answers among it.
+        own_package: The user's own package, relative to the root; empty if there is none.
+    """
+
+    answers: Mapping[str, Any]
+    facts: tuple[Fact, ...]
+    own_package: str = ""
+
+
+def infer(
+    existing: Existing, reserved: Collection[str], vendors: Mapping[str, Vendor], default_ci: str
+) -> Inferred:
+    """Infer the answers from a repository.
+
+    Args:
+        existing: The repository.
+        reserved: Names that no package of a project may have.
+        vendors: The CI vendors of the template, by their answer.
+        default_ci: The answer where nothing tells the vendor.
+    """
+    name = _name(existing)
+    package, layout, own_package = _package(existing, name.value, reserved)
+    answered = [
+        name,
+        package,
+        _description(existing, name.value),
+        _ci(existing, vendors, default_ci),
+    ]
+    answered.append(_team(existing))
+    facts = (*answered, layout, *detected.all_of(existing))
+    return Inferred({one.about: one.value for one in answered}, facts, own_package)
+
+
+def _packaged(existing: Existing, key: str) -> tuple[str, str]:
+    """Return what the packaging says under `name` or `description`, and the file it is in."""
+    tables = reading.pyproject(existing)
+    for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            return table[key], "pyproject.toml"
+    keywords = reading.setup_keywords(existing)
+    return (keywords[key], "setup.py or setup.cfg") if keywords.get(key) else ("", "")
+
+
+def _name(existing: Existing) -> Fact:
+    packaged, where = _packaged(existing, "name")
+    if NAME.match(packaged) and ".." not in packaged:
+        return Fact("project_name", packaged, where)
+    address = existing.remote.rstrip("/").removesuffix(".git")
+    for candidate, because in (
+        (re.split(r"[/:]", address)[-1], "the remote's address"),
+        (existing.name, "the folder's name"),
+    ):
+        cleaned = re.sub(r"[^A-Za-z0-9 ._-]+|\.\.+", "-", candidate).strip("-._ ")[:80]
+        if NAME.match(cleaned):
+            return Fact("project_name", cleaned, because)
+    return Fact("project_name", "Adopted project", "nothing there could be a name")
+
+
+def _description(existing: Existing, name: str) -> Fact:
+    packaged, where = _packaged(existing, "description")
+    line = (
+        re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|[{][{%#]", " ", packaged).strip()[:200].strip()
+    )
+    if line:
+        return Fact("description", line, where)
+    return Fact(
+        "description", f"{name}, adopted as it was found.", "no file says one; yours to say"
+    )
+
+
+def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[Fact, Fact, str]:
+    """Return the package that Rung is to call, the layout, and where the person's own one is."""
+    wanted = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    inside = existing.packages_in("src/")
+    src_is_one = "src/__init__.py" in existing.paths
+    scripts = any(re.fullmatch(r"src/[^/]+\.py", path) for path in existing.paths)
+    if inside and not src_is_one:
+        own = wanted if wanted in inside else max(sorted(inside), key=inside.__getitem__)
+        layout = Fact("layout", "src", f"src/{own}/__init__.py")
+        if PACKAGE.match(own) and own not in reserved:
+            return Fact("package", own, f"src/{own}/"), layout, f"src/{own}"
+        return _beside(existing, own, reserved), layout, f"src/{own}"
+    flat = {
+        folder: number
+        for folder, number in existing.packages_in("").items()
+        if folder.lower() not in BESIDE and not folder.startswith((".", "_"))
+    }
+    if flat:
+        own = wanted if wanted in flat else max(sorted(flat), key=flat.__getitem__)
+        return _beside(existing, own, reserved), Fact("layout", "flat", f"{own}/__init__.py"), own
+    if src_is_one or scripts:
+        layout = Fact("layout", "scripts in src", "Python in src/ and no package below it")
+        return _beside(existing, wanted, reserved), layout, "src"
+    python = existing.like("*.py")
+    books = existing.like("*.ipynb")
+    kind, because = (
+        ("scripts", python[0])
+        if python
+        else ("notebooks", books[0])
+        if books
+        else ("no Python", "neither .py nor .ipynb")
+    )
+    return _beside(existing, wanted, reserved), Fact("layout", kind, because), ""
+
+
+def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
+    """Name a package of its own in src/, which hides none that can be imported from the root."""
+    stem = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")[:34].strip("_")
+    stem = stem if PACKAGE.match(stem) else f"p{stem}"
+    tops = {path.split("/")[0].removesuffix(".py") for path in existing.paths}
+    for candidate in (stem, f"{stem}_model", f"{stem}_rung"):
+        if candidate not in reserved and candidate not in tops:
+            return Fact("package", candidate, f"a package of its own, src/{candidate}/")
+    return Fact("package", "adopted_model", "a package of its own, src/adopted_model/")
+
+
+def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:
+    files = {name: existing.like(*vendor.files) for name, vendor in vendors.items()}
+    used = [name for name, paths in files.items() if paths]
+    host = next((name for name, one in vendors.items() if one.host in existing.remote), None)
+    if host in used or (host and not used):
+        because = files[host][0] if host in used else "the remote's address; there is no CI yet"
+        return Fact("ci", host, because)
+    if used:
+        also = f"; {', '.join(used[1:])} too" if used[1:] else ""
+        return Fact("ci", used[0], f"{files[used[0]][0]}{also}")
+    return Fact("ci", default, "nothing says; the template's default")
+
+
+def _team(existing: Existing) -> Fact:
+    size = "one" if existing.authors <= 1 else "team" if existing.authors <= TEAM else "teams"
+    people = "1 person" if existing.authors == 1 else f"{existing.authors} people"
+    return Fact("team_size", size, f"{people} in the latest commits")

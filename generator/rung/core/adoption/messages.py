@@ -1,0 +1,130 @@
+"""The output of `rung adopt`: what was inferred, what is written, what is left to do."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rung.core.adoption import complete
+from rung.core.adoption.adopt import Adoption
+from rung.core.adoption.complete import Lacking
+from rung.system import expand_user
+
+SHOWN = 12  # paths of a list; the others are counted
+
+
+def text(adoption: Adoption) -> str:
+    """Return all of it, the reasons first and the next commands last."""
+    parts = [
+        _taken_for(adoption),
+        _changes(adoption),
+        _left_alone(adoption),
+        _left_to_you(adoption),
+        _next(adoption),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _taken_for(adoption: Adoption) -> str:
+    facts = {fact.about: (fact.value, fact.because) for fact in adoption.inferred.facts}
+    for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
+        facts.setdefault(question, (str(adoption.answers.get(question, "velocity")), why))
+    for question in adoption.answered:
+        facts[question] = (str(adoption.answers[question]), "you said so")
+    width = max(map(len, facts))
+    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in facts.items()]
+    return "\n".join([f"{adoption.folder} looks like this:", *lines])
+
+
+def _changes(adoption: Adoption) -> str:
+    lines = [f"Added, {len(adoption.added)} files:" if adoption.commit else "To be added:"]
+    lines += _some("+", adoption.added)
+    if adoption.merged:
+        lines += [
+            "Completed, with nothing of yours changed:",
+            *(f"  ~ {entry}" for entry in adoption.completed),
+        ]
+    return "\n".join(lines)
+
+
+def _left_alone(adoption: Adoption) -> str:
+    lines = []
+    if adoption.kept:
+        lines += ["Yours, and left alone, where Rung has files of the same names:"]
+        lines += _some("=", adoption.kept)
+    if adoption.hidden:
+        lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
+        lines += _some("=", adoption.hidden)
+    if adoption.blocked:
+        lines += ["Left out, since a file or a link of yours has the folder's name:"]
+        lines += _some("!", adoption.blocked)
+    return "\n".join(lines)
+
+
+def _left_to_you(adoption: Adoption) -> str:
+    package, own = f"src/{adoption.answers['package']}", adoption.inferred.own_package
+    lines = []
+    if adoption.example:
+        lines.append(
+            f"{package}/ holds an example, with its data: put your own data, features and model "
+            "in its place."
+        )
+    else:
+        lines.append(
+            f"{package}/ has modules of the contract's names already, so no example was planted: "
+            "`uv run poe test` says what Rung's machinery asks of them."
+        )
+    if own and own != package:
+        lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")
+    if adoption.wanting:
+        lines.append(
+            "Rung's commands do not run yet: your own files lack these entries."
+            if adoption.commit
+            else "Rung's commands need entries that your own files lack. `--merge` adds them:"
+        )
+        lines += [f"  {entry}" for entry in adoption.wanting]
+    lines += _by_hand(adoption.by_hand)
+    return "\n".join(lines)
+
+
+def _next(adoption: Adoption) -> str:
+    if not adoption.commit:
+        return "Nothing was written."
+    completing = "  rung adopt --merge   # adds these entries in a separate commit"
+    lines = [
+        f"It is one commit, {adoption.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
+        "",
+        *_commands(adoption.folder, *([completing] if adoption.wanting else [])),
+    ]
+    return "\n".join(lines)
+
+
+def _commands(folder: Path, *first: str) -> list[str]:
+    there = [] if folder == Path() else [f"  cd {shlex.quote(expand_user.no_option(folder))}"]
+    return ["Next:", *there, *first, "  uv sync", "  uv run poe train", "  rung plan"]
+
+
+def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -> str:
+    """Say what was added, or would be added, to the shared files of a project."""
+    if not missing:
+        return "Rung's commands have all they need. Nothing was written."
+    lines, entries = _by_hand(complete.by_hand(missing)), complete.described(missing)
+    if entries:
+        lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
+        lines += [f"  {entry}" for entry in entries]
+    if dry_run or not entries:
+        return "\n".join([*lines, "", "Nothing was written."])
+    lines += ["", "It is one commit. To take it back: `git reset --keep HEAD~1`.", ""]
+    return "\n".join([*lines, *_commands(folder)])
+
+
+def _by_hand(reasons: list[str]) -> list[str]:
+    if not reasons:
+        return []
+    return ["Change these by hand, so that Rung's commands run:", *(f"  {one}" for one in reasons)]
+
+
+def _some(sign: str, paths: Iterable[str]) -> list[str]:
+    listed = list(paths)
+    lines = [f"  {sign} {path}" for path in listed[:SHOWN]]
+    more = len(listed) - SHOWN
+    return [*lines, f"  {sign} and {more} more"] if more > 0 else lines

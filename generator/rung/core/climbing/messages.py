@@ -1,0 +1,251 @@
+"""The messages of a plan and of the outcome of a climb."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from rung.core.climbing.plan import Plan
+from rung.core.merging import conflict as conflict_reasons
+from rung.core.merging.conflict import Conflict, Hunk
+
+SHOWN = 6  # lines of each side of a conflict
+FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
+MANY = 20  # files of one folder that are still listed one by one
+REASONS = {
+    conflict_reasons.LINES: "you and Rung changed the same lines",
+    conflict_reasons.BINARY: "you and Rung both changed this binary file",
+    conflict_reasons.KIND: "it is a file on one side, and a folder or a link on the other",
+    conflict_reasons.MOVED: "you edited it, and its code is elsewhere now",
+    conflict_reasons.UNREADABLE: "the lines merge, and the result cannot be parsed",
+}
+
+
+def plan(planned: Plan) -> str:
+    """Say what a climb would do."""
+    if planned.changes_nothing:
+        return nothing(planned)
+    lines = [title(planned) + ":"]
+    merged = {path: f"{path} (merged key by key)" for path in planned.by_key}
+    lines += _group("Added", "+", _folded(planned.added))
+    lines += _group("Changed", "~", _folded(planned.changed, merged))
+    lines += _group("Retired", "-", _folded(planned.retired))
+    lines += _group("Yours, and left alone", ".", left_alone(planned))
+    if planned.conflicts:
+        lines += ["", "Conflicts:"]
+        lines += [line for one in planned.conflicts for line in conflict(one)]
+    lines += _group("Change these by hand", "*", uses(planned))
+    lines += _group("New dependencies", "+", planned.dependencies)
+    lines += _group(
+        "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
+    )
+    lines += _group("New CI jobs", "+", planned.jobs)
+    lines += ["", *ejection(planned)] if ejection(planned) else []
+    lines += _group(FIRST_ANSWERS, "=", first_answers(planned))
+    lines += _group("The team brings", "*", planned.asks)
+    for rise in planned.rises:
+        lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
+        lines += _wrap(f"It costs {rise.cost}", "  ")
+        lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
+    return "\n".join(lines)
+
+
+def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
+    """Return the paths; of a folder with many of them, the folder and their number."""
+    tops = [path.partition("/")[0] for path in paths]
+    many = {top for top in tops if tops.count(top) > MANY}
+    lines = [
+        f"{top}/ ({tops.count(top)} files)" if top in many else names.get(path, path)
+        for top, path in zip(tops, paths, strict=True)
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def uses(planned: Plan) -> list[str]:
+    """Return old names that the user's files still use, with the new ones."""
+    return [f"{path}: {', '.join(names)}" for path, names in planned.uses.items()]
+
+
+def ejection(planned: Plan) -> list[str]:
+    """Return what a change between wheel and source means for the project, or nothing."""
+    before, after = (bool(one.answers.get("ejected")) for one in (planned.before, planned.after))
+    if before == after:
+        return []
+    lines = ["The library rung-ops is now source of yours, in machinery/, instead of the wheel in"]
+    lines += ["vendor/. `rung update` merges it with newer versions."]
+    if before:
+        lines = ["The library rung-ops is the wheel in vendor/ again."]
+    if planned.after.level >= 2:
+        lines += ["Every stage depends on it, so `uv run poe pipeline` runs all of them once more."]
+    return lines
+
+
+def first_answers(planned: Plan) -> list[str]:
+    """Return the answers to questions that did not matter before."""
+    names = sorted(planned.after.answers.keys() - planned.before.answers.keys() - {"ejected"})
+    return [f"{name}: {planned.after.answers[name]}" for name in names]
+
+
+def title(planned: Plan) -> str:
+    """Say in one line what changes: the rung, the answers, the template."""
+    before, after = planned.before, planned.after
+    changes = (
+        [f"From rung {before.level} to rung {after.level}"] if before.level != after.level else []
+    )
+    changes += [
+        f"{name} from {value} to {after.answers[name]}"
+        for name, value in before.answers.items()
+        if name not in ("level", "ejected") and after.answers.get(name, value) != value
+    ]
+    ejected = bool(after.answers.get("ejected"))
+    if bool(before.answers.get("ejected")) != ejected:
+        changes.append(
+            "machinery from wheel to source" if ejected else "machinery from source to wheel"
+        )
+    if before.version != after.version:
+        changes.append(f"the template from {before.version} to {after.version}")
+    text = ", ".join(changes) or f"On rung {after.level}"
+    return text[0].upper() + text[1:]
+
+
+def nothing(planned: Plan) -> str:
+    """Say that there is nothing to do."""
+    return f"The project is already on rung {planned.after.level}. Nothing would change."
+
+
+def left_alone(planned: Plan) -> list[str]:
+    """Return files of the user that a climb leaves alone, with the reason."""
+    entries = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
+    entries += [f"{path} (you deleted it)" for path in planned.gone]
+    entries += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
+    entries += [
+        f"{path} (an untracked file is there; Rung's file of that name is left out)"
+        for path in planned.ignored
+    ]
+    entries += [f"{path} (yours before Rung had one like it)" for path in planned.had]
+    entries += [f"{path} (you edited it)" for path in planned.edited]
+    entries += [f"{new} (Rung's {old}, renamed by you)" for old, new in planned.renamed.items()]
+    return entries + ([f"your own files: {planned.yours}"] if planned.yours else [])
+
+
+def conflict(conflict: Conflict) -> list[str]:
+    """List the conflicts of a file, with both sides."""
+    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}", *_wrap(conflict.note, "      ")]
+    for hunk in conflict.hunks:
+        lines.append(f"      line {hunk.line}")
+        lines += _sides(hunk)
+    return lines
+
+
+def _sides(hunk: Hunk) -> list[str]:
+    shown = []
+    for name, text in (("yours", hunk.ours), ("rung ", hunk.theirs)):
+        lines = text.splitlines() or ["(nothing)"]
+        shown += [f"      {name} | {line}" for line in lines[:SHOWN]]
+        if len(lines) > SHOWN:
+            shown.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
+    return shown
+
+
+def message(planned: Plan) -> str:
+    """Return the message of the commit: the new rung or answers, and what they add."""
+    before, after = planned.before, planned.after
+    if before.level < after.level:
+        names = [rise.title for rise in planned.rises if rise.level == after.level]
+        subject = f"Climb to rung {after.level}" + "".join(f": {name}" for name in names)
+    elif before.level > after.level:
+        subject = f"Come down to rung {after.level}"
+    elif before.version != after.version:
+        subject = f"Update Rung's files to {after.version}"
+    elif before.answers.get("ejected") != after.answers.get("ejected"):
+        subject = "Eject the machinery" if after.answers.get("ejected") else "Undo the ejection"
+    else:
+        subject = "Change answers: " + ", ".join(
+            f"{name}={value}"
+            for name, value in after.answers.items()
+            if before.answers.get(name) != value
+        )
+    counts = (len(planned.added), len(planned.changed), len(planned.retired))
+    body = f"{title(planned)}. Files: {counts[0]} added, {counts[1]} changed, {counts[2]} retired."
+    parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
+    if planned.commands:
+        parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))
+    if planned.kept:
+        parts.append(
+            "Kept, as they were edited:\n" + "\n".join(f"- {path}" for path in planned.kept)
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def done(planned: Plan, commit: str, *, verified: bool) -> str:
+    """Say what a climb did, and the next commands."""
+    lines = [title(planned) + ":"]
+    signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
+    lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
+    lines += [f"  . {entry}" for entry in left_alone(planned)]
+    lines += [f"  * {entry} (change by hand)" for entry in uses(planned)]
+    lines += ["", *ejection(planned)] if ejection(planned) else []
+    lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
+    lines.append("  uv sync")
+    if not verified:
+        lines.append("  uv run poe check")
+        lines.append(
+            "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
+        )
+    lines.append("To go back: `git reset --keep HEAD~1`, as long as nothing is on top.")
+    return "\n".join(lines)
+
+
+def branched(planned: Plan, name: str, *, detached: bool) -> str:
+    """Say how to finish a climb on its own branch, and how to discard it.
+
+    Args:
+        planned: The climb.
+        name: The branch.
+        detached: Whether HEAD is on no branch, so that there is none to go back to.
+    """
+    here = "HEAD" if detached else "your own branch"
+    lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]
+    steps = [f"git switch {name}"]
+    if planned.conflicts:
+        lines += ["", "To decide there:"]
+        lines += [line for one in planned.conflicts for line in conflict(one)]
+        steps += [
+            "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
+            " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
+            " a PATH.rung: delete it in the end)",
+        ]
+    if any(one.why == conflict_reasons.MOVED for one in planned.conflicts):
+        steps.append(
+            "(where code is elsewhere now: make your edit there, then delete the old file)"
+        )
+    if planned.uses:
+        lines += _group("Change these by hand", "*", uses(planned))
+        steps.append("(change the old names in your own files)")
+    if planned.conflicts or planned.uses:
+        steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
+    if not detached:
+        steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]
+    lines += ["", "To finish:", *(f"  {step}" for step in steps)]
+    lines += ["To give up:", f"  git branch -D {name}"]
+    return "\n".join(lines)
+
+
+def stopped(planned: Plan, command: str) -> str:
+    """Say that nothing was written because of conflicts, and how to go on."""
+    lines = ["Merge conflict. No files were changed."]
+    lines += [line for one in planned.conflicts for line in conflict(one)]
+    lines += [
+        "",
+        "Change your side, commit, and climb again; or resolve the conflict on a branch:",
+        f"  {command} --branch climb",
+    ]
+    return "\n".join(lines)
+
+
+def _group(name: str, sign: str, entries: list[str]) -> list[str]:
+    if not entries:
+        return []
+    return ["", f"{name}:", *(f"  {sign} {entry}" for entry in entries)]
+
+
+def _wrap(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 96, initial_indent=indent, subsequent_indent=indent)

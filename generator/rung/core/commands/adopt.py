@@ -1,0 +1,57 @@
+"""The verb `rung adopt`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung.options import Answers, Place, Version
+
+
+def adopt(
+    path: Place = Path(),
+    level: Annotated[
+        str | None, typer.Option(metavar="N", help="The rung to start on (0).")
+    ] = None,
+    pairs: Answers = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and write nothing.")
+    ] = False,
+    template_version: Version = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+) -> int:
+    """Adopt an existing repository; nothing of it is overwritten."""
+    from rung.core import source
+    from rung.core.adoption import adopt, complete, messages
+    from rung.core.transaction import recover
+    from rung.levels.answers import gather_answers
+    from rung.system.staging import stopped_like_ctrl_c
+
+    recover.first(path)
+    if merge and not (level or pairs or template_version) and complete.is_adopted(path):
+        with stopped_like_ctrl_c():
+            lacking = complete.complete(path, template, dry_run=dry_run)
+        _tell(path, messages.completion(path, lacking, dry_run=dry_run))
+        return 0
+    chosen = source.choose(template, template_version)
+    answered = gather_answers(None, pairs or [], {"level": level})
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    with stopped_like_ctrl_c():
+        adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
+    _tell(path, messages.text(adoption))
+    return 0
+
+
+def _tell(path: Path, message: str) -> None:
+    from rung.core.transaction import apply
+
+    print(message)
+    if apply.is_detached(path):
+        print(apply.ON_NO_BRANCH)

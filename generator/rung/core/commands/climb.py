@@ -1,0 +1,49 @@
+"""The verb `rung climb`: apply what `rung plan` shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung.errors import RungError
+from rung.levels.answers import ANSWERS
+from rung.options import Answers, Branch, NoVerify, To, Trusted, Version
+
+
+def climb(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[PATH|FILE]", parser=Path, show_default=False, help="The project, or a plan."
+        ),
+    ] = Path(),
+    to: To = None,
+    pairs: Answers = None,
+    template_version: Version = None,
+    template: Trusted = None,
+    branch: Branch = None,
+    no_verify: NoVerify = False,
+) -> int:
+    """Take a project to another rung, up or down, or to other answers."""
+    from rung.core.climbing import plan_file, planner
+    from rung.core.climbing.climb import finish
+    from rung.system.staging import stopped_like_ctrl_c
+
+    saved = None
+    if path.is_file():
+        if to is not None or pairs or template_version or template:
+            raise RungError(
+                f"{path} is a plan, which has all answers. Leave out the other options."
+            )
+        saved = plan_file.load(path)
+        here = Path.cwd()
+        folder = here if (here / ANSWERS).is_file() else saved.folder
+        request, trusted = saved.request, saved.trusted
+    else:
+        folder, trusted = path, template
+        request = planner.requested(path, to, pairs or [], template_version)
+    with stopped_like_ctrl_c(), planner.prepare(folder, request, trusted) as prepared:
+        if saved is not None:
+            plan_file.bound(saved, prepared.plan)
+        typed = request.command("climb", folder, trusted)
+        return finish(prepared, branch, verify=not no_verify, command=typed)

@@ -1,0 +1,234 @@
+"""The verb `rung demo`: one project on real data, taken up the ladder."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung.errors import NotDoneError, RungError
+
+ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
+LAST = 4
+REPORT = "reports/report.html"
+TIMELINE = "reports/replay/timeline.html"
+# Of the ten months that `poe replay` goes through, four that show it all in six minutes: drift, a
+# version that the gate refuses, the next one, and its promotion.
+FROM, MONTHS = "2013-08", 4
+
+# What is done on each rung, as its README has it; `check` comes before it.
+TASKS = {
+    0: ["train", "evaluate"],
+    1: [],  # nothing that a model is made of has changed
+    2: ["pipeline"],
+    3: ["keys", "pipeline", "gate", "release", "deploy production"],
+    4: ["pipeline"],
+}
+
+
+@dataclass(frozen=True)
+class RungResult:
+    """What a rung came to: its number, tracked files, tests passed, score, and seconds."""
+
+    rung: int
+    files: int
+    tests: int
+    score: str
+    seconds: float
+
+
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", parser=Path, help="Where to make it (./rung-demo)."),
+    ] = None,
+    upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 4,
+) -> int:
+    """Make a project on real data and climb to the top with it."""
+    return run(keep, upto)
+
+
+def run(folder: Path | None, upto: int) -> int:
+    """Make a velocity project on the flights data and climb with it, running all it offers."""
+    from rung.core import source
+    from rung.core.creation import create
+    from rung.system import git, process, shortage
+
+    if not 0 <= upto <= LAST:
+        raise RungError(f"There is no rung {upto} to show. Choose --upto 0 to {LAST}.")
+    uv = process.uv()
+    if uv is None:
+        raise RungError(
+            "uv is not on PATH. Install it, or run `make demo`, which brings its own. "
+            + shortage.DOCTOR
+        )
+    project = (folder or _free(Path("rung-demo"))).absolute()
+    chosen = source.choose(None, None)
+    print(f"The project: {project}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
+    climbed, replayed = [], ""
+    for rung in range(upto + 1):
+        started = time.monotonic()
+        if rung == 0:
+            created = create(project, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
+            print(f"\nRung 0: {len(created.files)} files")
+            print(*(f"  + {path}" for path in created.files), sep="\n")
+        else:
+            _show_climb(project, rung)
+        tests = _use(uv, project, rung)
+        if rung == LAST:
+            replayed = _replay(
+                [uv, "run", "poe", "replay", "--from", FROM, "--months", str(MONTHS)], project
+            )
+        seconds = time.monotonic() - started
+        files = len(git.run(project, "ls-files").splitlines())
+        climbed.append(RungResult(rung, files, tests, _score(project), seconds))
+    print("\n" + table(climbed))
+    if replayed:
+        print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
+    print("\nWhere to look:")
+    for where, what in views_of(project, upto).items():
+        print(f"  {where}\n      {what}")
+    return 0
+
+
+def views_of(project: Path, rung: int) -> dict[str, str]:
+    """Return what there is to see, by the path or the command that shows it."""
+    folder = shlex.quote(str(project))
+    views = {
+        str(project / REPORT): "the report of the last model, for a browser",
+        str(project / "RUNG.md"): "what this rung offers, and what the next one brings",
+        f"git -C {folder} log --stat": "what each climb changed",
+    }
+    if rung == LAST:
+        views[str(project / TIMELINE)] = (
+            "these months with and without the autopilot, for a browser"
+        )
+    if rung >= 3:
+        views[f"cd {folder} && uv run poe serve"] = "the prediction service"
+    if rung >= 2:
+        views[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
+    return views
+
+
+def table(climbed: list[RungResult]) -> str:
+    """Return one row for each rung, for a terminal."""
+    rows = [("rung", "files", "tests passed", "score", "seconds")] + [
+        (str(one.rung), str(one.files), str(one.tests), one.score, f"{one.seconds:.0f}")
+        for one in climbed
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+
+def _free(wanted: Path) -> Path:
+    """Return a free path: the wanted one, or it with a number."""
+    number, path = 1, wanted
+    while os.path.lexists(path):
+        number += 1
+        path = wanted.with_name(f"{wanted.name}-{number}")
+    return path
+
+
+def _show_climb(project: Path, rung: int) -> None:
+    """Climb, and print what was added; the checks run afterwards."""
+    from rung.core.climbing import climb, messages, planner
+    from rung.core.climbing.planner import ChangeRequest
+
+    with planner.prepare(project, ChangeRequest({"level": rung})) as prepared:
+        plan = prepared.plan
+        if plan.conflicts:
+            paths = ", ".join(one.path for one in plan.conflicts)
+            raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
+        climb.climb(prepared, messages.message(plan), verify=False)
+    print(
+        f"\nRung {rung}. Files: {len(plan.added)} added, {len(plan.changed)} changed, "
+        f"{len(plan.retired)} retired"
+    )
+    signs = (("+", plan.added), ("~", plan.changed), ("-", plan.retired))
+    print(*(f"  {sign} {path}" for sign, paths in signs for path in paths), sep="\n")
+
+
+def _use(uv: str, project: Path, rung: int) -> int:
+    """Install, check and train as the project's README says; return how many tests passed."""
+    from rung.system import git, process
+
+    process.run("install", [uv, "sync"], project)
+    if git.run(project, "status", "--porcelain"):
+        git.commit_all(project, f"Lock the packages of rung {rung}")
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        record = Path(scratch) / "tests.xml"
+        options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}
+        process.run("check", [uv, "run", "poe", "check"], project, options)
+        tests = _passed(record)
+    for task in TASKS[rung]:
+        process.run(task, [uv, "run", "poe", *task.split()], project)
+        # A release leads back to a commit, so nothing is left lying about for long.
+        if git.run(project, "status", "--porcelain"):
+            git.commit_all(project, f"{task.split()[0].capitalize()} on rung {rung}")
+    return tests
+
+
+def _replay(command: list[str], project: Path) -> str:
+    """Run the replay, pass on its output, and return its last lines.
+
+    Raises:
+        NotDoneError: It failed.
+    """
+    from rung.system import process
+
+    started = time.monotonic()
+    print("  replay:", flush=True)
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env=process.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        for line in child.stdout or ():
+            if lines or not line.strip():  # an empty line precedes its last words
+                lines.append(line)
+            else:
+                print(f"    {line}", end="", flush=True)
+    if child.returncode:
+        print("".join(lines), file=sys.stderr)
+        raise NotDoneError(
+            f"`{' '.join(command)}` failed in {project} with exit code {child.returncode}; "
+            "its output is above."
+        )
+    print(f"  replay: {time.monotonic() - started:.1f} s", flush=True)
+    return "".join(lines).strip("\n")
+
+
+def _passed(record: Path) -> int:
+    from xml.etree import ElementTree
+
+    if not record.is_file():
+        raise NotDoneError("The project's checks ran no tests.")
+    suites = ElementTree.parse(record).getroot().iter("testsuite")
+    counts = [
+        int(suite.get("tests", 0))
+        - sum(int(suite.get(kind, 0)) for kind in ("failures", "errors", "skipped"))
+        for suite in suites
+    ]
+    return sum(counts)
+
+
+def _score(project: Path) -> str:
+    """Return the project's own score, by its own name for it."""
+    metric = tomllib.loads((project / "params.toml").read_text("utf-8"))["score"]["metric"]
+    metrics = json.loads((project / "reports/metrics.json").read_text("utf-8"))
+    return f"{metric} {metrics[metric]:.3f}"

@@ -1,0 +1,102 @@
+"""The verb `rung new`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rung.core.creation import CreatedProject
+
+NAMELESS = """\
+git does not know your name, so the first commit bears Rung's. Put it right with
+  git config --global user.name "Your Name"
+  git config --global user.email you@example.com
+  git commit --amend --reset-author --no-edit"""
+
+
+def new(
+    context: typer.Context,
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", parser=Path, help="A folder that does not exist.")
+    ],
+    level: Annotated[str | None, typer.Option(metavar="N", help="The rung to start on.")] = None,
+    use_case: Annotated[
+        str | None, typer.Option(metavar="GAME", help="velocity or governance.")
+    ] = None,
+    team_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="one, team or teams.")
+    ] = None,
+    ci: Annotated[
+        str | None,
+        typer.Option(metavar="VENDOR", help="A CI vendor (see docs/questions.md)."),
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-d", "--data", metavar="QUESTION=ANSWER", help="Answer any question; may be repeated."
+        ),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=Path, help="A YAML file of answers.")
+    ] = None,
+    from_assessment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
+    ] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List every file and write none.")
+    ] = False,
+    no_git: Annotated[
+        bool, typer.Option("--no-git", help="Make no repository and no commit.")
+    ] = False,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+    template_version: Annotated[
+        str | None, typer.Option(metavar="REF", help="A tag or commit of it.")
+    ] = None,
+) -> int:
+    """Start a project."""
+    from rung.core import creation, source
+    from rung.levels.answers import gather_answers
+
+    chosen = source.choose(template, template_version)
+    options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
+    answered = gather_answers(answers, pairs or [], options)
+    if from_assessment:
+        # The command line reads it, as the strategy is another product.
+        answered = context.obj(from_assessment) | answered
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    if dry_run:
+        created = creation.preview(destination, chosen, answered, defaults=defaults)
+        print(*created.files, sep="\n")
+        print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
+        return 0
+    created = creation.create(
+        destination, chosen, answered, defaults=defaults, with_git=False if no_git else None
+    )
+    if template:
+        from rung.core.rendering import template_source
+
+        template_source.remember(chosen.address)
+    print(_outcome(created, wants_git=not no_git))
+    return 0
+
+
+def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
+    """Say where a new project is and what to do with it."""
+    lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
+    if project.repository and not project.committed and wants_git:
+        lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
+    if not project.signed:
+        lines.append(NAMELESS)
+    if project.asks:
+        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in project.asks)]
+    steps = [f"cd {shlex.quote(str(project.folder))}", "uv sync", "uv run poe train"]
+    return "\n".join([*lines, "\nNext:", *(f"  {step}" for step in steps)])

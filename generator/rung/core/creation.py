@@ -1,0 +1,112 @@
+"""Make a new project: its folder, its files and its first commit."""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rung.core import project
+from rung.core.infrastructure import asks_of_answers
+from rung.core.source import Source
+from rung.errors import RungError
+from rung.levels.answers import ANSWERS, check_answers
+from rung.system import expand_user, git, plain_yaml
+from rung.system.staging import check_free, clear_left_over, staged
+
+
+@dataclass(frozen=True)
+class CreatedProject:
+    """A project that was just made.
+
+    Args:
+        folder: Its path.
+        files: Its files, relative to the folder.
+        level: The rung it starts on.
+        repository: The repository around it that it was left to, or None when it has its own.
+        committed: Whether its files are in a first commit.
+        signed: Whether that commit bears the person's name.
+        asks: What the answers about infrastructure ask of the team.
+    """
+
+    folder: Path
+    files: list[str]
+    level: int
+    repository: Path | None = None
+    committed: bool = False
+    signed: bool = True
+    asks: list[str] = field(default_factory=list)
+
+
+def create(
+    destination: Path,
+    source: Source,
+    answers: Mapping[str, Any],
+    *,
+    defaults: bool,
+    with_git: bool | None = None,
+) -> CreatedProject:
+    """Make a project: its folder, its files and its first commit, or nothing at all.
+
+    Args:
+        destination: A path that does not exist yet, or an empty folder.
+        source: The template.
+        answers: Answers by question.
+        defaults: Take the default where no answer is given; ask a person otherwise.
+        with_git: Whether to make a repository; None: unless there is one around it.
+    """
+    folder = _normal(destination)
+    clear_left_over(folder)
+    _check(folder, source, answers, defaults=defaults)
+    around = git.repository_above(folder)
+    with staged(folder) as room:
+        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        files = _files(room)
+        own = around is None if with_git is None else with_git
+        signed = git.start(room, "Start from Rung") if own else True
+        recorded = _answers(room)
+    asks = asks_of_answers(source, recorded)
+    return CreatedProject(folder, files, int(recorded["level"]), around, own, signed, asks)
+
+
+def preview(
+    destination: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool
+) -> CreatedProject:
+    """Return what `create` would create, without creating it."""
+    folder = _normal(destination)
+    _check(folder, source, answers, defaults=defaults)
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        room = Path(scratch) / folder.name
+        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        return CreatedProject(folder, _files(room), int(_answers(room)["level"]))
+
+
+def _normal(destination: Path) -> Path:
+    text = str(destination)
+    if not text.isprintable():
+        raise RungError(
+            f"The folder's name {text!r} holds characters that do not print. Choose another one."
+        )
+    return expand_user.expanded(destination).resolve() if text else destination.resolve()
+
+
+def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:
+    check_free(folder)
+    check_answers(answers, source.read("levels/questions.yml"))
+    if not defaults and not sys.stdin.isatty():
+        raise RungError(
+            "There is no terminal to ask the questions on.\n"
+            "Add `--defaults`, and give the answers that differ with `-d QUESTION=ANSWER`."
+        )
+
+
+def _files(room: Path) -> list[str]:
+    return sorted(
+        path.relative_to(room).as_posix() for path in room.rglob("*") if not path.is_dir()
+    )
+
+
+def _answers(room: Path) -> dict[str, Any]:
+    recorded: dict[str, Any] = plain_yaml.load((room / ANSWERS).read_text("utf-8"))
+    return recorded

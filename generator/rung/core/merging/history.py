@@ -1,0 +1,134 @@
+"""What Rung once rendered at a path: the base for a file that went with a rung and stayed edited.
+
+Going down, a file that the user edited stays. Going up again it is there on both sides, and only
+the render it came from tells the user's changes from Rung's.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rung.core import project
+from rung.core.rendering import answers_file, rendered_trees, template_source
+from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.source import Source
+from rung.errors import RungError
+from rung.system import git
+
+DEEPEST = 40  # changes of the answers file that are looked back through
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What Rung last rendered at a path.
+
+    Args:
+        entry: The file.
+        tree: The tree of all files that were rendered with it.
+        commit: The last commit of the project with those answers.
+    """
+
+    entry: Entry
+    tree: str
+    commit: str
+
+
+def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield what the answers file said and the last commit in which it did, newest first, each once."""
+    path = project.answers_below(prefix)
+    arguments = (
+        "log",
+        f"--max-count={DEEPEST}",
+        "--format=%P",
+        head,
+        "--",
+        f":(top,literal){path}",
+    )
+    parents = (git.answers(bench.top, *arguments) or "").splitlines()
+    known: list[dict[str, Any]] = []
+    for commit in (head, *(line.split(" ")[0] for line in parents)):
+        text = git.show(bench.top, commit, path) if commit else None
+        try:
+            recorded = answers_file.parse(text or "", path)
+        except RungError:
+            continue
+        if recorded not in known:
+            known.append(recorded)
+            yield recorded, commit
+
+
+def last_rendered(
+    bench: Workbench, prefix: str, head: str, now: Source, paths: Iterable[str]
+) -> dict[str, Rendered]:
+    """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
+    wanted, rendered = set(paths), dict[str, Rendered]()
+    for recorded, commit in states(bench, prefix, head):
+        if not wanted:
+            break
+        if recorded.get("_src_path") != now.address or not isinstance(recorded.get("_commit"), str):
+            continue
+        try:
+            version = template_source.at(now.address, recorded["_commit"])
+            tree = rendered_trees.rendered(bench, version, answers_file.answers(recorded))
+        except RungError:
+            continue  # that version is gone; an earlier one may do
+        files = bench.files(tree)
+        rendered |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
+        wanted -= files.keys()
+    return rendered
+
+
+def removed_once(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths that some commit took away: what never was has no history."""
+    return set(paths) & {path for _, path in _changes(bench, prefix, head, "D", paths)}
+
+
+def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths whose newest addition came without a change of the answers.
+
+    A climb adds its files and changes the answers in one commit.
+    """
+    newest: dict[str, str] = {}
+    for commit, path in _changes(bench, prefix, head, "A", paths):
+        newest.setdefault(path, commit)
+    answers = project.answers_below(prefix)
+    arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
+    climbs = {
+        commit
+        for commit in set(newest.values())
+        if git.run(bench.top, *arguments, commit, "--", f":(top,literal){answers}")
+    }
+    return {path for path in set(paths) & newest.keys() if newest[path] not in climbs}
+
+
+def _changes(
+    bench: Workbench, prefix: str, head: str, kind: str, paths: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield commit and path of each addition (A) or deletion (D) of the paths, newest first."""
+    below = f"{prefix}/" if prefix else ""
+    specs = [f":(top,literal){below}{path}" for path in sorted(paths)]
+    if not specs:
+        return
+    options = ("--no-renames", f"--diff-filter={kind}", "--name-only", "-z", "--format=%x01%H")
+    recorded = git.run(bench.top, "log", *options, head, "--", *specs)
+    commit = ""
+    for field in recorded.split("\0"):
+        if field.startswith("\x01"):
+            commit = field[1:]
+        elif name := field.removeprefix("\n"):
+            yield commit, name.removeprefix(below)
+
+
+def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths that the repository had before it came onto the ladder.
+
+    They are the user's, whatever a later rung has of the same name.
+    """
+    file = project.answers_below(prefix)
+    arguments = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
+    added = (git.answers(bench.top, *arguments) or "").split()
+    known = ("rev-parse", "--verify", "--quiet")
+    parent = git.answers(bench.top, *known, f"{added[-1]}^1") if added else None
+    if not parent:
+        return set()  # it began as a project, in its first commit
+    return set(paths) & bench.files(bench.inside(parent, prefix)).keys()

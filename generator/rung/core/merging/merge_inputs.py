@@ -1,0 +1,174 @@
+"""The three trees of a merge, each of their files brought under one name before they are merged."""
+
+from collections.abc import Collection, Mapping
+
+from rung.core.merging import history
+from rung.core.merging.moves import Moves
+from rung.core.rendering import rendered_trees
+from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.source import Source
+
+SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
+
+
+class MergeInputs:
+    """What Rung rendered, what is in the project, and what Rung would render.
+
+    Attributes:
+        bench: Where they stand.
+        base, ours, theirs: Their trees.
+    """
+
+    def __init__(self, bench: Workbench, base: str, ours: str, theirs: str) -> None:
+        """Take three trees."""
+        self.bench, self.base, self.ours, self.theirs = bench, base, ours, theirs
+
+    @property
+    def base_files(self) -> dict[str, Entry]:
+        """Return the files that Rung rendered."""
+        return self.bench.files(self.base)
+
+    @property
+    def our_files(self) -> dict[str, Entry]:
+        """Return the project's files."""
+        return self.bench.files(self.ours)
+
+    @property
+    def their_files(self) -> dict[str, Entry]:
+        """Return the files that Rung would render."""
+        return self.bench.files(self.theirs)
+
+    def leave_out(self, planted: Collection[str]) -> None:
+        """Take out of both renders what is the user's once it is there."""
+        self.base = rendered_trees.without(self.bench, self.base, planted & self.base_files.keys())
+        self.theirs = rendered_trees.without(
+            self.bench, self.theirs, planted & self.their_files.keys()
+        )
+
+    def renamed(self, planted: Collection[str]) -> dict[str, str]:
+        """Return the user's names of Rung's files, by Rung's names."""
+        ours = rendered_trees.without(self.bench, self.ours, planted & self.our_files.keys())
+        return _renamed_files(self.bench, self.base, ours)
+
+    def follow_template(self, moved: Moves) -> None:
+        """Rename what a newer template has renamed, so that what the user wrote goes along.
+
+        Args:
+            moved: Renames that the template names itself; a deletion by the user follows them, too.
+        """
+        renamed = _renamed_files(self.bench, self.base, self.theirs, SIMILAR)
+        pairs = {old: new for old, new in renamed.items() if not moved.is_code(old)}
+        for old, new in (pairs | dict(moved.settings)).items():
+            base, ours = self.base_files, self.our_files
+            if old not in base or new not in self.their_files or new in ours:
+                continue
+            if old in ours and ours[old] != base[old]:
+                self.ours = _with_names(self.bench, self.ours, ours, {old: new})
+                self.base = _with_names(self.bench, self.base, base, {old: new})
+            elif old not in ours and old in moved.settings:
+                self.base = _with_names(self.bench, self.base, base, {old: new})
+
+    def follow_user(self, names: dict[str, str]) -> None:
+        """Give Rung's files the user's names.
+
+        What was renamed, and nothing else, is the user's: it stays when the rung it came with goes.
+        """
+        self.base = _with_names(self.bench, self.base, self.base_files, names)
+        self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
+        base, ours, theirs = self.base_files, self.our_files, self.their_files
+        only = {
+            new for new in names.values() if new not in theirs and ours.get(new) == base.get(new)
+        }
+        self.base = rendered_trees.without(self.bench, self.base, only & base.keys())
+
+    def recall(self, prefix: str, head: str, now: Source) -> set[str]:
+        """Use the last render as the merge base for files on both sides.
+
+        Args:
+            prefix: The project's folder in its repository, or nothing.
+            head: The last commit.
+            now: The template, at the version the project has.
+
+        Returns:
+            What comes from none: the repository had it before it came onto the ladder.
+        """
+        ours, theirs = self.our_files, self.their_files
+        again = {
+            path
+            for path in theirs.keys() & ours.keys() - self.base_files.keys()
+            if theirs[path] != ours[path]
+        }
+        if not again:
+            return set()
+        came = history.last_rendered(self.bench, prefix, head, now, again)
+        entries = {path: one.entry for path, one in came.items()}
+        self.base = self.bench.edited(self.base, entries)
+        return history.before_adoption(self.bench, prefix, head, again - came.keys())
+
+    def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
+        """Use the last render as the merge base for files that the user deleted or renamed.
+
+        A climb down leaves no trace of either in the answers, so the project's history is asked.
+
+        Args:
+            prefix: The project's folder in its repository, or nothing.
+            head: The last commit.
+            now: The template, at the version the project has.
+
+        Returns:
+            The user's names of Rung's files, by Rung's names.
+        """
+        new = self.their_files.keys() - self.base_files.keys() - self.our_files.keys()
+        removed = history.removed_once(self.bench, prefix, head, new)
+        names: dict[str, str] = {}
+        gone: dict[str, Entry] = {}
+        for path, last in history.last_rendered(self.bench, prefix, head, now, removed).items():
+            project = self.bench.inside(last.commit, prefix)
+            if path in self.bench.files(project):
+                continue  # the climb took it away
+            name = _renamed_files(self.bench, last.tree, project).get(path)
+            if name in self.our_files:
+                names[path] = name
+                gone[name] = last.entry
+            else:
+                gone[path] = last.entry
+        self.base = self.bench.edited(self.base, gone)
+        self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
+        return names
+
+    def leave_had(self, prefix: str, head: str) -> list[str]:
+        """Take out of the base what the user had before Rung rendered the same, and return it."""
+        retired = {
+            path
+            for path in self.base_files.keys() & self.our_files.keys() - self.their_files.keys()
+            if self.base_files[path] == self.our_files[path]
+        }
+        had = history.added_by_user(self.bench, prefix, head, retired)
+        self.base = rendered_trees.without(self.bench, self.base, had)
+        return sorted(had)
+
+
+def _renamed_files(bench: Workbench, before: str, after: str, similar: int = 50) -> dict[str, str]:
+    """Return new names by old ones.
+
+    Args:
+        bench: Where both trees stand.
+        before, after: The trees.
+        similar: How much of a file must be the same for it to be that file, in percent.
+    """
+    options = (f"--find-renames={similar}%", "--no-rename-empty", "--diff-filter=R")
+    output = bench.git("diff-tree", "-r", "-z", "--no-ext-diff", *options, before, after)
+    fields = list(filter(None, output.split("\0")))
+    return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields), 3)}
+
+
+def _with_names(
+    bench: Workbench, tree: str, files: Mapping[str, Entry], names: Mapping[str, str]
+) -> str:
+    """Return a tree in which files bear their new names, where those are free."""
+    changes: dict[str, Entry | None] = {}
+    for old, new in names.items():
+        if old in files and new not in files:
+            changes[old] = None
+            changes[new] = files[old]
+    return bench.edited(tree, changes)

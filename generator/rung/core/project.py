@@ -1,0 +1,123 @@
+"""Render projects with Copier, which is imported only when it must be."""
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rung.core import cache, copier_import, copier_patches
+from rung.errors import RungError
+from rung.levels.answers import ANSWERS
+from rung.system import git, shortage
+
+
+def answers_below(prefix: str) -> str:
+    """Return the path of the answers file in a repository, of a project below a prefix or none."""
+    return f"{prefix}/{ANSWERS}" if prefix else ANSWERS
+
+
+def render(
+    address: str, ref: str, destination: Path, answers: Mapping[str, Any], *, defaults: bool
+) -> None:
+    """Write a new project.
+
+    Args:
+        address: The template: an absolute path or a URL, recorded as it is.
+        ref: The version of it.
+        destination: A folder that does not exist yet.
+        answers: Answers by question.
+        defaults: Take the default where no answer is given; ask a person otherwise.
+    """
+    with (
+        _copier(address, ref, prompts=not defaults) as copier,
+        copier_patches.rendering(cache.clone_of(address, ref), ref, answers),
+    ):
+        copier.run_copy(
+            address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
+        )
+
+
+@contextlib.contextmanager
+def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
+    """Lend Copier with git kept quiet, and turn its errors into Rung's."""
+    settings = git.QUIET | (cache.redirect() if cache.serves(address, ref) else {})
+    with _surroundings(settings):
+        copier = copier_import.copier(prompts=prompts)
+        from copier.errors import CopierAnswersInterrupt, CopierError
+        from plumbum import CommandNotFound, ProcessExecutionError
+
+        try:
+            with warnings.catch_warnings():
+                # What they say (uncommitted or shallow templates), Rung says in messages of its own.
+                warnings.simplefilter("ignore")
+                yield copier
+        except CopierAnswersInterrupt as error:
+            raise KeyboardInterrupt from error
+        except ProcessExecutionError as error:
+            raise RungError(
+                _unreadable(address, ref, error.stderr or "", int(error.retcode or 0))
+            ) from error
+        except CommandNotFound as error:
+            raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
+        except OSError as error:
+            if shortage.remedy(error):
+                raise  # __main__ names what the machine has run out of
+            raise RungError(f"A file cannot be read or written: {error}.") from error
+        except (CopierError, ValueError) as error:
+            raise RungError(_plain_message(error)) from error
+
+
+@contextlib.contextmanager
+def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
+    """Give Copier's git these settings, and its mirrors of the template a folder of Rung's own.
+
+    A mirror made through the redirection must never stand where plain Copier looks for one.
+    """
+    from plumbum import local
+
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0") or 0)
+    added = {"GIT_CONFIG_COUNT": str(first + len(settings)), "GIT_TERMINAL_PROMPT": "0"}
+    for number, (name, value) in enumerate(settings.items(), start=first):
+        added |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    mirrors = os.environ.get("COPIER_CACHE_DIR")
+    os.environ["COPIER_CACHE_DIR"] = str(cache.prepared() / "copier")
+    try:
+        with local.env(**added):
+            for name in git.ELSEWHERE:
+                if name in local.env:
+                    del local.env[name]
+            yield
+    finally:
+        if mirrors is None:
+            del os.environ["COPIER_CACHE_DIR"]
+        else:
+            os.environ["COPIER_CACHE_DIR"] = mirrors
+
+
+def _unreadable(address: str, ref: str, output: str, exit_code: int) -> str:
+    """Say why git could not clone a template: its last line, and what to do."""
+    ended = [shortage.end(exit_code)] if exit_code < 0 else []
+    lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
+    advice = shortage.remedy_in("\n".join(lines))
+    return (
+        f"The template {address} could not be read at {ref}:\n{lines[-1]}\n"
+        f"{advice or 'Check the address, the version and the network, then try again.'}"
+    )
+
+
+def _plain_message(error: Exception) -> str:
+    """Say which answer was refused, why, and how to give another."""
+    message = " ".join(str(error).split())
+    refused = re.match(
+        r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", message
+    )
+    if refused:
+        question, reason = refused.groups()
+        return (
+            f"The answer to `{question}` is not accepted: {reason}\n"
+            f"Give another one, with `-d {question}=VALUE` for instance."
+        )
+    return f"The template could not be rendered: {message or type(error).__name__}"

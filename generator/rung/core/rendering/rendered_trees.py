@@ -1,0 +1,190 @@
+"""Renders of the template as git trees, each made once and kept in Rung's cache.
+
+A render is a function of the template's commit, its address and the answers, so it is kept under
+the hash of these, in a repository beside the template's. Cached or new, it is read by a workbench.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rung.core import project
+from rung.core.rendering.workbench import LINK, Entry, Workbench
+from rung.core.source import Source
+from rung.errors import RungError
+from rung.system import git
+
+FORM = 1  # goes up when what is kept of a render changes
+
+
+def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> str:
+    """Return the tree that the template gives for these answers: all files, also the user's own.
+
+    Args:
+        bench: Where the tree can be read afterwards.
+        source: The template and its version.
+        answers: Answers by question; a missing one takes the default.
+
+    Raises:
+        RungError: It cannot be rendered, or a path of it leads where no file may be written.
+    """
+    store = bench.renders
+    key = _key(source, answers)
+    if key:
+        tree_id = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
+        if tree_id and _is_complete(bench, tree_id):
+            return tree_id
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        room = Path(scratch) / "project"
+        project.render(source.address, source.ref, room, answers, defaults=True)
+        tree = _stored(room, store, Path(scratch) / "index")
+    if not _is_complete(bench, tree):  # git leaves a broken file alone that has the right name
+        raise RungError(
+            f"The cache of renders {store} is damaged, and cannot repair itself.\n"
+            "Delete that folder (all in it can be made again), then run the same command again."
+        )
+    if key:
+        git.run(store, "update-ref", key, tree, extra=_named(store))
+    return tree
+
+
+def _is_complete(bench: Workbench, tree: str) -> bool:
+    """Say whether all of a render is there: a cleaner or a power cut may have taken some of it."""
+    try:
+        wanted = {entry.oid for entry in bench.files(tree).values()}
+        return bench.sizes(wanted).keys() == wanted
+    except RungError:
+        return False
+
+
+def without(bench: Workbench, tree: str, paths: Iterable[str]) -> str:
+    """Return a tree without some of its files."""
+    return bench.edited(tree, dict.fromkeys(paths))
+
+
+def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
+    """Return the files that are planted once and then the user's, by levels/yours.yml."""
+    globs = {
+        pattern
+        for source in sources
+        for patterns in source.read("levels/yours.yml")["yours"]["default"].values()
+        for pattern in patterns
+    }
+    return matching(files, globs)
+
+
+def matching(files: Iterable[str], patterns: Iterable[str]) -> set[str]:
+    """Return the files that one of the patterns names, as those of levels/yours.yml do."""
+    wanted = tuple(patterns)
+    return {path for path in files if any(_matches(path, pattern) for pattern in wanted)}
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Match part by part: a `*` stands for no slash, and `src/*/x.py` begins at the root."""
+    parts = path.split("/")
+    wanted = pattern.split("/")
+    return len(parts) == len(wanted) and all(
+        PurePosixPath(part).match(one) for part, one in zip(parts, wanted, strict=True)
+    )
+
+
+def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
+    commit = source.commit()
+    if commit is None:
+        return None  # a branch of a repository elsewhere may have moved on
+    from importlib.metadata import version
+
+    parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
+    digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+    return f"refs/renders/{digest}"
+
+
+def _named(store: Path) -> dict[str, str]:
+    return {"GIT_DIR": str(store)}
+
+
+def _stored(room: Path, store: Path, index: Path) -> str:
+    """Store the files of a folder as they are, and return their tree."""
+    entries = _collected(room, room)
+    _refuse_two_of_one_name(entries)
+    plain = [path for path, mode in entries.items() if mode != LINK]
+    names = "".join(f"{room / path}\n" for path in plain)
+    arguments = ("hash-object", "-w", "--no-filters", "--stdin-paths")
+    oids = git.run(store, *arguments, stdin=names, extra=_named(store)).split()
+    made = {path: Entry(entries[path], oid) for path, oid in zip(plain, oids, strict=True)}
+    for path in (path for path, mode in entries.items() if mode == LINK):
+        target = str((room / path).readlink())
+        arguments = ("hash-object", "-w", "--no-filters", "--stdin")
+        oid = git.run(store, *arguments, stdin=target, extra=_named(store)).strip()
+        made[path] = Entry(LINK, oid)
+    extra = _named(store) | {"GIT_INDEX_FILE": str(index)}
+    lines = "".join(f"{entry.mode} {entry.oid}\t{path}\0" for path, entry in made.items())
+    git.run(store, "update-index", "-z", "--index-info", stdin=lines, extra=extra)
+    return git.run(store, "write-tree", extra=extra).strip()
+
+
+def _collected(room: Path, folder: Path) -> dict[str, str]:
+    """Return git's mode of each rendered file by its path.
+
+    Raises:
+        RungError: A path is or leads into a `.git`, or a link leads out of the render.
+    """
+    modes = {}
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path).relative_to(room).as_posix()
+        _refuse_name(entry.name, path)
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            _refuse_link(room, Path(entry.path), path)
+            modes[path] = LINK
+        elif stat.S_ISDIR(status.st_mode):
+            modes |= _collected(room, Path(entry.path))
+        elif stat.S_ISREG(status.st_mode):
+            modes[path] = "100755" if status.st_mode & 0o100 else "100644"
+        else:
+            raise RungError(
+                f"The template renders `{path}`, which is not a regular file. Do not use this template."
+            )
+    return modes
+
+
+def _refuse_name(name: str, path: str) -> None:
+    """Refuse what some file system takes for git's own folder, and what no line can hold."""
+    letters = "".join(letter for letter in name if letter.isprintable()).casefold()
+    if letters.rstrip(" .").split(":")[0] in (".git", "git~1"):
+        raise RungError(
+            f"The template renders {path!r}, inside git's own folder: that could run programs.\n"
+            "Nothing was written. Do not use this template."
+        )
+    if any(sign in name for sign in "\n\r\0\t\\"):
+        raise RungError(
+            f"The template renders {path!r}, a name with signs that do not belong into one.\n"
+            "Nothing was written. Do not use this template."
+        )
+
+
+def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
+    by_folded_name: dict[str, str] = {}
+    for path in entries:
+        other = by_folded_name.setdefault(path.casefold(), path)
+        if other != path:
+            raise RungError(
+                f"The template renders `{other}` and `{path}`, which some systems take for one.\n"
+                "Nothing was written. Tell the template's author."
+            )
+
+
+def _refuse_link(room: Path, link: Path, path: str) -> None:
+    target = link.readlink()
+    reached = os.path.normpath(link.parent / target)
+    outside = target.is_absolute() or not Path(reached).is_relative_to(room)
+    if outside or ".git" in (part.casefold() for part in Path(target).parts):
+        raise RungError(
+            f"The template renders the link `{path}` to {target}, outside the project.\n"
+            "Nothing was written. Do not use this template."
+        )

@@ -1,0 +1,241 @@
+"""A git repository of its own beside a project's, in which trees are made, compared and merged.
+
+It reads the project's objects and writes none there. It has its own configuration, no work tree
+and no attributes, so nothing that the project configures (hooks, filters, merge drivers) runs.
+What is wanted in the end is copied over with `keep`; the rest goes with the bench.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung.core.rendering import render_cache
+from rung.errors import RungError
+from rung.system import git
+
+SETTINGS = git.QUIET | {
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "core.quotePath": "false",
+    "gc.auto": "0",
+    "merge.directoryRenames": "false",  # a new file stays where the template puts it
+    "merge.renames": "true",
+    "diff.renames": "true",
+}
+# No configuration but git's own.
+NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+LINK, SUBMODULE = "120000", "160000"
+READABLE = 1_000_000  # bytes; no settings file is larger; what is, is not read
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a tree: git's mode (such as 100644) and the id of its content."""
+
+    mode: str
+    oid: str
+
+    @property
+    def is_text_file(self) -> bool:
+        """Say whether it is a plain file, not a link or a submodule."""
+        return self.mode.startswith("100")
+
+
+class Workbench:
+    """Trees and contents, read from a project and from the cache of renders.
+
+    Args:
+        top: The root of the project's work tree.
+        folder: The temporary folder of the bench.
+        renders: The repository of the cache of renders.
+    """
+
+    def __init__(self, top: Path, folder: Path, renders: Path) -> None:
+        """Take the repository `bench.git` in `folder`."""
+        self.top, self.folder, self.renders = top, folder, renders
+        self.repository = folder / "bench.git"
+        # Cached, as what an id names never changes; what was missing is asked for again.
+        self._files: dict[str, dict[str, Entry]] = {}
+        self._sizes: dict[str, int] = {}
+        self._contents: dict[str, bytes] = {}
+        self._edited: dict[tuple[str, frozenset[tuple[str, Entry | None]]], str] = {}
+        self._environment = {
+            "GIT_DIR": str(self.repository),
+            "GIT_INDEX_FILE": str(folder / "index"),
+            **NOBODYS,
+        }
+
+    def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
+        """Run git on the bench."""
+        named = self._environment | dict(extra or {})
+        return git.run(self.folder, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
+
+    def tries(self, *arguments: str) -> tuple[int, str]:
+        """Run git on the bench where a failure is an answer; return exit code and output."""
+        done = git.completed(self.folder, *arguments, settings=SETTINGS, extra=self._environment)
+        text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
+        return done.returncode, text.decode("utf-8", "surrogateescape")
+
+    def read_also(self, objects: Path) -> None:
+        """Let the bench read another repository's objects."""
+        file = self.repository / "objects/info/alternates"
+        quoted = str(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        known = file.read_text("utf-8") if file.exists() else ""
+        if f'"{quoted}"\n' not in known:
+            file.write_text(f'{known}"{quoted}"\n', "utf-8")
+
+    def files(self, tree: str) -> dict[str, Entry]:
+        """Return every file of a tree, which is named by its id, by its path."""
+        if tree in self._files:
+            return self._files[tree]
+        entries = {}
+        for line in filter(None, self.git("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")):
+            about, _, path = line.partition("\t")
+            mode, _, oid = about.split(" ")[:3]
+            entries[path] = Entry(mode, oid)
+        self._files[tree] = entries
+        return entries
+
+    def sizes(self, oids: Iterable[str]) -> dict[str, int]:
+        """Return the size in bytes of each content that is there."""
+        wanted = list(oids)
+        if new := "".join(f"{oid}\n" for oid in wanted if oid not in self._sizes):
+            answers = self.git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=new)
+            pairs = (line.split() for line in answers.splitlines())
+            self._sizes |= {oid: int(size) for oid, size in pairs if size != "missing"}
+        return {oid: self._sizes[oid] for oid in wanted if oid in self._sizes}
+
+    def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """Return contents by id, all in one call; those over READABLE bytes are left out."""
+        small = [oid for oid, size in self.sizes(dict.fromkeys(oids)).items() if size <= READABLE]
+        if new := [oid for oid in small if oid not in self._contents]:
+            text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in new))
+            self._contents |= git.blobs(text, new)
+        return {oid: self._contents[oid] for oid in small}
+
+    def store(self, content: bytes) -> str:
+        """Keep a content on the bench and return its id."""
+        text = content.decode("utf-8", "surrogateescape")
+        return self.git("hash-object", "-w", "--no-filters", "--stdin", stdin=text).strip()
+
+    def edited(self, tree: str, changes: Mapping[str, Entry | None]) -> str:
+        """Return a tree with some files replaced or added, and those of None removed."""
+        if not changes:
+            return tree
+        key = (tree, frozenset(changes.items()))
+        if key in self._edited:
+            return self._edited[key]
+        gone = "0" * len(tree)
+        self.git("read-tree", tree)
+        lines = [f"0 {gone}\t{path}\0" for path, entry in changes.items() if entry is None]
+        lines += [f"{new.mode} {new.oid}\t{path}\0" for path, new in changes.items() if new]
+        self.git("update-index", "-z", "--index-info", stdin="".join(lines))
+        self._edited[key] = self.git("write-tree").strip()
+        return self._edited[key]
+
+    def inside(self, tree: str, prefix: str) -> str:
+        """Return the tree of a folder within a tree; the empty tree where it is not there."""
+        if not prefix:
+            return self.git("rev-parse", f"{tree}^{{tree}}").strip()
+        literal = {"GIT_LITERAL_PATHSPECS": "1"}
+        arguments = ("ls-tree", "-z", "--full-tree", "--", tree, prefix)
+        listed = self.git(*arguments, extra=literal).rstrip("\0")
+        about = listed.partition("\t")[0].split()
+        return about[2] if about[1:2] == ["tree"] else self.empty()
+
+    def empty(self) -> str:
+        """Return the tree without files."""
+        return self.git("mktree").strip()
+
+    def grafted(self, tree: str, prefix: str, part: str) -> str:
+        """Return a tree in which the folder `prefix` is replaced by the tree `part`."""
+        if not prefix:
+            return part
+        first, _, rest = prefix.partition("/")
+        lines = [
+            line
+            for line in self.git("ls-tree", "-z", "--full-tree", tree).split("\0")
+            if line and line.partition("\t")[2] != first
+        ]
+        below = self.inside(tree, first) if rest else part
+        lines.append(f"040000 tree {self.grafted(below, rest, part)}\t{first}")
+        return self.git("mktree", "-z", stdin="".join(f"{line}\0" for line in lines)).strip()
+
+    def commit(self, tree: str, parents: Iterable[str], message: str) -> str:
+        """Make a commit on the bench, in the name that the project's git has for the person."""
+        options = [word for parent in parents for word in ("-p", parent)]
+        return self.git("commit-tree", tree, *options, stdin=message, extra=self._person()).strip()
+
+    def _person(self) -> dict[str, str]:
+        known = git.knows_me(self.top)
+        person = {}
+        for what, setting in (("name", "user.name"), ("email", "user.email")):
+            value = git.answers(self.top, "config", setting) if known else git.NOBODY[setting]
+            for who in ("AUTHOR", "COMMITTER"):
+                if value:
+                    person[f"GIT_{who}_{what.upper()}"] = value
+        return {name: os.environ.get(name) or value for name, value in person.items()}
+
+    def keep(self, before: str, commit: str) -> None:
+        """Copy a commit, and what it has beyond the commit `before`, into the project.
+
+        Nothing is read into memory here, however large the files are.
+        """
+        fields = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit).split("\0")
+        changed = (facts[1:].split(" ") for facts in fields[0:-1:2])  # a path follows each
+        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
+        wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
+        packing = git.started(
+            self.folder,
+            "pack-objects",
+            "--threads=1",
+            "--quiet",
+            "--stdout",
+            extra=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert packing.stdin is not None and packing.stdout is not None
+        packing.stdin.write(wanted.encode())
+        packing.stdin.close()
+        unpacking = git.completed(self.top, "unpack-objects", "-q", stdin=packing.stdout)
+        packing.stdout.close()
+        arguments = packing.stderr.read() if packing.stderr else b""
+        if packing.wait() or unpacking.returncode:
+            problem = (unpacking.stderr or arguments).decode(errors="replace").strip()
+            raise RungError(f"The files of the climb could not be stored in {self.top}:\n{problem}")
+
+
+@contextlib.contextmanager
+def opened(top: Path) -> Iterator[Workbench]:
+    """Lend a bench for a project, and clear it away at the end."""
+    kind = git.answers(top, "rev-parse", "--show-object-format") or "sha1"
+    with (
+        render_cache.lent(kind) as rendered,
+        tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
+        _temporary_files_in(folder),
+    ):
+        directory = Path(folder)
+        options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
+        git.run(directory, "init", *options, "bench.git", extra=NOBODYS)
+        (directory / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
+        bench = Workbench(top, directory, rendered)
+        objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
+        bench.read_also((top / objects).resolve())
+        bench.read_also(rendered / "objects")
+        yield bench
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Let Copier's checkouts lie in a folder: a climb that is stopped just then leaves none behind."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

@@ -1,0 +1,194 @@
+"""The preconditions of a climb: everything that could be lost is in a commit."""
+
+import os
+import re
+import shlex
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from rung.core.transaction import locks
+from rung.errors import RungError
+from rung.levels.answers import ANSWERS
+from rung.system import git
+
+MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
+# What git keeps in its folder while something is half-done, by the command that ends it.
+HALF_DONE = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
+def has_package(folder: Path, package: str) -> None:
+    """Raise a RungError unless the user's code is where the answers say."""
+    if not package.isidentifier() or not (folder / "src" / package).is_dir():
+        raise RungError(
+            f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
+            f"Move your package there with `git mv`, or restore {ANSWERS} from git."
+        )
+
+
+def committed(folder: Path) -> Path:
+    """Return the repository's root, once everything in it is known to be in a commit."""
+    top = git.root(folder)
+    if top is None:
+        raise RungError(
+            f"{folder} is not in a git repository, so a climb could not be undone.\n"
+            "Run `git init`, commit everything, then climb."
+        )
+    asked = [word for name in HALF_DONE for word in ("--git-path", name)]
+    markers = git.run(top, "rev-parse", *asked).splitlines()
+    for marker, command in zip(markers, HALF_DONE.values(), strict=True):
+        if (top / marker).exists():
+            raise RungError(
+                f"A {command} is under way in {top}.\n"
+                f"End it with `git {command} --continue` or `--abort`, then climb."
+            )
+    if changed := _uncommitted_of_the_person(top):
+        raise RungError(
+            f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
+            "Commit or stash them, so that what changes can be seen, and undone, on its own."
+        )
+    _overlooks_nothing(top)
+    return top
+
+
+def _uncommitted_of_the_person(top: Path) -> list[str]:
+    """Return what is not in a commit, once no other climb is writing; one that stays is refused."""
+    changed = uncommitted(top)
+    if changed and (locks.shared_folder(top) / locks.NAME).exists():
+        with locks.acquired(top):
+            changed = uncommitted(top)
+    return changed
+
+
+def _overlooks_nothing(top: Path) -> None:
+    """Raise a RungError if git was told not to look at some files."""
+    lines = git.run(top, "ls-files", "-v", "-z").split("\0")
+    skipped = [line[2:] for line in lines if line[:1] in ("s", "S")]
+    assumed = [line[2:] for line in lines if line[:1].islower()]
+    if not skipped and not assumed:
+        return
+    commands = []
+    if skipped and git.answers(top, "config", "--type=bool", "core.sparseCheckout") == "true":
+        commands.append("git sparse-checkout disable")
+    elif skipped:
+        commands.append(f"git update-index --no-skip-worktree -- {_few(skipped)}")
+    if assumed:  # git clears one of the two at a time
+        commands.append(f"git update-index --no-assume-unchanged -- {_few(assumed)}")
+    raise RungError(
+        f"git was told to overlook changes in {_some(list(dict.fromkeys(skipped + assumed)))}, so "
+        "a climb could lose them.\nRun what follows, commit what git then shows, and climb."
+        + "".join(f"\n  {command}" for command in commands)
+    )
+
+
+def _few(paths: list[str]) -> str:
+    more = f"   # and {len(paths) - 10} more" if len(paths) > 10 else ""
+    return shlex.join(paths[:10]) + more
+
+
+def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
+    """Return what is not in a commit, a line of `git status` for each.
+
+    Git notes in its index what it has seen, for which it needs room, unless it is only to look.
+    """
+    # What the person's own file ignores is as good as ignored by the project's.
+    # Of a submodule only its commit counts: git would run the filters that its configuration has.
+    options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
+    extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
+    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    return output.splitlines()
+
+
+def unobstructed(
+    folder: Path, paths: Iterable[str], edited: Mapping[str, bytes], kept: Container[str]
+) -> None:
+    """Raise a RungError if Rung's files would be reached through a link, or are still undecided.
+
+    A link that git keeps is merged as a file of the user's, and nothing goes through it.
+
+    Args:
+        folder: The project.
+        paths: The files of Rung's that a climb may write or remove, relative to the folder.
+        edited: Those of them that the user has edited, with what they hold.
+        kept: The files of the project that git keeps.
+    """
+    paths = sorted(paths)
+    above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
+    links = [path for path in sorted(above) if (folder / path).is_symlink() and path not in kept]
+    if links:
+        raise RungError(
+            f"Links that git does not keep stand where Rung's folders go, and a climb would write "
+            f"through them: {_some(links)}.\nPut folders in their place, or commit the links."
+        )
+    rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
+    marked = [path for path, text in edited.items() if all(m.search(text) for m in MARKERS)]
+    if rejected or marked:
+        raise RungError(
+            f"An earlier climb or merge left conflicts in {_some([*rejected, *sorted(marked)])}.\n"
+            "Decide them, remove the markers and the .rej files, and commit, then climb."
+        )
+
+
+def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
+    """Raise a RungError if a new file has the name of one of the user's but for upper and lower case.
+
+    On the file systems of macOS and Windows both are one file.
+
+    Args:
+        new: The files that the climb adds.
+        kept: Those of the project that stay.
+    """
+    yours = {path.casefold(): path for path in kept}
+    pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
+    if pairs:
+        commands = "".join(
+            f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs
+        )
+        raise RungError(
+            f"Merge conflict. No files were changed. {_some([old for old, _ in pairs])} and a file of "
+            "Rung's differ only in upper and lower case, which macOS and Windows take for one file.\n"
+            f"Give yours another name, or Rung's, commit, then climb:{commands}"
+        )
+
+
+def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
+    """Return those of the new files whose path is taken by something that git does not track.
+
+    Raises:
+        RungError: A folder is in the place of a file, or a file in the place of a folder.
+    """
+    paths = []
+    for path in sorted(new):
+        file = folder / path
+        if file.is_dir() and not file.is_symlink():
+            if _is_empty(file):
+                continue
+            raise RungError(
+                f"The folder `{path}`, which git does not track, is where a file of Rung's "
+                "goes.\nMove it away, then climb."
+            )
+        if os.path.lexists(file):
+            paths.append(path)
+            continue
+        above = [up for up in PurePosixPath(path).parents if up.name]
+        for up in above:
+            if os.path.lexists(folder / up) and not (folder / up).is_dir():
+                raise RungError(
+                    f"The file `{up}`, which git does not track, is where a folder of Rung's "
+                    "goes.\nMove it away, then climb."
+                )
+    return paths
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(entry.is_file() or entry.is_symlink() for entry in folder.rglob("*"))
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - 10
+    return ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,94 @@
+"""The answers a person gives on the command line: gathered, and checked against the questions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung.errors import RungError
+from rung.system import plain_yaml
+
+ANSWERS = ".copier-answers.yml"  # the file in which a project records them
+
+
+def gather_answers(
+    file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one mapping of the answers: a file's, overridden by -d, overridden by options."""
+    answers = read(file) if file else {}
+    for pair in pairs:
+        question, equals, answer = pair.partition("=")
+        if not equals or not question:
+            raise RungError(f"`-d {pair}` is not an answer. Write `-d QUESTION=ANSWER`.")
+        answers[question] = answer
+    return answers | {name: value for name, value in options.items() if value is not None}
+
+
+def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
+    """Read a YAML file of answers, such as another project's .copier-answers.yml.
+
+    Args:
+        file: The file.
+        unique: Whether a key that is there twice is refused; in YAML the last one counts.
+
+    Raises:
+        RungError: It cannot be read, or holds no mapping of names.
+    """
+    try:
+        text = file.read_text("utf-8")
+        content = plain_yaml.load(text)
+        twice = plain_yaml.twice(yaml.compose(text, plain_yaml.Loader)) if unique else None
+    except OSError as error:
+        raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise RungError(
+            f"The answers file {file} is not YAML text: {problem}\n"
+            "Write one `question: answer` on each line."
+        ) from error
+    if twice:
+        raise RungError(f"The answers file {file} answers `{twice}` twice. Remove one of the two.")
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise RungError(
+            f"The answers file {file} holds no answers: it must be a mapping.\n"
+            "Write one `question: answer` on each line."
+        )
+    # Copier's own entries say where another project came from; they are not answers.
+    return {name: answer for name, answer in content.items() if not name.startswith("_")}
+
+
+def is_answer(name: str, question: Mapping[str, Any]) -> bool:
+    """Return whether an answer is recorded; levels/questions.yml says what the others are."""
+    return question.get("when") is not False and not name.startswith("typed_")
+
+
+def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
+    """Raise a RungError for an answer to no question, or one that cannot be written down."""
+    asked = [name for name, question in questions.items() if is_answer(name, question)]
+    for name, answer in answers.items():
+        if name not in asked:
+            raise RungError(
+                f"There is no question `{name}`. The questions are: {', '.join(asked)}."
+            )
+        _writable(name, answer, questions[name].get("type"))
+
+
+def _writable(name: str, answer: Any, kind: str | None) -> None:
+    if not isinstance(answer, str | int | float):
+        raise RungError(
+            f"The answer to `{name}` is not one line of text. Write it in quotes, on one line."
+        )
+    try:
+        str(answer).encode()
+    except UnicodeEncodeError as error:
+        raise RungError(
+            f"The answer to `{name}` is not valid text (UTF-8). Write it again."
+        ) from error
+    if kind == "int":
+        try:
+            int(str(answer))
+        except ValueError as error:
+            raise RungError(
+                f"The answer to `{name}` is not a number: {str(answer)!r}. Give a whole number."
+            ) from error

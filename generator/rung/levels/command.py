@@ -1,0 +1,24 @@
+"""The verb `rung levels`."""
+
+from typing import Annotated
+
+import typer
+
+
+def levels(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As the page docs/levels.md.")
+    ] = False,
+) -> int:
+    """Show the ladder."""
+    from rung.levels import ladder, show, template
+    from rung.system import plain_yaml
+
+    folder = template.folder() / "levels"
+    rungs = ladder.load(folder)
+    if markdown:
+        models = plain_yaml.load((folder / "sources.yml").read_text("utf-8"))
+        print(show.markdown(rungs, models), end="")
+    else:
+        print(show.text(rungs), end="")
+    return 0

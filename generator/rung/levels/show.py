@@ -1,0 +1,199 @@
+"""The ladder to look at: the levels as a text table and as the page docs/levels.md."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rung.levels.ladder import STANDING, Capability, Level
+
+PAGE = """\
+<!-- Generated from levels/ by `rung levels --markdown`. Change it there. -->
+
+# The ladder
+
+A rung is a level of MLOps maturity. Each is useful in itself: start on the lowest one that keeps
+its promise to the people who depend on you, and climb when they need more. Two games are played,
+and a capability may belong to one of them: **velocity** (learn fast, release often, undo in
+seconds) and **governance** (decisions are explained and approved before they count).
+
+{summary}
+
+Two maturity models stand behind the rungs, Microsoft's (levels 0 to 4) and Google's (levels 0 to
+2); [what a rung lacks of them](#the-models-behind-the-rungs) is named below. The controls of the
+governance game come from banking supervision, the EU AI Act, the NIST AI Risk Management Framework
+and the FDA. The last column of each table names the source.
+
+In the tables, *in your project* lists what a generated project has for the capability: files,
+of which you get those of your own CI vendor and team size, and jobs of your CI.
+"""
+
+SECTION = """\
+
+## Rung {level}: {title}
+
+{promise} Costs {cost}
+
+- Microsoft's level: {microsoft}
+- Google's level: {google}
+- {requirements}
+
+The team brings:
+
+{asks}
+
+Stay here while {stay}
+
+{table}
+"""
+
+
+MODELS = """\
+
+## The models behind the rungs
+
+{checked}
+
+{points}
+
+{lacks}
+
+**What governance contains.** {governance}
+
+### Algorithmia's roadmap
+
+Algorithmia's Roadmap to Machine Learning Maturity (2019) has four stages that depend on each other, each with
+three levels. The text of its twelve cells could not be had: stages are mapped to blocks, levels are not mapped.
+
+{roadmap}
+
+### The AI Infrastructure Alliance's workflow and stack
+
+Which stage of the workflow each capability serves, after the Alliance's
+[drawings](https://github.com/ai-infrastructure-alliance/blueprints) (2021 to 2023):
+
+{workflow}
+
+Which layer of its stack a project fills, and by which answer:
+
+{stack}
+"""
+
+
+def text(levels: Sequence[Level]) -> str:
+    """Return the ladder as a table for a terminal."""
+    head = [("Rung", "Name", "Microsoft", "Google")]
+    rows = head + [(str(rung.level), rung.title, rung.microsoft, rung.google) for rung in levels]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for index, rung in enumerate(levels):
+        lines[index + 1] += f"\n{'':{widths[0]}}  {rung.promise}"
+    return "\n".join(lines) + "\n"
+
+
+def markdown(levels: Sequence[Level], models: Mapping[str, Any]) -> str:
+    """Return the page docs/levels.md; `models` is levels/sources.yml."""
+    summary = _table(
+        ("Rung", "Promise", "Microsoft", "Google"),
+        (
+            (
+                f"[{rung.level} {rung.title}](#rung-{rung.level}-{rung.title.lower()})",
+                rung.promise,
+                rung.microsoft,
+                rung.google,
+            )
+            for rung in levels
+        ),
+    )
+    return PAGE.format(summary=summary) + "".join(map(_section, levels)) + _models(models)
+
+
+def _section(rung: Level) -> str:
+    return SECTION.format(
+        level=rung.level,
+        title=rung.title,
+        promise=rung.promise,
+        cost=rung.cost,
+        microsoft=rung.microsoft,
+        google=rung.google,
+        requirements=_requirements(rung),
+        asks="\n".join(
+            f"- {entry.ask}" + ("" if entry.game == "both" else f" ({entry.game})")
+            for entry in rung.asks
+        ),
+        stay=rung.stay,
+        table=_table(
+            ("Capability", "Game", "Why", "In your project", "Source"),
+            (
+                (
+                    f"`{capability.id}`",
+                    _game(capability),
+                    capability.why,
+                    _project(capability),
+                    capability.source,
+                )
+                for capability in rung.capabilities.values()
+            ),
+        ),
+    )
+
+
+def _models(models: Mapping[str, Any]) -> str:
+    stages = models["workflow"]
+    notes = models["workflow_notes"]
+    return MODELS.format(
+        checked=models["checked"],
+        points=models["points"],
+        governance=models["governance"],
+        lacks=_table(
+            ("Rung", "Model", "The rung does not ask for"),
+            ((str(entry["rung"]), entry["model"], entry["what"]) for entry in models["lacks"]),
+        ),
+        roadmap=_table(
+            ("Stage", "Blocks of capabilities"),
+            ((stage, ", ".join(blocks)) for stage, blocks in models["roadmap"].items()),
+        ),
+        workflow=_table(
+            ("Stage", "Capabilities"),
+            (
+                (stage, ", ".join(f"`{name}`" for name in names) or f"none; {notes[stage]}")
+                for stage, names in stages.items()
+            ),
+        ),
+        stack=_table(
+            ("Layer", "In a project"),
+            ((layer, what or "empty") for layer, what in models["stack"].items()),
+        ),
+    )
+
+
+def _requirements(rung: Level) -> str:
+    if not rung.keystones:
+        return "Every machine-learning repository is at least here."
+    needs = {
+        game: ", and ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
+        for game, groups in rung.keystones.items()
+    }
+    more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
+    return (
+        f"A repository is here when it uses {needs['both']}{more}; "
+        f"when the rung's capabilities score {STANDING:.2f} on average; and when the rungs below hold."
+    )
+
+
+def _game(capability: Capability) -> str:
+    limits = [f"{game}: rung {rung}" for game, rung in capability.at.items()]
+    limits += [f"{question}: {' or '.join(of)}" for question, of in capability.where.items()]
+    return capability.game + (f" ({', '.join(limits)})" if limits else "")
+
+
+def _project(capability: Capability) -> str:
+    paths = [*(claim.path for claim in capability.owns), *capability.uses]
+    shown = [f"`{path.replace('src/*/', 'src/<package>/')}`" for path in paths]
+    job = [f"the job `{capability.job}`"] if capability.job else []
+    return ", ".join(job + shown)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["-"] * len(head), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines
+    )

@@ -1,0 +1,41 @@
+"""Options that several verbs take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung.errors import RungError
+
+Place = Annotated[
+    Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
+]
+To = Annotated[int | None, typer.Option(metavar="N", help="The rung to climb to (the next one).")]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-d", "--data", metavar="QUESTION=ANSWER", help="Change an answer; may be repeated."
+    ),
+]
+Trusted = Annotated[
+    str | None, typer.Option("--template", metavar="WHERE", help="Trust this template, too.")
+]
+Version = Annotated[
+    str | None, typer.Option("--template-version", metavar="REF", help="A tag or commit of it.")
+]
+Branch = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),
+]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
+Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or velocity.")]
+
+BELOW = 1  # exit code of check and fleet: a repository is below the required rung
+
+
+def known_game(game: str | None) -> None:
+    """Raise a RungError if there is no such game."""
+    from rung.levels.ladder import GAMES
+
+    if game is not None and game not in GAMES[1:]:
+        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")

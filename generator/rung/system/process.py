@@ -1,0 +1,126 @@
+"""Run a program while showing that it runs, and its output only when it fails."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from rung.errors import NotDoneError
+from rung.system import shortage
+from rung.system.git import ELSEWHERE
+
+# What would tie a child to Rung's own environment instead of the project's; and bytecode must be
+# kept, or every start compiles everything again.
+OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
+FRAMES = "|/-\\"
+# What uv says where every file that an index has was left out by its day.
+TOO_NEW = ("is missing an upload date", "was filtered by `exclude-newer`")
+NO_DAYS = (
+    "Packages newer than the day of `exclude-newer` under [tool.uv] in pyproject.toml are not taken, "
+    "and so are all of an index that gives no days, as many mirrors of companies. Set a later day, or "
+    "delete the line where your index has none; uv.lock still says what is installed."
+)
+HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a program of a project, free of Rung's own and of a git hook's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OURS and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
+    }
+    return {**kept, **(extra or {})}
+
+
+def uv() -> str | None:
+    """Return where uv is: the one that started Rung, or else the one on PATH."""
+    return os.environ.get("UV") or shutil.which("uv")
+
+
+def begin(
+    command: Sequence[str],
+    folder: Path,
+    extra: Mapping[str, str] | None,
+    output: IO[bytes],
+    *,
+    apart: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a program that asks nothing and prints into a file; apart, with a process group."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(extra),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=apart,
+    )
+
+
+def run(
+    title: str, command: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> float:
+    """Run a program to its end and return the seconds it took.
+
+    Raises:
+        NotDoneError: It failed; its output is printed first.
+    """
+    started = time.monotonic()
+    code, output = attempt(title, command, folder, extra)
+    took = time.monotonic() - started
+    if code:
+        print(output, file=sys.stderr)
+        if too_new(output):
+            print(NO_DAYS, file=sys.stderr)
+        raise NotDoneError(
+            f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
+            f"its output is above. {shortage.remedy_in(output)}".rstrip()
+        )
+    print(f"  {title}: {took:.1f} s", flush=True)
+    return took
+
+
+def too_new(output: str) -> bool:
+    """Say whether uv left out every file that an index has, by its day."""
+    return any(message in output for message in TOO_NEW)
+
+
+def attempt(
+    title: str, command: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a program to its end; return its exit code and what it printed."""
+    with tempfile.TemporaryFile() as output:
+        child = begin(command, folder, extra, output)
+        try:
+            _watch(child, title, time.monotonic())
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+        output.seek(0)
+        return child.returncode, output.read().decode(errors="replace")
+
+
+def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None:
+    turning = sys.stdout.isatty()
+    if not turning:
+        print(f"  {title} ...", flush=True)
+    for frame in itertools.cycle(FRAMES):
+        try:
+            child.wait(0.1 if turning else HEARTBEAT)
+            break
+        except subprocess.TimeoutExpired:
+            seconds = time.monotonic() - started
+            if turning:
+                print(f"\r  {frame} {title}: {seconds:.0f} s", end="", flush=True)
+            else:
+                print(f"  {title}: still running after {seconds:.0f} s", flush=True)
+    if turning:
+        print("\r\033[K", end="", flush=True)
