@@ -153,10 +153,3 @@ def is_ours(address: str) -> bool:
 def serves(address: str, version: str) -> bool:
     """Say whether this version of the template at this address can be read from the cache."""
     return is_ours(address) and holds(version)
-
-
-def clone_of(address: str, version: str) -> Path | None:
-    """Return a repository of this machine that has a version of a template, if there is one."""
-    if serves(address, version):
-        return repository()
-    return Path(address) if Path(address).is_dir() else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung.core import cache, copier_import, copier_patches
+from rung.core import cache
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
 from rung.system import git, shortage
@@ -31,21 +31,18 @@ def render(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask a person otherwise.
     """
-    with (
-        _copier(address, ref, prompts=not defaults) as copier,
-        copier_patches.rendering(cache.clone_of(address, ref), ref, answers),
-    ):
+    with _copier(address, ref) as copier:
         copier.run_copy(
             address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
         )
 
 
 @contextlib.contextmanager
-def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
+def _copier(address: str, ref: str) -> Iterator[Any]:
     """Lend Copier with git kept quiet, and turn its errors into Rung's."""
     settings = git.QUIET | (cache.redirect() if cache.serves(address, ref) else {})
     with _surroundings(settings):
-        copier = copier_import.copier(prompts=prompts)
+        import copier
         from copier.errors import CopierAnswersInterrupt, CopierError
         from plumbum import CommandNotFound, ProcessExecutionError
 
