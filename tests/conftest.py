@@ -149,7 +149,10 @@ def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the renders of tests, and what they trust, out of the person's own folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("RUNG_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+        config = tmp_path_factory.mktemp("config")
+        patch.setenv("RUNG_CONFIG_DIR", str(config))
+        (config / "settings.yml").write_text("defaults: {}\n")
+        patch.setenv("COPIER_SETTINGS_PATH", str(config / "settings.yml"))
         yield
 
 

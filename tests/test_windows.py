@@ -31,7 +31,7 @@ GUARDED = {
     "generator/rung/check/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
     "generator/rung/check/proof/run.py": "Windows ends a tree of processes with taskkill",
     "generator/rung/system/staging.py": "without locks two `rung new` into one folder are not kept apart",
-    "generator/rung/core/rendering/template_source.py": "who owns the file is asked if there is a getuid",
+    "generator/rung/core/template_source.py": "who owns the file is asked if there is a getuid",
     "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
     "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",
     "machinery/rung_ops/serving/connections.py": "Windows has no limit of open files to raise",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung.core import project
 from rung.core.infrastructure import asks_of_answers
-from rung.core.source import Source
+from rung.core.rendering.render import render
+from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers
 from rung.system import expand_user, git, plain_yaml
@@ -61,7 +61,7 @@ def create(
     _check(folder, source, answers, defaults=defaults)
     around = git.repository_above(folder)
     with staged(folder) as room:
-        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        render(source, room, answers, defaults=defaults)
         files = _files(room)
         own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
@@ -78,7 +78,7 @@ def preview(
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
-        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        render(source, room, answers, defaults=defaults)
         return CreatedProject(folder, _files(room), int(_answers(room)["level"]))
 
 

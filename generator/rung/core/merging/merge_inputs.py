@@ -6,7 +6,7 @@ from rung.core.merging import history
 from rung.core.merging.moves import Moves
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 
 SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
 

@@ -9,7 +9,7 @@ from typing import Any
 from rung.core.merging.conflict import MOVED, Conflict, Hunk, Resolved
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 
 FILE = "levels/moved.yml"
