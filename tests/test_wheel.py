@@ -177,7 +177,7 @@ def test_many_at_once_and_a_wary_git_do_no_harm(alone: Alone) -> None:
 
     assert [0] * 4 == [code for _, code in ended], ended
     kept = {path.name for path in (alone.place / "cache/rung").iterdir()}
-    assert {"copier", "template.git"} == kept
+    assert {"copier", "renders.git", "renders.lock", "template.git"} == kept
 
 
 def test_earlier_versions_are_kept(alone: Alone) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from rung.core import template_source
+from rung.core import creation, template_source
 from rung.core.climbing import plan_file, planner
 from rung.core.climbing.planner import ChangeRequest
-from rung.core.rendering import render_cache, rendered_trees, workbench
+from rung.core.rendering import answers_file, render_cache, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
 from rung.system import git as rungs_git
@@ -220,3 +220,19 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
         plan_file.bound(saved, tiny.plan(project, template, "v0.2.0"))
     tiny.climb(project, template, "v0.2.0")
     assert "cold\n" == (project / "tone.txt").read_text()
+
+
+@pytest.mark.parametrize("answers", [{}, {"level": 1, "ci": "gitlab"}], ids=str)
+def test_the_first_climb_of_a_new_project_renders_only_what_is_to_come(
+    small: Path, tmp_path: Path, home: Path, answers: dict[str, Any]
+) -> None:
+    template = template_source.choose(str(small), None)
+    made = creation.create(tmp_path / "project", template, answers, defaults=True)
+    recorded = answers_file.answers(answers_file.read(made.folder))
+    with workbench.opened(made.folder) as bench:
+        before = kept(home)
+        tree = rendered_trees.rendered(bench, template, recorded)
+
+        assert [1, 1] == [before, kept(home)]
+        assert made.files == sorted(bench.files(tree))
+        assert tree == bench.inside(git(made.folder, "rev-parse", "HEAD"), "")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rung.core.rendering import render_cache
 from rung.core.rendering.render import render, settings_file
 from rung.core.rendering.workbench import LINK, Entry, Workbench
 from rung.core.template_source import Source
@@ -52,6 +53,26 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     if key:
         git.run(store, "update-ref", key, tree, extra=_named(store))
     return tree
+
+
+def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
+    """Keep the files of a new project as a render, which its first climb then needs not make.
+
+    Args:
+        source: The template and its version.
+        answers: The answers that the project has recorded.
+        room: Its folder, with what Copier wrote and nothing else.
+    """
+    key = _key(source, answers)
+    if key is None:
+        return
+    with (
+        contextlib.suppress(RungError, OSError),  # the climb renders it, and says what is wrong
+        render_cache.lent("sha1") as store,
+        tempfile.TemporaryDirectory(prefix="rung-") as scratch,
+    ):
+        tree = _stored(room, store, Path(scratch) / "index")
+        git.run(store, "update-ref", key, tree, extra=_named(store))
 
 
 def _is_complete(bench: Workbench, tree: str) -> bool:
