@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from rung.assess.answers import Responses, read
-from rung.assess.assessment import Assessment, assess
-from rung.assess.measure import scan
-from rung.assess.steps import TO_BUILD
-from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
-from rung.assess.weights import PARTS
-from rung.assess.weights_file import load
+from rung.assess.assessment import Assessment, assess, measure
+from rung.assess.roadmap import TO_BUILD
+from rung.assess.strategy import Choice, Scan, from_answers, successful_mlops
+from rung.assess.weights import PARTS, Answers, load
 from rung.errors import RungError
 from rung.levels.ladder import BLOCKS, TIERS
 from rung.levels.ladder import load as load_levels
@@ -170,7 +168,7 @@ def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> N
         assert all(item.rung > target for item in step.later)
     # What the target rests on is brought by a step, comes with the start, or is said beside.
     brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
-    named = {name for capability in made.roadmap.beside for name in capability.any_of}
+    named = {name for capability in made.roadmap.keystones for name in capability.any_of}
     begins = {
         name
         for level in LEVELS
@@ -238,7 +236,7 @@ def test_one_and_a_half_goes_to_the_even_rung_in_spite_of_binary_fractions() -> 
 
 
 def test_one_person_starts_on_rung_1_at_most() -> None:
-    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start.of}
+    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start.questions}
     alone = from_answers(persona("doordash", size=("one",), **ripe), WEIGHTS)
     team = from_answers(persona("doordash", **ripe), WEIGHTS)
 
@@ -442,7 +440,8 @@ def test_copiers_default_level_agrees_on_the_answers_they_share(
     expected = int(default.render(use_case=use_case, team_size=team_size))
     domain = {"velocity": ("commerce",), "governance": ("regulated",)}[use_case]
     harm = {"velocity": ("annoyance",), "governance": ("legal-or-safety",)}[use_case]
-    sizes = [name for name, size in WEIGHTS.project["team_size"][1].items() if size == team_size]
+    taken = WEIGHTS.project["team_size"].take
+    sizes = [name for name, size in taken.items() if size == team_size]
 
     assert sizes
     for size in sizes:
@@ -454,16 +453,16 @@ def test_copiers_default_level_agrees_on_the_answers_they_share(
 
 def test_every_answer_is_handed_to_new_as_an_answer_that_it_has() -> None:
     questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
-    for name, (asked, take) in WEIGHTS.project.items():
-        assert set(WEIGHTS.questions[asked].names()) == set(take)
+    for name, new in WEIGHTS.project.items():
+        assert set(WEIGHTS.questions[new.question].names()) == set(new.take)
         choices = VENDORS if name == "ci" else questions[name]["choices"].values()
-        assert set(take.values()) <= set(choices)
+        assert set(new.take.values()) <= set(choices)
 
 
 @pytest.mark.parametrize("rung", sorted(set(WEIGHTS.early.values())))
 @pytest.mark.parametrize("game", GAMES)
 def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, rung: int) -> None:
-    scanned = scan(render(use_case=game, level=rung, team_size="team"), game)
+    scanned = measure(render(use_case=game, level=rung, team_size="team"), game)
     asked = {
         name
         for level in LEVELS
@@ -481,24 +480,23 @@ def test_what_a_step_is_made_of_is_known() -> None:
 
     assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
     assert {*WEIGHTS.by_hand, *WEIGHTS.early} <= known
-    steps = yaml.safe_load((ROOT / "levels" / "strategy.yml").read_text())["steps"]
-    assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners) == set(steps)
-    assert all({"owner", "unlocks"} == set(step) for step in steps.values())
+    assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.steps)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("questions:", "queries:", "the key `questions` is missing"),
+        ("questions:", "queries:", "unknown field `queries`"),
+        ("alone: you", "", "missing required field `alone`"),
         ("    part: use_case", "    part: weather", "'weather' is not one of use_case, culture"),
         ("{of: always, weight: 1}", "{of: luck, weight: 1}", "'luck' is not one of domain, harm"),
-        ("{of: always, weight: 1}", "{of: always, weight: heavy}", "could not convert"),
+        ("{of: always, weight: 1}", "{of: always, weight: heavy}", "`$.worth[...][0].weight`"),
         ("  foundation: [{of", "  cellar: [{of", "'cellar' is not one of foundation, data"),
         ("where: weak_ci", "where: monday", "'monday' is not one of always, online"),
         ("      - {name: one, says: One}\n", "", "questions.models has 3 answers"),
-        ("harm: annoyance, timing", "harm: gloom, timing", "'gloom' is not one of annoyance"),
+        ("harm: [annoyance], timing", "harm: [gloom], timing", "'gloom' is not one of annoyance"),
         ("keep: {from", "keep: [{from", "cannot be read as YAML"),
-        ("games: {velocity_up_to: 0.4", "games: {velocity: 0.4", "`velocity_up_to` is missing"),
+        ("games: {velocity_up_to: 0.4,", "games: {", "field `velocity_up_to` - at `$.games`"),
     ],
 )
 def test_a_broken_file_is_named_with_what_is_wrong(

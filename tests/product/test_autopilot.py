@@ -7,25 +7,27 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.product import variants
+from tests.product.conftest import run
 from tests.product.flown import (
     CREDITS,
     EAGER,
     FEW,
     MOMENT,
     Flown,
-    fly,
-    fly_governed,
+    first_release,
     override,
     share_environment,
     tree,
 )
 
+__all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
 
 KILLED_PASS = ROOT / "tests/assets/killed_pass.py"
@@ -53,9 +55,9 @@ WRITTEN = {
 
 
 @pytest.fixture(scope="module")
-def calm(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Flown:
+def calm(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Flown:
     """A project in whose production nothing has changed."""
-    made = fly(copier_template, tmp_path_factory.mktemp("flown") / "project")
+    made = first_release("velocity").copy(tmp_path_factory.mktemp("flown") / "project")
     made.answer("2013-02-01", "2013-03-01")
     return made
 
@@ -347,9 +349,10 @@ def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_
 
 
 def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
-    copier_template: Path, tmp_path: Path
+    first_release: Callable[[str], Flown], tmp_path: Path
 ) -> None:
-    flown = fly_governed(copier_template, tmp_path / "project")
+    flown = first_release("governance").copy(tmp_path / "project", shared=False)
+    run("uv", "sync", "--quiet", cwd=flown.folder)
     override(flown.folder, *EAGER)
     flown.commit("Train on few rows")
     flown.answer("2013-05-25", "2013-06-01", "--after", str(FEW), sample=CREDITS)

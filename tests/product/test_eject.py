@@ -66,6 +66,7 @@ def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Ejected(request.param, tmp_path_factory.mktemp(f"ejected-{request.param}"))
 
 
+@pytest.mark.every_commit
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert "Machinery from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
@@ -73,18 +74,21 @@ def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
 
 
+@pytest.mark.every_commit
 def test_the_checks_and_the_hooks_pass(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "check")
     ejected.run("uv", "run", "pre-commit", "run", "--all-files")
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
+@pytest.mark.every_commit
 def test_the_pipeline_runs(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "pipeline")
     assert (ejected.folder / "reports/run.json").exists()
     commit(ejected.folder, "Run the pipeline")
 
 
+@pytest.mark.every_commit
 def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected) -> None:
     assert "up to date" in ejected.run("uv", "run", "dvc", "status")
     ejected.edit(SERVICE, OURS, f"{OURS}\n")

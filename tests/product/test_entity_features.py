@@ -12,7 +12,7 @@ from tests.product.conftest import run
 from tests.product.serving import free_port
 from tests.product.variants import Project, ask, serving, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]  # the second test goes on from the first
 
 FLIGHT = {
     "scheduled": "2013-12-31T08:00:00",

@@ -2,16 +2,18 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.product import docker
-from tests.product.conftest import Started, commit, run, tool
+from tests.product.conftest import Started, run, tool
+from tests.product.flown import Flown, first_release
 from tests.product.serving import free_port
 from tests.product.variants import ask, in_production
 
+__all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
 
 BASE = "python:3.13-slim-trixie"
@@ -110,14 +112,11 @@ def test_the_image_holds_what_scores_and_no_more(
 
 
 @pytest.fixture(scope="module")
-def served(start: Started) -> Path:
-    """Start a project that has a signed release in production."""
-    project = start(ci="github", level=3, use_case="velocity")
-    run("uv", "run", "poe", "keys", cwd=project)
-    commit(project, "Publish the key")
-    for task in ("pipeline", "gate", "release", "deploy production"):
-        run("uv", "run", "poe", *task.split(), cwd=project)
-    (project / "logs").mkdir()
+def served(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy a project that has a signed release in production."""
+    directory = tmp_path_factory.mktemp("served") / "project"
+    project = first_release("velocity").copy(directory, shared=False).folder
+    (project / "logs").mkdir(exist_ok=True)
     return project
 
 

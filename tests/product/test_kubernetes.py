@@ -154,7 +154,6 @@ def deploy(project: Served, environment_: str, name: str) -> None:
     give_to_pods((project.folder / "releases").resolve())
 
 
-@pytest.mark.always
 def test_the_service_of_staging_runs_in_its_pod(pods: Podman, project: Served) -> None:
     deploy(project, "staging", "good")
     with playing(pods, project, "staging", "staging") as service:

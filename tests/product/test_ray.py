@@ -143,7 +143,6 @@ def parts(target: Path) -> int:
     return len(list(target.parent.glob(f".{target.name}.*.unfinished/part-*.parquet")))
 
 
-@pytest.mark.always
 def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
     rows, target = tuned.rows(16), tuned.folder / "reports/lost.parquet"
     process = tuned.project.begin(

@@ -140,7 +140,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.always
+@pytest.mark.every_commit
 @pytest.mark.parametrize("server", [seaweed, moto], ids=lambda server: str(server.__name__))
 def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
     project: Project, store_tools: Path, raw: Path, tmp_path: Path, server: Callable[..., Any]

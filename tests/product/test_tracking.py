@@ -81,7 +81,7 @@ def test_the_server_is_of_the_mlflow_that_its_clients_have() -> None:
     assert pins[0] == pins[1] != []
 
 
-@pytest.mark.always
+@pytest.mark.every_commit
 def test_every_task_works_against_it(server: Server) -> None:
     project = server.project
     project.run("uv run poe tune --trials 1")

@@ -1,7 +1,6 @@
 """A newcomer can type every command that a project's README and RUNG.md name."""
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -60,9 +59,8 @@ TYPED = {
     "stop": ["stop --by 'Olga Officer' --reason 'To try it'"],
     "resume": ["resume --by 'Olga Officer' --reason 'It was tried'"],
 }
-# A long one that begins last would run alone. CI takes one half of them in each run: RUNG_HALF.
-LONGEST_FIRST = sorted(VARIANTS, key=lambda answers: -answers["level"])
-HALF = os.environ.get("RUNG_HALF")
+# Governance up to an approved, serving and examined release.
+OFTEN = "governance-team-github-4-server-none"
 MADE = {
     *("dvc.lock", "governance/dvc.lock"),
     "deploy/kubernetes/components/alerts/rules.yaml",
@@ -92,7 +90,12 @@ def test_rungs_3_and_4_take_over_what_is_typed_on_rung_2(render: Render, use_cas
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "answers", LONGEST_FIRST[int(HALF) :: 2] if HALF else LONGEST_FIRST, ids=name
+    "answers",
+    [
+        pytest.param(each, marks=pytest.mark.every_commit if name(each) == OFTEN else [])
+        for each in VARIANTS
+    ],
+    ids=name,
 )
 def test_a_newcomer_can_type_every_command(
     request: pytest.FixtureRequest, copier_template: Path, tmp_path: Path, answers: dict[str, Any]

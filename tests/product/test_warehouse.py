@@ -289,7 +289,7 @@ def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
     assert many - few < 150_000, "the rows of one window were all in memory"
 
 
-@pytest.mark.always
+@pytest.mark.every_commit
 def test_the_whole_way_from_warehouse_to_a_version_and_on(
     copier_template: Path, server: Server, tmp_path: Path
 ) -> None:
