@@ -20,6 +20,7 @@ from tests.conftest import ROOT
 from tests.product.conftest import environment
 from tests.product.processes import end_group
 from tests.product.serving import free_port
+from tests.product.small_disk import small_disk
 from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
@@ -226,6 +227,15 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
         end_group(web)
 
     assert "did not answer like a Ray cluster" in reported
+
+
+def test_a_full_disk_is_reported_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    with small_disk(small, 1):
+        target = small / "scored.parquet"
+        reported = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
+        assert "disk is full" in reported and "Traceback" not in reported
+        assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
 
 @contextlib.contextmanager
