@@ -363,6 +363,39 @@ def test_from_a_clone_without_tags_the_commit_is_taken_and_reported(
     assert git(clone, "rev-parse", "--short", "HEAD") == answers_of(tmp_path / "made")["_commit"]
 
 
+def test_a_house_sets_its_defaults_in_copiers_settings(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    settings = tmp_path / "settings.yml"
+    settings.write_text("defaults:\n  ci: gitlab\n  team_size: team\n", "utf-8")
+    command = ("new", "--defaults", "--template", copier_template, "--level", "1")
+    environment = {"COPIER_SETTINGS_PATH": str(settings)}
+    done = rung(*command, tmp_path / "theirs", environment=environment)
+
+    assert done.returncode == 0, done.stderr
+    answers = answers_of(tmp_path / "theirs")
+    assert ("gitlab", "team") == (answers["ci"], answers["team_size"])
+    assert (tmp_path / "theirs/.gitlab-ci.yml").is_file()
+
+    done = rung(*command, tmp_path / "given", "--ci", "azure", environment=environment)
+    assert "azure" == answers_of(tmp_path / "given")["ci"], "what is answered counts"
+
+
+@pytest.mark.parametrize("text", [None, "defaults: [", "defaults: 1\n"])
+def test_settings_of_copier_that_cannot_be_read_are_named(
+    tmp_path: Path, copier_template: Path, text: str | None
+) -> None:
+    settings = tmp_path / "settings.yml"
+    if text is not None:
+        settings.write_text(text, "utf-8")
+    command = ("new", tmp_path / "made", "--defaults", "--template", copier_template)
+    done = rung(*command, environment={"COPIER_SETTINGS_PATH": str(settings)})
+
+    assert done.returncode == 2
+    assert f"Copier's settings {settings} cannot be read: " in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.slow
 def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     tmp_path: Path, copier_template: Path

@@ -8,57 +8,72 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung.core import cache, copier_import, copier_patches
+from platformdirs import user_config_path
+
+from rung.core import cache
+from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
 from rung.system import git, shortage
 
 
-def answers_below(prefix: str) -> str:
-    """Return the path of the answers file in a repository, of a project below a prefix or none."""
-    return f"{prefix}/{ANSWERS}" if prefix else ANSWERS
-
-
 def render(
-    address: str, ref: str, destination: Path, answers: Mapping[str, Any], *, defaults: bool
+    source: Source, destination: Path, answers: Mapping[str, Any], *, defaults: bool
 ) -> None:
     """Write a new project.
 
     Args:
-        address: The template: an absolute path or a URL, recorded as it is.
-        ref: The version of it.
+        source: The template; its address is recorded as it is.
         destination: A folder that does not exist yet.
         answers: Answers by question.
-        defaults: Take the default where no answer is given; ask a person otherwise.
+        defaults: Take the default where no answer is given; ask the user otherwise.
     """
-    with (
-        _copier(address, ref, prompts=not defaults) as copier,
-        copier_patches.rendering(cache.clone_of(address, ref), ref, answers),
-    ):
+    with _copier(source) as copier:
         copier.run_copy(
-            address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
+            source.address,
+            destination,
+            dict(answers),
+            vcs_ref=source.ref,
+            defaults=defaults,
+            quiet=True,
+            settings=copier.load_settings(),
         )
 
 
+def settings_file() -> Path:
+    """Return the path of Copier's settings, by which a house changes defaults of answers."""
+    named = os.environ.get("COPIER_SETTINGS_PATH")
+    return Path(named) if named else user_config_path("copier", appauthor=False) / "settings.yml"
+
+
 @contextlib.contextmanager
-def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
+def _copier(source: Source) -> Iterator[Any]:
     """Lend Copier with git kept quiet, and turn its errors into Rung's."""
-    settings = git.QUIET | (cache.redirect() if cache.serves(address, ref) else {})
-    with _surroundings(settings):
-        copier = copier_import.copier(prompts=prompts)
-        from copier.errors import CopierAnswersInterrupt, CopierError
+    with _surroundings(git.QUIET | source.git_settings()):
+        import copier
+        from copier.errors import (
+            CopierAnswersInterrupt,
+            CopierError,
+            MissingSettingsWarning,
+            SettingsError,
+        )
         from plumbum import CommandNotFound, ProcessExecutionError
 
         try:
             with warnings.catch_warnings():
                 # What they say (uncommitted or shallow templates), Rung says in messages of its own.
                 warnings.simplefilter("ignore")
+                warnings.simplefilter("error", MissingSettingsWarning)
                 yield copier
         except CopierAnswersInterrupt as error:
             raise KeyboardInterrupt from error
+        except (SettingsError, MissingSettingsWarning) as error:
+            raise RungError(
+                f"Copier's settings {settings_file()} cannot be read: {error}\n"
+                "Correct the file, or the environment variable COPIER_SETTINGS_PATH."
+            ) from error
         except ProcessExecutionError as error:
             raise RungError(
-                _unreadable(address, ref, error.stderr or "", int(error.retcode or 0))
+                _unreadable(source, error.stderr or "", int(error.retcode or 0))
             ) from error
         except CommandNotFound as error:
             raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
@@ -97,13 +112,13 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
             os.environ["COPIER_CACHE_DIR"] = mirrors
 
 
-def _unreadable(address: str, ref: str, output: str, exit_code: int) -> str:
+def _unreadable(source: Source, output: str, exit_code: int) -> str:
     """Say why git could not clone a template: its last line, and what to do."""
     ended = [shortage.end(exit_code)] if exit_code < 0 else []
     lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
     advice = shortage.remedy_in("\n".join(lines))
     return (
-        f"The template {address} could not be read at {ref}:\n{lines[-1]}\n"
+        f"The template {source.address} could not be read at {source.ref}:\n{lines[-1]}\n"
         f"{advice or 'Check the address, the version and the network, then try again.'}"
     )
 
