@@ -46,7 +46,7 @@ class Project:
         return done.stdout
 
     def begin(
-        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL, **variables: str
+        self, *arguments: str | Path, stdin: Any = subprocess.DEVNULL, **variables: str
     ) -> "subprocess.Popen[str]":
         """Start the project's Python in a group of processes of its own, and go on."""
         return subprocess.Popen(
