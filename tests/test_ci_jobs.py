@@ -3,17 +3,17 @@
 import re
 import subprocess
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.conftest import GAMES, LEVELS, VENDORS, Render
+from tests.conftest import CI, GAMES, LEVELS, VENDORS, Render
 from tests.parsing import AnyTag
 
 Job = dict[str, Any]
-FOLDERS = {"github": ".github/workflows", "gitlab": ".gitlab/ci", "azure": ".pipelines"}
+FOLDERS = {name: PurePosixPath(CI[name].jobs["check"]).parent for name in VENDORS}
 # The variable that names the runner of a job before CI_RUNNER does.
 OWN = {
     "production": "RUNNER",
@@ -25,7 +25,6 @@ OWN = {
     "staging": "STAGING_RUNNER",
     "sign": "SIGNING_RUNNER",
 }
-HOSTED = {"github": "ubuntu-latest", "gitlab": "", "azure": "ubuntu-24.04"}
 # GitLab's runners that reach a folder have a tag, whatever runs the rest; it signs where it builds.
 TAGS = {"RUNNER": "deploy", "STAGING_RUNNER": "staging"}
 
@@ -102,7 +101,7 @@ def test_every_job_takes_its_runner_from_a_variable(
         if ci == "gitlab" and own == "SIGNING_RUNNER":
             own = "CI_RUNNER"
         rest = TAGS.get(own) if ci == "gitlab" else None
-        expected = given.get(own) or rest or given.get("CI_RUNNER") or HOSTED[ci]
+        expected = given.get(own) or rest or given.get("CI_RUNNER") or CI[ci].runner
         assert expected == runner(project, ci, job, given), name
     assert {"check/check", "audit/audit", "train/train", "monitor/monitor"} <= set(jobs)
 

@@ -14,7 +14,7 @@ import yaml
 
 from rung.errors import RungError
 from rung.levels import show
-from rung.levels.ladder import BLOCKS, Capability, Claim, load
+from rung.levels.ladder import BLOCKS, Capability, Claim, load, load_vendors
 from tests.conftest import (
     COMBINATIONS,
     GAMES,
@@ -31,6 +31,11 @@ CAPABILITIES = [each for rung in LEVELS for each in rung.capabilities.values()]
 TEMPLATE = ROOT / "templates" / "project"
 MADE_BY_COMMANDS = {"uv.lock", "dvc.lock"}  # a project has them, the template does not
 
+VENDOR_FILES = sorted((ROOT / "levels" / "ci").glob("*.yml"))
+CAPABILITY_FILES = sorted((ROOT / "levels" / "capabilities").glob("*.yml"))
+FILES = [ROOT / "levels" / f"{number}.yml" for number in range(5)] + VENDOR_FILES + CAPABILITY_FILES
+WIDTH, SCREEN = 100, 60
+
 
 every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.id)
 
@@ -41,6 +46,7 @@ def raw(file: str, question: str) -> Any:
 
 MODELS = yaml.safe_load((ROOT / "levels" / "sources.yml").read_text())
 INFRASTRUCTURE = raw("infrastructure.yml", "infrastructure")
+CI = load_vendors(ROOT / "levels")
 YOURS = raw("yours.yml", "yours")
 
 
@@ -51,16 +57,26 @@ def claims() -> Iterator[tuple[Claim, str, Capability | None, int]]:
             yield claim, f"rung_{rung.level}.owns", None, rung.level
         for capability in rung.capabilities.values():
             for claim in capability.owns:
-                yield claim, capability.id, capability, rung.level
-            for name, vendor in INFRASTRUCTURE["vendors"].items() if capability.job else ():
-                path = vendor["job"].replace("JOB", capability.job)
-                yield Claim(path, {"ci": (name,)}), f"job {capability.job}", capability, rung.level
+                (ci,) = claim.needs.get("ci", ("",))
+                yield claim, f"ci {ci}" if ci else capability.id, capability, rung.level
+            for name, vendor in CI.items():
+                if capability.job in vendor.jobs:
+                    claim = Claim(vendor.jobs[capability.job], {"ci": (name,)})
+                    yield claim, f"ci {name}", capability, rung.level
     for name, brought in INFRASTRUCTURE["brings"].items():
         for entry in brought["owns"]:
             needs = brought["when"] | (entry if isinstance(entry, dict) else {"path": entry})
             path, first = needs.pop("path"), needs.pop("from", brought.get("from", 0))
-            wanted = {key: (one,) if isinstance(one, str) else one for key, one in needs.items()}
-            yield Claim(path, wanted), name, None, first
+            yield Claim(path, listed(needs)), name, None, first
+        for vendor_name, vendor in CI.items():
+            for claim in vendor.owns.get(name, ()):
+                needs = claim.needs | listed(brought["when"] | {"ci": vendor_name})
+                first = brought.get("from", 0) if claim.since is None else claim.since
+                yield Claim(claim.path, needs), f"ci {vendor_name}", None, first
+
+
+def listed(needs: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {key: (of,) if isinstance(of, str) else tuple(of) for key, of in needs.items()}
 
 
 def claimed() -> list[tuple[str, str]]:
@@ -105,7 +121,8 @@ def test_every_file_of_the_template_is_claimed_once_or_by_several_answers() -> N
 
     several = {path: set(names) for path, names in owners.items() if len(names) > 1}
     assert [path for path, names in owners.items() if not names] == []
-    assert all(names <= set(INFRASTRUCTURE["brings"]) for names in several.values()), several
+    answers = {*INFRASTRUCTURE["brings"], *(f"ci {name}" for name in CI)}
+    assert all(names <= answers for names in several.values()), several
 
 
 def test_every_claim_matches_a_file_of_the_template() -> None:
@@ -154,18 +171,23 @@ def test_each_capability_is_named_once_and_each_job_comes_with_exactly_one() -> 
 
     assert len({each.id for each in CAPABILITIES}) == len(CAPABILITIES)
     assert set(named.values()) == {1}
-    assert list(INFRASTRUCTURE["vendors"]) == VENDORS
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_level_file_is_plain_data_that_copier_leaves_as_it_is(number: int) -> None:
-    text = (ROOT / "levels" / f"{number}.yml").read_text()
+def test_a_level_reads_on_one_screen(number: int) -> None:
+    assert len((ROOT / "levels" / f"{number}.yml").read_text().splitlines()) <= SCREEN
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_is_plain_data_that_copier_leaves_as_it_is_in_short_lines(file: Path) -> None:
+    text = file.read_text()
     events = list(yaml.parse(text))
 
     assert not any(isinstance(event, yaml.AliasEvent) for event in events)
     assert not any(getattr(event, "anchor", None) for event in events)
     assert sum(isinstance(event, yaml.DocumentStartEvent) for event in events) == 1
     assert not any(opening in text for opening in ("{{", "{%", "{#"))
+    assert [] == [line for line in text.splitlines() if len(line) > WIDTH]
 
 
 @every_capability
@@ -251,12 +273,13 @@ def test_the_docs_say_what_the_levels_say() -> None:
     )
 
 
-def test_each_capability_serves_one_stage_of_the_workflow() -> None:
-    placed = [name for names in MODELS["workflow"].values() for name in names]
+def test_a_stage_of_the_workflow_has_capabilities_or_says_what_fills_it() -> None:
+    filled = {each.workflow for each in CAPABILITIES}
 
-    assert sorted(placed) == sorted(each.id for each in CAPABILITIES)
-    empty = {stage for stage, names in MODELS["workflow"].items() if not names}
-    assert empty == set(MODELS["workflow_notes"])
+    assert filled <= set(MODELS["workflow"])
+    assert {stage for stage, note in MODELS["workflow"].items() if note} == (
+        set(MODELS["workflow"]) - filled
+    )
 
 
 def test_each_answer_about_infrastructure_fills_a_layer_of_the_stack() -> None:
@@ -285,38 +308,71 @@ def test_the_text_of_the_ladder_fits_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "message"),
+    ("name", "before", "after", "message"),
     [
-        ("rung_1:", "rung_9:", "rung_1 must be a mapping"),
-        ("    level: 1\n", "    level: 7\n", "level must be 1"),
-        ("    title: Tested\n", "", "the key `title` is missing"),
-        ("    title: Tested\n", "    title: [Tested]\n", "is not of type str"),
-        ("    title: Tested\n", "    titel: Tested\n", "`titel` is not a key"),
-        ("      unit-tests:\n", "      Unit_Tests:\n", "lower-case words joined by hyphens"),
-        ("        block: foundation\n", "        block: cellar\n", "'cellar' is not one of"),
-        ("        game: governance\n", "        game: chess\n", "'chess' is not one of"),
-        ("          declared: ", "          guessed: ", "'guessed' is not one of"),
-        ("    owns: []\n", "    owns: README.md\n", "owns must be a list"),
-        ("- {path: renovate.json, ", "- {", "names no `path`"),
-        ("    asks:\n", "    asks: [\n", "cannot be read as YAML"),
+        ("1", "rung_1:", "rung_9:", "there is no list `rung_1.default.capabilities`"),
+        ("1", "    level: 1\n", "    level: 7\n", "`level` must be 1"),
+        ("1", "    title: Tested\n", "", "missing required field `title`"),
+        (
+            "1",
+            "    title: Tested\n",
+            "    title: [Tested]\n",
+            "Expected `str`, got `array` - at `$.title`",
+        ),
+        ("1", "    title: Tested\n", "    titel: Tested\n", "unknown field `titel`"),
+        (
+            "1",
+            "game: governance",
+            "game: chess",
+            "Invalid enum value 'chess' - at `$.commands[7].game`",
+        ),
+        (
+            "1",
+            "    owns: []\n",
+            "    owns: README.md\n",
+            "Expected `array`, got `str` - at `$.owns`",
+        ),
+        ("1", "    asks:\n", "    asks: [\n", "cannot be read as YAML"),
+        ("1", "unit-tests,", "Unit_Tests,", "capabilities/Unit_Tests.yml is missing"),
+        ("1", "unit-tests,", "", "unit-tests.yml is a capability of no rung"),
+        (
+            "capabilities/unit-tests",
+            "block: f",
+            "block: c",
+            "Invalid enum value 'coundation' - at `$.block`",
+        ),
+        ("capabilities/unit-tests", "why: ", "way: ", "unknown field `way`"),
+        ("capabilities/unit-tests", "  used:", "  guessed:", "Invalid enum value 'guessed'"),
+        (
+            "capabilities/ownership-roles",
+            "{path: CONTRIBUTING.md, ",
+            "{",
+            "missing required field `path`",
+        ),
+        ("infrastructure", "vendors:", "venders:", "no list `infrastructure.default.vendors`"),
+        ("ci/gitlab", "title:", "titel:", "missing required field `title`"),
     ],
 )
 def test_a_broken_file_is_named_with_what_is_wrong(
-    tmp_path: Path, before: str, after: str, message: str
+    tmp_path: Path, name: str, before: str, after: str, message: str
 ) -> None:
     shutil.copytree(ROOT / "levels", tmp_path / "levels")
-    file = tmp_path / "levels" / "1.yml"
+    file = tmp_path / "levels" / f"{name}.yml"
     assert before in file.read_text()
     file.write_text(file.read_text().replace(before, after, 1))
 
     with pytest.raises(RungError) as failure:
         load(tmp_path / "levels")
 
-    assert str(file) in str(failure.value)
     assert message in str(failure.value)
+    assert str(file) in str(failure.value) or "capabilities" in message or "no rung" in message
     assert failure.value.code == 2
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RungError, match=r"0\.yml is missing"):
-        load(tmp_path)
+@pytest.mark.parametrize("name", ["0.yml", "infrastructure.yml", "ci/azure.yml"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    shutil.copytree(ROOT / "levels", tmp_path / "levels")
+    (tmp_path / "levels" / name).unlink()
+
+    with pytest.raises(RungError, match=f"{name} is missing"):
+        load(tmp_path / "levels")

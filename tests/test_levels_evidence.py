@@ -1,15 +1,19 @@
-"""The evidence of each capability keeps to the vocabulary of levels/README.md."""
+"""The evidence of each capability: its words, and the small trees that must and must not earn it."""
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung.levels.ladder import Capability, load
+from rung.check.review.review import review
+from rung.levels.ladder import TIERS, Capability
 from tests.conftest import ROOT
+from tests.repositories import LADDER, plant
 
-CAPABILITIES = [each for rung in load(ROOT / "levels") for each in rung.capabilities.values()]
+CAPABILITIES = [each for rung in LADDER for each in rung.capabilities.values()]
+every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.id)
 
 
 def texts(value: Any) -> bool:
@@ -75,7 +79,19 @@ def follows(predicate: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.id)
+@every_capability
+def test_its_trees_earn_a_capability_and_do_not(capability: Capability, tmp_path: Path) -> None:
+    earning, other = (
+        review(plant(tmp_path / name, files)).findings[capability.id].points
+        for name, files in (("a", capability.earned_by), ("b", capability.not_earned_by))
+    )
+
+    assert earning >= TIERS["used"], f"{capability.id}: `earned_by` does not earn it"
+    assert other < TIERS["used"], f"{capability.id}: `not_earned_by` earns it"
+    assert capability.earned_by and capability.not_earned_by
+
+
+@every_capability
 def test_evidence_keeps_to_the_vocabulary(capability: Capability) -> None:
     tiers = list(capability.evidence)
 
@@ -83,6 +99,7 @@ def test_evidence_keeps_to_the_vocabulary(capability: Capability) -> None:
     assert tiers == [tier for tier in ("declared", "used", "automated") if tier in tiers]
     for tier, predicate in capability.evidence.items():
         assert follows(predicate), f"{tier}: {predicate}"
+    assert capability.applies is None or follows(capability.applies)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,9 @@
 
 import pytest
 
-from tests.conftest import Render
+from tests.conftest import CI, VENDORS, Render
 
-PLACES = {
-    "github": ".github/CODEOWNERS",
-    "gitlab": ".gitlab/CODEOWNERS",
-    "azure": "docs/owners.md",
-}
+PLACES = {name: CI[name].owners for name in VENDORS}
 OWNED = ("governance/change_control_plan.yaml", "governance/allowed_signers", "ops/gate.toml")
 
 

@@ -14,6 +14,7 @@ import jinja2
 import yaml
 from jinja2 import nodes
 
+from rung.levels import ladder
 from rung.levels.answers import is_answer
 
 SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
@@ -72,19 +73,11 @@ def _of(name: str, asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _choices(name: str, question: Mapping[str, Any]) -> dict[str, str]:
     if name == "level":
-        rungs = [_rung(number) for number in range(5)]
-        return {str(each["level"]): f"{each['title']}: {each['promise']}" for each in rungs}
+        return {str(each.level): f"{each.title}: {each.promise}" for each in ladder.load(LEVELS)}
     if name == "ci":
-        vendors = yaml.safe_load((LEVELS / "infrastructure.yml").read_text("utf-8"))
-        vendors = vendors["infrastructure"]["default"]["vendors"]
-        return {answer: vendor["title"] for answer, vendor in vendors.items()}
+        vendors = ladder.load_vendors(LEVELS)
+        return {answer: vendor.title for answer, vendor in vendors.items()}
     return {answer: meaning for meaning, answer in question.get("choices", {}).items()}
-
-
-def _rung(number: int) -> Mapping[str, Any]:
-    read = yaml.safe_load((LEVELS / f"{number}.yml").read_text("utf-8"))
-    rung: Mapping[str, Any] = read[f"rung_{number}"]["default"]
-    return rung
 
 
 def default(question: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]) -> str:

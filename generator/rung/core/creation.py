@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung.core.infrastructure import asks_of_answers
+from rung.core import infrastructure
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
@@ -68,7 +68,7 @@ def create(
         rendered_trees.keep(source, answers_file.answers(recorded), room)
         own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
-    asks = asks_of_answers(source, recorded)
+    asks = infrastructure.has(source, recorded).answers_ask
     return CreatedProject(folder, files, int(recorded["level"]), around, own, signed, asks)
 
 
@@ -96,6 +96,7 @@ def _normal(destination: Path) -> Path:
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:
     check_free(folder)
     check_answers(answers, source.read("levels/questions.yml"))
+    infrastructure.refuse_vendor(source, answers)
     if not defaults and not sys.stdin.isatty():
         raise RungError(
             "There is no terminal to ask the questions on.\n"

@@ -1,59 +1,62 @@
-"""What levels/infrastructure.yml says: the CI vendors, and what answers ask of a team."""
+"""What a project has on a rung beside its files: commands, and what the team has to bring.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+levels/has.jinja says the same to Copier; tests/test_levels_has.py holds the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rung.core.template_source import Source
 from rung.errors import RungError
+from rung.levels.ladder import Vendor, vendor
 
 
 @dataclass(frozen=True)
-class Vendor:
-    """A CI vendor.
+class Has:
+    """What a project with certain answers has on its rung.
 
-    Attributes:
-        files: Globs of the files that it runs; `*` matches `/` as well.
-        host: A part of the address of the repositories that it hosts.
+    Args:
+        rungs: The rungs up to its own, as levels/*.yml describe them.
+        commands: What can be typed, and what it does.
+        asks: What these rungs require of the team.
+        answers_ask: What the answers about infrastructure require.
     """
 
-    files: tuple[str, ...]
-    host: str
-
-    def runs(self, path: str) -> bool:
-        """Return whether it runs a file."""
-        return any(fnmatchcase(path, glob) for glob in self.files)
+    rungs: list[dict[str, Any]] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+    asks: list[str] = field(default_factory=list)
+    answers_ask: list[str] = field(default_factory=list)
 
 
-def vendors(source: Source) -> dict[str, Vendor]:
-    """Return the CI vendors of a template by their answer, in the order of the question `ci`."""
-    return {
-        name: Vendor(tuple(data["files"]), data["host"])
-        for name, data in _read(source, "vendors").items()
-    }
+def has(source: Source, answers: Mapping[str, Any]) -> Has:
+    """Return what a project with such answers has on its rung."""
+    game, level = answers.get("use_case"), int(answers["level"])
+    found = Has()
+    for number in range(level + 1):
+        rung = _read(source, f"levels/{number}.yml", f"rung_{number}")
+        if not rung:
+            break  # a template that describes its rungs in another way
+        found.rungs.append(rung)
+        _take(found.commands, rung.get("commands"), game, level, 0)
+        asks = [{"ask": ask} if isinstance(ask, str) else ask for ask in rung.get("asks") or []]
+        found.asks.extend(ask["ask"] for ask in asks if ask.get("game", game) == game)
+    brings = _read(source, "levels/infrastructure.yml", "infrastructure").get("brings", {})
+    for brought in brings.values():
+        if applies(brought.get("when", {}), answers):
+            first = brought.get("from", 0)
+            _take(found.commands, brought.get("commands"), game, level, first)
+            found.answers_ask.extend(brought.get("asks") or [] if first <= level else [])
+    return found
 
 
-def asks_of_rungs(rungs: Iterable[Mapping[str, Any]], game: str | None) -> list[str]:
-    """Return what rungs, as levels/*.yml describe them, require of a team that plays `game`."""
-    asks = [
-        {"ask": ask} if isinstance(ask, str) else ask
-        for rung in rungs
-        for ask in rung.get("asks") or []
-    ]
-    return [ask["ask"] for ask in asks if ask.get("game", game) == game]
-
-
-def asks_of_answers(source: Source, answers: Mapping[str, Any]) -> list[str]:
-    """Return what the answers about infrastructure require of a team, on their rung."""
-    parts = _read(source, "brings")
-    level = int(answers["level"])
-    return [
-        ask
-        for each in parts.values()
-        if each.get("from", 0) <= level and applies(each.get("when", {}), answers)
-        for ask in each.get("asks") or []
-    ]
+def _take(
+    commands: dict[str, str], offered: list[Any] | None, game: str | None, level: int, first: int
+) -> None:
+    for command in offered or []:
+        if command.get("from", first) <= level and command.get("game", game) == game:
+            commands[command["run"]] = command["does"]
 
 
 def applies(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
@@ -64,9 +67,36 @@ def applies(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> 
     )
 
 
-def _read(source: Source, part: str) -> Mapping[str, Any]:
+def vendors(source: Source) -> dict[str, Vendor]:
+    """Return the CI vendors of a template by their answer, in the order of the question `ci`."""
+    named = _read(source, "levels/infrastructure.yml", "infrastructure").get("vendors", [])
+    if isinstance(named, dict):  # a template of version 0.2
+        return {
+            name: vendor(data, Path("levels/infrastructure.yml")) for name, data in named.items()
+        }
+    files = {name: f"levels/ci/{name}.yml" for name in named}
+    return {name: vendor(source.read(file), Path(file)) for name, file in files.items()}
+
+
+def refuse_vendor(source: Source, answers: Mapping[str, Any]) -> None:
+    """Raise a RungError where the CI vendor has no jobs for a rung."""
+    known = vendors(source)
+    ci, level = answers.get("ci"), str(answers.get("level", ""))
+    if ci not in known or not level.isdigit() or int(level) <= known[ci].up_to:
+        return
+    chosen = known[ci]
+    jobs = ", ".join(chosen.text.replace("JOB", job) for job in chosen.jobs)
+    others = [f"`-d ci={name}`" for name, other in known.items() if other.up_to >= int(level)]
+    another = f", or take another CI: {' or '.join(others)}" if others else ""
+    raise RungError(
+        f"{chosen.title} serves projects up to rung {chosen.up_to}, with {jobs}; rung {level} needs "
+        f"jobs that it does not have here.\nChoose rung {chosen.up_to} or below{another}."
+    )
+
+
+def _read(source: Source, file: str, question: str) -> dict[str, Any]:
     try:
-        mapping = source.read("levels/infrastructure.yml")["infrastructure"]["default"][part]
+        data = source.read(file)[question]["default"]
     except (RungError, KeyError, TypeError):
-        return {}  # a template that describes its infrastructure in another way
-    return mapping if isinstance(mapping, dict) else {}
+        return {}  # a template that describes itself in another way
+    return data if isinstance(data, dict) else {}

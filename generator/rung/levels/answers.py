@@ -1,4 +1,4 @@
-"""The answers a person gives on the command line: gathered, and checked against the questions."""
+"""The user's answers on the command line: gathered, and checked against the questions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

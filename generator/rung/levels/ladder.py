@@ -1,22 +1,22 @@
-"""What each maturity level is: the data of levels/ as frozen objects, checked while it is read."""
+"""What each maturity level is: the files of levels/ as typed records."""
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
+import msgspec
 import yaml
 
 from rung.errors import RungError
 from rung.system import plain_yaml
 
-Made = TypeVar("Made")
+Record = TypeVar("Record", bound=msgspec.Struct)
 
-IDENTIFIER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-RUNGS = range(5)
-GAMES = ("both", "governance", "velocity")
-BLOCKS = (
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
+Game = Literal["both", "governance", "velocity"]
+Tier = Literal["declared", "used", "automated"]
+Block = Literal[
     "foundation",
     "data",
     "experiments",
@@ -25,55 +25,66 @@ BLOCKS = (
     "observability",
     "features",
     "governance",
-)
+]
+RUNGS = range(5)
+GAMES: tuple[str, ...] = get_args(Game)
+BLOCKS: tuple[str, ...] = get_args(Block)
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
-TIERS = {"declared": 0.25, "used": 0.5, "automated": 1.0}
+TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
 STANDING = 0.40  # points that a rung needs on average over its capabilities
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A path that a project gets, and the answers it takes besides the rung and the game."""
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A path that a project gets, and the answers it takes besides the rung and the game.
+
+    `since` is the rung from which it comes, where that is not the rung of what brings it.
+    """
 
     path: str
-    needs: Mapping[str, tuple[str, ...]]
+    needs: dict[str, tuple[str, ...]] = {}
+    since: int | None = None
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command of a rung, and what it does."""
 
     run: str
     does: str
-    game: str = "both"
+    game: Game = "both"
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the team has to bring to a rung."""
 
     ask: str
-    game: str = "both"
+    game: Game = "both"
 
 
-@dataclass(frozen=True)
-class Capability:
-    """Something a repository can do; its fields are in the order of the files' keys."""
+class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something a repository can do.
+
+    `id` is the name of its file, `level` the rung that names it. The other fields are the keys of
+    the file, in the order in which they stand there; levels/README.md explains them.
+    """
 
     id: str
     level: int
     why: str
-    game: str
-    block: str
-    evidence: Mapping[str, Any]
     fix: str
     effort: str
     source: str
+    game: Game
+    block: Block
+    workflow: str
+    evidence: Annotated[dict[Tier, Any], msgspec.Meta(min_length=1)]
+    at: dict[Annotated[str, msgspec.Meta(pattern="^(governance|velocity)$")], int] = {}
+    where: dict[str, tuple[str, ...]] = {}
     owns: tuple[Claim, ...] = ()
     uses: tuple[str, ...] = ()
     job: str | None = None
-    at: Mapping[str, int] = field(default_factory=dict)
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    applies: Any = None
+    earned_by: dict[str, str] = {}
+    not_earned_by: dict[str, str] = {}
 
     def rung(self, game: str) -> int | None:
         """Return the rung at which `game` asks for this, or None when it never does."""
@@ -86,8 +97,29 @@ class Capability:
         )
 
 
-@dataclass(frozen=True)
-class Level:
+class Vendor(msgspec.Struct, frozen=True):
+    """A CI vendor, as a file of levels/ci/ describes it; levels/README.md explains the keys.
+
+    Keys that an older or newer template has besides these are skipped.
+    """
+
+    title: str
+    host: str
+    files: tuple[str, ...]
+    up_to: int = RUNGS[-1]
+    text: str = "the job `JOB`"
+    runner: str = ""
+    person: str = ""
+    owners: str = ""
+    jobs: dict[str, str] = {}
+    owns: dict[str, tuple[Claim, ...]] = {}
+
+    def runs(self, path: str) -> bool:
+        """Return whether it runs a file."""
+        return any(fnmatchcase(path, glob) for glob in self.files)  # `*` matches `/` as well
+
+
+class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A rung of the ladder."""
 
     level: int
@@ -100,135 +132,118 @@ class Level:
     stay: str
     commands: tuple[Command, ...]
     owns: tuple[Claim, ...]
-    capabilities: Mapping[str, Capability]
-    keystones: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    capabilities: dict[Name, Capability]
+    keystones: dict[
+        Annotated[str, msgspec.Meta(pattern="^(both|governance)$")], tuple[tuple[str, ...], ...]
+    ] = {}
 
 
 def load(folder: Path) -> tuple[Level, ...]:
-    """Read 0.yml to 4.yml of the folder `levels`, lowest rung first.
+    """Read the ladder of the folder `levels`, lowest rung first.
 
     Raises:
-        RungError: A file is missing or does not say what a level must; the message says what.
+        RungError: A file is missing or does not say what it must; the message says what to change.
     """
-    return tuple(_read(folder / f"{number}.yml", number) for number in RUNGS)
+    vendors = load_vendors(folder)
+    rungs = tuple(_level(folder, number, vendors) for number in RUNGS)
+    named = {name for rung in rungs for name in rung.capabilities}
+    for path in sorted((folder / "capabilities").glob("*.yml")):
+        if path.stem not in named:
+            raise RungError(
+                f"{path} is a capability of no rung.\n"
+                f"Add `{path.stem}` to the `capabilities` of one of {folder}/0.yml to 4.yml."
+            )
+    return rungs
 
 
-def _read(path: Path, number: int) -> Level:
-    """Read the level `number` from its file."""
+def load_vendors(folder: Path) -> dict[str, Vendor]:
+    """Read the CI vendors of the folder `levels`, in the order of the question `ci`."""
+    path = folder / "infrastructure.yml"
     try:
-        document = plain_yaml.load(path.read_text(encoding="utf-8"))
+        names = list(_read(path)["infrastructure"]["default"]["vendors"])
+    except (KeyError, TypeError) as error:
+        raise _wrong(path, "there is no list `infrastructure.default.vendors`") from error
+    files = {name: folder / "ci" / f"{name}.yml" for name in names}
+    return {name: vendor(_read(path), path) for name, path in files.items()}
+
+
+def vendor(data: Any, path: Path) -> Vendor:
+    """Return the CI vendor that the data of a file describes."""
+    owns = data.get("owns", {}) if isinstance(data, dict) else {}
+    if not isinstance(data, dict) or not isinstance(owns, dict):
+        raise _wrong(path, "it and its `owns` must be mappings of keys to values")
+    whole = {name: _decode(_Owner, {"owns": claims}, path).owns for name, claims in owns.items()}
+    return _decode(Vendor, data | {"owns": whole}, path)
+
+
+class _Owner(msgspec.Struct):
+    owns: tuple[Claim, ...]
+
+
+def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
+    path, name = folder / f"{number}.yml", f"rung_{number}"
+    document = _read(path)
+    try:
+        data = document[name]["default"]
+        names = data["capabilities"]
+    except (KeyError, TypeError) as error:
+        raise _wrong(path, f"there is no list `{name}.default.capabilities`") from error
+    if data.get("level") != number:
+        raise _wrong(path, f"`level` must be {number}, as in the file's name")
+    if not isinstance(names, list):
+        raise _wrong(path, "`capabilities` must be a list of names")
+    capabilities = {str(each): _capability(folder, str(each), number, vendors) for each in names}
+    return _decode(Level, data | {"capabilities": capabilities}, path)
+
+
+def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendor]) -> Capability:
+    """Read a capability; what the CI vendors bring for it is its own as well."""
+    path = folder / "capabilities" / f"{name}.yml"
+    data = _read(path)
+    if not isinstance(data, dict):
+        raise _wrong(path, "it must be a mapping of keys to values")
+    capability = _decode(Capability, data | {"id": name, "level": level}, path)
+    brought = tuple(
+        Claim(claim.path, claim.needs | {"ci": (ci,)}, claim.since)
+        for ci, vendor in vendors.items()
+        for claim in vendor.owns.get(name, ())
+    )
+    return msgspec.structs.replace(capability, owns=capability.owns + brought)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return plain_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RungError(f"{path} cannot be read as YAML: {error}") from error
-    name = f"rung_{number}"
-    question = _mapping(_mapping(document, str(path)).get(name), f"{path}, {name}")
-    where = f"{path}, {name}.default"
-    data = _mapping(question.get("default"), where)
-    if data.get("level") != number:
-        raise RungError(f"{where}.level must be {number}, as in the file's name.")
-    capabilities = _mapping(data.get("capabilities"), f"{where}.capabilities")
-    keystones = _mapping(data.get("keystones", {}), f"{where}.keystones")
-    return _make(
-        Level,
-        data
-        | {
-            "asks": _list(data.get("asks"), f"{where}.asks", _ask),
-            "commands": _list(data.get("commands"), f"{where}.commands", _command),
-            "owns": _list(data.get("owns"), f"{where}.owns", _claim),
-            "keystones": {
-                game: _list(groups, f"{where}.keystones.{game}", _names)
-                for game, groups in keystones.items()
-            },
-            "capabilities": {
-                name: _capability(name, number, entry, f"{where}.capabilities.{name}")
-                for name, entry in capabilities.items()
-            },
-        },
-        where,
-    )
 
 
-def _capability(name: Any, level: int, entry: Any, where: str) -> Capability:
-    if not IDENTIFIER.fullmatch(str(name)):
-        raise RungError(f"{where}: write the name in lower-case words joined by hyphens.")
-    data = _mapping(entry, where)
-    evidence = _mapping(data.get("evidence"), f"{where}.evidence")
-    if not evidence:
-        raise RungError(f"{where}.evidence is empty. State at least one of {', '.join(TIERS)}.")
-    for key, values, allowed in (
-        ("game", [data.get("game")], GAMES),
-        ("block", [data.get("block")], BLOCKS),
-        ("at", _mapping(data.get("at", {}), f"{where}.at"), GAMES[1:]),
-        ("evidence", evidence, tuple(TIERS)),
-    ):
-        for value in values:
-            if value not in allowed:
-                raise RungError(f"{where}.{key}: {value!r} is not one of {', '.join(allowed)}.")
-    made = {
-        "id": name,
-        "level": level,
-        "owns": _list(data.get("owns", []), f"{where}.owns", _claim),
-        "uses": _names(data.get("uses", []), f"{where}.uses"),
-        "where": {
-            question: _names(wanted, f"{where}.where.{question}")
-            for question, wanted in _mapping(data.get("where", {}), f"{where}.where").items()
-        },
-    }
-    return _make(Capability, data | made, where)
+def _decode(kind: type[Record], data: dict[str, Any], path: Path) -> Record:
+    """Return a record of what a file says, with its short forms written out."""
+    lists = [key for key in ("asks", "owns") if isinstance(data.get(key), list)]
+    whole = {key: [_whole(key, entry) for entry in data[key]] for key in lists}
+    try:
+        return msgspec.convert(data | whole, kind)
+    except msgspec.ValidationError as error:
+        raise _wrong(path, str(error)) from error
 
 
-def _ask(entry: Any, where: str) -> Ask:
-    return _make(Ask, {"ask": entry} if isinstance(entry, str) else _mapping(entry, where), where)
-
-
-def _command(entry: Any, where: str) -> Command:
-    return _make(Command, _mapping(entry, where), where)
-
-
-def _claim(entry: Any, where: str) -> Claim:
-    claim = {"path": entry} if isinstance(entry, str) else _mapping(entry, where)
+def _whole(key: str, entry: Any) -> Any:
+    """Write out an ask or a claim that is only a text, or that names one answer without a list."""
+    if key == "asks":
+        return {"ask": entry} if isinstance(entry, str) else entry
+    if isinstance(entry, str):
+        return {"path": entry}
+    if not isinstance(entry, dict):
+        return entry
+    own = {"path": "path", "from": "since"}
     needs = {
-        question: (wanted,) if isinstance(wanted, str) else _names(wanted, f"{where}.{question}")
-        for question, wanted in claim.items()
-        if question != "path"
+        name: [of] if isinstance(of, str) else of for name, of in entry.items() if name not in own
     }
-    if "path" not in claim:
-        raise RungError(f"{where}: {entry!r} names no `path`.")
-    return _make(Claim, {"path": claim["path"], "needs": needs}, where)
+    return {own[name]: of for name, of in entry.items() if name in own} | {"needs": needs}
 
 
-def _names(value: Any, where: str) -> tuple[str, ...]:
-    return _list(value, where, _name)
-
-
-def _name(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise RungError(f"{where}: {value!r} is not a text. Put it in quotes.")
-    return value
-
-
-def _make(kind: Callable[..., Made], data: Mapping[str, Any], where: str) -> Made:
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    for name in data:
-        if name not in known:
-            raise RungError(f"{where}: `{name}` is not a key. The keys are {', '.join(known)}.")
-    for name, entry in known.items():
-        if name not in data:
-            if entry.default is MISSING and entry.default_factory is MISSING:
-                raise RungError(f"{where}: the key `{name}` is missing.")
-        elif entry.type in (str, int, bool) and type(data[name]) is not entry.type:
-            raise RungError(f"{where}.{name}: {data[name]!r} is not of type {entry.type.__name__}.")
-    return kind(**data)
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RungError(f"{where} must be a mapping of keys to values.")
-    return value
-
-
-def _list(value: Any, where: str, read_entry: Callable[[Any, str], Made]) -> tuple[Made, ...]:
-    if not isinstance(value, list):
-        raise RungError(f"{where} must be a list.")
-    return tuple(read_entry(entry, where) for entry in value)
+def _wrong(path: Path, what: str) -> RungError:
+    return RungError(f"{path}: {what}.\nCorrect it there; levels/README.md explains each key.")

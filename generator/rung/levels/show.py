@@ -103,7 +103,7 @@ def markdown(levels: Sequence[Level], models: Mapping[str, Any]) -> str:
             for rung in levels
         ),
     )
-    return PAGE.format(summary=summary) + "".join(map(_section, levels)) + _models(models)
+    return PAGE.format(summary=summary) + "".join(map(_section, levels)) + _models(models, levels)
 
 
 def _section(rung: Level) -> str:
@@ -136,9 +136,10 @@ def _section(rung: Level) -> str:
     )
 
 
-def _models(models: Mapping[str, Any]) -> str:
-    stages = models["workflow"]
-    notes = models["workflow_notes"]
+def _models(models: Mapping[str, Any], levels: Sequence[Level]) -> str:
+    stages: dict[str, list[str]] = {stage: [] for stage in models["workflow"]}
+    for capability in (each for rung in levels for each in rung.capabilities.values()):
+        stages[capability.workflow].append(f"`{capability.id}`")
     return MODELS.format(
         checked=models["checked"],
         points=models["points"],
@@ -154,7 +155,7 @@ def _models(models: Mapping[str, Any]) -> str:
         workflow=_table(
             ("Stage", "Capabilities"),
             (
-                (stage, ", ".join(f"`{name}`" for name in names) or f"none; {notes[stage]}")
+                (stage, ", ".join(names) or f"none; {models['workflow'][stage]}")
                 for stage, names in stages.items()
             ),
         ),

@@ -63,7 +63,8 @@ class Finding:
         shown: the evidence for each tier.
         statement: what the team states of it.
         trials: runs that passed or failed, and say something of it.
-        asked: whether the project's answers call for it, or it is there.
+        asked: whether the repository has something of its kind and the project's answers call for
+            it, or it is there.
     """
 
     capability: Capability
@@ -80,7 +81,7 @@ class Finding:
     def of_project(self, answers: Mapping[str, str]) -> "Finding":
         """Return it as it counts in a project that was made with such answers."""
         there = self.points >= TIERS["used"]
-        return replace(self, asked=there or self.capability.is_for(answers))
+        return replace(self, asked=there or (self.asked and self.capability.is_for(answers)))
 
     @property
     def proof(self) -> str:
@@ -135,4 +136,6 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
         for tier in reversed(held)
         for hit in sorted(tiers[tier], key=lambda hit: not hit.line)
     )
-    return Finding(capability, held[-1] if held else None, shown)
+    applies = capability.applies is None or bool(evidence.holds_anywhere(capability.applies))
+    asked = applies or bool(tiers["used"] or tiers.get("automated"))
+    return Finding(capability, held[-1] if held else None, shown, asked=asked)

@@ -83,6 +83,7 @@ def review(
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
     by_import = {"imports": list(files.reading.modules)}  # shows that it is about machine learning
     asked = [each for one in capabilities.values() for each in one.evidence.values()]
+    asked += [one.applies for one in capabilities.values() if one.applies is not None]
     evidence = Evidence(content, [*asked, by_import])
     results = {name: find(one, evidence) for name, one in capabilities.items()}
     if stated.answers is not None:

@@ -89,6 +89,7 @@ def adopt(
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
     inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **chosen}
+    infrastructure.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)

@@ -9,7 +9,7 @@ from rung.core.adoption import detected
 from rung.core.adoption import existing as reading
 from rung.core.adoption.detected import Fact
 from rung.core.adoption.existing import Existing
-from rung.core.infrastructure import Vendor
+from rung.levels.ladder import Vendor
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")

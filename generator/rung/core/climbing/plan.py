@@ -12,7 +12,6 @@ from rung.core import infrastructure
 from rung.core.merging.conflict import Conflict
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
-from rung.errors import RungError
 
 
 @dataclass(frozen=True)
@@ -154,41 +153,15 @@ def jobs(source: Source, added: Iterable[str]) -> list[str]:
 
 
 def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
-    """Return rises, commands and asks of the rungs above the project's."""
-    rises: list[Rise] = []
-    commands: dict[str, str] = {}
-    game = after.answers.get("use_case")
-    known = {
-        command["run"]
-        for rung in _rungs(source, 0, before.level)
-        for command in _commands(rung, game)
-    }
-    above = _rungs(source, before.level + 1, after.level)
-    for rung in above:
-        rises.append(
-            Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
-        )
-        for command in _commands(rung, game):
-            if command["run"] not in known:
-                commands[command["run"]] = command["does"]
-    had = infrastructure.asks_of_answers(source, before.answers)
-    new = [ask for ask in infrastructure.asks_of_answers(source, after.answers) if ask not in had]
+    """Return the rungs above the project's, and the commands and asks that it does not have yet."""
+    now = infrastructure.has(source, before.answers)
+    then = infrastructure.has(source, after.answers)
+    known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
     return {
-        "rises": rises,
-        "commands": commands,
-        "asks": infrastructure.asks_of_rungs(above, game) + new,
+        "rises": [
+            Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
+            for rung in then.rungs[before.level + 1 :]
+        ],
+        "commands": {run: does for run, does in then.commands.items() if run not in now.commands},
+        "asks": [ask for ask in new if ask not in known],
     }
-
-
-def _rungs(source: Source, first: int, last: int) -> list[dict[str, Any]]:
-    try:
-        return [
-            source.read(f"levels/{level}.yml")[f"rung_{level}"]["default"]
-            for level in range(first, last + 1)
-        ]
-    except (RungError, KeyError, TypeError):
-        return []  # a template that describes its rungs in another way
-
-
-def _commands(rung: Mapping[str, Any], game: str | None) -> list[dict[str, Any]]:
-    return [entry for entry in rung.get("commands") or [] if entry.get("game", game) == game]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung.core import template_source
+from rung.core import infrastructure, template_source
 from rung.core.climbing import project_merge
 from rung.core.climbing.plan import Plan
 from rung.core.rendering import answers_file, workbench
@@ -155,5 +155,6 @@ def _checked_answers(
             raise RungError(
                 f"There is no rung {changed['level']}. Choose one from {RUNGS[0]} to {RUNGS[-1]}."
             )
+    infrastructure.refuse_vendor(after, {**recorded, **changed})
     preconditions.has_package(folder, str(changed.get("package", recorded["package"])))
     return changed

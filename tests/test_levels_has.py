@@ -1,0 +1,81 @@
+"""What a project has is said alike by levels/has.jinja, for Copier, and by `infrastructure.has`."""
+
+import json
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+from rung.core import infrastructure
+from rung.core.template_source import Source
+from tests.conftest import CHOICES, ROOT, VARIANTS, VENDORS, name_of
+
+SAY = """\
+{% from 'levels/has.jinja' import collect with context %}
+{% set has = {} %}
+{% set _ = collect(has, level) %}
+{{ [has.commands.items() | list, has.asks, has.answers_ask] | tojson }}
+"""
+SETTINGS = yaml.safe_load((ROOT / "copier.yml").read_text().partition("---")[0])["_envops"]
+
+
+class Kept(Source):
+    """The template of this repository, each file of which is read once."""
+
+    def read(self, path: str) -> Any:
+        """Return a YAML file of the template."""
+        if path not in READ:
+            READ[path] = yaml.safe_load((ROOT / path).read_text("utf-8"))
+        return READ[path]
+
+
+READ: dict[str, Any] = {}
+
+
+def questions() -> Iterator[tuple[str, Any]]:
+    """Give the hidden questions that the levels are to Copier, as Copier answers them."""
+    for file in [*(f"{number}.yml" for number in range(5)), "infrastructure.yml"]:
+        for name, question in yaml.safe_load((ROOT / "levels" / file).read_text()).items():
+            yield name, question["default"]
+
+
+@pytest.fixture(scope="module")
+def macro() -> Any:
+    """Return a function that says what a project has, by the template's macro."""
+    loader = jinja2.FileSystemLoader(ROOT)
+    undefined = jinja2.StrictUndefined
+    jinja = jinja2.Environment(loader=loader, **(SETTINGS | {"undefined": undefined}))
+    context = dict(questions())
+    for name, question in yaml.safe_load((ROOT / "levels/collected.yml").read_text()).items():
+        text = jinja.from_string(question["default"]).render(context)
+        context[name] = yaml.safe_load(text)
+    say = jinja.from_string(SAY)
+
+    def has(answers: dict[str, Any]) -> Any:
+        said = {"answers": {**answers, "ejected": "no"}, **answers}
+        return json.loads(say.render(context | said))
+
+    return has
+
+
+def agree(macro: Any, answers: dict[str, Any]) -> None:
+    said = macro(answers)
+    found = infrastructure.has(Kept(str(ROOT), "", None), answers)
+
+    commands = [list(command) for command in found.commands.items()]
+    assert [commands, found.asks, found.answers_ask] == said
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=name_of)
+def test_template_and_plan_say_the_same(macro: Any, answers: dict[str, Any]) -> None:
+    agree(macro, answers)
+
+
+@pytest.mark.slow
+def test_template_and_plan_say_the_same_for_every_combination(macro: Any) -> None:
+    # The CI vendor changes files alone, which tests/test_levels.py looks at.
+    for answers in product(*(CHOICES | {"ci": VENDORS[:1]}).values()):
+        agree(macro, dict(zip(CHOICES, answers, strict=True)))
