@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import environment, made_once, run, search_path
+from tests.product.conftest import made_once, run, search_path
 
 ANSWERED = ROOT / "tests/assets/answered.py"
 SAMPLES = ROOT / "templates/project/data/sample"
@@ -90,17 +90,8 @@ class Flown:
 
     def begin(self, *arguments: str | Path, **more: str) -> "subprocess.Popen[str]":
         """Start the project's Python in a group of processes of its own, and go on."""
-        programs = self.folder / ".venv/bin"
-        return subprocess.Popen(
-            [programs / "python", *map(str, arguments)],
-            cwd=self.folder,
-            env=environment(**self.variables, **more, PATH=search_path(programs)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        variables = self.variables | more | {"PATH": search_path(self.folder / ".venv/bin")}
+        return variants.Project(self.folder).begin(*arguments, **variables)
 
     def answer(self, first: str, until: str, *options: str, sample: Path = FLIGHTS) -> None:
         """Let production have answered the rows of a time, and the outcomes be known."""

@@ -2,10 +2,8 @@
 
 import json
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from tests.product import docker
 from tests.product.conftest import Started, run, tool
 from tests.product.flown import Flown, first_release
 from tests.product.serving import free_port
-from tests.product.variants import in_production
+from tests.product.variants import ask, in_production
 
 __all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
@@ -144,7 +142,7 @@ def test_the_image_of_the_service_answers_as_the_model_does(
         wait_until_healthy(docker_, served)
         bundle = in_production(served / "releases")
         row = json.loads((bundle / "contract.json").read_text())["example"]
-        answer = post(f"http://127.0.0.1:{port}/predict", row)
+        answer = ask(f"http://127.0.0.1:{port}", row)
         inside = run(*docker_, "exec", "service", "python", "-c", INSIDE, cwd=served).stdout.split()
         run(*docker_, "stop", "--time", "20", "service", cwd=served)
         state = run(
@@ -177,15 +175,6 @@ def wait_until_healthy(docker_: tuple[str, ...], folder: Path) -> None:
             return
         time.sleep(1)
     raise AssertionError(f"the container is {status}")
-
-
-def post(url: str, body: Any) -> Any:
-    """Send JSON, and read the JSON of the answer."""
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def opened(folder: Path) -> Path:

@@ -210,16 +210,6 @@ def resident(process: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_probe_that_asks_for_a_page_that_is_not_there_is_noticed(
-    pods: Podman, project: Served
-) -> None:
-    deploy(project, "staging", "good")
-    wrong = {"httpGet": {"path": "/healthy", "port": "http"}, "periodSeconds": 600}
-    probes = {"startupProbe": None, "livenessProbe": wrong}
-    with playing(pods, project, "staging", "wrong", **probes):
-        pods.run("healthcheck", "run", container_of("wrong"), expect=1)
-
-
 def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Served) -> None:
     deploy(project, "production", "good")
     alike = project.names["alike"]

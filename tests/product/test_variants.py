@@ -239,33 +239,3 @@ def rows_to_score(project: Project) -> None:
 
 def changed(project: Project) -> set[str]:
     return {line[3:] for line in project.run("git status --porcelain").splitlines()}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("use_case", GAMES)
-def test_with_other_data_everything_still_works(
-    copier_template: Path, tmp_path: Path, use_case: str
-) -> None:
-    """A regression with other columns and missing values, in place of the example."""
-    project = start(copier_template, tmp_path / "project", use_case=use_case, level=2)
-    replace_with_the_third_data_set(project)
-
-    for command in ("check", "pipeline", "notebook", "tune --trials 2", "lineage", "card"):
-        project.run(f"uv run poe {command}")
-    rows_to_score(project)
-    project.run("uv run poe predict rows.csv")
-
-    assert "residuals.csv" in project.run("ls reports/plots")
-
-
-def replace_with_the_third_data_set(project: Project) -> None:
-    third = Path(__file__).parents[1] / "assets/third_project"
-    (package,) = (project.folder / "src").iterdir()
-    for file in (project.folder / "data/sample").iterdir():
-        file.unlink()
-    for file in third.iterdir():
-        if file.is_file():
-            directory = {".py": package, ".toml": project.folder}
-            folder = directory.get(file.suffix, project.folder / "data/sample")
-            (folder / file.name).write_bytes(file.read_bytes())
-    project.commit("Bring our own data")
