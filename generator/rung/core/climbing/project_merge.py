@@ -13,7 +13,7 @@ from rung.core.merging.conflict import Resolved
 from rung.core.merging.merge_inputs import MergeInputs
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.core.transaction import preconditions
 from rung.levels.answers import ANSWERS
 
