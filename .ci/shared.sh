@@ -34,7 +34,7 @@ stage() {
 }
 
 # slow EXPRESSION OPTION...: run the slow tests whose markers match. No test is a failure too: pytest exits 5.
-slow() { timeout 10800 uv run --quiet pytest -m "slow and ($1)" -rs -q --durations=15 "${@:2}"; }
+slow() { timeout 10800 uv run --quiet pytest -m "slow and ($1)" -rs -q --durations=40 "${@:2}"; }
 
 # end NAME: print the summary, its last line last, and exit with 1 if a stage failed.
 end() {

@@ -161,13 +161,13 @@ def test_the_script_of_every_commit_ends_with_its_summary_and_fails_with_any_par
 
 @on_linux
 def test_a_shard_that_passed_on_a_commit_is_not_run_again(clone: Path) -> None:
-    code, summary, calls = script(clone, "all", "--group 3")
+    code, summary, calls = script(clone, "all", "--test-group 3")
     assert (1, 9) == (code, len(calls))
     assert ["shard 3 of 8"] == [line[17:29] for line in summary if line.startswith("FAILED")]
 
     code, summary, calls = script(clone, "all", "nothing")
     assert 0 == code
-    assert [True] == ["--group 3" in call for call in calls]
+    assert [True] == ["--test-group 3" in call for call in calls]
     assert 8 == sum(line.endswith(", before") for line in summary)
     assert re.fullmatch(r"\.ci/all passed in \d+ s", summary[-1])
 

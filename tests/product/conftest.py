@@ -2,21 +2,25 @@
 
 import contextlib
 import fcntl
+import hashlib
 import itertools
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Render
+from tests.conftest import ROOT, TEMPLATE_PATHS, Render
 
 Started = Callable[..., Path]
 TYPES = ROOT / ".cache/product/types"
+MADE = ROOT / ".cache/product/made"
+KEPT_SECONDS = 6 * 3600  # a folder that was used so recently may be in use
 
 
 def tool(name: str) -> str:
@@ -78,6 +82,42 @@ def commit(folder: Path, message: str) -> None:
     """Commit everything in the folder."""
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=folder)
+
+
+def made_once(name: str, make: Callable[[Path], object], *sources: Path) -> Path:
+    """Make a folder, or find the one that was made from the same template and sources.
+
+    Processes that test side by side share it, and so do later runs: do not change it.
+
+    Args:
+        name: Of the folder.
+        make: Fills it.
+        sources: Files that `make` depends on, beside the template.
+    """
+    folder = MADE / f"{name}-{_fingerprint(*sources)}"
+    MADE.mkdir(parents=True, exist_ok=True)
+    with (MADE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            for old in MADE.glob(f"{name}-*"):
+                if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+                    shutil.rmtree(old)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "complete").touch()
+        os.utime(folder)
+    return folder
+
+
+def _fingerprint(*sources: Path) -> str:
+    digest = hashlib.sha256()
+    for path in [*sources, *(ROOT / name for name in TEMPLATE_PATHS)]:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(ROOT).as_posix().encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,5 @@
 """Small projects on rung 4 whose production has answered, for the suites of the autopilot."""
 
-import fcntl
 import json
 import shutil
 import sqlite3
@@ -14,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import run, search_path
+from tests.product.conftest import made_once, run, search_path
 
 ANSWERED = ROOT / "tests/assets/answered.py"
 SAMPLES = ROOT / "templates/project/data/sample"
@@ -42,6 +41,10 @@ EAGER = [
 MOMENT = "2013-06-01T00:00:00+00:00"  # as of which every pass of these tests judges
 # Equal in every copy, so that equal passes make equal commits, and so releases of equal names.
 DATED = {f"GIT_{role}_DATE": "2013-06-01T00:00:00+00:00" for role in ("AUTHOR", "COMMITTER")}
+
+
+# Rows are few here, and threads cost more than they bring.
+VARIABLES = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED}
 
 
 @dataclass
@@ -169,26 +172,19 @@ def share_environment(folder: Path, directory: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def first_release(run_folder: Path, copier_template: Path) -> Callable[[str], Flown]:
+def first_release(copier_template: Path) -> Callable[[str], Flown]:
     """Give the project of a game whose first release is in production, approved under governance.
 
-    The first process that needs it makes it, and the others of this run wait for it. It is shared: take a
-    copy to change something.
+    It is made once and shared: take a copy to change something.
     """
 
     def made(use_case: str) -> Flown:
-        folder = run_folder / "first_release" / use_case
-        complete = folder.with_suffix(".json")
-        folder.parent.mkdir(exist_ok=True)
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not complete.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                flown = {"velocity": fly, "governance": fly_governed}[use_case](
-                    copier_template, folder
-                )
-                complete.write_text(json.dumps(flown.variables))
-        return Flown(folder, json.loads(complete.read_text()))
+        def make(folder: Path) -> Flown:
+            return FLY[use_case](copier_template, folder / "project")
+
+        sources = (Path(__file__), Path(variants.__file__))
+        folder = made_once(f"first-release-{use_case}", make, *sources)
+        return Flown(folder / "project", VARIABLES)
 
     return made
 
@@ -224,11 +220,13 @@ def fly_governed(template: Path, folder: Path) -> Flown:
     return flown
 
 
+FLY = {"velocity": fly, "governance": fly_governed}
+
+
 def begin(template: Path, folder: Path, use_case: str, **answers: str) -> Flown:
     """Make a project on rung 4 that has trained nothing yet."""
     variants.start(template, folder, use_case=use_case, level=4, **answers)
-    # Rows are few here, and threads cost more than they bring.
-    return Flown(folder, {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED})
+    return Flown(folder, VARIABLES)
 
 
 def _agree(flown: Flown) -> None:

@@ -1,8 +1,6 @@
 """A project with releases to serve, made once for all suites, and its service as a process."""
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -14,20 +12,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, TEMPLATE_PATHS
+from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import environment
+from tests.product.conftest import environment, made_once
 from tests.product.traffic import request
 
 MAKER = ROOT / "tests/assets/served_releases.py"
-CACHE = ROOT / ".cache/product/served"
 READY_SECONDS = 300  # for a release to load on a machine that does much else
-KEPT_SECONDS = 6 * 3600  # a project that was used so recently may be in use
 ENDED = "deploy ended with"
 # Deploys the releases that are named to it, line by line.
 DEPLOYER = f"""
@@ -285,16 +282,8 @@ def _answers(service: Service, page: str) -> bool:
 
 @pytest.fixture(scope="session")
 def released(copier_template: Path) -> Served:
-    """Make the project, or take it from the cache where the template is the same."""
-    folder = CACHE / _fingerprint()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # other workers want the same
-        if not (folder / "answers/expected.json").exists():
-            _forget_unused()
-            shutil.rmtree(folder, ignore_errors=True)
-            _make(copier_template, folder)
-        os.utime(folder)
+    """Make the project, or find the one that was made from the same template."""
+    folder = made_once("served", partial(_make, copier_template), MAKER, Path(__file__))
     answers = {
         name: json.loads((folder / f"answers/{name}.json").read_text())
         for name in ("rows", "names", "expected")
@@ -308,25 +297,6 @@ def own(released: Served, tmp_path: Path) -> Served:
     served = released.copy(tmp_path / "project")
     served.set("ops/service.toml", "service", max_load_seconds=READY_SECONDS)
     return served
-
-
-def _fingerprint() -> str:
-    """Name what the project is made from."""
-    digest = hashlib.sha256(MAKER.read_bytes())
-    for name in TEMPLATE_PATHS:
-        path = ROOT / name
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.relative_to(ROOT).as_posix().encode())
-                digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _forget_unused() -> None:
-    for old in CACHE.iterdir():
-        if old.is_dir() and old.stat().st_mtime < time.time() - KEPT_SECONDS:
-            shutil.rmtree(old)
 
 
 def _make(template: Path, folder: Path) -> None:

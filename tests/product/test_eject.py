@@ -60,13 +60,21 @@ class Ejected:
         file.write_text(file.read_text().replace(old, new))
 
 
-@pytest.fixture(scope="module", params=GAMES)
+often = pytest.mark.parametrize(
+    "ejected",
+    [pytest.param("velocity", marks=pytest.mark.every_commit), "governance"],
+    indirect=True,
+    scope="module",
+)
+
+
+@pytest.fixture(scope="module")
 def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ejected:
     """Return an ejected project of each game; the tests go on from one another, in their order."""
     return Ejected(request.param, tmp_path_factory.mktemp(f"ejected-{request.param}"))
 
 
-@pytest.mark.every_commit
+@often
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert "Machinery from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
@@ -74,21 +82,21 @@ def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
 
 
-@pytest.mark.every_commit
+@often
 def test_the_checks_and_the_hooks_pass(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "check")
     ejected.run("uv", "run", "pre-commit", "run", "--all-files")
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
-@pytest.mark.every_commit
+@often
 def test_the_pipeline_runs(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "pipeline")
     assert (ejected.folder / "reports/run.json").exists()
     commit(ejected.folder, "Run the pipeline")
 
 
-@pytest.mark.every_commit
+@often
 def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected) -> None:
     assert "up to date" in ejected.run("uv", "run", "dvc", "status")
     ejected.edit(SERVICE, OURS, f"{OURS}\n")
@@ -96,6 +104,7 @@ def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected
     ejected.run("git", "restore", SERVICE)
 
 
+@pytest.mark.parametrize("ejected", GAMES, indirect=True, scope="module")
 def test_the_librarys_own_tests_pass(ejected: Ejected) -> None:
     chosen = TESTS[ejected.game]
     output = ejected.run("uv", "run", "pytest", *chosen, "-n", "2", "-p", "no:cacheprovider")

@@ -12,7 +12,7 @@ from tests.product.conftest import run
 from tests.product.serving import free_port
 from tests.product.variants import Project, ask, serving, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.every_commit]  # the second test goes on from the first
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]
 
 FLIGHT = {
     "scheduled": "2013-12-31T08:00:00",
