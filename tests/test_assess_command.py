@@ -74,7 +74,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
         (["--harm", "5"], "`harm`: '5' is not an answer"),
         (["--start", "7"], "`start`: 7 is not a rung"),
         (["--game", "chess"], "`game`: 'chess' is not one of"),
-        (["--start", "high"], "`high` is not a valid int"),
+        (["--start", "high"], "`--start`: Input should be a valid integer"),
         (["--answers", "none.yml"], "The answers file none.yml cannot be read"),
         (["--write", "nowhere"], "nowhere is not a folder"),
     ],

@@ -102,7 +102,7 @@ def test_an_installed_completion_answers(tmp_path: Path) -> None:
         (["climb", "--to"], "Option `--to` requires an argument"),
         (["plan", "--too", "1"], "No such option: --too"),
         (["update", "--to", "1"], "No such option: --to"),
-        (["climb", "--to", "high"], "`high` is not a valid int"),
+        (["climb", "--to", "high"], "`--to`: Input should be a valid integer"),
         (["levels", "--mark"], "No such option: --mark"),
     ],
 )
