@@ -63,7 +63,11 @@ def foreign(tree: ast.Module, own: set[str]) -> Iterator[str]:
                 args=[_, ast.Constant(value=str(name)), *_],
             ) if PRIVATE.match(name):
                 yield name
-            case ast.Call(func=ast.Name(id="setattr" | "delattr" | "vars"), args=[*_]):
+            case ast.Call(func=ast.Name(id="setattr" | "delattr")):
+                yield ast.unparse(node)
+            case ast.Subscript(
+                value=ast.Call(func=ast.Name(id="vars")), ctx=ast.Store() | ast.Del()
+            ):
                 yield ast.unparse(node)
 
 
@@ -89,6 +93,7 @@ def test_nothing_of_another_package_is_private_or_replaced() -> None:
         ("import yaml\nyaml.SafeLoader = None\n", "yaml.SafeLoader"),
         ("from jinja2 import Environment\nEnvironment.compile = None\n", "Environment.compile"),
         ("from jinja2 import Environment\nsetattr(Environment, 'compile', 1)\n", "setattr"),
+        ("import copier\nvars(copier)['run_copy'] = None\n", "vars"),
         ("import sys\nsys.modules['questionary'] = object()\n", "sys.modules"),
         ("from sys import modules\n", "sys.modules"),
     ],
