@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rung.check.review.view import View
 
 from rung.check.review import ci, limits, workflow
 from rung.check.review.ci import CI as CI_FILES
-from rung.check.review.limits import Clock, LeftOut, Limits
+from rung.check.review.files import Clock, LeftOut, Limits
 from rung.check.review.predicates import PREDICATES
 from rung.check.review.review import review
 from rung.check.review.runners import Runners
-from rung.check.review.view import View
 from tests.repositories import ML, PLENTY, READING, evidence, plant
 from tests.steps import steps
 

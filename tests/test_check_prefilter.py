@@ -8,17 +8,16 @@ from typing import cast
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rung.check.review.leaf import FLAGS
+from rung.check.review.lines import Lines
+from rung.check.review.view import View
+from rung.check.review.vocabulary import Vocabulary, has_word
 
 from rung.check.review import evidence as looked
 from rung.check.review import limits, literals, python_source, reachability
 from rung.check.review.content import Content
-from rung.check.review.files import Files
-from rung.check.review.leaf import FLAGS
-from rung.check.review.limits import Clock, Limits
-from rung.check.review.lines import Lines
+from rung.check.review.files import Clock, Files, Limits
 from rung.check.review.modules import Modules
-from rung.check.review.view import View
-from rung.check.review.vocabulary import Vocabulary, has_word
 from tests.repositories import LADDER, READING, evidence, plant
 from tests.test_check_properties import planted
 

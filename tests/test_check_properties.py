@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from rung.check import report
 from rung.check.report import facts
 from rung.check.review.findings import Finding, Statement
+from rung.check.review.rating import stand
 from rung.check.review.review import Review, review
-from rung.check.review.standing import stand
 from rung.errors import RungError
 from rung.formats import FORMATS
 from rung.levels.ladder import TIERS

@@ -12,7 +12,7 @@ from rung.errors import RungError
 from rung.options import BELOW, Game, known_game
 
 if TYPE_CHECKING:
-    from rung.check.review.limits import Limits
+    from rung.check.review.files import Limits
     from rung.check.review.review import Review
 
 
@@ -44,7 +44,7 @@ def check(
     ] = 900,
 ) -> int:
     """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
-    from rung.check.review.limits import Limits
+    from rung.check.review.files import Limits
     from rung.check.review.review import review
 
     known_game(game)

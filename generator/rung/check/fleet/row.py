@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung.check.fleet.repositories import Repository
-from rung.check.review.limits import Limits
+from rung.check.review.files import Limits
 from rung.check.review.review import review
 from rung.errors import RungError
 from rung.system.printable import printable
@@ -71,7 +71,7 @@ def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
         title=result.levels[result.level].title,
         game=result.game,
         template_version=printable(result.template_version),
-        blockers=tuple(one.finding.capability.id for one in result.standing.blockers),
+        blockers=tuple(one.finding.capability.id for one in result.rating.blockers),
         machine_learning=bool(result.machine_learning),
         partial=result.left_out.out_of_time,
         files=result.file_count,

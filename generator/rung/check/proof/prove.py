@@ -4,20 +4,18 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from rung.check.proof import copied, proofs, run
 from rung.check.proof.proofs import Proof
 from rung.check.proof.tools import Tools
-from rung.check.review import reading
 from rung.check.review.content import Content
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import Files
+from rung.check.review.files import Files, Limits, load_reading
 from rung.check.review.findings import Finding, Trial
-from rung.check.review.limits import Limits
 from rung.check.review.review import Review
-from rung.check.review.runners import Runners
-from rung.check.review.shell import executed
+from rung.check.review.runners import Command, Runners
 from rung.levels import template
 from rung.levels.ladder import TIERS
 
@@ -43,7 +41,7 @@ def prove(
     with tempfile.TemporaryDirectory(prefix="rung-proof-", ignore_cleanup_errors=True) as name:
         top = Path(name).resolve() / "copy"
         folder_in_copy = copied.copy(repository.resolve(), top)
-        content = Content(Files(folder_in_copy, reading.load(folder), limits))
+        content = Content(Files(folder_in_copy, load_reading(folder), limits))
         evidence = Evidence(content, [proof.when for proof in known])
         wanted = [proof for proof in known if evidence.holds(proof.when)]
         leads = {proof.command: _leads_to(content, proof.command) for proof in wanted}
@@ -91,14 +89,5 @@ def _with(finding: Finding, trials: Iterable[tuple[Proof, Trial]]) -> Finding:
 
 def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
     """Return a command and those that it starts through the task files of the repository."""
-    runners = Runners(content)
-    commands: dict[tuple[str, str], None] = {(" ".join(command), ""): None}
-    waiting = list(commands)
-    started: set[tuple[str, str]] = set()
-    while waiting and len(commands) < COMMANDS:
-        text, path = waiting.pop(0)
-        for next_command, file, _ in runners.started_by(executed(text), path, started):
-            if (next_command, file) not in commands:
-                commands[(next_command, file)] = None
-                waiting.append((next_command, file))
-    return [text for text, _ in commands]
+    followed = Runners(content).follow([Command(" ".join(command), "", 0)])
+    return [command.text for command in islice(followed, COMMANDS)]

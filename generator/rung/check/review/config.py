@@ -62,7 +62,7 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
 
 
 def _document(content: Content) -> Node:
-    if FILE not in content.files.names.lower:
+    if FILE not in content.files.lower:
         return Node(0)
     text = content.text(FILE)
     try:

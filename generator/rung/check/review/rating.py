@@ -39,7 +39,7 @@ class Blocker:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Rating:
     """The rung of a repository in a game.
 
     Attributes:
@@ -70,9 +70,7 @@ class Standing:
         return next(meaning for most, meaning in BANDS if self.final_score <= most)
 
 
-def stand(
-    levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool
-) -> Standing:
+def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool) -> Rating:
     """Judge the findings by the rule of levels/README.md.
 
     Args:
@@ -94,7 +92,7 @@ def stand(
     above = levels[min(level + 1, len(levels) - 1)]
     wanted = [above] if above.level > level and ml else []
     blockers = [one for rung in wanted for one in _blockers(rung, findings, game, averages)]
-    return Standing(
+    return Rating(
         level,
         averages,
         _profile(findings, game),
