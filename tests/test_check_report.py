@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rung.check.report import facts, markdown, page, text
-from rung.check.review import examples
+from rung.check.review.content import load_examples
 from rung.check.review.rating import EFFORTS
 from rung.check.review.review import Review, review
 from tests.command import git
@@ -136,7 +136,7 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
 @pytest.mark.parametrize("name", ["use_case.md", "model_card.md", "datasheet.md"])
 def test_the_text_of_earlier_examples_is_known(name: str) -> None:
     """Add the lines that you change to templates/examples/earlier; a shallow clone tests less."""
-    known = examples.load(EXAMPLES)[name]
+    known = load_examples(EXAMPLES)[name]
     patches = git(
         ROOT, "log", "-p", "--no-renames", "--format=", "--", f"templates/examples/*/{name}"
     )

@@ -11,6 +11,7 @@ from rung.check.review.files import Files
 from rung.check.review.python import Source
 from rung.errors import RungError
 
+SOURCE_CHARACTERS = 16_000_000  # of Python, of which the sources are kept
 MANIFEST_CHARACTERS = 2_000_000  # of which the nodes are kept
 
 
@@ -41,7 +42,8 @@ class Content:
     def __init__(self, files: Files, examples: Mapping[str, frozenset[str]] | None = None) -> None:
         self.files = files
         self.examples = examples or {}
-        self.last: tuple[str, Source] | None = None
+        self.sources: dict[str, Source] = {}
+        self.source_characters = 0
         self.read_before: dict[str, Sequence[Node] | None] = {}
         self.may_be_kept = MANIFEST_CHARACTERS
 
@@ -76,13 +78,17 @@ class Content:
 
     def python(self, path: str) -> Source | None:
         """Return the source of a Python file or of a notebook's code cells."""
-        if self.last and self.last[0] == path:
-            return self.last[1]
+        if path in self.sources:
+            return self.sources[path]
         text = self._cells(path) if path.endswith(".ipynb") else self.text(path)
         if text is None:
             return None
-        self.last = (path, python.read(text))
-        return self.last[1]
+        self.source_characters += len(text)
+        if self.source_characters > SOURCE_CHARACTERS:
+            self.sources.clear()
+            self.source_characters = len(text)
+        self.sources[path] = python.read(text)
+        return self.sources[path]
 
     def _cells(self, path: str) -> str | None:
         content = self.files.read(path, self.files.limits.notebook)

@@ -48,17 +48,17 @@ def match(
         if bits not in prefilters:
             group = [entry for number, entry in enumerate(listed) if bits >> number & 1]
             prefilters[bits] = group, _prefilter([predicate for _, predicate in group])
-        group, prefilter = prefilters[bits]
+        predicates_here, prefilter = prefilters[bits]
         file = File(content, path)
-        possible = [group[at] for at in prefilter.possible(file.raw)] if prefilter else group
-        is_matched = False
-        for name, predicate in possible:
+        numbers = prefilter.possible(file.raw) if prefilter else range(len(predicates_here))
+        lines: set[int] = set()  # that match
+        for name, predicate in (predicates_here[number] for number in numbers):
             if len(matches[name]) < MAX_MATCHES:
                 located = [_located(content, each) for each in predicate.matches(file)]
                 matches[name] += located
-                is_matched = is_matched or bool(located)
-        if is_matched and path.endswith(".py") and file.source:
-            idle[path] = file.source.idle_lines(path in tests)
+                lines.update(match.line for match in located)
+        if lines and path.endswith(".py") and file.source:
+            idle[path] = file.source.idle_lines(lines, path in tests)
     _mark_what_never_runs(content, predicates, matches, tests, idle)
     return matches
 

@@ -53,28 +53,29 @@ def _shortest(parts: Parts) -> int:
 
 
 class Prefilter:
-    """What each of some predicates needs.
-
-    Args:
-        needs: Of each predicate, groups of letters: of each group, one must be part of the file.
-        names: Of each predicate, dotted names: of one, all parts must be words of the file.
-    """
+    """What each of some predicates needs: parts of words, or all words of a dotted name."""
 
     def __init__(self, needs: Sequence[Iterable[Parts]], names: Sequence[Iterable[str]]) -> None:
-        self.needs = [(at, list(filter(None, groups))) for at, groups in enumerate(needs)]
-        self.needs = [(at, groups) for at, groups in self.needs if not names[at]]
-        self.parts = frozenset(
-            part for _, groups in self.needs for group in groups for part in group
-        )
+        groups = [(at, list(filter(None, listed))) for at, listed in enumerate(needs)]
+        self.needs = [(at, listed) for at, listed in groups if not names[at]]
+        self.parts = {part for _, listed in self.needs for parts in listed for part in parts}
+        self.read: set[str] = set()  # words of files before, and the parts of those that have any
+        self.by_word: dict[str, set[str]] = defaultdict(set)
         self.names: dict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
-        for at, name in ((at, name) for at, several in enumerate(names) for name in several):
+        for at, name in ((at, name) for at, listed in enumerate(names) for name in listed):
             words = frozenset(NAME.findall(name.lower()))
             self.names[max(words, key=len)].append((words, at))
 
     def possible(self, content: bytes) -> list[int]:
         """Return the numbers of the predicates that a file may match."""
-        text = " ".join(words := set(content.translate(NAMES).decode().split()))
-        held = {part for part in self.parts if part in text}
+        words = set(content.translate(NAMES).decode().split())
+        text = " ".join(new := words - self.read)
+        self.read |= new
+        for part in [part for part in self.parts if part in text]:
+            for word in new:
+                if part in word:
+                    self.by_word[word].add(part)
+        held = set().union(*(self.by_word[word] for word in self.by_word.keys() & words))
         possible = {at for at, groups in self.needs if not any(map(held.isdisjoint, groups))}
         for word in self.names.keys() & words:
             possible.update(at for parts, at in self.names[word] if words >= parts)

@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -62,7 +62,9 @@ QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # of a notebook
 DEEPEST = 60  # blocks within one another
 MAX_FOLLOWED = 40  # functions that one of them leads to
+MAY_SKIP = re.compile(r"\b(?:mark|unittest)\.skip\b|pytest\.skip\(|self\.skipTest\(")
 MAY_BE_IDLE = re.compile(r"\bif[ \t]+(?:False|0)[ \t]*:|TYPE_CHECKING[ \t]*:")
+UNINDENTED = re.compile(r"\n[^\s#)\]}]")
 FALSE = re.compile(r"False|0|(?:typing\.)?TYPE_CHECKING")
 SKIP = re.compile(r"(?:pytest\.mark|unittest)\.skip(?![\w.])")
 SKIPS = re.compile(r"pytest\.skip\(|self\.skipTest\(")
@@ -227,10 +229,25 @@ class Source:
         functions[""] = Function("", outside, tuple(self.tree.body) if self.tree else ())
         return functions
 
-    def idle_lines(self, is_test: bool) -> frozenset[int]:
-        """Return the lines that never run: below a false condition, and in tests that are skipped."""
-        skipped = is_test and "skip" in self.raw
-        if not skipped and not MAY_BE_IDLE.search(self.raw):
+    def _below_a_condition(self, lines: Collection[int]) -> bool:
+        """Return whether one of some lines may be below a condition that is always false."""
+        for start in MAY_BE_IDLE.finditer(self.raw):
+            first = self.raw.count("\n", 0, start.start()) + 1
+            end = UNINDENTED.search(self.raw, start.end())
+            last = first + self.raw.count("\n", start.start(), end.start()) if end else None
+            if any(number >= first and (last is None or number <= last) for number in lines):
+                return True
+        return False
+
+    def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
+        """Return the lines that never run: below a false condition, and in tests that are skipped.
+
+        Args:
+            lines: The lines that matter; only where one may be below such a condition is it read.
+            is_test: Whether the file is part of the tests.
+        """
+        skipped = is_test and MAY_SKIP.search(self.raw) is not None
+        if not skipped and not self._below_a_condition(lines):
             return frozenset()
         idle: set[int] = set()
         try:
