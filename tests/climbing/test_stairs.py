@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rung.core.rendering.workbench import Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from tests.climbing.stairs import arrives, bench, room, template
 from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TOGETHER
 

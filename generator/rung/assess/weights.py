@@ -1,189 +1,229 @@
-"""What the strategy asks and how it weighs the answers: levels/strategy.yml as frozen objects."""
+"""What the strategy asks, and how it weighs the answers: levels/strategy.yml, checked as it is read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
-PARTS = ("use_case", "culture", "technology", "people")
-DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
-Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers given
+import msgspec
+import yaml
+from msgspec import Struct, field
+from msgspec.structs import force_setattr, replace
+
+from rung.errors import RungError
+from rung.levels.ladder import BLOCKS
+from rung.system import plain_yaml
+
+PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
+GAMES = ("governance", "velocity")
+DERIVED = {  # what is weighed besides answers, in words
+    "governance": "how far this is the governance game",
+    "adoption": "how fast new practice is adopted",
+    "lightness": "being far from the governance game",
+    "always": "everything else depends on it",
+}
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
+ANSWERS = 4  # to each question
+Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
+Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
 
 
-@dataclass(frozen=True)
-class Answer:
+class Record(Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping of the file, each of whose keys is a field."""
+
+
+class Answer(Record, frozen=True):
     """One of a question's four answers; `share` is what it counts, in [0, 1]."""
 
     name: str
     says: str
-    share: float
+    share: float = 0.0
     domains: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that can be given for this answer."""
+        return self.domains or (self.name,)
 
-@dataclass(frozen=True)
-class Question:
-    """One of the questions; `part` is an argument of `successful_mlops`."""
 
-    id: str
+class Question(Record, frozen=True):
+    """A question; `part` is an argument of `successful_mlops`."""
+
     part: str
     short: str
     ask: str
     why: str
     answers: tuple[Answer, ...]
     several: bool = False
-    synonyms: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    id: str = ""  # its key in the file
+
+    def __post_init__(self) -> None:
+        """Share out 0 to 1 where the file does not."""
+        if not any(answer.share for answer in self.answers):
+            even = (replace(a, share=i / (ANSWERS - 1)) for i, a in enumerate(self.answers))
+            force_setattr(self, "answers", tuple(even))
 
     def answer(self, name: str) -> Answer | None:
         """Return the answer of that name, or the one that has a domain of that name."""
-        return next((each for each in self.answers if name in (each.name, *each.domains)), None)
+        return next((a for a in self.answers if name in (a.name, *a.domains)), None)
 
-    def meant(self, text: str) -> str | None:
-        """Return the name that a person means by a number, a name or a word like it."""
+    def named(self, text: str) -> str | None:
+        """Return the name of the answer that a user gave by a number, a name or a synonym."""
         word = "-".join(text.lower().replace("_", " ").replace("-", " ").split())
         if word.isdigit() and int(word) < len(self.answers):
             return self.answers[int(word)].name
-        return word if self.answer(word) else self.synonyms.get(word)
+        return word if self.answer(word) else self.words.get(word)
 
     def names(self) -> tuple[str, ...]:
         """Return every name that can be given as an answer, lowest share first."""
-        return tuple(name for each in self.answers for name in each.domains or (each.name,))
+        return tuple(name for answer in self.answers for name in answer.names)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Return the names of answers by their synonyms."""
+        return {word: name for name, words in self.synonyms.items() for word in words}
 
 
-@dataclass(frozen=True)
-class Term:
-    """A weight on an answer's share or on a derived value, where `since` is reached."""
+class Term(Record, frozen=True):
+    """A weight on a share, which counts where the shares `since` are reached."""
 
-    of: str
+    name: str = field(name="of")
     weight: float
-    since: Mapping[str, float] = field(default_factory=dict)
+    since: Bounds = field(name="from", default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Assumption:
-    """Defaults for missing answers; `where` names a game and answers."""
+class NewAnswer(Record, frozen=True):
+    """An answer for `rung new`, by the answer to a question."""
+
+    question: str = field(name="of")
+    take: Mapping[str, str]
+
+
+class Assumption(Record, frozen=True):
+    """Defaults for missing answers, where the game and the other answers hold."""
 
     because: str
     take: Answers
-    game: str | None
-    answers: Answers
+    game: str | None = None
+    where: Answers = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Contradiction:
-    """Contradictory answers, and what counts instead."""
+class Contradiction(Record, frozen=True):
+    """Answers that contradict each other, and what counts instead."""
 
     where: Answers
     says: str
-    take: Answers
+    take: Answers = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Duty:
-    """Capabilities that law or harm requires on any rung if one of `any` holds."""
+class Duty(Record, frozen=True):
+    """Capabilities that law or harm requires on any rung where one of `any` holds."""
 
     any: tuple[Answers, ...]
     because: str
     ask: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Tasks:
+class Tasks(Record, frozen=True):
     """A step that no capability stands for."""
 
-    any: tuple[Answers, ...]
     because: str
     tasks: tuple[str, ...]
     effort: str
+    any: tuple[Answers, ...] = ()
 
 
-@dataclass(frozen=True)
-class After:
-    """Blocks that come before another one, in one of the CIRCUMSTANCES."""
+class Owner(Record, frozen=True):
+    """Who answers for a step, and what the step makes possible."""
+
+    owner: str
+    unlocks: str
+
+
+class After(Record, frozen=True):
+    """Blocks that come before another block, in one of the CIRCUMSTANCES."""
 
     block: str
     needs: tuple[str, ...]
     where: str
     because: str
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown block or circumstance."""
+        _require([self.block, *self.needs], BLOCKS, "a block")
+        _require([self.where], CIRCUMSTANCES, "where")
 
-@dataclass(frozen=True)
-class Step:
-    """One rung more if every share of one of the mappings `any` is reached."""
 
-    any: tuple[Mapping[str, float], ...]
+class Increment(Record, frozen=True):
+    """A rung more, where every share of a mapping of `any` is reached."""
+
+    any: tuple[Bounds, ...]
     because: str
 
 
-@dataclass(frozen=True)
-class Games:
-    """The shares of governance that part the games."""
+class Games(Record, frozen=True):
+    """The shares of governance that separate the games."""
 
     velocity_up_to: float
     governance_from: float
     hybrid_from: float
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Record, frozen=True):
     """From which priority a block is worked on, and from which gap the foundation is."""
 
-    priority: float
+    priority: float = field(name="from")
     foundation_gap: float
 
 
-@dataclass(frozen=True)
-class Start:
-    """The rung to start on: `times` the mean of the answers `of`, within bounds."""
+class Start(Record, frozen=True):
+    """The rung to start on: `times` the mean of some answers, within bounds."""
 
-    of: tuple[str, ...]
+    questions: tuple[str, ...] = field(name="of")
     times: float
     at_most: int
     at_most_alone: int
     with_ci: int
 
 
-@dataclass(frozen=True)
-class North:
-    """The north star: the rung of every team, one more for each step that holds, within bounds."""
+class North(Record, frozen=True):
+    """The north star: the rung of every team, and increments, within bounds."""
 
-    lowest: int
-    steps: tuple[Step, ...]
+    lowest: int = field(name="from")
+    steps: tuple[Increment, ...]
     governance_at_most: int
     governance_because: str
     duties_at_least: int
     duties_because: str
 
 
-@dataclass(frozen=True)
-class Target:
-    """The rung for twelve months: above the start, and one more for each step that holds."""
+class Target(Record, frozen=True):
+    """The rung for twelve months: above the start, and increments."""
 
     above_start: int
-    steps: tuple[Step, ...]
+    steps: tuple[Increment, ...]
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Everything of levels/strategy.yml; each field is explained there."""
+class Weights(Record, frozen=True):
+    """Everything in levels/strategy.yml; each field is explained there."""
 
     source: str
     warning: str
     questions: Mapping[str, Question]
-    project: Mapping[str, tuple[str, Mapping[str, str]]]
+    project: Mapping[str, NewAnswer]
     assumed: tuple[Assumption, ...]
     contradictions: tuple[Contradiction, ...]
     duties: tuple[Duty, ...]
     alignment: Tasks
     stay: Tasks
-    owners: Mapping[str, str]
-    unlocks: Mapping[str, str]
+    steps: Mapping[str, Owner]
     alone: str
     early: Mapping[str, int]
     by_hand: tuple[str, ...]
     governance: tuple[Term, ...]
-    adoption: tuple[Term, ...]
     games: Games
+    adoption: tuple[Term, ...]
     worth: Mapping[str, tuple[Term, ...]]
-    there: Mapping[str, tuple[Term, ...]]
+    present: Mapping[str, tuple[Term, ...]] = field(name="there")
     keep: Keep
     online_from: float
     after: tuple[After, ...]
@@ -191,19 +231,85 @@ class Weights:
     north: North
     target: Target
 
-    def holds(self, where: Answers, answers: Answers) -> bool:
-        """Return whether each question named has one of the answers named, or a domain of it."""
-        return all(
-            any(set(wanted) & self._names(question, name) for name in answers.get(question, ()))
-            for question, wanted in where.items()
-        )
+    def __post_init__(self) -> None:
+        """Tell the questions their names; refuse names of anything that does not exist."""
+        for name, question in self.questions.items():
+            force_setattr(question, "id", name)
+            if len(question.answers) != ANSWERS:
+                number = len(question.answers)
+                raise ValueError(
+                    f"questions.{name} has {number} answers; each question has {ANSWERS}."
+                )
+            _require([question.part], PARTS, f"questions.{name}.part")
+            self._require_answers({name: question.synonyms}, "questions")
+        questions, weighed = tuple(self.questions), (*self.questions, *DERIVED)
+        _require((new.question for new in self.project.values()), questions, "project")
+        _require(self.start.questions, questions, "start.of")
+        _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
+        _require(self.worth, BLOCKS, "worth")
+        _require(self.present, BLOCKS, "there")
+        _require(_names(self.governance), questions, "governance")
+        _require(_names(self.adoption), questions, "adoption")
+        for block, terms in self.worth.items():
+            _require(_names(terms), weighed, f"worth.{block}")
+        for block, terms in self.present.items():
+            _require(_names(terms), questions, f"there.{block}")
+        for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
+            for bounds in (bounds for step in steps for bounds in step.any):
+                _require(bounds, weighed, f"{key}.steps")
+        for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
+            for rule in rules:
+                self._require_answers(rule.where, f"{key}.where")
+                self._require_answers(rule.take, f"{key}.take")
+        for key, cases in (("alignment", [self.alignment]), ("duties", self.duties)):
+            for answers in (answers for case in cases for answers in case.any):
+                self._require_answers(answers, f"{key}.any")
 
-    def owed(self, answers: Answers) -> tuple[Duty, ...]:
+    def _require_answers(self, answers: Mapping[str, Iterable[str]], where: str) -> None:
+        _require(answers, self.questions, where)
+        for name, names in answers.items():
+            question = self.questions[name]
+            unknown = [answer for answer in names if question.answer(answer) is None]
+            _require(unknown, question.names(), f"{where}.{name}")
+
+    def hold(self, where: Answers, answers: Answers) -> bool:
+        """Return whether these answers hold, for each question of `where`, one of those named."""
+        for name, wanted in where.items():
+            names = answers.get(name, ())
+            of_domains = {a.name for a in map(self.questions[name].answer, names) if a}
+            if not {*names, *of_domains} & set(wanted):
+                return False
+        return True
+
+    def duties_for(self, answers: Answers) -> tuple[Duty, ...]:
         """Return the duties that hold for these answers."""
         return tuple(
-            duty for duty in self.duties if any(self.holds(where, answers) for where in duty.any)
+            duty for duty in self.duties if any(self.hold(where, answers) for where in duty.any)
         )
 
-    def _names(self, question: str, name: str) -> set[str]:
-        answer = self.questions[question].answer(name)
-        return {name, answer.name} if answer else {name}
+
+def load(folder: Path) -> Weights:
+    """Read strategy.yml of the folder `levels`.
+
+    Raises:
+        RungError: It is missing, or does not hold what a strategy must.
+    """
+    path = folder / "strategy.yml"
+    try:
+        return msgspec.convert(plain_yaml.load(path.read_text("utf-8")), Weights)
+    except FileNotFoundError as error:
+        raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RungError(f"{path} cannot be read as YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise RungError(f"{path}: {error}\nReinstall Rung, or correct the file.") from error
+
+
+def _names(terms: Iterable[Term]) -> list[str]:
+    return [name for term in terms for name in (term.name, *term.since)]
+
+
+def _require(names: Iterable[str], allowed: Collection[str], where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")

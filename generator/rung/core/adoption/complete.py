@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rung.core import template_source
 from rung.core.adoption import additions
-from rung.core.rendering import answers_file, rendered_trees, template_source, workbench
+from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.transaction import apply, preconditions
 from rung.errors import RungError
@@ -59,7 +60,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     head = apply.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
-    source = template_source.recorded(recorded, trusted)
+    source = template_source.followed(recorded, trusted)
     prefix = git.prefix(top, folder)
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)

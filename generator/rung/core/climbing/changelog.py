@@ -4,7 +4,7 @@ import re
 
 from packaging.version import InvalidVersion, Version
 
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.levels import template
 from rung.system import git
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rung.core import template_source
 from rung.core.climbing import project_merge
 from rung.core.climbing.plan import Plan
-from rung.core.rendering import answers_file, template_source, workbench
+from rung.core.rendering import answers_file, workbench
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.core.transaction import apply, preconditions, recover
 from rung.core.transaction.recover import Recovered
 from rung.errors import RungError
@@ -124,7 +125,7 @@ def prepare(
     head = apply.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
-    before = template_source.recorded(recorded, trusted)
+    before = template_source.followed(recorded, trusted)
     after = _new_template(before, request)
     changed = _checked_answers(folder, request, recorded, after)
     with workbench.opened(top) as bench:
@@ -137,7 +138,9 @@ def prepare(
 def _new_template(before: Source, request: ChangeRequest) -> Source:
     if request.newest and request.version is None:
         return template_source.newest(before)
-    return template_source.at(before.address, request.version) if request.version else before
+    return (
+        template_source.with_version(before.address, request.version) if request.version else before
+    )
 
 
 def _checked_answers(

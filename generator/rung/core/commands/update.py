@@ -13,10 +13,10 @@ def update(
     no_verify: NoVerify = False,
 ) -> int:
     """Bring Rung's files to a newer version of the template."""
+    from rung.core import template_source
     from rung.core.climbing import changelog, planner
     from rung.core.climbing.climb import finish
     from rung.core.climbing.planner import ChangeRequest
-    from rung.core.rendering import template_source
     from rung.system import git
     from rung.system.staging import stopped_like_ctrl_c
 
@@ -27,7 +27,9 @@ def update(
         if prepared.plan.changes_nothing:
             print(f"The project already has the template at {after.version}.")
             return 0
-        sources = [template_source.at(one.template, one.version) for one in (before, after)]
+        sources = [
+            template_source.with_version(one.template, one.version) for one in (before, after)
+        ]
         news = changelog.between(*sources)
         if news:
             print(f"What comes, by the changelog:\n\n{news}\n")
