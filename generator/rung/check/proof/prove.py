@@ -2,24 +2,70 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from rung.check.proof import copied, proofs, run
-from rung.check.proof.proofs import Proof
-from rung.check.proof.tools import Tools
+import yaml
+
+from rung.check.proof import copied
+from rung.check.proof.run import Tools, run
 from rung.check.review.content import Content
 from rung.check.review.evidence import Evidence
 from rung.check.review.files import Files, Limits, load_reading
 from rung.check.review.findings import Finding, Trial
 from rung.check.review.review import Review
 from rung.check.review.runners import Command, Runners
+from rung.errors import RungError
 from rung.levels import template
 from rung.levels.ladder import TIERS
+from rung.system import plain_yaml
 
+FILE = "proofs.yml"  # in the folder `levels`: what may be run, and what it proves
 COMMANDS = 500  # that a run leads to
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A command, and the capabilities that it proves where it leads to certain commands.
+
+    Attributes:
+        about: What it runs, for the user.
+        when: a predicate that holds where there is something to run.
+        command: the program and its arguments.
+        project: whether the environment that uv makes for the project is wanted.
+        env: variables, besides those of the user.
+        proves: by capability, what one of the commands that it leads to has to match.
+    """
+
+    about: str
+    when: Any
+    command: tuple[str, ...]
+    project: bool
+    env: Mapping[str, str]
+    proves: Mapping[str, re.Pattern[str]]
+
+
+def load_proofs(folder: Path) -> tuple[Proof, ...]:
+    """Read the file of the folder `levels`; raise a RungError when it is not what it must be."""
+    path = folder / FILE
+    try:
+        data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
+        return tuple(
+            Proof(
+                about=entry["about"],
+                when=entry["when"],
+                command=tuple(entry["run"].split()),
+                project=entry["project"],
+                env=entry.get("env", {}),
+                proves={name: re.compile(text) for name, text in entry["proves"].items()},
+            )
+            for entry in data.values()
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, re.error) as error:
+        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
 
 
 def prove(
@@ -34,10 +80,10 @@ def prove(
         review: what its files say.
         limits: of reading it again, for what there is to run.
         seconds: of wall time for each run, at most.
-        say: tells the person what is about to run.
+        say: tells the user what is about to run.
     """
     folder = template.folder() / "levels"
-    known = proofs.load(folder)
+    known = load_proofs(folder)
     with tempfile.TemporaryDirectory(prefix="rung-proof-", ignore_cleanup_errors=True) as name:
         top = Path(name).resolve() / "copy"
         folder_in_copy = copied.copy(repository.resolve(), top)
@@ -63,7 +109,7 @@ def _try(
     if not command:
         return Trial(shown, "not run", 0.0, (), reason)
     try:
-        done = run.run(command, folder, seconds, proof.env)
+        done = run(command, folder, seconds, proof.env)
     except OSError as error:
         return Trial(shown, "not run", 0.0, (), f"it could not be started: {error}")
     reason = f"it took more than {seconds:g} s" if done.result == "timed out" else ""
