@@ -92,7 +92,7 @@ def _below(where: Path, reads: Reading) -> list[Repository]:
             waiting += [(folder / name, depth + 1) for name in folders]
     if not repositories and _is_repository(_entries(where)[0], reads):
         repositories = [Repository(where.resolve().name, where)]
-    return sorted(repositories, key=lambda one: one.name)
+    return sorted(repositories, key=lambda repository: repository.name)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:

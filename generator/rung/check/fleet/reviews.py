@@ -35,7 +35,7 @@ def review_all(
     work = partial(reviewed, game=game, seconds=seconds)
     try:
         with contextlib.closing(
-            workers.each(work, fleet, min(jobs or _processors(), len(fleet)))
+            workers.run_all(work, fleet, min(jobs or _processors(), len(fleet)))
         ) as results:
             for index, row in results:
                 rows[index] = row or unread(fleet[index], DIED)

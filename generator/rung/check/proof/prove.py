@@ -94,7 +94,7 @@ def prove(
         tools = Tools(folder_in_copy, top, seconds)
         trials = [(proof, _try(proof, tools, folder_in_copy, seconds, say)) for proof in wanted]
     results = {
-        name: _with(finding, [one for one in trials if _bears(*one, finding, leads)])
+        name: _with(finding, [tried for tried in trials if _bears(*tried, finding, leads)])
         for name, finding in review.findings.items()
     }
     return replace(review, findings=results, trials=tuple(trial for _, trial in trials), tried=True)
@@ -119,7 +119,7 @@ def _try(
 def _bears(
     proof: Proof, trial: Trial, finding: Finding, leads: dict[tuple[str, ...], list[str]]
 ) -> bool:
-    """Say whether a run says something of a finding: it ended, and leads to what the finding names."""
+    """Return whether a run says something of a finding: it ended, and leads to what the finding names."""
     sought: re.Pattern[str] | None = proof.proves.get(finding.capability.id)
     return (
         sought is not None

@@ -213,8 +213,8 @@ def proof(finding: Finding) -> str:
     """Return what runs show of a finding; empty if none bears on it."""
     if not finding.trials:
         return ""
-    failed = [one.command for one in finding.trials if one.result == "failed"]
-    passed = [one.command for one in finding.trials if one.result == "passed"]
+    failed = [trial.command for trial in finding.trials if trial.result == "failed"]
+    passed = [trial.command for trial in finding.trials if trial.result == "passed"]
     named = " and ".join(f"`{command}`" for command in failed or passed)
     return f"{finding.proof}: {named} {'failed' if failed else 'passed'}"
 

@@ -181,7 +181,7 @@ class CI:
         if not _is_scheduled("\n".join(lines)):
             scheduled = []
         elif others := list(_not_on_a_schedule(nodes)):
-            own = [one for one in own if not any(a <= one.line <= z for a, z in others)]
+            own = [command for command in own if not any(a <= command.line <= z for a, z in others)]
             scheduled = list(self.runners.follow(own))
         is_called = any(_is_called(node.get("on")) for node in nodes)
         written = text.split("\n")

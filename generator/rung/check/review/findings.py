@@ -97,12 +97,12 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Say whether it is used, attested or waived."""
+        """Return whether it is used, attested or waived."""
         return self.points >= TIERS["used"] or self.waived
 
     @property
     def waived(self) -> bool:
-        """Say whether the team does without it, for a reason."""
+        """Return whether the team does without it, for a reason."""
         return self.statement is not None and self.statement.kind == "waiver"
 
     def with_statement(self, statement: Statement) -> "Finding":

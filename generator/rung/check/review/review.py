@@ -63,7 +63,7 @@ class Review:
 
     def asked(self, level: int) -> list[Finding]:
         """Return the findings of the capabilities that its game asks for on a rung."""
-        return [one for one in self.findings.values() if one.rung(self.game) == level]
+        return [finding for finding in self.findings.values() if finding.rung(self.game) == level]
 
 
 def review(
@@ -81,13 +81,19 @@ def review(
     files = Files(root, reads, limits or Limits())
     content = Content(files, _examples(template.folder() / "templates/examples"))
     stated = config.read(content, ladder, today or date.today())
-    capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
+    capabilities = {
+        name: capability for rung in ladder for name, capability in rung.capabilities.items()
+    }
     by_import = {"imports": list(files.reading.modules)}  # shows that it is about machine learning
-    asked = [each for one in capabilities.values() for each in one.evidence.values()]
+    asked = [
+        predicate
+        for capability in capabilities.values()
+        for predicate in capability.evidence.values()
+    ]
     evidence = Evidence(content, [*asked, by_import])
-    results = {name: find(one, evidence) for name, one in capabilities.items()}
+    results = {name: find(capability, evidence) for name, capability in capabilities.items()}
     if stated.answers is not None:
-        results = {name: one.of_project(stated.answers) for name, one in results.items()}
+        results = {name: finding.of_project(stated.answers) for name, finding in results.items()}
     for name, statement in stated.statements.items():
         results[name] = results[name].with_statement(statement)
     played, why = (game, "asked for") if game else stated.game
