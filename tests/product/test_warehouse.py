@@ -14,7 +14,7 @@ import yaml
 from tests.command import git
 from tests.product.postgres import READER, Server, running
 from tests.product.serving import eventually
-from tests.product.variants import Project, start
+from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
 
@@ -80,14 +80,6 @@ class Trial:
             "+ each * interval '1 second', 'AA', each % 9000 + 1, 'JFK', 'BOS', 200, each % 5 = 0 "
             f"FROM generate_series(0, {days - 1}) day, generate_series(0, {a_day - 1}) each"
         )
-
-    def set(self, **settings: str) -> None:
-        """Change ops/warehouse.toml."""
-        path = self.project.folder / "ops/warehouse.toml"
-        lines = path.read_text().splitlines()
-        for name, value in settings.items():
-            lines = [f"{name} = {value}" if x.startswith(f"{name} =") else x for x in lines]
-        path.write_text("\n".join(lines) + "\n")
 
     def files(self) -> dict[str, bytes]:
         """Read everything in the folder, hidden files too."""
@@ -276,7 +268,7 @@ def test_what_ends_in_the_middle_loses_nothing_and_takes_nothing_twice(
 
 
 def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
-    trial.set(window_days="2000")
+    set_values(trial.project.folder / "ops/warehouse.toml", window_days="2000")
     trial.insert("2013-01-01", days=1)
     few = int(trial.pull(MEASURED).split()[-1])
     trial.project.run("rm -r data/incoming/warehouse")
