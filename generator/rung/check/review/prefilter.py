@@ -44,12 +44,11 @@ def _group(tokens: Iterator[re.Match[str]]) -> Parts:
         else:
             inner = _group(tokens) if token["group"] or token["other"] else frozenset()
             parts.append(inner if token["group"] else frozenset())
-    best = [max(parts, key=_shortest, default=frozenset()) for parts in alternatives]
+    best = [
+        max(parts, key=lambda each: min(map(len, each), default=0), default=frozenset())
+        for parts in alternatives
+    ]
     return frozenset().union(*best) if all(best) else frozenset()
-
-
-def _shortest(parts: Parts) -> int:
-    return min(map(len, parts), default=0)
 
 
 class Prefilter:
