@@ -5,16 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung.check.review import reading
 from rung.check.review.content import Content
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import Files
-from rung.check.review.limits import Limits
+from rung.check.review.files import Files, Limits, load_reading
 from rung.levels import ladder
 from tests.conftest import ROOT
 
 LADDER = ladder.load(ROOT / "levels")
-READING = reading.load(ROOT / "levels")
+READING = load_reading(ROOT / "levels")
 PLENTY = Limits(seconds=60)  # a busy machine must not make a result partial
 ML = {"requirements.txt": "scikit-learn==1.7.0\n"}
 

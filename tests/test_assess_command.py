@@ -295,7 +295,7 @@ def test_a_scan_measures_what_is_missing(repository: Path) -> None:
     states = {item["id"]: item["state"] for step in data["steps"] for item in step["capabilities"]}
 
     assert result.level == data["scan"]["level"] == data["start"]["level"]
-    for block, (covered, _) in result.standing.profile.items():
+    for block, (covered, _) in result.rating.profile.items():
         assert gaps[block] == pytest.approx(1 - covered)
     assert 0 < gaps["foundation"] < 1
     assert {"there", "to build"} == set(states.values())

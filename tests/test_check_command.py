@@ -76,7 +76,7 @@ def test_the_exit_code_says_whether_the_rung_is_high_enough(
         (["--format", "pdf"], "There is no format `pdf`"),
         (["--game", "chess"], "There is no game `chess`"),
         (["--explain", "magic"], "There is no capability `magic`"),
-        (["--min-level", "9"], "not in the range"),
+        (["--min-level", "9"], "less than or equal to 4"),
         (["--base", "main"], "in a git repository"),
     ],
 )

@@ -4,17 +4,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rung.check.review import ci, limits, workflow
+from rung.check.review import ci, files
 from rung.check.review.ci import CI as CI_FILES
-from rung.check.review.limits import Clock, LeftOut, Limits
-from rung.check.review.predicates import PREDICATES
+from rung.check.review.evidence import file_predicates
+from rung.check.review.files import Clock, Files, LeftOut, Limits
+from rung.check.review.predicates import File
 from rung.check.review.review import review
 from rung.check.review.runners import Runners
-from rung.check.review.view import View
 from tests.repositories import ML, PLENTY, READING, evidence, plant
 from tests.steps import steps
 
@@ -44,9 +45,9 @@ LINES: list[tuple[Any, dict[str, str], str]] = [
 def test_evidence_names_its_line(
     predicate: Any, files: dict[str, str], place: str, tmp_path: Path
 ) -> None:
-    hits = evidence(plant(tmp_path, files), predicate).holds_anywhere(predicate)
+    matches = evidence(plant(tmp_path, files), predicate).holds_anywhere(predicate)
 
-    assert place in [f"{hit.path}:{hit.line}" for hit in hits]
+    assert place in [f"{match.path}:{match.line}" for match in matches]
 
 
 def test_a_missing_file_is_not_reported_as_unreadable(tmp_path: Path) -> None:
@@ -85,13 +86,13 @@ def test_what_grows_takes_steps_in_proportion(case: str, tmp_path: Path) -> None
 
 def test_no_pattern_of_ci_sees_blank_lines() -> None:
     blank = " \n" * 1_000
-    parsed = workflow.Workflow(CI, f"on:\n{blank}  schedule:   \n{blank}  - cron: 1\n{blank}")
+    parsed = ci.Workflow(CI, f"on:\n{blank}  schedule:   \n{blank}  - cron: 1\n{blank}")
 
     assert "on:\n  schedule:\n  - cron: 1" == parsed.squeezed
-    assert parsed.is_scheduled
+    assert ci.SCHEDULED.search(parsed.squeezed)
 
 
-PATTERNS = [workflow.SCHEDULED, workflow.ELSEWHERE, ci.INCLUDED]
+PATTERNS = [ci.SCHEDULED, ci.ELSEWHERE, ci.INCLUDED]
 PATTERNS += [re.compile(text) for texts in READING.ci_by_content for text in texts]
 
 
@@ -121,7 +122,7 @@ def test_what_the_clock_stops_makes_the_result_partial(
 ) -> None:
     folder = plant(tmp_path, ML | COSTLY[case](400))
     ticks = Ticks()
-    monkeypatch.setattr(limits, "time", ticks)
+    monkeypatch.setattr(files, "time", ticks)
     whole = review(folder, limits=Limits(seconds=1_000_000))
     needed, ticks.looks = ticks.looks, 0
     stopped = review(folder, limits=Limits(seconds=needed // 2))
@@ -137,7 +138,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
     text = {"text": "fit", "in": ["*.py"]}
     folder = plant(tmp_path, {CI: RUN.format("python a.py"), "a.py": "fit(1)\n"})
     looked = evidence(folder, text)
-    leaf = next(iter(looked.leaves.values()))
+    (predicate,) = file_predicates(text)
 
     def stopped(part: Callable[[], Any]) -> bool:
         looked.content.files.clock = Clock(-1)
@@ -147,4 +148,34 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
 
     assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
     assert stopped(lambda: looked.reachability.reached)
-    assert stopped(lambda: list(PREDICATES["text"](View(looked.content, "a.py"), leaf)))
+    assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py"))))
+
+
+def test_the_clock_of_the_processor_is_asked_when_its_time_may_be_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the process gets half of the time that passes on the wall."""
+    now = SimpleNamespace(wall=0.0, asked=0)
+
+    def process_time() -> float:
+        now.asked += 1
+        return float(now.wall) / 2
+
+    times = SimpleNamespace(perf_counter=lambda: now.wall, process_time=process_time)
+    monkeypatch.setattr(files, "time", times)
+    clock = Clock(8)
+    looks = []
+    for now.wall in range(20):
+        looks.append(clock.is_up())
+
+    assert looks == [False] * 17 + [True] * 3
+    assert now.asked <= 10  # of 21 looks
+
+
+def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
+    read = Files(plant(tmp_path, {"a.py": "a = 1\n" * 9}), READING, Limits(text=10))
+    for _ in range(2):
+        read.read("a.py")
+        read.kept.clear()  # as where others have taken its place
+
+    assert read.left_out.counts["too large to be read"] == 1

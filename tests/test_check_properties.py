@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from rung.check import report
 from rung.check.report import facts
 from rung.check.review.findings import Finding, Statement
+from rung.check.review.rating import rate
 from rung.check.review.review import Review, review
-from rung.check.review.standing import stand
 from rung.errors import RungError
 from rung.formats import FORMATS
 from rung.levels.ladder import TIERS
@@ -140,7 +140,7 @@ def findings_of(tiers: Mapping[str, str | None]) -> dict[str, Finding]:
 
 
 def level(findings: dict[str, Finding], game: str) -> int:
-    return stand(LADDER, findings, game, ml=True).level
+    return rate(LADDER, findings, game, ml=True).level
 
 
 STATEMENT = Statement("waiver", "a reason", date(2027, 1, 1))
@@ -197,8 +197,8 @@ def test_a_waiver_of_what_is_there_costs_nothing(game: str) -> None:
 
     assert level(before, game) <= level({**before, **waived}, game)
     assert (
-        stand(LADDER, before, game, ml=True).averages
-        == stand(LADDER, {**before, **waived}, game, ml=True).averages
+        rate(LADDER, before, game, ml=True).averages
+        == rate(LADDER, {**before, **waived}, game, ml=True).averages
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rung.check.proof import copied, proofs
+from rung.check.proof import copied
+from rung.check.proof import prove as proving
 from tests.command import git, rung, running
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant
@@ -254,7 +255,7 @@ def test_a_stop_leaves_no_copy(tmp_path: Path, stop: signal.Signals) -> None:
 def test_every_proof_names_capabilities_and_holds_a_predicate() -> None:
     known = {name for rung_ in LADDER for name in rung_.capabilities}
 
-    for proof in proofs.load(ROOT / "levels"):
+    for proof in proving.load_proofs(ROOT / "levels"):
         assert set(proof.proves) <= known
         assert proof.about and proof.command
         assert isinstance(proof.when, dict)

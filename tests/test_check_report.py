@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rung.check.report import facts, markdown, page, text
-from rung.check.review import examples
+from rung.check.review.content import load_examples
+from rung.check.review.rating import EFFORTS
 from rung.check.review.review import Review, review
-from rung.check.review.standing import EFFORTS
 from tests.command import git
 from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
@@ -75,10 +75,10 @@ def test_the_strongest_evidence_comes_first(tmp_path: Path) -> None:
     }
     findings = look(tmp_path, files).findings
 
-    pipeline = [(shown.tier, shown.hit.path) for shown in findings["orchestrated-pipeline"].shown]
+    pipeline = [(shown.tier, shown.match.path) for shown in findings["orchestrated-pipeline"].shown]
     assert [("automated", CI), ("used", "dvc.yaml"), ("declared", "requirements.txt")] == pipeline
     used = [
-        shown.hit.line for shown in findings["offline-evaluation"].shown if shown.tier == "used"
+        shown.match.line for shown in findings["offline-evaluation"].shown if shown.tier == "used"
     ]
     assert [2, 0] == used
 
@@ -95,22 +95,22 @@ def test_next_is_sorted_by_effort_and_shows_the_points_of_each(tmp_path: Path) -
     result = look(tmp_path, files)
     asked = [one for one in result.findings.values() if one.capability.rung("velocity") == 2]
 
-    efforts = [EFFORTS.index(one.finding.capability.effort) for one in result.standing.blockers]
+    efforts = [EFFORTS.index(one.finding.capability.effort) for one in result.rating.blockers]
     assert 1 == result.level
     assert sorted(efforts) == efforts
     assert len(set(efforts)) > 2
-    brings = {one.finding.capability.id: one.brings for one in result.standing.blockers}
+    brings = {one.finding.capability.id: one.brings for one in result.rating.blockers}
     assert (0.75, 0.5) == (brings["experiment-tracking"], brings["datasheet"])
     assert 0.4 * len(asked) - sum(one.points for one in asked) == pytest.approx(
-        result.standing.missing[1]
+        result.rating.missing[1]
     )
-    lacks = f"Rung 2 lacks 3 keystones and {result.standing.missing[1]:.2f} points."
+    lacks = f"Rung 2 lacks 3 keystones and {result.rating.missing[1]:.2f} points."
     assert f"\nNext: {lacks}\n" in text.make(result)
     assert "  experiment-tracking (a day, +0.75): keystone of rung 2" in text.make(result)
     assert lacks in markdown.make(result)
     assert lacks in page.make(result)
     assert "`" not in page.make(result).split('<h2 id="evidence">')[0]
-    assert {"keystones": 3, "points": round(result.standing.missing[1], 2)} == facts.facts(result)[
+    assert {"keystones": 3, "points": round(result.rating.missing[1], 2)} == facts.facts(result)[
         "missing"
     ]
 
@@ -137,7 +137,7 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
 @pytest.mark.parametrize("name", ["use_case.md", "model_card.md", "datasheet.md"])
 def test_the_text_of_earlier_examples_is_known(name: str) -> None:
     """Add the lines that you change to templates/examples/earlier."""
-    known = examples.load(EXAMPLES)[name]
+    known = load_examples(EXAMPLES)[name]
     commit = corpus.history("v0.2")
     paths = (f"templates/examples/*/{name}", ":(exclude)templates/examples/earlier")
     patches = git(ROOT, "log", "-p", "--no-renames", "--format=", f"{commit}..", "--", *paths)

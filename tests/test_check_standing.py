@@ -209,7 +209,7 @@ def erase(folder: Path, capability: Capability) -> None:
         if finding.points < TIERS["used"]:
             return
         for hit in {
-            shown.hit for shown in finding.shown if shown.tier == "used" and shown.hit.path
+            shown.match for shown in finding.shown if shown.tier == "used" and shown.match.path
         }:
             path = folder / hit.path
             if not path.exists():

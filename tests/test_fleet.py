@@ -233,7 +233,7 @@ def fall_over(number: int) -> int:
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_a_process_that_dies_takes_no_other_job_with_it(processes: int) -> None:
-    done = dict(workers.each(fall_over, range(8), processes))
+    done = dict(workers.run_all(fall_over, range(8), processes))
 
     assert {0: 0, 1: None, 2: 4, 3: 9, 4: None, 5: 25, 6: 36, 7: None} == done
 

@@ -127,7 +127,7 @@ def measure(path: Path, game: str) -> Scan:
     read = review(path, game)
     return Scan(
         level=read.level,
-        coverage={block: points for block, (points, _) in read.standing.profile.items()},
+        coverage={block: points for block, (points, _) in read.rating.profile.items()},
         points={name: finding.points for name, finding in read.findings.items()},
         waived=frozenset(name for name, finding in read.findings.items() if finding.waived),
         notes=tuple(read.notes),

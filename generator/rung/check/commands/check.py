@@ -1,8 +1,9 @@
 """The verb `rung check`: review a repository, print the report, and return the exit code."""
 
+import os
 import sys
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +13,14 @@ from rung.errors import RungError
 from rung.options import BELOW, Game, known_game
 
 if TYPE_CHECKING:
-    from rung.check.review.limits import Limits
+    from rung.check.review.files import Limits
     from rung.check.review.review import Review
+
+
+# Of a commit that is written out to be reviewed.
+MODES = {"100644", "100755"}
+MAX_FILES = 20_000  # files
+MAX_BYTES = 500_000  # of one file: no larger one is read
 
 
 def check(
@@ -44,7 +51,7 @@ def check(
     ] = 900,
 ) -> int:
     """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
-    from rung.check.review.limits import Limits
+    from rung.check.review.files import Limits
     from rung.check.review.review import review
 
     known_game(game)
@@ -76,13 +83,56 @@ def _explain(result: "Review", capability: str) -> int:
 
 
 def _review_of(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
-    from rung.check.review import commit
     from rung.check.review.review import review
 
     with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
-        commit.write(path, revision, Path(folder))
+        write_commit(path, revision, Path(folder))
         return review(Path(folder), game, limits)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def write_commit(repository: Path, revision: str, folder: Path) -> None:
+    """Write the plain files of a commit into an empty folder, by git's objects and without filters.
+
+    Raises:
+        RungError: The path is in no git repository, or the commit is not there.
+    """
+    from rung.system import git
+
+    top = git.root(repository)
+    if revision.startswith("-") or top is None:
+        raise RungError(
+            f"`--base {revision}` needs a commit, and {repository} in a git repository."
+        )
+    commit = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if not commit:
+        raise RungError(
+            f"There is no commit `{revision}` in {repository}. `git fetch` may bring it."
+        )
+    prefix = git.prefix(top, repository)
+    tree = f"{commit}:{prefix}" if prefix else commit
+    wanted: list[tuple[str, str, int]] = []
+    for line in git.run(repository, "ls-tree", "-r", "-l", "-z", tree).split("\0")[:MAX_FILES]:
+        facts, tab, path = line.partition("\t")
+        parts = PurePosixPath(path).parts
+        if tab and facts[:6] in MODES and ".." not in parts and not path.startswith("/"):
+            _, _, name, size = facts.split()
+            if not size.isdigit():  # git says BAD
+                raise git.lacks(name)
+            wanted.append((name, path, int(size)))
+    names = [name for name, _, size in wanted if size <= MAX_BYTES]
+    asked = "".join(f"{name}\n" for name in names)
+    contents = git.blobs(git.run(repository, "cat-file", "--batch", stdin=asked), names)
+    for name, path, length in wanted:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if length > MAX_BYTES:
+            with file.open("wb") as written:
+                os.truncate(
+                    written.fileno(), length
+                )  # a hole of that size, for size is all it shows
+            continue
+        file.write_bytes(contents[name])

@@ -4,9 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung.check.review import reading
-from rung.check.review.globs import Names
-from rung.check.review.reading import Reading
+from rung.check.review.files import Reading, glob_regex, load_reading
 from rung.errors import RungError
 from rung.levels import template
 from rung.levels.answers import ANSWERS
@@ -42,7 +40,7 @@ def listed(where: Path) -> list[Repository]:
     if where.is_file():
         repositories = _in_file(where)
     elif where.is_dir():
-        repositories = _below(where, reading.load(template.folder() / "levels"))
+        repositories = _below(where, load_reading(template.folder() / "levels"))
     else:
         raise RungError(f"{where} is neither a folder nor a file. Name a folder of repositories.")
     if not repositories:
@@ -94,7 +92,7 @@ def _below(where: Path, reads: Reading) -> list[Repository]:
             waiting += [(folder / name, depth + 1) for name in folders]
     if not repositories and _is_repository(_entries(where)[0], reads):
         repositories = [Repository(where.resolve().name, where)]
-    return sorted(repositories, key=lambda one: one.name)
+    return sorted(repositories, key=lambda repository: repository.name)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
@@ -113,8 +111,8 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
 def _is_repository(names: list[str], reads: Reading) -> bool:
     if any(mark in names for mark in MARKS):
         return True
-    here = Names(iter(names))
-    return any(here.find(glob) for glob in reads.dependencies)
+    regexes = [glob_regex(glob) for glob in reads.dependencies]
+    return any(regex.fullmatch(name.lower()) for name in names for regex in regexes)
 
 
 def _is_ordinary(name: str, reads: Reading) -> bool:

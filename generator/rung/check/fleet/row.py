@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung.check.fleet.repositories import Repository
-from rung.check.review.limits import Limits
+from rung.check.review.files import Limits
 from rung.check.review.review import review
 from rung.errors import RungError
 from rung.system.printable import printable
@@ -46,7 +46,7 @@ class Row:
         return self.blockers[0] if self.blockers else ""
 
     def holds(self, least: int) -> bool:
-        """Say whether it is known to be on a rung or above it."""
+        """Return whether it is known to be on a rung or above it."""
         return self.level is not None and self.level >= least
 
 
@@ -71,7 +71,7 @@ def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
         title=result.levels[result.level].title,
         game=result.game,
         template_version=printable(result.template_version),
-        blockers=tuple(one.finding.capability.id for one in result.standing.blockers),
+        blockers=tuple(blocker.finding.capability.id for blocker in result.rating.blockers),
         machine_learning=bool(result.machine_learning),
         partial=result.left_out.out_of_time,
         files=result.file_count,

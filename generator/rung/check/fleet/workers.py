@@ -52,13 +52,13 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def each(
+def run_all(
     work: Callable[[Job], Result], jobs: Sequence[Job], number: int
 ) -> Generator[tuple[int, Result | None]]:
     """Give the index of a job and its result as each is done; None if its process died.
 
     A pool of the standard library waits forever for a process that the system has killed, or gives
-    up all of its jobs. When the iterator is closed, by an exception for one, all processes end.
+    up all of its jobs. When the iterator is closed, for example by an exception, all processes end.
 
     Args:
         work: a function that can be pickled.
@@ -76,7 +76,7 @@ def each(
                 break
         while workers:
             for line in wait([worker.line for worker in workers]):
-                worker = next(one for one in workers if one.line is line)
+                worker = next(candidate for candidate in workers if candidate.line is line)
                 done = worker.job
                 assert done is not None
                 result, died = None, False

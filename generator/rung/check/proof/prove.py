@@ -2,26 +2,70 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from rung.check.proof import copied, proofs, run
-from rung.check.proof.proofs import Proof
-from rung.check.proof.tools import Tools
-from rung.check.review import reading
+import yaml
+
+from rung.check.proof import copied
+from rung.check.proof.run import Tools, run
 from rung.check.review.content import Content
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import Files
+from rung.check.review.files import Files, Limits, load_reading
 from rung.check.review.findings import Finding, Trial
-from rung.check.review.limits import Limits
 from rung.check.review.review import Review
-from rung.check.review.runners import Runners
-from rung.check.review.shell import executed
+from rung.check.review.runners import Command, Runners
+from rung.errors import RungError
 from rung.levels import template
 from rung.levels.ladder import TIERS
+from rung.system import plain_yaml
 
+FILE = "proofs.yml"  # in the folder `levels`: what may be run, and what it proves
 COMMANDS = 500  # that a run leads to
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A command, and the capabilities that it proves where it leads to certain commands.
+
+    Attributes:
+        about: What it runs, for the user.
+        when: a predicate that holds where there is something to run.
+        command: the program and its arguments.
+        project: whether the environment that uv makes for the project is wanted.
+        env: variables, besides those of the user.
+        proves: by capability, what one of the commands that it leads to has to match.
+    """
+
+    about: str
+    when: Any
+    command: tuple[str, ...]
+    project: bool
+    env: Mapping[str, str]
+    proves: Mapping[str, re.Pattern[str]]
+
+
+def load_proofs(folder: Path) -> tuple[Proof, ...]:
+    """Read the file of the folder `levels`; raise a RungError when it is not what it must be."""
+    path = folder / FILE
+    try:
+        data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
+        return tuple(
+            Proof(
+                about=entry["about"],
+                when=entry["when"],
+                command=tuple(entry["run"].split()),
+                project=entry["project"],
+                env=entry.get("env", {}),
+                proves={name: re.compile(text) for name, text in entry["proves"].items()},
+            )
+            for entry in data.values()
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, re.error) as error:
+        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
 
 
 def prove(
@@ -36,21 +80,21 @@ def prove(
         review: what its files say.
         limits: of reading it again, for what there is to run.
         seconds: of wall time for each run, at most.
-        say: tells the person what is about to run.
+        say: tells the user what is about to run.
     """
     folder = template.folder() / "levels"
-    known = proofs.load(folder)
+    known = load_proofs(folder)
     with tempfile.TemporaryDirectory(prefix="rung-proof-", ignore_cleanup_errors=True) as name:
         top = Path(name).resolve() / "copy"
         folder_in_copy = copied.copy(repository.resolve(), top)
-        content = Content(Files(folder_in_copy, reading.load(folder), limits))
+        content = Content(Files(folder_in_copy, load_reading(folder), limits))
         evidence = Evidence(content, [proof.when for proof in known])
         wanted = [proof for proof in known if evidence.holds(proof.when)]
         leads = {proof.command: _leads_to(content, proof.command) for proof in wanted}
         tools = Tools(folder_in_copy, top, seconds)
         trials = [(proof, _try(proof, tools, folder_in_copy, seconds, say)) for proof in wanted]
     results = {
-        name: _with(finding, [one for one in trials if _bears(*one, finding, leads)])
+        name: _with(finding, [tried for tried in trials if _bears(*tried, finding, leads)])
         for name, finding in review.findings.items()
     }
     return replace(review, findings=results, trials=tuple(trial for _, trial in trials), tried=True)
@@ -65,7 +109,7 @@ def _try(
     if not command:
         return Trial(shown, "not run", 0.0, (), reason)
     try:
-        done = run.run(command, folder, seconds, proof.env)
+        done = run(command, folder, seconds, proof.env)
     except OSError as error:
         return Trial(shown, "not run", 0.0, (), f"it could not be started: {error}")
     reason = f"it took more than {seconds:g} s" if done.result == "timed out" else ""
@@ -75,7 +119,7 @@ def _try(
 def _bears(
     proof: Proof, trial: Trial, finding: Finding, leads: dict[tuple[str, ...], list[str]]
 ) -> bool:
-    """Say whether a run says something of a finding: it ended, and leads to what the finding names."""
+    """Return whether a run says something of a finding: it ended, and leads to what the finding names."""
     sought: re.Pattern[str] | None = proof.proves.get(finding.capability.id)
     return (
         sought is not None
@@ -91,14 +135,5 @@ def _with(finding: Finding, trials: Iterable[tuple[Proof, Trial]]) -> Finding:
 
 def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
     """Return a command and those that it starts through the task files of the repository."""
-    runners = Runners(content)
-    commands: dict[tuple[str, str], None] = {(" ".join(command), ""): None}
-    waiting = list(commands)
-    started: set[tuple[str, str]] = set()
-    while waiting and len(commands) < COMMANDS:
-        text, path = waiting.pop(0)
-        for next_command, file, _ in runners.started_by(executed(text), path, started):
-            if (next_command, file) not in commands:
-                commands[(next_command, file)] = None
-                waiting.append((next_command, file))
-    return [text for text, _ in commands]
+    followed = Runners(content).follow([Command(" ".join(command), "", 0)])
+    return [command.text for command in islice(followed, COMMANDS)]

@@ -1,16 +1,19 @@
-"""Run a program of a repository within a time, with all that it starts, and keep its last lines."""
+"""Run a program of a repository within a time, from its own environment or else from PATH."""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from rung.system import process
 from rung.system.printable import printable
 from rung.system.process import begin
 
@@ -70,3 +73,66 @@ def _tail(output: IO[bytes]) -> tuple[str, ...]:
     text = output.read().decode("utf-8", "replace")
     lines = [printable(line)[:LONGEST] for line in text.splitlines() if line.strip()]
     return tuple(lines[-TAIL_LINES:])
+
+
+class Tools:
+    """The programs that a copy of a repository can be run with.
+
+    Args:
+        folder: The folder that is checked.
+        top: The whole copy around it.
+        seconds: Time for a sync, at most.
+    """
+
+    def __init__(self, folder: Path, top: Path, seconds: float) -> None:
+        self.folder = folder
+        self.top = top
+        self.seconds = seconds
+        self.trouble: str | None = None  # why uv made no environment; tried at most once
+        self.synced = False
+
+    def command(self, command: Sequence[str], project: bool) -> tuple[list[str], str]:
+        """Return how a command is started, and where it cannot be, an empty list and the reason."""
+        name, *rest = command
+        if project:
+            self._sync()
+            if self.trouble is None and self._in_environment(name):
+                uv = process.uv()
+                assert uv is not None
+                return [uv, "run", "--quiet", "--no-sync", name, *rest], ""
+        program = shutil.which(name)
+        if program:
+            return [program, *rest], ""
+        reason = f"`{name}` is not on PATH"
+        if project:
+            trouble = self.trouble or "the project's environment has none"
+            reason = f"{reason}, and {trouble}"
+        return [], reason
+
+    def _sync(self) -> None:
+        if self.synced:
+            return
+        self.synced = True
+        uv = process.uv()
+        if uv is None:
+            self.trouble = "uv, which would install it for the project, is not there"
+        elif not self._is_project():
+            self.trouble = "there is no pyproject.toml from which uv would install it"
+        else:
+            done = run([uv, "sync", "--quiet"], self.folder, self.seconds, {})
+            if done.result != "passed":
+                last = done.tail[-1] if done.tail else "without a word"
+                self.trouble = f"`uv sync` {done.result}: {last}"
+
+    def _is_project(self) -> bool:
+        try:
+            return "project" in tomllib.loads((self.folder / "pyproject.toml").read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return False
+
+    def _in_environment(self, name: str) -> bool:
+        """Return whether the environment has a program; uv puts one workspace's at its top."""
+        above = [self.folder, *self.folder.parents]
+        inside = above[: above.index(self.top) + 1]
+        programs = (f".venv/bin/{name}", f".venv/Scripts/{name}.exe")  # the latter on Windows
+        return any((folder / program).exists() for folder in inside for program in programs)

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from rung.check.review.findings import Finding, Trial
-from rung.check.review.hit import Hit
+from rung.check.review.predicates import Match
+from rung.check.review.rating import Blocker, Rating
 from rung.check.review.review import Review
-from rung.check.review.standing import Blocker, Standing
 from rung.system.printable import printable
 
 LONGEST = 160  # characters of a matched text
@@ -24,13 +24,13 @@ def make(review: Review, before: Review | None = None) -> str:
 
 def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
     """Return all that a review says."""
-    keystones, points = review.standing.missing
+    keystones, points = review.rating.missing
     left_out = review.left_out
     data = {
         **_about(review),
-        **_standing(review.standing),
+        **_rating(review.rating),
         "findings": [_finding(review, finding) for finding in review.findings.values()],
-        "blockers": [_blocker(blocker) for blocker in review.standing.blockers],
+        "blockers": [_blocker(blocker) for blocker in review.rating.blockers],
         "missing": {"keystones": keystones, "points": round(points, 2)},
         "files": review.file_count,
         "partial": left_out.out_of_time,
@@ -57,30 +57,30 @@ def _about(review: Review) -> dict[str, Any]:
         "game_from": review.game_from,
         "machine_learning": bool(review.machine_learning),
         "machine_learning_by": [
-            {"file": printable(hit.path), "line": hit.line, "text": matched(hit)}
-            for hit in review.machine_learning
+            {"file": printable(match.path), "line": match.line, "text": matched(match)}
+            for match in review.machine_learning
         ],
         "repository": printable(review.name),
         "template_version": printable(review.template_version) or None,
     }
 
 
-def _standing(standing: Standing) -> dict[str, Any]:
+def _rating(rating: Rating) -> dict[str, Any]:
     return {
         "profile": {
             block: {"points": round(points, 3), "capabilities": number}
-            for block, (points, number) in standing.profile.items()
+            for block, (points, number) in rating.profile.items()
         },
         "rungs": [
             {"level": number, "points": round(points, 3)}
-            for number, points in enumerate(standing.averages)
+            for number, points in enumerate(rating.averages)
         ],
         "ml_test_score": {
-            "final": standing.final_score,
-            "band": standing.band,
+            "final": rating.final_score,
+            "band": rating.band,
             "sections": {
                 section: {"points": points, "tests_looked_for": number, "tests": 7}
-                for section, (points, number) in standing.score.items()
+                for section, (points, number) in rating.score.items()
             },
         },
     }
@@ -121,9 +121,9 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
         "evidence": [
             {
                 "tier": shown.tier,
-                "file": printable(shown.hit.path),
-                "line": shown.hit.line,
-                "text": matched(shown.hit),
+                "file": printable(shown.match.path),
+                "line": shown.match.line,
+                "text": matched(shown.match),
             }
             for shown in finding.shown
         ],
@@ -140,24 +140,24 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
     return data
 
 
-def matched(hit: Hit) -> str:
-    """Return the matched text of a hit on one line that can be shown."""
-    text = printable(hit.text)
+def matched(match: Match) -> str:
+    """Return the matched text of a match on one line that can be shown."""
+    text = printable(match.text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def location(hit: Hit) -> str:
-    """Return where a hit is, as `file:line`."""
-    if not hit.path:
+def location(match: Match) -> str:
+    """Return where a match is, as `file:line`."""
+    if not match.path:
         return "the whole repository"
-    return printable(hit.path) + (f":{hit.line}" if hit.line else "")
+    return printable(match.path) + (f":{match.line}" if match.line else "")
 
 
-def best(finding: Finding) -> Hit | None:
-    """Return the hit that shows a finding's tier best: one that can be opened, if there is one."""
-    hits = [shown.hit for shown in finding.shown if shown.tier == finding.tier]
-    hits += [shown.hit for shown in finding.shown]
-    return next((hit for hit in hits if hit.path), hits[0] if hits else None)
+def best(finding: Finding) -> Match | None:
+    """Return the match that shows a finding's tier best: one that can be opened, if there is one."""
+    matches = [shown.match for shown in finding.shown if shown.tier == finding.tier]
+    matches += [shown.match for shown in finding.shown]
+    return next((match for match in matches if match.path), matches[0] if matches else None)
 
 
 def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
@@ -173,13 +173,13 @@ def counts_as(review: Review) -> str:
     """Return in one line why a repository counts as machine learning; empty if it does not."""
     if not review.machine_learning:
         return ""
-    hit = review.machine_learning[0]
-    return f"Machine learning, for {location(hit)} says {matched(hit)}"
+    match = review.machine_learning[0]
+    return f"Machine learning, for {location(match)} says {matched(match)}"
 
 
 def lacks(review: Review) -> str:
     """Return in one line how much the next rung lacks; empty if nothing does."""
-    keystones, points = review.standing.missing
+    keystones, points = review.rating.missing
     parts = []
     if keystones:
         parts.append(f"{keystones} {'keystone' if keystones == 1 else 'keystones'}")
@@ -213,8 +213,8 @@ def proof(finding: Finding) -> str:
     """Return what runs show of a finding; empty if none bears on it."""
     if not finding.trials:
         return ""
-    failed = [one.command for one in finding.trials if one.result == "failed"]
-    passed = [one.command for one in finding.trials if one.result == "passed"]
+    failed = [trial.command for trial in finding.trials if trial.result == "failed"]
+    passed = [trial.command for trial in finding.trials if trial.result == "passed"]
     named = " and ".join(f"`{command}`" for command in failed or passed)
     return f"{finding.proof}: {named} {'failed' if failed else 'passed'}"
 

@@ -15,7 +15,7 @@ from rung.check.report.facts import (
     ran,
     sentence,
 )
-from rung.check.review.hit import Hit
+from rung.check.review.predicates import Match
 from rung.check.review.review import Review
 from rung.system.printable import printable
 
@@ -39,21 +39,21 @@ def make(review: Review, before: Review | None = None) -> str:
     lines += [
         f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}, +{blocker.brings:g}): "
         f"{_plain(blocker.finding.capability.fix)} {sentence(blocker.reason)}"
-        for blocker in review.standing.blockers
+        for blocker in review.rating.blockers
     ] or [no_steps(review)]
     lines += _runs(review)
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [
         f"| {block} | {points:.2f} | {number} |"
-        for block, (points, number) in review.standing.profile.items()
+        for block, (points, number) in review.rating.profile.items()
     ]
     lines += ["", "<details><summary>Every finding</summary>", ""]
     lines += ["| Rung | Capability | Tier | Evidence |", "|-|-|-|-|"]
     for finding in review.findings.values():
         level = finding.rung(review.game)
         if level is not None:
-            hit = best(finding)
-            evidence = _evidence(hit) if hit else ""
+            match = best(finding)
+            evidence = _evidence(match) if match else ""
             if finding.statement:
                 statement = finding.statement
                 reason, link = _plain(statement.reason), _plain(statement.link)
@@ -96,10 +96,12 @@ def _change(review: Review, before: Review) -> list[str]:
     return [head, "", "| Capability | Before | After |", "|-|-|-|", *rows, ""]
 
 
-def _evidence(hit: Hit) -> str:
-    code = matched(hit).replace("`", "'")[:80]
+def _evidence(match: Match) -> str:
+    code = matched(match).replace("`", "'")[:80]
     return (
-        f"{_plain(location(hit))} {_code(code)}" if hit.text != hit.path else _plain(location(hit))
+        f"{_plain(location(match))} {_code(code)}"
+        if match.text != match.path
+        else _plain(location(match))
     )
 
 

@@ -21,7 +21,7 @@ def make(review: Review, before: Review | None = None) -> str:
         for finding in review.findings.values()
         if (level := finding.rung(review.game)) is not None and level <= review.level + 1
     ]
-    blocking = {blocker.finding.capability.id for blocker in review.standing.blockers}
+    blocking = {blocker.finding.capability.id for blocker in review.rating.blockers}
     run = {
         "tool": {
             "driver": {
@@ -66,7 +66,7 @@ def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
     if finding.proof == "disproven":
         result = proof(finding)
     # Code scanning shows nothing without a location; what is missing has none, so it is the README's.
-    locations = [shown.hit for shown in finding.shown if shown.hit.path][:1]
+    locations = [shown.match for shown in finding.shown if shown.match.path][:1]
     path, line = (locations[0].path, locations[0].line) if locations else ("README.md", 1)
     return {
         "ruleId": capability.id,

@@ -45,18 +45,18 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         for change in changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
     for level in review.levels:
-        average = review.standing.averages[level.level]
+        average = review.rating.averages[level.level]
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
         for finding in review.asked(level.level):
             yield _finding(finding)
     yield from _runs(review)
     yield "\nProfile (points on average, 0 to 1)"
-    for block, (points, number) in review.standing.profile.items():
+    for block, (points, number) in review.rating.profile.items():
         yield f"  {block:14}{'#' * round(points * 20):20}  {points:.2f}  of {number}"
     yield "\nML Test Score, as far as files show (points; tests that files can show, of 7)"
-    sections = review.standing.score.items()
+    sections = review.rating.score.items()
     yield "  " + ", ".join(f"{name} {points:g} ({number})" for name, (points, number) in sections)
-    yield f"  Final {review.standing.final_score:g}: {review.standing.band}"
+    yield f"  Final {review.rating.final_score:g}: {review.rating.band}"
     yield from _next(review)
     missing = left_out(review)
     if missing:
@@ -66,12 +66,12 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    hit = best(finding)
+    match = best(finding)
     shown = (
-        f"{location(hit)}  {matched(hit)}"
-        if hit and hit.text != hit.path
-        else location(hit)
-        if hit
+        f"{location(match)}  {matched(match)}"
+        if match and match.text != match.path
+        else location(match)
+        if match
         else ""
     )
     statement = finding.statement
@@ -97,7 +97,7 @@ def _runs(review: Review) -> Iterator[str]:
 
 
 def _next(review: Review) -> Iterator[str]:
-    blockers = review.standing.blockers
+    blockers = review.rating.blockers
     if not blockers:
         if review.machine_learning:
             yield f"\n{NOTHING_NEXT}"
@@ -140,8 +140,10 @@ def explain(review: Review, name: str) -> str:
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")
         lines.append(textwrap.indent(_shown(predicate), "  "))
-        hits = [shown.hit for shown in finding.shown if shown.tier == tier]
-        lines += [f"  found {location(hit)}  {matched(hit)}" for hit in hits] or ["  found nothing"]
+        matches = [shown.match for shown in finding.shown if shown.tier == tier]
+        lines += [f"  found {location(match)}  {matched(match)}" for match in matches] or [
+            "  found nothing"
+        ]
     lines.append(f"\nTo do ({capability.effort}): {capability.fix}")
     return "\n".join(lines) + "\n"
 

@@ -1,161 +1,155 @@
-"""CI: its files, the commands in them, and those that these commands lead to."""
+"""CI: its files, what they run and when, without jobs, steps and blocks that never run."""
 
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from rung.check.review import data_files, disabled, documents, jenkins, literals, scripts, shell
+from rung.check.review import data_files, documents, shell
 from rung.check.review.content import Content
-from rung.check.review.data_files import Node
-from rung.check.review.runners import Runners
-from rung.check.review.shell import executed
-from rung.check.review.simple_commands import joined
-from rung.check.review.workflow import Command, Workflow
+from rung.check.review.data_files import Node, walk
+from rung.check.review.files import WILDCARDS
+from rung.check.review.prefilter import required
+from rung.check.review.runners import Command, Runners, commands_of
+from rung.check.review.shell import executed, joined
 
-COMMAND_KEYS = {
-    *(
-        "run",
-        "script",
-        "before_script",
-        "after_script",
-        "bash",
-        "pwsh",
-        "powershell",
-        "inlineScript",
-    ),
-    *("command", "commands", "args", "cmd", "install", "after_success"),
-}
+COMMAND_KEY_NAMES = (
+    "run script before_script after_script bash pwsh powershell inlineScript command commands args "
+    "cmd install after_success"
+)
+COMMAND_KEYS = set(COMMAND_KEY_NAMES.split())
 INCLUDED = re.compile(
     r"""(?:^|[{,])[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
     re.MULTILINE,
 )
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
-MOST = 3_000  # commands of one CI file
-MOST_OF_ALL = 200_000  # commands of all CI files together
+MAX_FILES = 500  # of CI, with what they include
+MAX_COMMANDS = 200_000  # of all CI files together
+
+SCHEDULED = re.compile(
+    r"(?:^|[{,])[ \t]*+(?:-[ \t]*+)?(?:cron[ \t]*+:[ \t]*+\S|schedules?[ \t]*+:[ \t]*+[\[\"']*+[\d*@])"
+    r"|\bonly[ \t]*+:\s*+(?:\[[^\]\n]*|-[ \t]*+)\bschedules\b|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
+    r"|\btriggers\s*+\{\s*+cron|^[ \t]*+cron[ \t]*+\(|scheduledTrigger|^kind:[ \t]*+CronJob",
+    re.IGNORECASE | re.MULTILINE,
+)
+ELSEWHERE = re.compile(
+    r"^[ \t]*+-?[ \t]*+uses:[ \t]*+['\"]?(?P<github>[\w.-]+/[\w.-]+/\.github/workflows/[\w./@-]+)"
+    r"|^[ \t]*+-?[ \t]*+(?:project|remote|component):[ \t]*+['\"]?(?P<gitlab>[\w.:/@$-]*/[\w.:/@$-]+)"
+    r"|\btemplate:[ \t]*+['\"]?(?P<azure>[\w./-]+@(?!self\b)\w+)|@Library\([ \t]*+['\"](?P<jenkins>[^'\"\n]+)",
+    re.MULTILINE,
+)
+
+# Of a Jenkinsfile.
+STARTS = re.compile(
+    r"(?<![\"'$\w])(?:sh|bat|pwsh|powershell)\b\s*\(?\s*(?:script\s*:\s*)?"
+    r"(?:'''(?P<a>(?:[^']|'(?!''))*+)'''|\"\"\"(?P<b>(?:[^\"]|\"(?!\"\"))*+)\"\"\""
+    r"|'(?P<c>[^'\n]*)'|\"(?P<d>[^\"\n]*)\")"
+)
+IDLE = re.compile(
+    r"\bif\s*\(\s*false\s*\)\s*\{"
+    r"|(?P<stage>\bwhen\s*\{\s*expression\s*\{\s*(?:return\s+)?false\b)"
+    r"|\bdef\s+(?P<function>\w+)\s*\([^)\n]*\)\s*\{"
+)
+BRACE = re.compile(r"[{}]")
+MAX_BLOCKS = 200  # blocks
+
+# Conditions.
+FALSE = re.compile(r"false|never|0|!\s*true|not\(\s*true\s*\)", re.IGNORECASE)
+LITERAL = r"(true|false|\d+|'[^']*')"
+UNEQUAL = re.compile(
+    rf"(?:eq\(\s*{LITERAL}\s*,\s*(?!\1){LITERAL}\s*\)|{LITERAL}\s*==\s*(?!\3){LITERAL})",
+    re.IGNORECASE,
+)
+EXPRESSION = re.compile(r"\$\{\{(.*)\}\}", re.DOTALL)
+
+EVENT = re.compile(r"event_name|CI_PIPELINE_SOURCE|Build\.Reason", re.IGNORECASE)
+NOT_SCHEDULED = re.compile(r"!=\s*[\"']?schedule|\bne\([^)]*schedule", re.IGNORECASE)
+
+Jobs = Mapping[str | None, Node]  # of a document, by name
+
+# `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI, `$if` of Taskcluster.
+SWITCHES = ("if", "condition", "enabled", "when", "$if")
+INSERTED = re.compile(r"\$\{\{\s*if\b(.*)\}\}")  # the key of what Azure leaves out
+HIDDEN = re.compile(r"\.\w[\w.-]*")
+MENTIONS = re.compile(rf"(?<![\w.-]){HIDDEN.pattern}")
+MAX_EXTENDED = 8  # jobs that extend one another
+MAX_ROUNDS = 20  # of taking out what is only there for what was taken out
+RUNS_ANYWAY = re.compile(r"always\(|cancelled\(|failure\(")
 
 
 class CI:
-    """The CI of a repository."""
+    """The CI of a repository.
+
+    Attributes:
+        workflows: The files that start by themselves or that live parts of these call.
+    """
 
     def __init__(self, content: Content, runners: Runners) -> None:
-        """Find the CI files, and what they run."""
         self.content = content
         self.runners = runners
-        self.workflows: list[Workflow] = []
-        texts = dict(self._texts())
-        hidden = disabled.mentions("\n".join(texts.values()))
-        number = 0
-        for path, text in texts.items():
-            if content.files.clock.stops(content.files.left_out, path) or number > MOST_OF_ALL:
-                content.files.left_out.note("CI files whose commands were not followed", path)
-                content.files.left_out.out_of_time = True
-                break
-            workflow = self._workflow(path, text, hidden)
-            number += len(workflow.commands)
-            self.workflows.append(workflow)
-        self.workflows = self._live(texts)
+        self.workflows = self._live()
 
-    def _live(self, texts: Mapping[str, str]) -> list[Workflow]:
-        """Return the CI files that start by themselves, and those that live parts of these call."""
-        by_path = {workflow.path: workflow for workflow in self.workflows}
-        waiting = [path for path in self.roots if path in by_path and not by_path[path].is_called]
-        live: set[str] = set()
-        while waiting:
-            path = waiting.pop()
-            if path not in live:
-                live.add(path)
-                included = self._included(path, by_path[path].text or texts[path])
-                waiting += [each for each in included if each in by_path]
-        return [workflow for workflow in self.workflows if workflow.path in live]
-
-    def _texts(self) -> Iterator[tuple[str, str]]:
-        """Give each CI file and what it includes, without comments."""
+    def _live(self) -> list["Workflow"]:
+        """Read the CI files, and of those that others call the ones that live parts of these do."""
         files = self.content.files
+        roots = [*files.find(*files.reading.ci), *self._by_content()]
+        texts = self._texts(roots)
+        hidden = Counter(MENTIONS.findall("\n".join(texts.values())))
+        workflows: dict[str, Workflow] = {}
+        live: set[str] = set()
+        waiting = deque((path, False) for path in roots)
+        number = 0
+        while waiting:
+            path, is_included = waiting.popleft()
+            if path in live or path not in texts:
+                continue
+            if path not in workflows:
+                if files.clock.stops(files.left_out, path) or number > MAX_COMMANDS:
+                    files.left_out.note("CI files whose commands were not followed", path)
+                    files.left_out.out_of_time = True
+                    break
+                workflows[path] = self._workflow(path, texts[path], hidden)
+                number += len(workflows[path].commands)
+            if is_included or not workflows[path].is_called:
+                live.add(path)
+                included = self._included(path, workflows[path].text or texts[path])
+                waiting += [(other, True) for other in included]
+        return [workflows[path] for path in texts if path in live]
+
+    def _texts(self, roots: Sequence[str]) -> dict[str, str]:
+        """Return the text of each CI file and of all that it may include, without comments."""
+        texts: dict[str, str] = {}
         visited: set[str] = set()
-        self.roots = [*files.find(*files.reading.ci), *self._by_content()]
-        waiting = deque(self.roots)
-        while waiting and len(visited) < 500:
+        waiting = deque(roots)
+        while waiting and len(visited) < MAX_FILES:
             path = waiting.popleft()
-            if path in visited:
-                continue
-            visited.add(path)
-            text = self.content.text(path)
-            if text is None or not text.strip():
-                continue
-            text = documents.without_comments(path, text)
-            yield path, text
-            waiting.extend(self._included(path, text))
+            if path not in visited:
+                visited.add(path)
+                if (self.content.text(path) or "").strip():
+                    text = documents.without_comments(path, self.content.text(path) or "")
+                    texts[path] = text
+                    waiting += self._included(path, text)
+        return texts
 
     def _by_content(self) -> Iterator[str]:
         """Give the files that are CI by what they say."""
         files = self.content.files
-        wanted = [
-            [(re.compile(each, re.MULTILINE), literals.required_by(each)) for each in one]
-            for one in files.reading.ci_by_content
+        kinds = [
+            [re.compile(each, re.MULTILINE) for each in texts]
+            for texts in files.reading.ci_by_content
         ]
         for path in files.find("**/*.yml", "**/*.yaml"):
             if files.clock.stops(files.left_out, path):
                 return
-            lower = (files.read(path) or b"").lower()
-            may_be = [
-                [regex for regex, _ in one]
-                for one in wanted
-                if all(required is None or required.met_by(lower) for _, required in one)
-            ]
-            if may_be and len(lower) < files.limits.data:
-                uncommented = documents.without_comments(path, self.content.text(path) or "")
-                text = Workflow(path, uncommented).squeezed
-                if any(all(each.search(text) for each in one) for one in may_be):
+            raw = (files.read(path) or b"").decode("utf-8", "replace").lower()
+            possible = [kind for kind in kinds if all(_may_match(regex, raw) for regex in kind)]
+            if possible and len(raw) < files.limits.data:
+                text = documents.without_comments(path, self.content.text(path) or "")
+                text = "\n".join(line for _, line in _filled(text))
+                if any(all(regex.search(text) for regex in kind) for kind in possible):
                     yield path
-
-    def _workflow(self, path: str, text: str, hidden: Mapping[str, int]) -> Workflow:
-        if documents.ending(path) == "jenkinsfile":
-            text = jenkins.without_idle_blocks(text)
-            own = [each for one in jenkins.scripts(text) for each in lines_of(one[0], path, one[1])]
-            workflow = Workflow(path, text, [], list(self.follow(own)))
-            workflow.scheduled = workflow.commands if workflow.is_scheduled else []
-            return workflow
-        try:
-            nodes = data_files.read(path, text)
-        except data_files.UnreadableError:
-            self.content.files.left_out.note("data files that do not parse", path)
-            return Workflow(path, "")
-        nodes, dead = disabled.without(nodes, hidden)
-        lines = text.split("\n")
-        for first, last in dead:
-            lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
-        own, named = [], []
-        for node in nodes:
-            program = ""  # of Cloud Build, which names it apart from its arguments
-            settings: set[int] = set()  # variables, whatever their names
-            for key, below in data_files.walk(node):
-                if key in ("env", "variables"):
-                    settings.update(id(each) for _, each in below.entries)
-                if key == "uses" and (below.value or "").startswith("pre-commit/action"):
-                    own.append(Command(below.value or "", path, below.line))
-                if key == "entrypoint":
-                    program = below.value or ""
-                if key == "args" and below.entries:
-                    own += lines_of(joined([program, *below.texts()]), path, below.line)
-                    program = ""
-                elif key in COMMAND_KEYS and id(below) not in settings:
-                    own += _of_node(key, below, path)
-                elif key in NAMES and below.value is not None and " " in below.value:
-                    number = below.line - 1
-                    lines[number] = lines[number].replace(below.value, "", 1)
-                elif below.value is not None and key is not None and key not in NAMES:
-                    named.append(below.value)
-        for command in own:
-            if not executed(command.text) and 0 < command.line <= len(lines):
-                lines[command.line - 1] = ""
-        workflow = Workflow(path, "\n".join(lines), named, list(self.follow(own)))
-        workflow.written = text.split("\n")
-        workflow.is_called = any(_is_called(node.get("on")) for node in nodes)
-        if workflow.is_scheduled:
-            others = list(disabled.not_on_a_schedule(nodes))
-            own = [one for one in own if not any(a <= one.line <= z for a, z in others)]
-            workflow.scheduled = list(self.follow(own)) if others else workflow.commands
-        return workflow
 
     def _included(self, path: str, text: str) -> Iterator[str]:
         folder = path.rpartition("/")[0]
@@ -163,50 +157,402 @@ class CI:
             for tried in (name.removeprefix("./").removeprefix("/"), f"{folder}/{name}"):
                 base = tried.rstrip("/")
                 for glob in (base, f"{base}/action.yml", f"{base}/action.yaml"):
-                    yield from self.content.files.find(glob)
+                    if glob.count("*") <= WILDCARDS:
+                        yield from self.content.files.find(glob)
 
-    def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
-        """Give commands, and after them those that they start, each task once."""
-        visited: set[Command] = set()
-        started: set[tuple[str, str]] = set()
-        waiting = deque(commands)
-        while waiting and len(visited) < MOST:
-            command = waiting.popleft()
-            if command in visited:
-                continue
-            visited.add(command)
-            yield command
-            for started_command in self.runners.started_by(
-                executed(command.text), command.path, started
-            ):
-                waiting.append(Command(*started_command))
+    def _workflow(self, path: str, text: str, hidden: Mapping[str, int]) -> "Workflow":
+        if documents.ending(path) == "jenkinsfile":
+            text = _without_idle_blocks(text)
+            scripts = _jenkins_scripts(text)
+            own = [each for script, line in scripts for each in commands_of(script, path, line)]
+            commands = list(self.runners.follow(own))
+            return Workflow(path, text, [], commands, commands if _is_scheduled(text) else [])
+        try:
+            nodes = data_files.read(path, text)
+        except data_files.UnreadableError:
+            self.content.files.left_out.note("data files that do not parse", path)
+            return Workflow(path, "")
+        nodes, dead = _without_idle_jobs(nodes, hidden)
+        lines = text.split("\n")
+        for first, last in dead:
+            lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
+        own, named = _settings(nodes, path, lines)
+        commands = scheduled = list(self.runners.follow(own))
+        if not _is_scheduled("\n".join(lines)):
+            scheduled = []
+        elif others := list(_not_on_a_schedule(nodes)):
+            own = [command for command in own if not any(a <= command.line <= z for a, z in others)]
+            scheduled = list(self.runners.follow(own))
+        is_called = any(_is_called(node.get("on")) for node in nodes)
+        written = text.split("\n")
+        return Workflow(path, "\n".join(lines), named, commands, scheduled, is_called, written)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One CI file, without comments and without jobs that never run.
+
+    Attributes:
+        path: Path of the file.
+        text: What is left of it, line by line.
+        named: What its settings say besides names, filters and commands.
+        commands: All commands that it leads to.
+        scheduled: Those of them that a schedule starts.
+        is_called: Whether nothing starts it but another workflow.
+        written: The lines as they are written, with names of steps that `text` leaves out.
+    """
+
+    path: str
+    text: str
+    named: list[str] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    scheduled: list[Command] = field(default_factory=list)
+    is_called: bool = False
+    written: list[str] = field(default_factory=list)
+
+    @cached_property
+    def lines(self) -> list[tuple[int, str]]:
+        """Its lines that are not blank, with their numbers: no pattern runs over many blank ones."""
+        return _filled(self.text)
+
+    @cached_property
+    def squeezed(self) -> str:
+        """Its lines that are not blank, as one text."""
+        return "\n".join(line for _, line in self.lines)
+
+    @property
+    def calls_elsewhere(self) -> Iterator[tuple[int, str]]:
+        """What it calls of other repositories, with the line of each."""
+        for match in ELSEWHERE.finditer(self.squeezed):
+            number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
+            yield number, next(filter(None, match.groups()))
+
+    def search(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
+        """Return the line in which a pattern matches, and its number."""
+        match = regex.search(self.squeezed)
+        if match is None:
+            return None
+        position = match.start() + len(match[0]) - len(match[0].lstrip())
+        number, line = self.lines[self.squeezed.count("\n", 0, position)] if self.lines else (1, "")
+        return number, (self.written[number - 1] if self.written else line).strip()
+
+
+def _filled(text: str) -> list[tuple[int, str]]:
+    """Return the lines of a text that are not blank, with their numbers."""
+    lines = enumerate(text.split("\n"), 1)
+    return [(number, line.rstrip()) for number, line in lines if line.strip()]
+
+
+def _is_scheduled(text: str) -> bool:
+    return SCHEDULED.search("\n".join(line for _, line in _filled(text))) is not None
+
+
+def _may_match(regex: re.Pattern[str], lower: str) -> bool:
+    parts = required(regex.pattern)
+    return not parts or any(part in lower for part in parts)
 
 
 def _is_called(events: Node | None) -> bool:
-    """Say whether a workflow of GitHub runs only where another calls it."""
+    """Return whether a workflow of GitHub runs only where another calls it."""
     if events is None:
         return False
     return {"workflow_call"} == ({key for key, _ in events.entries if key} or set(events.texts()))
 
 
-def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
+def _settings(
+    nodes: Sequence[Node], path: str, lines: list[str]
+) -> tuple[list[Command], list[str]]:
+    """Return the commands of a CI file, and what else its settings say.
+
+    Args:
+        nodes: Documents of the file.
+        path: Path of the file.
+        lines: Its lines, from which names and commands that execute nothing are taken out.
+    """
+    own: list[Command] = []
+    named: list[str] = []
+    for node in nodes:
+        program = ""  # of Cloud Build, which names it apart from its arguments
+        settings: set[int] = set()  # variables, whatever their names
+        for key, below in walk(node):
+            if key in ("env", "variables"):
+                settings.update(id(variable) for _, variable in below.entries)
+            if key == "uses" and (below.value or "").startswith("pre-commit/action"):
+                own.append(Command(below.value or "", path, below.line))
+            if key == "entrypoint":
+                program = below.value or ""
+            if key == "args" and below.entries:
+                own += commands_of(joined([program, *below.texts()]), path, below.line)
+                program = ""
+            elif key in COMMAND_KEYS and id(below) not in settings:
+                own += _commands_at(below, path)
+            elif key in NAMES and below.value is not None and " " in below.value:
+                number = below.line - 1
+                lines[number] = lines[number].replace(below.value, "", 1)
+            elif below.value is not None and key is not None and key not in NAMES:
+                named.append(below.value)
+    for command in own:
+        if not executed(command.text) and 0 < command.line <= len(lines):
+            lines[command.line - 1] = ""
+    return own, named
+
+
+def _commands_at(node: Node, path: str) -> Iterator[Command]:
+    """Give the commands of a key such as `run` or `script`."""
     if node.value is not None:
-        yield from lines_of(node.value, path, node.line)
-    else:
-        for name, below in node.entries:
-            if name is not None:
-                continue  # keys of its own, such as CircleCI's `command`, are looked at by themselves
-            if below.value is None:
-                yield from lines_of(joined(below.texts()), path, below.line)
+        yield from commands_of(node.value, path, node.line)
+        return
+    for name, below in node.entries:
+        if name is not None:
+            continue  # keys of its own, such as CircleCI's `command`, are looked at by themselves
+        if below.value is None:
+            yield from commands_of(joined(below.texts()), path, below.line)
+            continue
+        yield from commands_of(below.value, path, below.line)
+        if shell.EXITS.match(below.value.strip()):
+            return  # one shell runs them all
+
+
+def _jenkins_scripts(text: str) -> Iterator[tuple[str, int]]:
+    """Give each script of a shell that is started, and its line."""
+    for match in STARTS.finditer(text):
+        script = next(filter(None, match.groups()), "")
+        yield script, text.count("\n", 0, match.start()) + 1
+
+
+def _without_idle_blocks(text: str) -> str:
+    """Return a Jenkinsfile without what is never true, and without functions that nothing calls."""
+    position = 0
+    for _ in range(MAX_BLOCKS):
+        match = IDLE.search(text, position)
+        if match is None:
+            break
+        position = match.end()
+        name = match["function"]
+        if name and len(re.findall(rf"\b{name}\b", text)) > 1:
+            continue
+        start = _opened(text, match.start()) if match["stage"] else match.end()
+        end = _closed(text, start)
+        text = text[:start] + "\n" * text.count("\n", start, end) + text[end:]
+        position = start
+    return text
+
+
+def _opened(text: str, position: int) -> int:
+    """Return where the block begins that is around a position."""
+    depth = 0
+    for match in reversed(list(BRACE.finditer(text, 0, position))):
+        depth += 1 if match[0] == "}" else -1
+        if depth < 0:
+            return match.end()
+    return 0
+
+
+def _closed(text: str, position: int) -> int:
+    """Return where the block ends that begins before a position."""
+    depth = 1
+    for match in BRACE.finditer(text, position):
+        depth += 1 if match[0] == "{" else -1
+        if not depth:
+            return match.start()
+    return len(text)
+
+
+def _without_idle_jobs(
+    documents_: Sequence[Node], used: Mapping[str, int]
+) -> tuple[list[Node], list[tuple[int, int]]]:
+    """Take out what never runs.
+
+    Args:
+        documents_: Documents of a CI file; they are changed.
+        used: How often all CI files name each hidden job of GitLab, which others extend.
+
+    Returns:
+        The documents that are left, and the first and last line of each part taken out.
+    """
+    dead: list[tuple[int, int]] = []
+    left = []
+    for document in documents_:
+        workflow = document.get("workflow")
+        if _never(document, {}) or (workflow is not None and _never(workflow, {})):
+            dead.append((document.line, document.last))
+            continue
+        dead += _hide(document, used)
+        dead += _prune(document)
+        dead += _without_what_it_needs(document)
+        dead += _in_no_workflow(document)
+        left.append(document)
+    return left, dead
+
+
+def _hide(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """Take out the hidden jobs that nothing extends but others of their kind."""
+    hidden = {key: node for key, node in document.entries if key and HIDDEN.fullmatch(key)}
+    inside = {
+        key: Counter(value for _, below in walk(node) for value in below.texts() if value in hidden)
+        for key, node in hidden.items()
+    }
+    unused: set[str] = set()
+    by_unused: Counter[str] = Counter()
+    for _ in range(MAX_ROUNDS):
+        left = hidden.keys() - unused
+        more = {key for key in left if used.get(key, 0) <= 1 + inside[key][key] + by_unused[key]}
+        if not more:
+            break
+        unused |= more
+        for key in more:
+            by_unused.update(inside[key])
+    yield from ((hidden[key].line, hidden[key].last) for key in unused)
+    document.entries = [(key, node) for key, node in document.entries if key not in unused]
+
+
+def _prune(document: Node) -> Iterator[tuple[int, int]]:
+    jobs = dict(document.entries)
+    waiting = [document]
+    visited = {id(document)}
+    while waiting:
+        node = waiting.pop()
+        kept = []
+        for key, below in node.entries:
+            inserted = INSERTED.fullmatch(key.strip()) if key else None
+            never = key != "rules" and _never(below, jobs)
+            if below.entries and (never or (inserted and _is_false(inserted[1]))):
+                yield below.line, below.last
                 continue
-            yield from lines_of(below.value, path, below.line)
-            if shell.EXITS.match(below.value.strip()):
-                return  # one shell runs them all
+            kept.append((key, below))
+            if id(below) not in visited:
+                visited.add(id(below))
+                waiting.append(below)
+        node.entries = kept
 
 
-def lines_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Give each command of a script that is in a file, in or below a line."""
-    first = line + 1 if "\n" in script.strip() else line
-    names: dict[str, str] = {}
-    for number, text in shell.lines(script):
-        yield Command(scripts.put_in(text, names), path, first + number)
+def _without_what_it_needs(document: Node) -> Iterator[tuple[int, int]]:
+    """Take out the jobs of GitHub that need one that is taken out."""
+    jobs = document.get("jobs")
+    for _ in range(MAX_ROUNDS if jobs is not None and jobs.is_mapping else 0):
+        assert jobs is not None
+        left = {key for key, _ in jobs.entries}
+        kept = [(key, job) for key, job in jobs.entries if not _waits_in_vain(job, left)]
+        named = {key for key, _ in kept}
+        yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
+        if named == left:
+            return
+        jobs.entries = kept
+
+
+def _waits_in_vain(job: Node, jobs: AbstractSet[str | None]) -> bool:
+    needs, condition = job.get("needs"), job.get("if")
+    if needs is None or jobs >= set(needs.texts()):
+        return False
+    return not (condition and condition.value and RUNS_ANYWAY.search(condition.value))
+
+
+def _in_no_workflow(document: Node) -> Iterator[tuple[int, int]]:
+    """Take out the jobs of CircleCI that none of its workflows names."""
+    jobs, workflows = document.get("jobs"), document.get("workflows")
+    if jobs is None or workflows is None:
+        return
+    named = {name for key, node in walk(workflows) for name in (key, node.value)}
+    yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
+    jobs.entries = [(key, job) for key, job in jobs.entries if key in named]
+
+
+def _never(node: Node, jobs: Jobs) -> bool:
+    """Return whether a job, step or rule never runs, by itself or by what it extends in its document."""
+    if any(
+        key in SWITCHES and below.value is not None and _is_false(below.value)
+        for key, below in node.entries
+    ):
+        # A rule of GitLab that says never is one of several: its list decides.
+        return not any(key in ("changes", "exists", "else") for key, _ in node.entries)
+    matrix = node.get("strategy", "matrix")
+    if matrix is not None and any(
+        key not in ("include", "exclude") and not axis.entries and axis.value is None
+        for key, axis in matrix.entries
+    ):
+        return True
+    rules = _rules(node, jobs, set())
+    return bool(rules) and all(_never(rule, jobs) for rule in rules)
+
+
+def _rules(node: Node, jobs: Jobs, visited: set[int]) -> list[Node]:
+    """Return the rules of a job of GitLab: its own, or those of what it extends."""
+    visited.add(id(node))
+    rules = node.get("rules")
+    if rules is not None:
+        listed = []
+        for _, rule in rules.entries:
+            name, *rest = ["", ""] if rule.is_mapping else [*rule.texts(), ""]
+            other = jobs.get(name) if rest[0] == "rules" else None
+            if other is None or id(other) in visited or len(visited) > MAX_EXTENDED:
+                listed.append(rule)
+            else:
+                listed += _rules(other, jobs, visited)
+        return listed
+    named = node.get("extends")
+    extended = [jobs.get(name) for name in reversed(named.texts())] if named else []
+    merged = [below for key, below in node.entries if key == "<<"]
+    for other in filter(None, [*merged, *extended]):
+        is_new = id(other) not in visited and len(visited) <= MAX_EXTENDED
+        if is_new and (inherited := _rules(other, jobs, visited)):
+            return inherited
+    return []
+
+
+def _not_on_a_schedule(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
+    """Give the first and last line of each job and step that a schedule does not start."""
+    for document in documents_:
+        jobs = dict(document.entries)
+        for _, node in walk(document):
+            if node.entries and _waits_for_another_event(node, jobs):
+                yield node.line, node.last
+
+
+def _waits_for_another_event(node: Node, jobs: Jobs) -> bool:
+    when, excepted, rules = node.get("when"), node.get("except"), node.get("rules")
+    if when is not None and when.value == "manual":
+        return True
+    if excepted is not None and "schedules" in excepted.texts():
+        return True
+    conditions = [below.value for key, below in node.entries if key in SWITCHES and below.value]
+    if any(map(_names_another_event, conditions)):
+        return True
+    return (
+        rules is not None
+        and bool(rules.entries)
+        and all(
+            _never(rule, jobs) or _waits_for_another_event(rule, jobs) for _, rule in rules.entries
+        )
+    )
+
+
+def _is_false(condition: str) -> bool:
+    """Return whether a condition can never be met."""
+    text = condition.strip()
+    if expression := EXPRESSION.fullmatch(text):
+        text = expression[1].strip()
+    if FALSE.fullmatch(text) or UNEQUAL.fullmatch(text):
+        return True
+    if text.lower().startswith("and(") and text.endswith(")"):
+        return any(map(_is_false, _arguments(text[4:-1])))
+    return "&&" in text and "||" not in text and any(map(_is_false, text.split("&&")))
+
+
+def _arguments(text: str) -> list[str]:
+    arguments, depth = [""], 0
+    for character in text[:1_000]:
+        depth += (character == "(") - (character == ")")
+        if character == "," and not depth:
+            arguments.append("")
+        else:
+            arguments[-1] += character
+    return arguments
+
+
+def _names_another_event(condition: str) -> bool:
+    """Return whether a condition asks for an event, and for no schedule."""
+    if not EVENT.search(condition):
+        return False
+    if NOT_SCHEDULED.search(condition):
+        return True
+    return "schedule" not in condition.lower() and re.search(r"==|\beq\(", condition) is not None

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from rung.check.review import data_files, documents
-from rung.check.review.ci import CI, lines_of
+from rung.check.review.ci import CI
 from rung.check.review.content import Content
-from rung.check.review.simple_commands import joined
-from rung.check.review.workflow import Command
+from rung.check.review.runners import Command, commands_of
+from rung.check.review.shell import joined
 
 IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
 INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
@@ -21,7 +21,6 @@ class Commands:
     """Every command that something in the repository starts."""
 
     def __init__(self, content: Content, ci: CI) -> None:
-        """Keep the sources of commands."""
         self.content = content
         self.ci = ci
 
@@ -29,8 +28,8 @@ class Commands:
     def all(self) -> list[Command]:
         """The commands of CI, task files, pipelines, images and container manifests."""
         commands = [command for workflow in self.ci.workflows for command in workflow.commands]
-        commands += [Command(*task) for task in self.ci.runners.tasks()]
-        commands += self.ci.follow([*self._of_images(), *self._of_containers()])
+        commands += self.ci.runners.tasks()
+        commands += self.ci.runners.follow([*self._of_images(), *self._of_containers()])
         return list(dict.fromkeys(commands))
 
     @cached_property
@@ -45,7 +44,7 @@ class Commands:
     def _of_images(self) -> Iterator[Command]:
         for path in self.content.files.find(*IMAGES):
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
-            for line in lines_of(text, path, 0):
+            for line in commands_of(text, path, 0):
                 if match := INSTRUCTION.match(line.text):
                     yield Command(_shell_form(match[1]), path, line.line)
 
@@ -54,7 +53,7 @@ class Commands:
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
                     if key in CONTAINER_KEYS and (command := joined(node.texts())):
-                        yield from lines_of(command, path, node.line)
+                        yield from commands_of(command, path, node.line)
 
 
 def _shell_form(command: str) -> str:
@@ -63,4 +62,4 @@ def _shell_form(command: str) -> str:
         arguments = json.loads(command)
     except ValueError:
         return command
-    return joined([str(each) for each in arguments]) if isinstance(arguments, list) else command
+    return joined(list(map(str, arguments))) if isinstance(arguments, list) else command

@@ -56,13 +56,15 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
             else:
                 statements[str(name)] = statement
     noted = list(_noted(content))
-    ours = next(((one, path) for one, path in noted if one.get("use_case") in GAMES[1:]), None)
-    versions = (one["_commit"][:LONGEST] for one, _ in noted if one.get("_commit"))
+    ours = next(
+        ((answers, path) for answers, path in noted if answers.get("use_case") in GAMES[1:]), None
+    )
+    versions = (answers["_commit"][:LONGEST] for answers, _ in noted if answers.get("_commit"))
     return Config(_game(document, ours), statements, notes, next(versions, ""), ours and ours[0])
 
 
 def _document(content: Content) -> Node:
-    if FILE not in content.files.names.lower:
+    if FILE not in content.files.lower:
         return Node(0)
     text = content.text(FILE)
     try:

@@ -3,29 +3,53 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
-from rung.check.review import data_files, documents, examples, python_source
+from rung.check.review import data_files, documents, python
 from rung.check.review.data_files import Node
 from rung.check.review.files import Files
-from rung.check.review.python_source import Source
+from rung.check.review.python import Source
+from rung.errors import RungError
 
+SOURCE_CHARACTERS = 16_000_000  # of Python, of which the sources are kept
 MANIFEST_CHARACTERS = 2_000_000  # of which the nodes are kept
 
 
-class Content:
-    """The content of a repository's files. What does not parse is None, and counted."""
+def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
+    """Return the lines of each document of the examples of new projects, by its name in lower case.
 
-    def __init__(self, files: Files, texts: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Read the files of a repository; of `texts`, the lines of the examples, none counts."""
+    They are no evidence until they are changed.
+    """
+    lines: dict[str, set[str]] = {}
+    try:
+        for file in sorted(folder.glob("*/*.md")):
+            if not file.name.startswith("sample_"):  # it describes the sample, which is there
+                text = file.read_text(encoding="utf-8")
+                lines.setdefault(file.name.lower(), set()).update(map(str.strip, text.split("\n")))
+    except OSError as error:
+        raise RungError(f"{folder} cannot be read: {error}. Reinstall Rung.") from error
+    return {name: frozenset(known) for name, known in lines.items()}
+
+
+class Content:
+    """The content of a repository's files. What does not parse is None, and counted.
+
+    Args:
+        files: Files of the repository.
+        examples: Lines of the documents of examples, none of which counts.
+    """
+
+    def __init__(self, files: Files, examples: Mapping[str, frozenset[str]] | None = None) -> None:
         self.files = files
-        self.examples = texts or {}
-        self.last: tuple[str, Source] | None = None
+        self.examples = examples or {}
+        self.sources: dict[str, Source] = {}
+        self.source_characters = 0
         self.read_before: dict[str, Sequence[Node] | None] = {}
         self.may_be_kept = MANIFEST_CHARACTERS
 
-    def text(self, path: str, most: int | None = None) -> str | None:
+    def text(self, path: str, max_bytes: int | None = None) -> str | None:
         """Return a file's text, its lines shortened, or None when it is binary or too large."""
-        content = self.files.read(path, most)
+        content = self.files.read(path, max_bytes)
         return None if content is None else self.decoded(content)
 
     def decoded(self, content: bytes) -> str | None:
@@ -33,28 +57,38 @@ class Content:
         if b"\0" in content[:4_000]:
             return None
         text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
-        return python_source.shortened(text, self.files.limits.line)
+        return python.shortened(text, self.files.limits.line)
 
     def document(self, path: str) -> str | None:
-        """Return a document without what it has of an example's."""
+        """Return a document without the lines of an example, headings aside."""
         text = self.text(path)
         known = self.examples.get(path.lower().rpartition("/")[2])
-        return examples.without(text, known) if text and known else text
+        if not text or not known:
+            return text
+        return "\n".join(
+            "" if line.strip() in known and not line.startswith("#") else line
+            for line in text.split("\n")
+        )
 
     def is_untouched(self, path: str) -> bool:
-        """Say whether a document says nothing but what an example says."""
+        """Return whether a document says nothing but what an example says."""
         text, own = self.text(path), self.document(path)
-        return bool(text) and text != own and not documents.has_content(_prose(own or ""))
+        prose = "\n".join(line for line in (own or "").split("\n") if not line.startswith("#"))
+        return bool(text) and text != own and not documents.has_content(prose)
 
     def python(self, path: str) -> Source | None:
         """Return the source of a Python file or of a notebook's code cells."""
-        if self.last and self.last[0] == path:
-            return self.last[1]
+        if path in self.sources:
+            return self.sources[path]
         text = self._cells(path) if path.endswith(".ipynb") else self.text(path)
         if text is None:
             return None
-        self.last = (path, python_source.read(text))
-        return self.last[1]
+        self.source_characters += len(text)
+        if self.source_characters > SOURCE_CHARACTERS:
+            self.sources.clear()
+            self.source_characters = len(text)
+        self.sources[path] = python.read(text)
+        return self.sources[path]
 
     def _cells(self, path: str) -> str | None:
         content = self.files.read(path, self.files.limits.notebook)
@@ -67,17 +101,17 @@ class Content:
             self.files.left_out.note_file("notebooks that do not parse", path)
             return None
         lines = "\n\n".join(code)[: self.files.limits.text]
-        return python_source.shortened(lines, self.files.limits.line)
+        return python.shortened(lines, self.files.limits.line)
 
     def line_in_notebook(self, path: str, line: int) -> int:
         """Return where a line of a notebook's code is in its file."""
         raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
         source = self.python(path)
         position = 0
-        for each in (source.raw if source else "").split("\n")[:line]:
-            for written in (json.dumps(each, ensure_ascii=False), json.dumps(each)):
+        for code in (source.raw if source else "").split("\n")[:line]:
+            for written in (json.dumps(code, ensure_ascii=False), json.dumps(code)):
                 at = raw.find(written[1:-1], position)
-                if each.strip() and at >= 0:
+                if code.strip() and at >= 0:
                     position = at
                     break
         return raw.count("\n", 0, position) + 1
@@ -102,7 +136,7 @@ class Content:
             return self.read_before[path]
         try:
             read = data_files.read(path, text)
-            nodes: Sequence[Node] | None = [one for one in read if not _is_suspended(one)]
+            nodes: Sequence[Node] | None = [node for node in read if not _is_suspended(node)]
         except data_files.UnreadableError:
             nodes = None
         if len(text) <= self.may_be_kept and path in self.manifests:
@@ -119,13 +153,9 @@ class Content:
 
 
 def _is_suspended(resource: Node) -> bool:
-    """Say whether a resource of Kubernetes is there, and does not run."""
+    """Return whether a resource of Kubernetes is there, and does not run."""
     suspended = resource.get("spec", "suspend")
     return suspended is not None and suspended.value == "true"
-
-
-def _prose(text: str) -> str:
-    return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
 
 
 def _joined(source: object) -> str:

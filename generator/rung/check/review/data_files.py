@@ -54,7 +54,7 @@ class Node:
 
     @property
     def is_mapping(self) -> bool:
-        """Say whether its entries have keys."""
+        """Return whether its entries have keys."""
         return any(key for key, _ in self.entries)
 
     def texts(self) -> list[str]:

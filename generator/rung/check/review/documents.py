@@ -85,12 +85,12 @@ def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def has_content(text: str, least: int = 3) -> bool:
-    """Say whether a text without its placeholders has at least a number of words."""
+    """Return whether a text without its placeholders has at least a number of words."""
     return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= least
 
 
 def is_placeholder(value: str) -> bool:
-    """Say whether a value of a data file says nothing."""
+    """Return whether a value of a data file says nothing."""
     return not re.search(r"\w", PLACEHOLDER.sub("", value))
 
 

@@ -1,30 +1,221 @@
-"""Walk a repository and read its files: no link is followed, nothing but plain files is opened."""
+"""The files of a repository: what counts, what git ignores, how much is read, and what is left out.
+
+No link is followed, and nothing but plain files is opened.
+"""
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from rung.check.review.globs import Names
-from rung.check.review.ignore import IgnoreFile, is_ignored
-from rung.check.review.limits import Clock, LeftOut, Limits
-from rung.check.review.reading import Reading
+import yaml
+from pathspec import GitIgnoreSpec
+
 from rung.errors import RungError
+from rung.system import plain_yaml
 
-IGNORE_BYTES = 64_000
 KEPT = 24_000_000  # bytes of cached files
+SOURCES = (".py", ".sh", ".yml", ".yaml", ".tf", "dockerfile", "makefile")
 
-# How a file is opened: no link, without waiting, byte for byte. Windows has but the last of these.
-NAMES_OF_PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-PLAIN = os.O_RDONLY | sum(getattr(os, name, 0) for name in NAMES_OF_PLAIN)
+# How a file is opened: no link, without waiting, byte for byte. Windows has only the last of these.
+PLAIN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+PLAIN = os.O_RDONLY | sum(getattr(os, name, 0) for name in PLAIN_FLAGS)
+
+# Of ignore files.
+IGNORE_BYTES = 64_000
+IGNORE_LINES = 500
+IGNORE_LENGTH = 200  # characters of one pattern
+IGNORE_DEPTH = 8  # ignore files above one another that are heeded
+WILDCARDS = 3  # of one pattern: the time that its regular expression takes grows with their power
+
+NOTHING = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that keep a hostile or enormous repository from taking the machine.
+
+    Attributes:
+        seconds: Processor time for all of it, so that a busy machine reads as much as an idle one.
+        files: Files that are looked at.
+        depth: Depth of folders.
+        text: Bytes of a file that is read as text; larger ones are left out.
+        notebook: Bytes of a notebook, which carries its pictures with it.
+        data: Bytes of a YAML, TOML or JSON file.
+        line: Characters of a line that are looked at.
+    """
+
+    seconds: float = 4.5
+    files: int = 200_000
+    depth: int = 64
+    text: int = 500_000
+    notebook: int = 4_000_000
+    data: int = 400_000
+    line: int = 1_000
+
+
+@dataclass
+class LeftOut:
+    """What was not looked at, by reason, with one example for each reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    out_of_time: bool = False
+    unread: set[tuple[str, str]] = field(default_factory=set)
+
+    def note_file(self, reason: str, path: str) -> None:
+        """Count a file that was left out only once."""
+        if (reason, path) not in self.unread:
+            self.unread.add((reason, path))
+            self.note(reason, path)
+
+    def note(self, reason: str, path: str, number: int = 1) -> None:
+        """Count something that was left out."""
+        self.counts[reason] += number
+        self.examples.setdefault(reason, path)
+
+
+class Clock:
+    """The processor time that is left."""
+
+    def __init__(self, seconds: float) -> None:
+        """Start the clock."""
+        self.end = time.process_time() + seconds
+        self.next_check = 0.0  # on the wall clock, which costs a tenth to read
+
+    def is_up(self) -> bool:
+        """Return whether the time is over.
+
+        One thread uses no more processor time than passes on the wall: until as much has passed as
+        was left at the last check, the time cannot be over.
+        """
+        now = time.perf_counter()
+        if now < self.next_check:
+            return False
+        left = self.end - time.process_time()
+        self.next_check = now + left
+        return left < 0
+
+    def stops(self, left_out: LeftOut, path: str) -> bool:
+        """Return whether the time is over; what it stops makes the result partial, and is named."""
+        if not self.is_up():
+            return False
+        if not left_out.out_of_time:
+            left_out.note("not reached in time", path)
+        left_out.out_of_time = True
+        return True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a repository is read, the data of levels/reading.yml: what is CI, roots, dependencies."""
+
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    ci: tuple[str, ...]
+    ci_by_content: tuple[tuple[str, ...], ...]
+    dependencies: tuple[str, ...]
+    roots: tuple[str, ...]
+    called_by_frameworks: tuple[str, ...]
+    folders: frozenset[str]
+    endings: tuple[str, ...]
+    unless_sources: tuple[str, ...]
+    generated: tuple[str, ...]
+
+    def leaves_out(self, name: str) -> bool:
+        """Return whether a folder of this lower-case name is left out."""
+        return name in self.folders or name in self.unless_sources or name.endswith(self.endings)
+
+    def holds_sources(self, names: Sequence[str]) -> bool:
+        """Return whether a folder with these lower-case names was written, not generated."""
+        if any(glob_regex(glob).fullmatch(name) for name in names for glob in self.generated):
+            return False
+        return any(name.endswith(SOURCES) for name in names)
+
+
+def load_reading(folder: Path) -> Reading:
+    """Return the data of `reading.yml` in the folder `levels`.
+
+    Raises:
+        RungError: It cannot be read, or something is missing.
+    """
+    path = folder / "reading.yml"
+    try:
+        data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
+        return Reading(
+            packages=tuple(data["machine_learning"]["packages"]),
+            modules=tuple(data["machine_learning"]["modules"]),
+            ci=tuple(data["ci"]),
+            ci_by_content=tuple(map(tuple, data["ci_by_content"])),
+            dependencies=tuple(data["dependencies"]),
+            roots=tuple(data["roots"]),
+            called_by_frameworks=tuple(data["called_by_frameworks"]),
+            folders=frozenset(data["left_out"]["folders"]),
+            endings=tuple(data["left_out"]["endings"]),
+            unless_sources=tuple(data["left_out"]["unless_sources"]),
+            generated=tuple(data["left_out"]["generated"]),
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
+
+
+@cache  # a fleet is read by the same globs
+def glob_regex(glob: str) -> re.Pattern[str]:
+    """Return the regular expression that a lower-case path must match in full to have this name.
+
+    Globs are those of `.gitignore`, from the root: `**/` is any folder or none, `*` stays in its
+    folder. Unlike there, a glob names files and not what is below a folder, unless it ends in `**`.
+    """
+    line = f"/{glob.lower()}{'/*' if glob.endswith('**') else ''}"
+    try:
+        (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
+    except (ValueError, re.error):  # a name out of a command of the repository may be anything
+        return NOTHING
+    return pattern.regex or NOTHING
+
+
+def ignore_rules(text: str) -> tuple[GitIgnoreSpec, int]:
+    """Return the rules of an ignore file, in lower case, and how many of its lines are left out."""
+    lines = [line for line in text.lower().splitlines() if line.strip() and line[0] != "#"]
+    rules = [rule for line in lines[:IGNORE_LINES] if (rule := _rule(line)) is not None]
+    return GitIgnoreSpec(pattern for rule in rules for pattern in rule.patterns), (
+        len(lines) - len(rules)
+    )
+
+
+def _rule(line: str) -> GitIgnoreSpec | None:
+    """Return the rule of a line; None where it is no pattern or would take too long."""
+    if len(line) > IGNORE_LENGTH or len(re.findall(r"\*+", line)) > WILDCARDS:
+        return None
+    try:
+        return GitIgnoreSpec.from_lines([line.strip()])
+    except (ValueError, re.error):
+        return None
+
+
+IgnoreFiles = tuple[tuple[str, GitIgnoreSpec], ...]  # with the folder of each, nearest last
 
 
 class Files:
-    """The files of a repository that count, by their paths from its root."""
+    """The files of a repository that count, by their paths from its root.
+
+    Attributes:
+        lower: Every path, and the same in lower case, nearest to the root first.
+    """
 
     def __init__(self, root: Path, reading: Reading, limits: Limits) -> None:
-        """Walk the folder; raise a RungError if it is not a folder."""
+        """Walk the folder.
+
+        Raises:
+            RungError: It is not a folder.
+        """
         self.root = str(root)
         self.reading = reading
         self.limits = limits
@@ -35,11 +226,29 @@ class Files:
         self.file_count = 0
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
-        self.names = Names(self._walk())
+        self.lower = {path: path.lower() for path in self._walk()}
+        self.by_ending: dict[str, list[str]] = defaultdict(list)
+        for path, lower in self.lower.items():
+            name = lower.rpartition("/")[2]
+            self.by_ending[name.rpartition(".")[2] if "." in name else ""].append(path)
+        self.by_glob: dict[str, list[str]] = {}
 
     def find(self, *globs: str) -> list[str]:
-        """Return the paths with one of the names, each once."""
-        return list(dict.fromkeys(path for glob in globs for path in self.names.find(glob)))
+        """Return the paths that have one of the names."""
+        return list(dict.fromkeys(path for glob in globs for path in self._named(glob)))
+
+    def _named(self, glob: str) -> list[str]:
+        if glob not in self.by_glob:
+            name = glob.lower().rpartition("/")[2]
+            ending = name.rpartition(".")[2]
+            is_plain = "." in name and not re.search(r"[*?\[\]]", ending)
+            paths = self.by_ending.get(ending, []) if is_plain else self.lower
+            if glob.lower() == f"**/*.{ending}" and is_plain:
+                self.by_glob[glob] = list(paths)
+            else:
+                matches = glob_regex(glob).fullmatch
+                self.by_glob[glob] = [path for path in paths if matches(self.lower[path])]
+        return self.by_glob[glob]
 
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""
@@ -48,18 +257,18 @@ class Files:
         except OSError:
             return 0
 
-    def read(self, path: str, most: int | None = None) -> bytes | None:
+    def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
         """Return what a file holds, or None when it is too large or cannot be read.
 
         Args:
-            path: from the root.
-            most: bytes; larger files are left out, and counted.
+            path: Path from the root.
+            max_bytes: Larger files are left out, and counted.
         """
         if path in self.kept:
             return self.kept[path]
-        if path not in self.names.lower:
+        if path not in self.lower:
             return None
-        content = self._read(path, most or self.limits.text)
+        content = self._read(path, max_bytes or self.limits.text)
         size = len(content or b"")
         if self.kept_bytes + size > KEPT:
             self.kept.clear()
@@ -68,25 +277,22 @@ class Files:
         self.kept_bytes += size
         return content
 
-    def _read(self, path: str, most: int) -> bytes | None:
+    def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:
-            # Not blocking, for what was a file a moment ago may be a pipe by now.
-            handle = os.open(
-                os.path.join(self.root, path),  # noqa: PTH118
-                PLAIN,
-            )
+            # Not blocking: what was a file a moment ago may be a pipe by now.
+            handle = os.open(os.path.join(self.root, path), PLAIN)  # noqa: PTH118
         except OSError:
             self.left_out.note_file("could not be opened", path)
             return None
         try:
-            facts = os.fstat(handle)
-            if not stat.S_ISREG(facts.st_mode):
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
                 self.left_out.note_file("not plain files", path)
                 return None
-            if facts.st_size > most:
+            if status.st_size > max_bytes:
                 self.left_out.note_file("too large to be read", path)
                 return None
-            return os.read(handle, facts.st_size + 1)
+            return os.read(handle, status.st_size + 1)
         except OSError:
             self.left_out.note_file("could not be read", path)
             return None
@@ -95,18 +301,18 @@ class Files:
 
     def _walk(self) -> Iterator[str]:
         """Give the paths of all plain files that are not left out, nearest to the root first."""
-        level: list[tuple[str, tuple[tuple[str, IgnoreFile], ...]]] = [("", ())]
+        level: list[tuple[str, IgnoreFiles]] = [("", ())]
         depth = 0
         while level:
             if depth > self.limits.depth:
                 self.left_out.note("folders nested too deep", level[0][0], len(level))
                 return
-            below: list[tuple[str, tuple[tuple[str, IgnoreFile], ...]]] = []
-            for folder, stack in level:
+            below: list[tuple[str, IgnoreFiles]] = []
+            for folder, ignore_files in level:
                 if self.clock.is_up():
                     self.left_out.out_of_time = True
                     return
-                for entry, path, rules in self._entries(folder, stack):
+                for entry, path, rules in self._entries(folder, ignore_files):
                     if self._is_file(entry, path):
                         self.file_count += 1
                         yield path
@@ -119,8 +325,8 @@ class Files:
             depth += 1
 
     def _entries(
-        self, folder: str, stack: tuple[tuple[str, IgnoreFile], ...]
-    ) -> Iterator[tuple[os.DirEntry[str], str, tuple[tuple[str, IgnoreFile], ...]]]:
+        self, folder: str, ignore_files: IgnoreFiles
+    ) -> Iterator[tuple[os.DirEntry[str], str, IgnoreFiles]]:
         try:
             with os.scandir(os.path.join(self.root, folder)) as scanned:  # noqa: PTH118
                 entries = []
@@ -132,8 +338,8 @@ class Files:
             self.left_out.note("could not be opened", folder)
             return
         if any(entry.name == ".gitignore" for entry in entries):
-            stack = (*stack, (folder.lower(), self._ignore_file(f"{folder}.gitignore")))
-        leave = self.reading.leaves_out
+            rules = self._ignore_file(f"{folder}.gitignore")
+            ignore_files = (*ignore_files, (folder.lower(), rules))[-IGNORE_DEPTH:]
         for entry in sorted(entries, key=lambda entry: entry.name):
             if self.clock.is_up():
                 self.left_out.out_of_time = True
@@ -141,16 +347,16 @@ class Files:
             name = entry.name.lower()
             path = folder + entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and leave(name) and not self._holds_sources(name, path):
+            if is_folder and self.reading.leaves_out(name) and not self._is_written(name, path):
                 if name != ".git":
                     self.left_out.note("fixtures, vendored and generated folders", path)
             elif is_folder and ("{{" in name or "{%" in name):
                 self.left_out.note("unrendered templates", path)
-            elif not stack or not is_ignored(stack, path.lower(), name, is_folder):
-                yield entry, path, stack
+            elif not _is_ignored(ignore_files, f"{path.lower()}/" if is_folder else path.lower()):
+                yield entry, path, ignore_files
 
-    def _holds_sources(self, name: str, path: str) -> bool:
-        """Say whether a folder that is usually generated was written by hand."""
+    def _is_written(self, name: str, path: str) -> bool:
+        """Return whether a folder that is usually generated was written by hand."""
         if name not in self.reading.unless_sources:
             return False
         names: list[str] = []
@@ -163,14 +369,15 @@ class Files:
                 continue
             names += [entry.name.lower() for entry in entries]
             if len(waiting) == 1:
-                waiting += [one.path for one in entries if one.is_dir(follow_symlinks=False)][:20]
+                folders = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+                waiting += [entry.path for entry in islice(folders, 20)]
         return self.reading.holds_sources(names)
 
-    def _ignore_file(self, path: str) -> IgnoreFile:
+    def _ignore_file(self, path: str) -> GitIgnoreSpec:
         content = self._read(path, IGNORE_BYTES) or b""
-        rules = IgnoreFile(content.decode("utf-8", "replace"))
-        if rules.left_out:
-            self.left_out.note("lines of ignore files", path, rules.left_out)
+        rules, left_out = ignore_rules(content.decode("utf-8", "replace"))
+        if left_out:
+            self.left_out.note("lines of ignore files", path, left_out)
         return rules
 
     def _is_file(self, entry: os.DirEntry[str], path: str) -> bool:
@@ -182,3 +389,12 @@ class Files:
         if not entry.is_dir(follow_symlinks=False):
             self.left_out.note("not plain files", path)
         return False
+
+
+def _is_ignored(ignore_files: IgnoreFiles, lower: str) -> bool:
+    """Return whether the nearest ignore file that speaks of a lower-case path ignores it."""
+    for folder, rules in reversed(ignore_files):
+        ignored = rules.check_file(lower[len(folder) :]).include
+        if ignored is not None:
+            return ignored
+    return False

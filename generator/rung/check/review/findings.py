@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from rung.check.review.evidence import Evidence
-from rung.check.review.hit import Hit
+from rung.check.review.predicates import Match
 from rung.levels.ladder import TIERS, Capability
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A hit that supports a tier."""
+    """A match that supports a tier."""
 
     tier: str
-    hit: Hit
+    match: Match
 
 
 @dataclass(frozen=True)
@@ -98,19 +98,19 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Say whether it is used, attested or waived."""
+        """Return whether it is used, attested or waived."""
         return self.points >= TIERS["used"] or self.waived
 
     @property
     def waived(self) -> bool:
-        """Say whether the team does without it, for a reason."""
+        """Return whether the team does without it, for a reason."""
         return self.statement is not None and self.statement.kind == "waiver"
 
     def with_statement(self, statement: Statement) -> "Finding":
         """Return it with what the team states: an attestation lifts it to `used`."""
         if statement.kind == "attestation" and self.points < TIERS["used"]:
             shown = (
-                Shown("used", Hit("rung.toml", 0, f"{statement.reason} ({statement.link})")),
+                Shown("used", Match("rung.toml", 0, f"{statement.reason} ({statement.link})")),
                 *self.shown,
             )
             return replace(self, tier="used", shown=shown, statement=statement)
@@ -121,7 +121,7 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
     """Look for the evidence of a capability."""
     stated = capability.evidence
     used = stated.get("used")
-    tiers: dict[str, list[Hit]] = {}
+    tiers: dict[str, list[Match]] = {}
     if "declared" in stated:
         tiers["declared"] = evidence.holds_anywhere(stated["declared"])
     tiers["used"] = evidence.holds(used) if used else []
@@ -132,9 +132,9 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
     held = [tier for tier in TIERS if tiers.get(tier)]
     # The strongest first: the highest tier, and in it a line before a file by its name.
     shown = tuple(
-        Shown(tier, hit)
+        Shown(tier, match)
         for tier in reversed(held)
-        for hit in sorted(tiers[tier], key=lambda hit: not hit.line)
+        for match in sorted(tiers[tier], key=lambda match: not match.line)
     )
     applies = capability.applies is None or bool(evidence.holds_anywhere(capability.applies))
     asked = applies or bool(tiers["used"] or tiers.get("automated"))

@@ -1,44 +1,43 @@
-"""Match each file once with all predicates that concern it."""
+"""Match each file once with all predicates that concern it, and leave out lines that never run."""
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from rung.check.review import idle_lines, unnamed
 from rung.check.review.content import Content
-from rung.check.review.hit import Hit
-from rung.check.review.leaf import Leaf
-from rung.check.review.predicates import PREDICATES
-from rung.check.review.prefilter import Prefilter
+from rung.check.review.files import Files
+from rung.check.review.predicates import File, FilePredicate, Match
+from rung.check.review.prefilter import NAMES, Prefilter
 from rung.check.review.reachability import is_documentation
-from rung.check.review.view import View
-from rung.check.review.vocabulary import Vocabulary
 
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 # What documentation may hold; code, pipelines and manifests there are examples.
 OF_DOCUMENTS = ("exists", "headings", "keys", "larger_than_mb")
-KEPT = 3_000  # hits of one predicate, about
-FEW = 100  # literals: to look for these alone, as in tests, saves more than it costs to prepare
+MAX_MATCHES = 3_000  # of one predicate, about
+
+# What can start a function: code and tests of it, settings, recipes. Prose only speaks of it.
+CAN_START = ("py", "ipynb", "yml", "yaml", "toml", "cfg", "ini", "json", "sh", "tf", "groovy", "")
+DEFINITION = re.compile(rb"(?:async[ \t]+)?def[ \t]+(\w+)")
+CONTINUES = b" \t)#"  # how a line begins that ends no function
 
 
 def match(
-    content: Content, leaves: Mapping[str, Leaf], tests: Collection[str]
-) -> dict[str, list[Hit]]:
+    content: Content, predicates: Mapping[str, FilePredicate], tests: Collection[str]
+) -> dict[str, list[Match]]:
     """Return where each predicate matches, by its name, the files near the root first.
 
     Args:
-        content: of the repository.
-        leaves: the predicates.
-        tests: files that only predicates about tests read.
+        content: Content of the repository.
+        predicates: The predicates by name.
+        tests: Files that only predicates about tests read.
     """
-    hits: dict[str, list[Hit]] = defaultdict(list)
-    listed = list(leaves.items())
-    concerned = _concerned(content, list(leaves.values()), tests)
-    prefilters: dict[int, Prefilter] = {}
+    matches: dict[str, list[Match]] = defaultdict(list)
+    listed = list(predicates.items())
+    concerned = _concerned(content, list(predicates.values()), tests)
+    prefilters: dict[int, tuple[Sequence[tuple[str, FilePredicate]], Prefilter | None]] = {}
     idle: dict[str, frozenset[int]] = {}
-    vocabulary = Vocabulary({literal for leaf in leaves.values() for literal in leaf.literals})
     files = content.files
     for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
         if files.clock.is_up():
@@ -47,71 +46,144 @@ def match(
             break
         bits = concerned[path]
         if bits not in prefilters:
-            asked = [one for number, one in enumerate(listed) if bits >> number & 1]
-            literals = {literal for _, leaf in asked for literal in leaf.literals}
-            own = Vocabulary(literals) if len(literals) <= FEW else vocabulary
-            prefilters[bits] = Prefilter(asked, own)
-        view = View(content, path)
-        is_hit = False
-        for name, leaf in prefilters[bits].possible(view):
-            if len(hits[name]) < KEPT:
-                matches = [_located(content, hit) for hit in PREDICATES[leaf.kind](view, leaf)]
-                hits[name] += matches
-                is_hit = is_hit or bool(matches)
-        if is_hit and path.endswith(".py"):
-            idle[path] = idle_lines.lines(view.raw, path in tests)
-    _mark_what_never_runs(content, leaves, hits, tests, idle)
-    return hits
+            group = [entry for number, entry in enumerate(listed) if bits >> number & 1]
+            prefilters[bits] = group, _prefilter([predicate for _, predicate in group])
+        predicates_here, prefilter = prefilters[bits]
+        file = File(content, path)
+        numbers = prefilter.possible(file.raw) if prefilter else range(len(predicates_here))
+        lines: set[int] = set()  # that match
+        for name, predicate in (predicates_here[number] for number in numbers):
+            if len(matches[name]) < MAX_MATCHES:
+                located = [_located(content, each) for each in predicate.matches(file)]
+                matches[name] += located
+                lines.update(match.line for match in located)
+        if lines and path.endswith(".py") and file.source:
+            idle[path] = file.source.idle_lines(lines, path in tests)
+    _mark_what_never_runs(content, predicates, matches, tests, idle)
+    return matches
+
+
+def _prefilter(predicates: Sequence[FilePredicate]) -> Prefilter | None:
+    """Return what tells which of some predicates a file may match; None if it need not be read."""
+    if not any(predicate.needs or predicate.names for predicate in predicates):
+        return None
+    return Prefilter(
+        [predicate.needs for predicate in predicates], [predicate.names for predicate in predicates]
+    )
 
 
 def _concerned(
-    content: Content, leaves: Collection[Leaf], tests: Collection[str]
+    content: Content, predicates: Collection[FilePredicate], tests: Collection[str]
 ) -> dict[str, int]:
     """Return the files that some predicate reads, with a bit for each predicate."""
     # By glob, whether tests count, and whether examples in the documentation do.
-    asked: dict[tuple[str, bool, bool], int] = defaultdict(int)
-    for number, leaf in enumerate(leaves):
-        states = "in" in leaf.options or leaf.kind == "exists"
-        for glob in leaf.globs:
+    readers: dict[tuple[str, bool, bool], int] = defaultdict(int)
+    for number, predicate in enumerate(predicates):
+        states = "in" in predicate.options or predicate.kind == "exists"
+        for glob in predicate.globs:
             asks_for_tests = bool(states and NAMES_TESTS.search(glob))
-            examples_count = leaf.kind in OF_DOCUMENTS or glob.endswith(".md")
-            asked[glob, asks_for_tests, examples_count] |= 1 << number
+            examples_count = predicate.kind in OF_DOCUMENTS or glob.endswith(".md")
+            readers[glob, asks_for_tests, examples_count] |= 1 << number
     concerned: dict[str, int] = defaultdict(int)
-    examples = frozenset(filter(is_documentation, content.files.names.lower))
-    for (glob, asks_for_tests, examples_count), bits in asked.items():
+    examples = frozenset(filter(is_documentation, content.files.lower))
+    for (glob, asks_for_tests, examples_count), bits in readers.items():
         left_out = frozenset() if examples_count else examples
-        for path in content.files.names.find(glob):
+        for path in content.files.find(glob):
             if path not in left_out and (asks_for_tests or path not in tests):
                 concerned[path] |= bits
     return concerned
 
 
-def _located(content: Content, hit: Hit) -> Hit:
-    """Return a hit in a notebook's code with the line of its file."""
-    if not hit.in_notebook or not hit.line:
-        return hit
-    return replace(hit, line=content.line_in_notebook(hit.path, hit.line))
+def _located(content: Content, match: Match) -> Match:
+    """Return a match in a notebook's code with the line of its file."""
+    if not match.in_notebook or not match.line:
+        return match
+    return replace(match, line=content.line_in_notebook(match.path, match.line))
 
 
 def _mark_what_never_runs(
     content: Content,
-    leaves: Mapping[str, Leaf],
-    hits: Mapping[str, list[Hit]],
+    predicates: Mapping[str, FilePredicate],
+    matches: Mapping[str, list[Match]],
     tests: Collection[str],
     idle: Mapping[str, frozenset[int]],
 ) -> None:
     """Replace a match in lines that never run by the next match, or mark it."""
-    asked: dict[str, set[int]] = defaultdict(set)
-    for hit in chain.from_iterable(hits.values()):
-        if hit.line and hit.path.endswith(".py"):
-            asked[hit.path].add(hit.line)
-    lines = unnamed.lines(content, {path: asked[path] for path in asked.keys() - tests})
+    matched: dict[str, set[int]] = defaultdict(set)
+    for match in chain.from_iterable(matches.values()):
+        if match.line and match.path.endswith(".py"):
+            matched[match.path].add(match.line)
+    lines = _unnamed_functions(content, {path: matched[path] for path in matched.keys() - tests})
     for path, numbers in idle.items():
-        if numbers and not numbers.isdisjoint(asked[path]):
+        if numbers and not numbers.isdisjoint(matched[path]):
             lines[path] = lines.get(path, frozenset()) | numbers
-    views = {path: View.without(content, path, lines[path]) for path in lines}
-    for name, matches in hits.items():
-        for at, hit in enumerate(matches):
-            if hit.line in lines.get(hit.path, ()):
-                again = PREDICATES[leaves[name].kind](views[hit.path], leaves[name])
-                matches[at] = next(again, None) or replace(hit, runs=False)
+    files = {path: File.without(content, path, lines[path]) for path in lines}
+    for name, listed in matches.items():
+        for at, match in enumerate(listed):
+            if match.line in lines.get(match.path, ()):
+                again = predicates[name].matches(files[match.path])
+                listed[at] = next(again, None) or replace(match, runs=False)
+
+
+def _unnamed_functions(
+    content: Content, matched: Mapping[str, Collection[int]]
+) -> dict[str, frozenset[int]]:
+    """Return the lines of functions that nothing names, by file, where a line of them matched.
+
+    Only functions of a module without a decorator are looked at. A second mention in its file, or
+    one in another that can start something, is taken for a use: the name alone is compared.
+    """
+    files = content.files
+    suspects: dict[str, list[str]] = defaultdict(list)
+    for path, numbers in matched.items():
+        for name in _named_once(files.read(path) or b"", numbers):
+            suspects[name].append(path)
+    for called in files.reading.called_by_frameworks:
+        suspects.pop(called, None)
+    unnamed = {name: name.lower() for name in suspects}
+    for path in _that_can_start(files):
+        if not unnamed or files.clock.stops(files.left_out, path):
+            return {}
+        raw = files.read(path) or b""
+        words = set(raw.translate(NAMES).decode().split())
+        for name in [name for name, lower in unnamed.items() if lower in words]:
+            if suspects[name] != [path] and _mentions(raw, name):
+                del unnamed[name]
+    by_file: dict[str, frozenset[int]] = {}
+    for name in unnamed:
+        (path,) = suspects[name]
+        source = content.python(path)
+        if source and (function := source.functions.get(name)):
+            by_file[path] = by_file.get(path, frozenset()) | function.lines
+    return by_file
+
+
+def _mentions(raw: bytes, name: str) -> int:
+    """Return how often a text holds a name that is no part of a longer one."""
+    return len(re.findall(rb"(?<![A-Za-z0-9_])%s(?![A-Za-z0-9_])" % re.escape(name.encode()), raw))
+
+
+def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[str]:
+    """Give the functions in which lines stand and that their file names once."""
+    written = raw.split(b"\n")
+    names = {_function(written, number) for number in numbers} - {""}
+    return (name for name in names if _mentions(raw, name) == 1)
+
+
+def _function(written: Sequence[bytes], number: int) -> str:
+    """Return the name of the function of the module that contains a line; else nothing."""
+    at = min(number, len(written)) - 1
+    while at >= 0 and (not written[at].strip() or written[at][:1] in CONTINUES):
+        at -= 1
+    definition = DEFINITION.match(written[at]) if at >= 0 else None
+    above = (line for line in reversed(written[:at]) if line.strip() and line[:1] != b"#")
+    before = next(above, b"") if definition else b""
+    is_plain = definition is not None and before[:1] not in (b"@", b")")
+    return definition[1].decode() if definition and is_plain else ""
+
+
+def _that_can_start(files: Files) -> Iterator[str]:
+    for ending in CAN_START:
+        for path in files.by_ending.get(ending, ()):
+            if files.size(path) <= files.limits.text:
+                yield path

@@ -1,142 +1,361 @@
-"""The predicates that look at files: the table from a name in levels/ to a function."""
+"""The predicates of levels/ that look at one file: what they read, and when they match."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
 
-from rung.check.review import data_files, documents, functions
+from rung.check.review import data_files, documents, python
+from rung.check.review.content import Content
 from rung.check.review.data_files import Node
-from rung.check.review.hit import Hit
-from rung.check.review.leaf import FLAGS, Leaf
-from rung.check.review.lines import Lines
-from rung.check.review.literals import RequiredLiterals
-from rung.check.review.view import View
+from rung.check.review.prefilter import Parts, required
+from rung.check.review.python import Source
+from rung.check.review.shell import executed
 
+FLAGS = re.IGNORECASE | re.MULTILINE
+CODE = ("**/*.py", "**/*.ipynb")
+DEFINED = re.compile(rb"def\s+(\w+)")
 OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
+SMALL = 4_000  # bytes: a larger file says something
+FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
 
-def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
+@dataclass(frozen=True)
+class Match:
+    """A location in a repository that matches a predicate.
+
+    Attributes:
+        path: Path from the root; empty where something is not there.
+        line: Line, from 1, or 0 for the file itself.
+        text: What matched.
+        runs: Whether it may run; what is in a function that nothing names does not.
+    """
+
+    path: str
+    line: int
+    text: str
+    runs: bool = True
+
+    @property
+    def in_notebook(self) -> bool:
+        """Whether it is in a notebook."""
+        return self.path.endswith(".ipynb")
+
+    @property
+    def only_declared(self) -> bool:
+        """Whether it only shows an intention."""
+        return self.in_notebook or not self.runs
+
+
+@dataclass(frozen=True)
+class FilePredicate:
+    """A predicate that looks at files one by one.
+
+    Attributes:
+        kind: Its name in levels/.
+        value: The value at its name.
+        options: The keys beside it.
+    """
+
+    kind: str
+    value: Any
+    options: Mapping[str, Any]
+
+    @cached_property
+    def globs(self) -> tuple[str, ...]:
+        """The names of the files that it reads."""
+        if self.kind == "exists":
+            return tuple(self.value)
+        return tuple(self.options.get("in", CODE))
+
+    @cached_property
+    def regexes(self) -> list[re.Pattern[str]]:
+        """The regular expressions it states."""
+        values = [self.value] if isinstance(self.value, str) else self.value
+        return [re.compile(value, FLAGS) for value in values]
+
+    @cached_property
+    def body(self) -> list[re.Pattern[str]]:
+        """The regular expressions that it states of a function's body."""
+        return [re.compile(each, FLAGS) for each in self.options["body"]]
+
+    @cached_property
+    def needs(self) -> list[Parts]:
+        """Groups of letters, one of each of which a file must hold to match."""
+        if self.kind == "key":
+            return [required(name) for name in re.split(r"[.*]+", self.value)]
+        if self.kind in ("text", "function"):
+            return [required(each) for each in (self.value, *self.options.get("body", []))]
+        return []
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The dotted names, of one of which a file must hold all parts to match."""
+        return frozenset(self.value) if self.kind in ("imports", "calls") else frozenset()
+
+    @cached_property
+    def last_parts(self) -> frozenset[str]:
+        """The part of each name after its last dot."""
+        return frozenset(name.rpartition(".")[2] for name in self.value)
+
+    def matches(self, file: "File") -> Iterator[Match]:
+        """Give where a file matches."""
+        return PREDICATES[self.kind](file, self)
+
+
+class Lines:
+    """A text, line by line."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def lines(self) -> Sequence[str]:
+        """Its lines."""
+        return self.text.split("\n")
+
+    @cached_property
+    def lower(self) -> str:
+        """The text in lower case, which has the same lines."""
+        return self.text.lower()
+
+    def holding(self, parts: Parts) -> Iterator[int]:
+        """Give the numbers, from 1, of the lines that hold one of these letters; of all, if none."""
+        if not parts:
+            yield from range(1, len(self.lines) + 1)
+            return
+        numbers: set[int] = set()
+        for part in parts:
+            line = position = 0
+            at = self.lower.find(part)
+            while at >= 0:
+                line += self.lower.count("\n", position, at)
+                numbers.add(line + 1)
+                position = self.lower.find("\n", at)
+                at = self.lower.find(part, position) if position >= 0 else -1
+        yield from sorted(numbers)
+
+
+class File:
+    """One file during a review: each of its forms is computed once, on demand."""
+
+    def __init__(self, content: Content, path: str) -> None:
+        self.content = content
+        self.path = path
+        self.is_python = path.endswith((".py", ".ipynb"))
+
+    @classmethod
+    def without(cls, content: Content, path: str, numbers: AbstractSet[int]) -> Self:
+        """Return a file of Python as if some of its lines, counted from 1, were blank."""
+        file = cls(content, path)
+        written = enumerate(file.raw.split(b"\n"), 1)
+        file.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
+        file.source = python.read(content.decoded(file.raw) or "")
+        return file
+
+    @cached_property
+    def raw(self) -> bytes:
+        """Its bytes; none if it is too large or cannot be read."""
+        limits = self.content.files.limits
+        return (
+            self.content.files.read(
+                self.path, limits.notebook if self.path.endswith(".ipynb") else limits.text
+            )
+            or b""
+        )
+
+    @cached_property
+    def source(self) -> Source | None:
+        """Its Python source."""
+        return self.content.python(self.path) if self.is_python else None
+
+    @cached_property
+    def searchable(self) -> Lines:
+        """Its lines without comments."""
+        if self.is_python:
+            return Lines(self.source.text if self.source else "")
+        text = documents.without_comments(self.path, self.content.text(self.path) or "")
+        if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
+            lines = text.split("\n")
+            text = "\n".join(line if executed(line.strip()) else "" for line in lines)
+        return Lines(text)
+
+    @cached_property
+    def calling(self) -> Lines:
+        """Its lines of Python, in which a call differs from a definition."""
+        return Lines(self.source.calling_text if self.source else "")
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Its documents, where it is a data file."""
+        nodes = list(self.content.data(self.path))
+        return _without_idle_stages(nodes) if self.path.endswith("dvc.yaml") else nodes
+
+    @cached_property
+    def sections(self) -> list[tuple[str, int, str]]:
+        """Its headings with the text below each."""
+        text = self.content.document(self.path)
+        return documents.sections(text) if text else []
+
+    @cached_property
+    def has_content(self) -> bool:
+        """Whether it holds more than comments and placeholders."""
+        if self.path.endswith(".md") and self.content.is_untouched(self.path):
+            return False
+        size = self.content.files.size(self.path)
+        if size == 0 or size > SMALL:
+            return size > 0
+        if b"\0" in self.raw:
+            return True
+        if self.path.endswith((".md", ".rst", ".txt")):
+            return documents.has_content(self.searchable.text)
+        text = documents.PLACEHOLDER.sub("", self.searchable.text)
+        return bool(FILLER.sub("", text))
+
+    def matching(self, lines: Lines, regex: re.Pattern[str]) -> Iterator[int]:
+        """Give the numbers of the lines in which an expression matches."""
+        files = self.content.files
+        for number in lines.holding(required(regex.pattern)):
+            if files.clock.stops(files.left_out, self.path):
+                return
+            if regex.search(lines.lines[number - 1]):
+                yield number
+
+    def line(self, number: int) -> str:
+        """Return a line as it is in the file."""
+        if self.path.endswith(".ipynb"):
+            code = self.searchable.lines
+            return code[number - 1].strip() if 0 < number <= len(code) else ""
+        lines = self.raw.split(b"\n", number)
+        text = lines[number - 1] if 0 < number <= len(lines) else b""
+        return text[:400].decode("utf-8", "replace").strip()
+
+
+def _without_idle_stages(documents_: Sequence[Node]) -> list[Node]:
+    """Return a pipeline of DVC without the stages that run nothing, such as those that only print."""
+    for document in documents_:
+        stages = document.get("stages")
+        if stages is not None:
+            stages.entries = [(name, stage) for name, stage in stages.entries if not _idle(stage)]
+            if not stages.entries:
+                document.entries = [entry for entry in document.entries if entry[1] is not stages]
+    return list(documents_)
+
+
+def _idle(stage: Node) -> bool:
+    command = stage.get("cmd") or stage.get("do", "cmd")
+    texts = command.texts() if command else []
+    return bool(texts) and not any(executed(text) or ">" in text for text in texts)
+
+
+def exists(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A file of that name that says something."""
-    if view.has_content:
-        yield Hit(view.path, 0, view.path)
+    if file.has_content:
+        yield Match(file.path, 0, file.path)
 
 
-def larger_than_mb(view: View, leaf: Leaf) -> Iterator[Hit]:
+def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A file of that name that is larger."""
-    size = view.content.files.size(view.path)
-    if size > leaf.value * 1_000_000:
-        yield Hit(view.path, 0, f"{size / 1_000_000:,.1f} MB")
+    size = file.content.files.size(file.path)
+    if size > predicate.value * 1_000_000:
+        yield Match(file.path, 0, f"{size / 1_000_000:,.1f} MB")
 
 
-def imports(view: View, leaf: Leaf) -> Iterator[Hit]:
+def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Python code that imports one of the modules, or a part of it."""
-    if view.source is None:
+    if file.source is None:
         return
-    for name, line in view.source.imports.items():
+    for name, line in file.source.imports.items():
         parts = name.split(".")
-        if any(".".join(parts[:end]) in leaf.wanted for end in range(1, len(parts) + 1)):
-            yield Hit(view.path, line, view.line(line) or name)
+        if any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1)):
+            yield Match(file.path, line, file.line(line) or name)
             return
 
 
-def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
+def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Python code that calls one of the names, decorates with it or derives from it."""
-    if view.source is None:
+    if file.source is None:
         return
-    for name, line in view.source.calls.items():
+    for name, line in file.source.calls.items():
         parts = name.lstrip(".").split(".")
-        if parts[-1] in leaf.last_parts and any(
-            ".".join(parts[start:]) in leaf.wanted for start in range(len(parts))
+        if parts[-1] in predicate.last_parts and any(
+            ".".join(parts[start:]) in predicate.names for start in range(len(parts))
         ):
-            yield Hit(view.path, line, view.line(line) or name)
+            yield Match(file.path, line, file.line(line) or name)
             return
 
 
-def text(view: View, leaf: Leaf) -> Iterator[Hit]:
+def text(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A line that matches."""
-    (regex,) = leaf.regexes
-    required = next(iter(leaf.required_literals), None)
-    lines = view.searchable_for(regex, required)
-    for number in _matching_lines(view, lines, regex, required):
-        line = lines.lines[number - 1]
-        yield Hit(view.path, number, view.line(number) or line.strip())
+    (regex,) = predicate.regexes
+    lines = file.searchable
+    for number in file.matching(lines, regex):
+        yield Match(file.path, number, file.line(number) or lines.lines[number - 1].strip())
         return
 
 
-def function(view: View, leaf: Leaf) -> Iterator[Hit]:
+def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A function whose name and body match, with what it calls in the same file."""
-    (named,) = leaf.regexes
-    # What is cheap to see comes first: to tell strings and comments apart takes longest.
-    if leaf.value and not any(map(named.search, view.defined)):
-        return
-    if not all(view.may_match(*one) for one in leaf.cheapest_first):
+    (named,) = predicate.regexes
+    names = {name.decode() for name in DEFINED.findall(file.raw)}
+    if file.source is None or (predicate.value and not any(map(named.search, names))):
         return
     matched: list[set[int]] = []  # by expression, the lines that match
-    for regex, required in leaf.cheapest_first:
-        matched.append(set(_matching_lines(view, view.calling_lines, regex, required)))
+    for regex in predicate.body:
+        matched.append(set(file.matching(file.calling, regex)))
         if not matched[-1]:
             return
-    for one in view.functions.values():
-        if not named.search(one.name):
+    functions = file.source.functions
+    for candidate in functions.values():
+        if not named.search(candidate.name):
             continue
-        lines = frozenset().union(*(each.lines for each in functions.leads_to(one, view.functions)))
+        followed = python.leads_to(candidate, functions)
+        lines = frozenset().union(*(function.lines for function in followed))
         if all(not lines.isdisjoint(numbers) for numbers in matched):
-            line = one.line if one.name else min(matched[0] & lines)
-            yield Hit(view.path, line, view.line(line) or one.name)
+            line = min(candidate.lines if candidate.name else matched[0] & lines)
+            yield Match(file.path, line, file.line(line) or candidate.name)
             return
 
 
-def _matching_lines(
-    view: View, lines: Lines, regex: re.Pattern[str], required: RequiredLiterals | None
-) -> Iterator[int]:
-    for number in (
-        lines.numbers_containing(view.held_of(required))
-        if required
-        else range(1, len(lines.lines) + 1)
-    ):
-        if view.content.files.clock.stops(view.content.files.left_out, view.path):
-            return
-        if regex.search(lines.lines[number - 1]):
-            yield number
-
-
-def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
+def headings(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A document that has text below a heading for each of the expressions."""
-    hits = []
-    for regex in leaf.regexes:
-        for title, line, below in view.sections:
+    matches = []
+    for regex in predicate.regexes:
+        for title, line, below in file.sections:
             if regex.search(title[:300]) and documents.has_content(below):
-                hits.append(Hit(view.path, line, title))
+                matches.append(Match(file.path, line, title))
                 break
         else:
             return
-    yield from hits
+    yield from matches
 
 
-def key(view: View, leaf: Leaf) -> Iterator[Hit]:
+def key(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A data file that has a key, with such a value where one is stated."""
-    if leaf.best_literals and leaf.best_literals[0] not in view.lower:
-        return
-    matches = leaf.options.get("matches")
-    least = leaf.options.get("at_least")
-    for document in view.nodes:
-        for node in data_files.search(document, leaf.value):
+    pattern = predicate.options.get("matches")
+    least = predicate.options.get("at_least")
+    for document in file.nodes:
+        for node in data_files.search(document, predicate.value):
             values = node.texts()
-            if matches and not any(re.search(matches, value, FLAGS) for value in values):
+            if pattern and not any(re.search(pattern, value, FLAGS) for value in values):
                 continue
             if least and not any(_number(value) >= least for value in values):
                 continue
-            if not matches and not least and _is_off(node):
+            if not pattern and not least and _is_off(node):
                 continue
-            yield Hit(view.path, node.line, view.line(node.line) if node.line else leaf.value)
+            line = file.line(node.line) if node.line else predicate.value
+            yield Match(file.path, node.line, line)
             return
 
 
-def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
+def keys(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A data file that has all the keys, or as many as stated, with values that say something."""
-    least = leaf.options.get("at_least", len(leaf.value))
-    wanted = {name.lower() for name in leaf.value}
+    least = predicate.options.get("at_least", len(predicate.value))
+    wanted = {name.lower() for name in predicate.value}
     present: dict[str, int] = {}
-    for document in view.nodes:
+    for document in file.nodes:
         for name, node in data_files.walk(document):
             plain = re.sub(r"[\s-]+", "_", name or "").lower()
             filled = node.entries or (node.value and not documents.is_placeholder(node.value))
@@ -144,7 +363,7 @@ def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
                 present.setdefault(plain, node.line)
     if len(present) >= least:
         line = min(filter(None, present.values()), default=0)
-        yield Hit(view.path, line, ", ".join(sorted(present)))
+        yield Match(file.path, line, ", ".join(sorted(present)))
 
 
 def _is_off(node: Node) -> bool:
@@ -160,8 +379,8 @@ def _number(value: str) -> float:
         return float("-inf")
 
 
-# Adding one: a function above, a line here, a row in levels/README.md.
-PREDICATES: dict[str, Callable[[View, Leaf], Iterator[Hit]]] = {
+# Adding a predicate: a function above, a line here, a row in levels/README.md.
+PREDICATES: dict[str, Callable[[File, FilePredicate], Iterator[Match]]] = {
     "exists": exists,
     "larger_than_mb": larger_than_mb,
     "imports": imports,

@@ -1,57 +1,81 @@
-"""Which predicates a file can match at all, by the tokens and bytes it holds: most match none."""
+"""Which predicates a file may match, by the words that it holds: most match none, and cost nothing.
 
+It may let a predicate pass that does not match, and must never hold one back that does.
+"""
+
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
-from rung.check.review.leaf import BY_TOKENS, Leaf
-from rung.check.review.literals import RequiredLiterals
-from rung.check.review.vocabulary import Vocabulary
-from rung.check.review.written import Written
+TOKEN = re.compile(
+    r"(?P<letters>[A-Za-z]+)(?![*?]|\{[0,])|\\(?:x..|u.{4}|.)|\[\^?\]?(?:\\.|[^\]\\])*\]"
+    r"|(?P<group>\((?:\?(?:P<\w+>|[:>])|(?!\?)))|(?P<other>\(\?)|(?P<end>\))|(?P<or>\|)"
+    r"|(?P<optional>[*?]|\{[0,])|.",
+    re.DOTALL,
+)
+NAME = re.compile(r"[a-z0-9_]+")
+# Names stay, in lower case; every other byte becomes a blank.
+KEPT = {*b"abcdefghijklmnopqrstuvwxyz0123456789_"}
+NAMES = bytes(low if (low := byte | 32 * (64 < byte < 91)) in KEPT else 32 for byte in range(256))
+
+Parts = frozenset[str]  # letters, one of which must be there; empty where that is unknown
+
+
+@cache  # a fleet is read by the same expressions
+def required(regex: str) -> Parts:
+    """Return letters of which a text in lower case must hold one for an expression to match it."""
+    return _group(TOKEN.finditer(regex))
+
+
+def _group(tokens: Iterator[re.Match[str]]) -> Parts:
+    """Return what a group needs: the most telling part of each alternative, if all have one."""
+    alternatives: list[list[Parts]] = [[]]
+    for token in tokens:
+        parts = alternatives[-1]
+        if token["end"]:
+            break
+        if token["or"]:
+            alternatives.append([])
+        elif token["optional"]:  # what is before may be missing
+            parts[-1:] = []
+        elif token["letters"]:
+            parts.append(frozenset([token["letters"].lower()]))
+        else:
+            inner = _group(tokens) if token["group"] or token["other"] else frozenset()
+            parts.append(inner if token["group"] else frozenset())
+    best = [
+        max(parts, key=lambda each: min(map(len, each), default=0), default=frozenset())
+        for parts in alternatives
+    ]
+    return frozenset().union(*best) if all(best) else frozenset()
 
 
 class Prefilter:
-    """The predicates that look at files of one kind."""
+    """What each of some predicates needs: parts of words, or all words of a dotted name."""
 
-    def __init__(self, leaves: Sequence[tuple[str, Leaf]], vocabulary: Vocabulary) -> None:
-        """Sort the predicates, each with its name, by what a file needs to match them."""
-        self.leaves = leaves
-        self.vocabulary = vocabulary
-        self.always: list[int] = []
-        self.further: dict[int, Sequence[RequiredLiterals]] = {}
-        self.by_literal: dict[bytes, list[int]] = defaultdict(list)
-        self.by_token: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
-        for index, (_, leaf) in enumerate(leaves):
-            if leaf.kind in BY_TOKENS:
-                for token in leaf.required_tokens:
-                    self.by_token[token.lower()].append((token, index))
-            elif leaf.best_literals:
-                for literal in leaf.best_literals:
-                    self.by_literal[literal].append(index)
-                first = leaf.required_literals[0]
-                self.further[index] = leaf.required_literals[first.is_one :]
-            else:
-                self.always.append(index)
+    def __init__(self, needs: Sequence[Iterable[Parts]], names: Sequence[Iterable[str]]) -> None:
+        groups = [(at, list(filter(None, listed))) for at, listed in enumerate(needs)]
+        self.needs = [(at, listed) for at, listed in groups if not names[at]]
+        self.parts = {part for _, listed in self.needs for parts in listed for part in parts}
+        self.read: set[str] = set()  # words of files before, and the parts of those that have any
+        self.by_word: dict[str, set[str]] = defaultdict(set)
+        self.names: dict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
+        for at, name in ((at, name) for at, listed in enumerate(names) for name in listed):
+            words = frozenset(NAME.findall(name.lower()))
+            self.names[max(words, key=len)].append((words, at))
 
-    def possible(self, view: Written) -> Iterable[tuple[str, Leaf]]:
-        """Return the predicates that a file may match, in their order."""
-        indexes = {*self.always, *self._by_literals(view), *self._by_tokens(view)}
-        return [self.leaves[index] for index in sorted(indexes)]
-
-    def _by_literals(self, view: Written) -> Iterable[int]:
-        if not self.by_literal:
-            return  # and do not read the file
-        held = view.held(self.vocabulary)
-        literals = self.by_literal.keys() & held
-        for index in {index for literal in literals for index in self.by_literal[literal]}:
-            if all(required.met_by(held) for required in self.further[index]):
-                yield index
-
-    def _by_tokens(self, view: Written) -> Iterable[int]:
-        if not self.by_token:
-            return
-        for literal in self.by_token.keys() & view.held(self.vocabulary):
-            for token, index in self.by_token[literal]:
-                leaf = self.leaves[index][1]
-                may_have = view.may_import if leaf.kind == "imports" else view.may_call
-                if any(map(may_have, leaf.required_tokens[token])):
-                    yield index
+    def possible(self, content: bytes) -> list[int]:
+        """Return the numbers of the predicates that a file may match."""
+        words = set(content.translate(NAMES).decode().split())
+        text = " ".join(new := words - self.read)
+        self.read |= new
+        for part in [part for part in self.parts if part in text]:
+            for word in new:
+                if part in word:
+                    self.by_word[word].add(part)
+        held = set().union(*(self.by_word[word] for word in self.by_word.keys() & words))
+        possible = {at for at, groups in self.needs if not any(map(held.isdisjoint, groups))}
+        for word in self.names.keys() & words:
+            possible.update(at for parts, at in self.names[word] if words >= parts)
+        return sorted(possible)

@@ -1,4 +1,4 @@
-"""What starts without a person running a file: CI, pipelines, images, jobs, entry points."""
+"""Which files something starts without a person, and which files a file names and so leads to."""
 
 import posixpath
 import re
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
-from rung.check.review import poe
-from rung.check.review.ci import CI
+from rung.check.review.ci import CI, Workflow
 from rung.check.review.content import Content
-from rung.check.review.references import References
-from rung.check.review.shell import executed
-from rung.check.review.workflow import Workflow
+from rung.check.review.documents import RECIPES, ending, without_comments
+from rung.check.review.runners import poe_commands
+from rung.check.review.shell import executed, lines
 
 TEST = re.compile(
     r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.py$", re.IGNORECASE
@@ -21,16 +21,22 @@ DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
-MOST = 5_000  # files followed
+MAX_FILES = 5_000  # of one search
+
+# What a file names.
+PROSE = (".md", ".lock", ".ipynb", ".csv")
+DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
+INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
+QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name that has a dot
 
 
 def is_test(path: str) -> bool:
-    """Say whether a file is part of the tests."""
+    """Return whether a file is part of the tests."""
     return TEST.search(path) is not None
 
 
 def is_documentation(path: str) -> bool:
-    """Say whether a file is part of the documentation."""
+    """Return whether a file is part of the documentation."""
     return DOCUMENTATION.search(path) is not None
 
 
@@ -41,19 +47,25 @@ class Walk:
     visited: set[str]
     waiting: list[str]
 
+    def visit(self, paths: Iterable[str]) -> list[str]:
+        """Add files; return those that are new."""
+        new = [path for path in paths if path not in self.visited]
+        self.visited.update(new)
+        self.waiting += new
+        return new
+
 
 class Reachability:
     """The files that the roots of a repository lead to."""
 
     def __init__(self, content: Content, ci: CI) -> None:
-        """Know what is there."""
         self.content = content
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
-        self.modules = ci.runners.python_commands.modules
+        self.modules = ci.runners.modules
         self.by_start: dict[str, Walk] = {}
-        self.tests = frozenset(filter(is_test, content.files.names.lower))
-        self.references = References(content, self.modules, self.tests, self.workflow_paths)
+        self.tests = frozenset(filter(is_test, content.files.lower))
+        self.named_files: dict[str, list[str]] = {}
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -67,7 +79,7 @@ class Reachability:
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
-                texts += [executed(text) for text, _, _ in poe.commands(node, file)]
+                texts += [executed(command.text) for command in poe_commands(node, file)]
         return self._follow(roots, texts)
 
     @cached_property
@@ -88,7 +100,7 @@ class Reachability:
     def reachable_from(self, path: str, wanted: AbstractSet[str]) -> AbstractSet[str]:
         """Return which of some files a file is or leads to; it is followed no further than to them."""
         if path not in self.by_start:
-            workflows = [one for one in self.ci.workflows if one.path == path]
+            workflows = [workflow for workflow in self.ci.workflows if workflow.path == path]
             texts = [text for workflow in workflows for text in _texts(workflow)]
             self.by_start[path] = self._start([path], texts)
         walk = self.by_start[path]
@@ -112,11 +124,8 @@ class Reachability:
             for document in self.content.data(path):
                 for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
                     table = document.get(*keys)
-                    texts += (
-                        [f"-m {text}" for _, node in table.entries for text in node.texts()]
-                        if table
-                        else []
-                    )
+                    for _, node in table.entries if table else []:
+                        texts += [f"-m {text}" for text in node.texts()]
         for path in self.content.files.find("setup.py", "setup.cfg"):
             texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
         return texts
@@ -129,17 +138,12 @@ class Reachability:
                 stages = document.get("stages")
                 for _, stage in stages.entries if stages else []:
                     folder = file.rpartition("/")[0]
-                    inside = stage.get("wdir")
-                    base = posixpath.normpath(
-                        f"{folder}/{inside.value if inside else ''}".lstrip("/")
-                    )
-                    deps = stage.get("deps")
-                    folders |= {
-                        posixpath.normpath(f"{base}/{dep}")
-                        for dep in (deps.texts() if deps else [])
-                    }
-            for path in self.content.files.names.lower:
-                if path.endswith(".py") and not is_test(path):
+                    wdir, deps = stage.get("wdir"), stage.get("deps")
+                    base = posixpath.normpath(f"{folder}/{wdir.value if wdir else ''}".lstrip("/"))
+                    for dep in deps.texts() if deps else []:
+                        folders.add(posixpath.normpath(f"{base}/{dep}"))
+            for path in self.content.files.by_ending.get("py", ()):
+                if not is_test(path):
                     above = path.split("/")[:-1]
                     tops = {"/".join(above[:depth]) for depth in range(1, len(above) + 1)}
                     if not tops.isdisjoint(folders):
@@ -154,31 +158,65 @@ class Reachability:
     def _start(self, roots: Iterable[str], texts: Iterable[str]) -> Walk:
         walk = Walk(set(roots), list(roots))
         for text in texts:
-            _visit(walk, self.references.besides_tests(self.modules.named(text)))
+            walk.visit(path for path in self.modules.named(text) if path not in self.tests)
         return walk
 
     def _step(self, walk: Walk) -> list[str] | None:
         """Look into one file; return what it newly leads to, or None when the walk is over."""
         if not walk.waiting:
             return None
-        if len(walk.visited) >= MOST:
-            reason = f"searches of imports that ended after {MOST:,} files"
+        if len(walk.visited) >= MAX_FILES:
+            reason = f"searches of imports that ended after {MAX_FILES:,} files"
             self.content.files.left_out.note_file(reason, walk.waiting[-1])
             return None
         path = walk.waiting.pop()
         if self.content.files.clock.stops(self.content.files.left_out, path):
             return None
-        if walk.visited.issuperset(self.references.possible(path)):
-            return []  # so that the file need not be taken apart
-        return _visit(walk, self.references.of(path))
+        return walk.visit(self._named_by(path))
 
+    def _named_by(self, path: str) -> list[str]:
+        """Return the files besides tests that a file imports, quotes or runs."""
+        if path not in self.named_files:
+            named = self._imported(path) if path.endswith(".py") else self._mentioned(path)
+            besides = [other for other in dict.fromkeys(named) if other not in self.tests]
+            self.named_files[path] = besides
+        return self.named_files[path]
 
-def _visit(walk: Walk, paths: Iterable[str]) -> list[str]:
-    """Add files to a walk; return those that are new to it."""
-    new = [path for path in paths if path not in walk.visited]
-    walk.visited.update(new)
-    walk.waiting += new
-    return new
+    def _imported(self, path: str) -> Iterator[str]:
+        source = self.content.python(path)
+        if source is None:
+            return
+        folder = path.rpartition("/")[0]
+        for name in source.imports:
+            yield from self.modules.imported(name, folder)
+        for token in dict.fromkeys(QUOTED.findall(source.text)):
+            bare = token.partition(":")[0]
+            named = self.modules.by_name.get(bare.rpartition("/")[2], [])
+            yield from islice((file for file in named if not file.endswith("__init__.py")), 5)
+            yield from self.modules.by_module.get(bare, [])
+
+    def _mentioned(self, path: str) -> Iterable[str]:
+        """Return the files that another file than of Python names, where it does not only print.
+
+        Files of CI name nothing here: their commands are followed.
+        """
+        files = self.content.files
+        if (
+            path in self.workflow_paths
+            or path.endswith(PROSE)
+            or files.size(path) >= files.limits.data
+        ):
+            return ()
+        text = without_comments(path, self.content.text(path) or "")
+        kind = ending(path)
+        if path.endswith(".toml"):
+            text = DESCRIBES.sub("", text)
+        elif kind in RECIPES or kind == "dockerfile":
+            commands = (line for _, line in lines(text))
+            if kind == "dockerfile":
+                commands = (INSTRUCTION.sub("", line) for line in commands)
+            text = "\n".join(map(executed, commands))
+        return self.modules.named(text, path.rpartition("/")[0]) if text else ()
 
 
 def _texts(workflow: Workflow) -> list[str]:

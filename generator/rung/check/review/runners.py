@@ -1,15 +1,18 @@
 """What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, scripts, jobs."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 
-from rung.check.review import makefiles, poe, scripts, task_files
+from rung.check.review import data_files, python, shell
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node
-from rung.check.review.makefiles import LocatedCommand, Rules
-from rung.check.review.python_commands import PythonCommands
+from rung.check.review.files import WILDCARDS
+from rung.check.review.modules import Modules
+from rung.check.review.shell import executed, joined
 
 # What one of the patterns below needs.
 ANY = re.compile(
@@ -17,67 +20,122 @@ ANY = re.compile(
     r"|python|\.py|inv|pixi|\./|sh\s|compose"
 )
 
+START = r"(?:^|[\s;&|(])"
 NAME = r"([A-Za-z0-9_.:/-]+)"
+PIXI_OPTIONS = r"(?:(?:-e|--environment)\s+\S+\s+|-\S+\s+)*"
 ARGUMENTS = r"(?=\s|$|\")((?:\s+[^\s;&|]+)*)"
 TASK = rf"(?=\s|$|\")(?:\s+(?:-\S+\s+)*{NAME})?"
 PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
 
+MAX_COMMANDS = 3_000  # that some commands lead to
+MAX_TARGETS = 500  # targets of one command
+RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
+RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
+
+PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
+SCRIPT = re.compile(rf"(?:^|[\s;&|(./])({PIECE}+\.(?:sh|bash))\b")
+# Of a job of Ray, Anyscale, SkyPilot, Azure ML, Argo or Kubernetes.
+JOB = re.compile(r"\b(?:submit|launch|apply|create)\b[^;&|]*?\s([\w./-]+\.ya?ml)\b")
+# A script of a shell without an ending.
+PLAIN = re.compile(r"(?:^|[\s;&|(])(?:\./|(?:ba|z|da)?sh\s+(?:-\w+\s+)*)([\w/-]*\w)(?=\s|$|;)")
+COMPOSE = re.compile(r"\bdocker[ -]compose\b[^;&|]*?\s(?:run|up)\b((?:\s+[^\s;&|]+)*)")
+JOB_KEYS = {"entrypoint", "command", "args", "run", "setup"}
+VARIABLE = re.compile(r"\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\w+")
+ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(["']?)([^"'\n]*\.(?:sh|bash|py))\2;?$""")
+MAX_SCRIPT_LINES = 2_000  # lines of a script
+MAX_SCRIPTS = 20  # scripts of one pattern
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line that something runs, and its place."""
+
+    text: str
+    path: str
+    line: int
+
+
+# By target of make: what it needs, what it runs.
+Rules = dict[str, list[tuple[list[str], list[Command]]]]
+
+
+def commands_of(script: str, path: str, line: int) -> Iterator[Command]:
+    """Give each command of a script that is in a file, in or below a line."""
+    first = line + 1 if "\n" in script.strip() else line
+    names: dict[str, str] = {}
+    for number, text in shell.lines(script):
+        yield Command(put_in(text, names), path, first + number)
+
+
+def put_in(command: str, names: MutableMapping[str, str]) -> str:
+    """Return a command with the names of scripts that commands before it assigned.
+
+    Args:
+        command: of a script.
+        names: what was assigned; it grows.
+    """
+    if assigned := ASSIGNED.match(command):
+        names[assigned[1]] = VARIABLE.sub("${_}", assigned[3])
+    elif names and "$" in command:
+        for name, value in names.items():
+            command = command.replace(f"${{{name}}}", value)
+            command = re.sub(rf"\${name}\b", lambda _, value=value: value, command)  # type: ignore[misc]
+    return command
+
 
 class Runners:
     """What the commands of a repository start: a pattern for each runner, and how it is followed."""
 
     def __init__(self, content: Content) -> None:
-        """Know the commands that start others."""
         self.content = content
-        self.python_commands = PythonCommands(content)
-        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[LocatedCommand]]]] = [
-            (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
-            (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + NAME), self._poe),
-            (re.compile(rf"(?:^|[\s;&|(])tox{ARGUMENTS}"), partial(task_files.tox, content)),
-            (re.compile(rf"(?:^|[\s;&|(])nox{ARGUMENTS}"), self._nox),
-            (re.compile(rf"(?:^|[\s;&|(])just{TASK}"), partial(task_files.just, content)),
+        self.modules = Modules(content.files.lower)
+        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Command]]]] = [
+            (re.compile(rf"{START}(?:g?make|\$[({{]MAKE[)}}])((?:\s+[^\s;&|]+)*)"), self._make),
+            (re.compile(rf"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*{NAME}"), self._poe),
+            (re.compile(rf"{START}tox{ARGUMENTS}"), partial(tox, content)),
+            (re.compile(rf"{START}nox{ARGUMENTS}"), self._nox),
+            (re.compile(rf"{START}just{TASK}"), partial(just, content)),
             (
-                re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + NAME),
-                partial(task_files.npm, content),
+                re.compile(rf"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?{NAME}"),
+                partial(npm, content),
             ),
-            (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + NAME), partial(task_files.hatch, content)),
-            (
-                re.compile(
-                    r"\bpixi\s+(?:run|r)\s+(?:(?:-e|--environment)\s+\S+\s+|-\S+\s+)*" + NAME
-                ),
-                partial(task_files.pixi, content),
-            ),
-            (re.compile(r"\bmise\s+(?:run|r)\s+" + NAME), partial(task_files.mise, content)),
-            (
-                re.compile(rf"(?:^|[\s;&|(])(?:go-)?task{TASK}"),
-                partial(task_files.go_task, content),
-            ),
-            (
-                re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"),
-                partial(task_files.pre_commit, content),
-            ),
-            (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(task_files.dvc, content)),
-            (scripts.SCRIPT, partial(scripts.of_shell, content)),
-            (scripts.JOB, partial(scripts.of_job, content)),
+            (re.compile(rf"\b(?:hatch|pdm)\s+run\s+{NAME}"), partial(hatch, content)),
+            (re.compile(rf"\bpixi\s+(?:run|r)\s+{PIXI_OPTIONS}{NAME}"), partial(pixi, content)),
+            (re.compile(rf"\bmise\s+(?:run|r)\s+{NAME}"), partial(mise, content)),
+            (re.compile(rf"{START}(?:go-)?task{TASK}"), partial(go_task, content)),
+            (re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"), partial(pre_commit, content)),
+            (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(dvc, content)),
+            (SCRIPT, partial(of_shell, content)),
+            (JOB, partial(of_job, content)),
             (PYTHON, self._python),
-            (re.compile(rf"(?:^|[\s;&|(])inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
-            (scripts.PLAIN, partial(scripts.of_plain, content)),
-            (scripts.COMPOSE, partial(scripts.of_compose, content)),
+            (re.compile(rf"{START}inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
+            (PLAIN, partial(of_plain, content)),
+            (COMPOSE, partial(of_compose, content)),
         ]
 
-    def started_by(
-        self, command: str, path: str, started: set[tuple[str, str]]
-    ) -> list[LocatedCommand]:
+    def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
+        """Give commands, and after them those that they start, each task once."""
+        visited: set[Command] = set()
+        started: set[tuple[str, str]] = set()
+        waiting = deque(commands)
+        while waiting and len(visited) < MAX_COMMANDS:
+            command = waiting.popleft()
+            if command not in visited:
+                visited.add(command)
+                yield command
+                waiting += self.started_by(executed(command.text), command.path, started)
+
+    def started_by(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Command]:
         """Return the commands that a command starts through the repository's task files.
 
         Args:
-            command: what is executed of a line.
-            path: the file it is in.
-            started: tasks that were given before, and are not given again; it grows.
+            command: What is executed of a line.
+            path: The file it is in.
+            started: Tasks that were given before, and are not given again; it grows.
         """
-        commands: list[LocatedCommand] = []
+        commands: list[Command] = []
         if not ANY.search(command):
             return commands
         for pattern, follow in self.table:
@@ -88,39 +146,44 @@ class Runners:
                     commands += islice(follow(match[1] or "", path), 500)
         return commands
 
-    def tasks(self) -> Iterator[LocatedCommand]:
+    def tasks(self) -> Iterator[Command]:
         """Give each command of poe's tasks, DVC's stages and make's targets."""
         for tasks in self.poe_tasks.values():
             for file, node in tasks:
-                yield from poe.commands(node, file)
-        yield from task_files.dvc(self.content, "", "")
+                yield from poe_commands(node, file)
+        yield from dvc(self.content, "", "")
         for rules in self._make_rules.values():
             for _, recipe in rules:
                 yield from recipe
 
-    def _make(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
-        yield from makefiles.commands(self._make_rules, arguments)
-
-    @cached_property
-    def _make_rules(self) -> Rules:
-        return makefiles.rules(self.content)
-
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
         """Each task of poe by its name, with the file it is in."""
-        return poe.tasks(self.content)
+        return poe_tasks(self.content)
 
-    def _poe(self, task: str, path: str) -> Iterator[LocatedCommand]:
+    @cached_property
+    def _make_rules(self) -> Rules:
+        return make_rules(self.content)
+
+    def _make(self, arguments: str, path: str) -> Iterator[Command]:
+        yield from make_commands(self._make_rules, arguments)
+
+    def _poe(self, task: str, path: str) -> Iterator[Command]:
         for file, node in self.poe_tasks.get(task, []):
-            yield from poe.commands(node, file)
+            yield from poe_commands(node, file)
 
-    def _nox(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
-        names = task_files.named(arguments, ("-s", "--session", "--sessions"))
-        names = [name.partition("-")[0] for name in names]
+    def _nox(self, arguments: str, path: str) -> Iterator[Command]:
+        names = _after_options(arguments, ("-s", "--session", "--sessions"))
         for file in self.content.files.find("**/noxfile.py"):
-            yield from self.python_commands.of_functions(file, names)
+            yield from self._of_functions(file, [name.partition("-")[0] for name in names])
 
-    def _python(self, name: str, path: str) -> Iterator[LocatedCommand]:
+    def _invoke(self, arguments: str, path: str) -> Iterator[Command]:
+        words = [word for word in arguments.split() if not word.startswith("-")]
+        names = [word.rpartition(".")[2].replace("-", "_") for word in words]
+        for file in self.content.files.find("tasks.py", "tasks/*.py"):
+            yield from self._of_functions(file, names)
+
+    def _python(self, name: str, path: str) -> Iterator[Command]:
         """Give the commands that a Python file or module starts."""
         if name.startswith("-m"):
             stem = name.split()[1].replace(".", "/")
@@ -128,10 +191,329 @@ class Runners:
         else:
             wanted = [f"**/{name.removeprefix('./')}"]
         for file in self.content.files.find(*wanted)[:3]:
-            yield from self.python_commands.of_file(file)
+            yield from self._of_python(file)
 
-    def _invoke(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
-        words = [word for word in arguments.split() if not word.startswith("-")]
-        names = [word.rpartition(".")[2].replace("-", "_") for word in words]
-        for file in self.content.files.find("tasks.py", "tasks/*.py"):
-            yield from self.python_commands.of_functions(file, names)
+    def _of_python(self, file: str) -> Iterator[Command]:
+        """Give the commands that a file starts, and those of each function that it imports."""
+        source = self.content.python(file)
+        if source is None:
+            return
+        yield from (Command(command, file, line) for command, line in source.commands)
+        for name in source.imports:
+            module, _, imported = name.rpartition(".")
+            if module.strip("."):
+                for other in self.modules.imported(module, file.rpartition("/")[0]):
+                    yield from self._of_function(other, imported)
+
+    def _of_functions(self, file: str, names: Collection[str]) -> Iterator[Command]:
+        """Give the commands of functions of a file; of all of it if it has none of these names."""
+        source = self.content.python(file)
+        known = source.functions.keys() & set(names) if source and names else ()
+        if not known:
+            yield from self._of_python(file)
+        for name in known:
+            yield from self._of_function(file, name)
+
+    def _of_function(self, file: str, name: str) -> Iterator[Command]:
+        source = self.content.python(file)
+        if source and source.commands and name in source.functions:
+            followed = python.leads_to(source.functions[name], source.functions)
+            lines = frozenset().union(*(function.lines for function in followed))
+            for command, line in source.commands:
+                if line in lines:
+                    yield Command(command, file, line)
+
+
+def poe_tasks(content: Content) -> dict[str, list[tuple[str, Node]]]:
+    """Return each task of poe by its name, with the file it is in."""
+    tasks: dict[str, list[tuple[str, Node]]] = {}
+    for file in content.files.find("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml"):
+        for document in content.data(file):
+            table = document.get("tool", "poe", "tasks")
+            for name, node in table.entries if table else []:
+                tasks.setdefault(str(name), []).append((file, node))
+    return tasks
+
+
+def poe_commands(node: Node, file: str) -> Iterator[Command]:
+    """Give the commands of a task of poe."""
+    if node.value is not None:
+        yield Command(node.value, file, node.line)
+        return
+    for key, below in node.entries:
+        if key in ("cmd", "shell", "script", "expr", "interpreter") and below.value:
+            yield Command(below.value, file, below.line)
+        elif key == "ref" and below.value:
+            yield Command(f"poe {below.value}", file, below.line)
+        elif key in ("sequence", "parallel", "deps", None):
+            parts = [below] if key is None else [part for _, part in below.entries]
+            for part in parts:
+                if part.value is not None:
+                    yield Command(f"poe {part.value}", file, part.line)
+                else:
+                    yield from poe_commands(part, file)
+
+
+def make_rules(content: Content) -> Rules:
+    """Return the targets of all Makefiles, in their order."""
+    rules: Rules = {}
+    for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+        recipe: list[Command] = []
+        goes_on = False
+        for number, line in enumerate((content.text(file) or "").split("\n"), 1):
+            if line.startswith("\t") or goes_on:
+                text = line.strip()
+                if goes_on and recipe:
+                    before = recipe.pop()
+                    recipe.append(
+                        Command(f"{before.text[:-1].rstrip()} {text}"[:1_000], file, before.line)
+                    )
+                elif text.lstrip("@-+") and not text.startswith("#"):
+                    recipe.append(Command(text.lstrip("@-+"), file, number))
+                goes_on = text.endswith("\\") and bool(recipe)
+            elif match := RULE.match(line):
+                recipe = []
+                for target in match[1].split():
+                    if target != ".PHONY":
+                        rules.setdefault(target, []).append((match[2].split(), recipe))
+    return rules
+
+
+def make_commands(rules: Rules, arguments: str) -> Iterator[Command]:
+    """Give what make runs for its arguments: the recipes of the targets, and of what each needs."""
+    wanted = [word for word in arguments.split() if not word.startswith("-") and "=" not in word]
+    folder = re.search(r"-C\s*(\S+)", arguments)
+    targets = [word for word in wanted if not folder or word != folder[1]]
+    first = next(iter(rules), None)
+    waiting = deque(targets or ([first] if first else []))
+    visited: set[str] = set()
+    while waiting and len(visited) < MAX_TARGETS:
+        target = waiting.popleft()
+        if target not in visited:
+            visited.add(target)
+            for needed, recipe in rules.get(target, []):
+                waiting.extend(needed)
+                yield from recipe
+
+
+def _after_options(arguments: str, options: Collection[str]) -> list[str]:
+    """Return what is named after one of some options, such as `-e`, up to the next option."""
+    names: list[str] = []
+    is_after = False
+    for word in arguments.split():
+        option, _, value = word.partition("=")
+        if word.startswith("-"):
+            is_after = option in options
+            names += [value] if is_after and value else []
+        elif is_after:
+            names += word.split(",")
+    return names
+
+
+def tox(content: Content, arguments: str, _path: str) -> Iterator[Command]:
+    """Give the commands of the environments of tox that are named, or of all."""
+    wanted = _after_options(arguments, ("-e", "--env"))
+    by_section: dict[str, list[Command]] = {}
+    for file in content.files.find("**/tox.ini", "setup.cfg"):
+        for section, command in _of_tox_ini(content.text(file) or "", file):
+            by_section.setdefault(section, []).append(command)
+    for file, keys in (("tox.toml", ()), ("pyproject.toml", ("tool", "tox"))):
+        for document in content.data(file):
+            table = document.get(*keys)
+            ini = table.get("legacy_tox_ini") if table else None
+            for section, command in _of_tox_ini(ini.value or "", file) if ini else ():
+                command = Command(command.text, file, ini.line if ini else 1)
+                by_section.setdefault(section, []).append(command)
+            envs = table.get("env") if table else None
+            sections = [("testenv", table.get("env_run_base"))] if table else []
+            sections += [(f"testenv:{name}", node) for name, node in envs.entries] if envs else []
+            for section, node in sections:
+                commands = node.get("commands") if node else None
+                for _, argv in commands.entries if commands else []:
+                    by_section.setdefault(section, []).append(
+                        Command(joined(argv.texts()), file, argv.line)
+                    )
+    own = {section for name in wanted if (section := f"testenv:{name}") in by_section}
+    for section, listed in by_section.items():
+        shared = section == "testenv" or "{" in section
+        if not wanted or section in own or (shared and len(own) < len(wanted)):
+            yield from listed
+
+
+def _of_tox_ini(text: str, file: str) -> Iterator[tuple[str, Command]]:
+    """Give each command, with the section that it is in."""
+    section, inside = "", False
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := re.match(r"\[([^\]\n]+)\]", line):
+            section, inside = header[1].strip(), False
+        elif match := re.match(r"commands\w*[ \t]*=[ \t]*(.*)", line):
+            inside = True
+            line = match[1]
+        elif not line.startswith((" ", "\t")):
+            inside = inside and not line.strip()
+        if inside and line.strip():
+            yield section, Command(line.strip(), file, number)
+
+
+def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
+    """Give the commands of a recipe of just, the first by default, and those that it depends on."""
+    for file in content.files.find("**/justfile", "**/.justfile"):
+        inside = False
+        wanted = recipe
+        for number, line in enumerate((content.text(file) or "").split("\n"), 1):
+            if line.startswith((" ", "\t")):
+                if inside and line.strip():
+                    yield Command(line.strip().lstrip("@-"), file, number)
+            elif match := RECIPE.match(line):
+                wanted = wanted or match[1]
+                inside = match[1] == wanted
+                if inside:
+                    for needed in match[2].split():
+                        yield Command(f"just {needed}", file, number)
+
+
+def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
+    """Give the command of a script of npm, yarn or pnpm."""
+    for file in content.files.find("**/package.json")[:50]:
+        for document in content.data(file):
+            node = document.get("scripts", script)
+            if node and node.value:
+                yield Command(node.value, file, node.line)
+
+
+def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
+    """Give the commands of a script of hatch or pdm."""
+    name = script.rpartition(":")[2]
+    for file, keys in (("pyproject.toml", ("tool", "hatch")), ("hatch.toml", ())):
+        for document in content.data(file):
+            tables = [document.get("tool", "pdm", "scripts")]
+            envs = document.get(*keys, "envs")
+            tables += [node.get("scripts") for _, node in envs.entries] if envs else []
+            yield from _of_tables(tables, name, file)
+
+
+def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
+    """Give the commands of a task of pixi, and those that run what it depends on."""
+    for file, keys in (("pixi.toml", ()), ("pyproject.toml", ("tool", "pixi"))):
+        for document in content.data(file):
+            features = document.get(*keys, "feature")
+            tables = [document.get(*keys, "tasks")]
+            tables += [node.get("tasks") for _, node in features.entries] if features else []
+            yield from _of_tables(tables, task, file)
+            for table in filter(None, tables):
+                needed = table.get(task, "depends-on")
+                for name in needed.texts() if needed else []:
+                    yield Command(f"pixi run {name}", file, needed.line if needed else 1)
+
+
+def _of_tables(tables: Iterable[Node | None], name: str, file: str) -> Iterator[Command]:
+    """Give what tables of tasks run for a name: a text, a list of them, or a `cmd`."""
+    for table in filter(None, tables):
+        task = table.get(name)
+        node = task.get("cmd") if task and task.is_mapping else task
+        if node:
+            yield from (Command(text, file, node.line) for text in node.texts())
+
+
+def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
+    """Give the commands of a task of mise, and those that run what it depends on."""
+    for file in content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
+        for document in content.data(file):
+            task_node = document.get("tasks", task)
+            if task_node and not task_node.is_mapping:
+                yield from (Command(text, file, task_node.line) for text in task_node.texts())
+            for key in ("run", "depends"):
+                node = task_node.get(key) if task_node else None
+                for text in node.texts() if node else []:
+                    command = text if key == "run" else f"mise run {text}"
+                    yield Command(command, file, node.line if node else 1)
+
+
+def pre_commit(content: Content, _task: str, _path: str) -> Iterator[Command]:
+    """Give the names and entries of pre-commit's hooks."""
+    for file in content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
+        for document in content.data(file):
+            repos = document.get("repos")
+            for _key, repo in repos.entries if repos else []:
+                hooks = repo.get("hooks")
+                for _none, hook in hooks.entries if hooks else []:
+                    texts = [hook.get("id"), hook.get("entry")]
+                    for node in texts:
+                        if node and node.value:
+                            yield Command(node.value, file, node.line)
+
+
+def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
+    """Give the commands of DVC's stages."""
+    for file in content.files.find("**/dvc.yaml"):
+        for document in content.data(file):
+            stages = document.get("stages")
+            for _key, stage in stages.entries if stages else []:
+                command = stage.get("cmd") or stage.get("do", "cmd")
+                for text in command.texts() if command else []:
+                    yield Command(text, file, command.line if command else 1)
+
+
+def go_task(content: Content, task: str, _path: str) -> Iterator[Command]:
+    """Give the commands of a task of go-task."""
+    for file in content.files.find("**/Taskfile.yml", "**/Taskfile.yaml"):
+        for document in content.data(file):
+            node = document.get("tasks", task or "default")
+            for key in ("cmds", "deps", "cmd"):
+                below = node.get(key) if node else None
+                for entry in [below, *(entry for _, entry in below.entries)] if below else []:
+                    named = entry.get("cmd") or entry.get("task")
+                    if command := entry.value or (named.value if named else ""):
+                        text = f"task {command}" if key == "deps" else command
+                        yield Command(text, file, entry.line)
+
+
+def of_shell(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Give the commands of the shell scripts that a command of a file names."""
+    for file in _files(content, name, path.rpartition("/")[0]):
+        for number, line in islice(shell.lines(content.text(file) or ""), MAX_SCRIPT_LINES):
+            yield Command(line, file, number + 1)
+
+
+def of_plain(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Give the commands of a shell script whose name has no ending."""
+    for file in content.files.find(name, f"{path.rpartition('/')[0]}/{name}")[:1]:
+        text = content.text(file) or ""
+        if not text.startswith("#!") or "sh" in text.partition("\n")[0]:
+            for number, line in islice(shell.lines(text), MAX_SCRIPT_LINES):
+                yield Command(line, file, number + 1)
+
+
+def of_compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
+    """Give the commands of the services of Docker Compose that are named, or of all."""
+    words = set(arguments.split())
+    for file in content.files.find("**/docker-compose*.y*ml", "**/compose*.y*ml")[:MAX_SCRIPTS]:
+        for document in content.data(file):
+            table = document.get("services")
+            services = table.entries if table else []
+            named = [(name, node) for name, node in services if name in words]
+            for _, service in named or services:
+                for node in filter(None, (service.get("entrypoint"), service.get("command"))):
+                    yield Command(joined(node.texts()), file, node.line)
+
+
+def of_job(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Give the commands of the job that a command of a file submits."""
+    for file in _files(content, name, path.rpartition("/")[0]):
+        for document in content.data(file):
+            for key, node in data_files.walk(document):
+                if key in JOB_KEYS:
+                    for number, line in shell.lines(node.value or " ".join(node.texts())):
+                        yield Command(line, file, node.line + number)
+
+
+def _files(content: Content, name: str, folder: str) -> list[str]:
+    """Return the files of a name, in which a variable may be any part of it."""
+    bare = VARIABLE.sub("*", name).lstrip("./")
+    if not re.search(r"\w[^/]*\.\w+$", bare):
+        return []
+    last = VARIABLE.split(name)[-1]
+    tried = [bare, f"{folder}/{bare}", *([last.lstrip("./")] if last.startswith("/") else [])]
+    if max(name.count("*") for name in tried) > WILDCARDS:
+        return []
+    return next(filter(None, (content.files.find(name) for name in tried)), [])[:MAX_SCRIPTS]

@@ -1,12 +1,13 @@
 """What a line of shell executes: without what it prints, searches, installs, describes or never reaches."""
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
-from rung.check.review import python_source, subprocess_calls
-from rung.check.review.simple_commands import argv_of, is_quiet, script_of, without_names
+from rung.check.review import python
 
 LEXEME = re.compile(
     r"""(?P<escaped>\\.)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*+)"|(?P<blank>\s+)"""
@@ -38,6 +39,62 @@ CALLS_ANY = re.compile(r"""^[ \t]*["']?\$(?:[@*1]|\{[@*1])""", re.MULTILINE)
 # Anything but settings: so the script is no library of functions.
 ACTS = re.compile(r"^(?![ \t]*(?:$|#|set\b|export\b|readonly\b|source\b|\.\s|\w+=))", re.MULTILINE)
 
+SHELLS = ("bash", "sh", "zsh", "dash")
+ASSIGNED = re.compile(r"\w+\+?=")
+
+KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
+# They start what follows them.
+WRAPPER_NAMES = "sudo env nice exec eval nohup time timeout builtin stdbuf xargs uvx"
+WRAPPERS = set(WRAPPER_NAMES.split())
+RUNNER_NAMES = "uv poetry pipenv pdm rye pixi conda mamba micromamba hatch"
+RUNNERS = set(RUNNER_NAMES.split())
+STARTERS = RUNNERS | {"uvx", "run"}
+# Their options that take a word, which is the name of a package, a group or a folder.
+NAMING = {"--with", "--from", "--extra", "--group", "--only-group", "--no-group", "--package"}
+# What they are given is text or a name, whatever it says.
+QUIET_NAMES = (
+    "echo printf print grep egrep fgrep zgrep rg ag ack test [ [[ : true false export "
+    "declare local readonly alias unset set cat less more head tail wc ls rm mkdir rmdir "
+    "touch cp mv ln chmod chown stat file which type whereis hash man help sed awk sort "
+    "uniq cut tr diff tee cd pushd popd read sleep exit return trap jq yq curl wget for "
+    "case select logger date pwd tree du df tar zip unzip gzip gunzip write-host "
+    "write-output write-information kill pkill killall pgrep scp rsync perl node ruby "
+    "pip pip3 apt apt-get apk yum dnf brew gem choco"
+)
+QUIET = set(QUIET_NAMES.split())
+QUIET_PARTS = {
+    "gh": {"pr", "issue", "release", "label", "api"},
+    "glab": {"mr", "issue", "release"},
+    "make": {"-n", "--just-print", "--dry-run"},
+    "command": {"-v", "-V"},
+    "docker": {"pull", "tag", "push", "login", "logout", "rmi", "inspect", "images", "ps"},
+    "podman": {"pull", "tag", "push", "login", "logout", "rmi", "inspect", "images", "ps"},
+    "aws": {"s3", "s3api"},
+    "tox": {"-l", "--listenvs", "--notest", "list", "config"},
+    "nox": {"-l", "--list"},
+    "just": {"-l", "--list"},
+    "invoke": {"-l", "--list"},
+    "inv": {"-l", "--list"},
+    "snakemake": {"-n"},
+    "uv": {"sync", "lock", "export", "remove", "python", "venv"},
+    "pdm": {"sync", "lock", "export", "remove", "update", "venv"},
+    "poetry": {"sync", "lock", "export", "remove", "update", "env"},
+    "pipenv": {"sync", "lock", "uninstall", "update"},
+    "conda": {"create", "env", "update", "activate"},
+    "mamba": {"create", "env", "update", "activate"},
+    "micromamba": {"create", "env", "update", "activate"},
+}
+# Others do, but for these parts.
+ACTIVE_PARTS = {"git": {"lfs", "bisect"}, "find": {"-exec", "-execdir", "-ok", "-okdir"}}
+INSTALLERS = RUNNERS | {"pipx", "npm", "yarn", "pnpm", "cargo", "go", "pre-commit", "prek"}
+INSTALLS = {"install", "add", "i"}
+# They read the files that they are given, and run none.
+READER_NAMES = "ruff black isort flake8 pylint mypy pyright bandit pydocstyle yamllint shellcheck"
+READERS = set(READER_NAMES.split())
+# With one of these a program does nothing.
+TRY_NAMES = "--help --version --dry-run --dry --collect-only --co --fixtures --markers --setup-plan"
+TRIES = set(TRY_NAMES.split())
+
 
 @lru_cache(maxsize=50_000)
 def executed(command: str) -> str:
@@ -62,8 +119,8 @@ def _executed(text: str, depth: int) -> Iterator[str]:
         if (operator == "&&" and status is False) or (operator == "||" and status is True):
             continue
         never = first in ("if", "while") and tokens[1:2] == ["false"]
-        for each in inner:
-            yield from _executed(each, depth + 1)
+        for substituted in inner:
+            yield from _executed(substituted, depth + 1)
         argv = argv_of(without_names(tokens))
         head = argv[0] if argv else ""
         status = {"true": True, ":": True, "false": False}.get(head)
@@ -80,8 +137,8 @@ def _executed(text: str, depth: int) -> Iterator[str]:
 
 def _of_python(text: str) -> Iterator[tuple[str, int]]:
     """Give the commands that Python code starts, and the functions that it calls, with their lines."""
-    source = python_source.read(text)
-    yield from subprocess_calls.commands(source)
+    source = python.read(text)
+    yield from source.commands
     yield from ((f"{name}()", line) for name, line in source.calls.items() if name != "sys.exit")
 
 
@@ -228,3 +285,71 @@ def _end(all_lines: list[str], index: int, tag: str) -> int:
         if all_lines[number].strip() == tag:
             return number
     return index
+
+
+def argv_of(tokens: list[str]) -> list[str]:
+    """Return the arguments of a command from the program on, its name without a path."""
+    argv = list(tokens)
+    while argv:
+        first = argv[0].lstrip("@-+") if len(argv[0]) > 1 else argv[0]
+        if first in KEYWORDS or ASSIGNED.match(first):
+            del argv[0]
+        elif first in WRAPPERS or (first in RUNNERS and argv[1:2] == ["run"]):
+            del argv[: 1 if first in WRAPPERS else 2]
+            while argv and (argv[0].startswith("-") or argv[0][:1].isdigit()):
+                del argv[0]
+            if first in RUNNERS and argv[:1] == ["test"]:
+                return ["run", *argv]  # a task of that name
+        else:
+            return [first.rpartition("/")[2].lower(), *argv[1:]]
+    return []
+
+
+def without_names(tokens: list[str]) -> list[str]:
+    """Return a command without what it gives only a name or reads: packages, groups, files to check."""
+    kept: list[str] = []
+    before, of_runner = "", False  # whether an option here is one of uv's and the like
+    for token in tokens:
+        of_runner = token in STARTERS or (of_runner and (token.startswith("-") or before in NAMING))
+        if not of_runner or (before not in NAMING and token.partition("=")[0] not in NAMING):
+            kept.append(token)
+        before = token
+    head = next((token for token in argv_of(kept)[:1]), "")
+    if head in READERS:
+        return [token for token in kept if not re.search(r"\w\.\w+$", token)]
+    return kept
+
+
+def is_quiet(argv: list[str]) -> bool:
+    """Return whether a command starts nothing."""
+    head, *rest = argv
+    if head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(rest[:2]):
+        return True
+    if head in ACTIVE_PARTS and ACTIVE_PARTS[head].isdisjoint(rest):
+        return True
+    if rest == ["-h"] or any(token.partition("=")[0] in TRIES for token in rest):
+        return True
+    if head.startswith("python") and rest[:1] == ["-m"]:
+        head, *rest = [*rest[1:], ""]
+    return head in QUIET or (head in INSTALLERS and not INSTALLS.isdisjoint(rest[:3]))
+
+
+def script_of(argv: Sequence[str]) -> str | None:
+    """Return the program that an interpreter is given with -c."""
+    head = argv[0].rpartition("/")[2] if argv else ""
+    if head in SHELLS or head.startswith("python"):
+        for option, following in pairwise(argv[1:]):
+            if re.fullmatch(r"-\w*c", option):
+                return following
+            if not option.startswith("-") and (head not in SHELLS or "." in option):
+                break
+    return None
+
+
+def joined(arguments: Sequence[str]) -> str:
+    """Return what a list of arguments runs, as a line: the script where a shell is given one."""
+    words = [argument for argument in arguments if argument]
+    script = script_of(["sh", *words] if words[:1] == ["-c"] else words)
+    if script is not None and not words[0].rpartition("/")[2].startswith("python"):
+        return script
+    return words[0] if len(words) == 1 else shlex.join(words)

@@ -39,7 +39,7 @@ class Blocker:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Rating:
     """The rung of a repository in a game.
 
     Attributes:
@@ -70,9 +70,7 @@ class Standing:
         return next(meaning for most, meaning in BANDS if self.final_score <= most)
 
 
-def stand(
-    levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool
-) -> Standing:
+def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool) -> Rating:
     """Judge the findings by the rule of levels/README.md.
 
     Args:
@@ -93,25 +91,25 @@ def stand(
         level = rung.level
     above = levels[min(level + 1, len(levels) - 1)]
     wanted = [above] if above.level > level and ml else []
-    blockers = [one for rung in wanted for one in _blockers(rung, findings, game, averages)]
-    return Standing(
+    blockers = [blocker for rung in wanted for blocker in _blockers(rung, findings, game, averages)]
+    return Rating(
         level,
         averages,
         _profile(findings, game),
         _score(findings),
-        sorted(blockers, key=lambda one: EFFORTS.index(one.finding.capability.effort)),
+        sorted(blockers, key=lambda blocker: EFFORTS.index(blocker.finding.capability.effort)),
         _missing(above, findings, game) if wanted else (0, 0.0),
     )
 
 
 def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Finding]:
-    return [one for one in findings.values() if one.rung(game) == level]
+    return [finding for finding in findings.values() if finding.rung(game) == level]
 
 
 def _missing(rung: Level, findings: Mapping[str, Finding], game: str) -> tuple[int, float]:
     keystones = sum(not _met(group, findings) for group in _groups(rung, game))
     asked = _counted(_asked(findings, game, rung.level))
-    return keystones, max(0.0, STANDING * len(asked) - sum(one.points for one in asked))
+    return keystones, max(0.0, STANDING * len(asked) - sum(finding.points for finding in asked))
 
 
 def _average(findings: Sequence[Finding]) -> float:
@@ -121,7 +119,9 @@ def _average(findings: Sequence[Finding]) -> float:
 
 def _counted(findings: Sequence[Finding]) -> list[Finding]:
     # What is there counts, waived or not: a waiver must never cost a rung.
-    return [one for one in findings if not one.waived or one.points >= TIERS["used"]]
+    return [
+        finding for finding in findings if not finding.waived or finding.points >= TIERS["used"]
+    ]
 
 
 def _groups(rung: Level, game: str) -> list[tuple[str, ...]]:
@@ -147,7 +147,7 @@ def _blockers(
     average = averages[rung.level]
     if average < STANDING:
         reason = f"rung {rung.level} scores {average:.2f} on average and needs {STANDING:.2f}"
-        weak = sorted(_asked(findings, game, rung.level), key=lambda one: one.points)
+        weak = sorted(_asked(findings, game, rung.level), key=lambda finding: finding.points)
         for finding in weak:
             if finding.points < 0.5 and not finding.waived:
                 blockers.setdefault(finding.capability.id, Blocker(finding, reason))
@@ -158,9 +158,9 @@ def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[floa
     profile = {}
     for block in BLOCKS:
         asked = [
-            one
-            for one in findings.values()
-            if one.capability.block == block and one.rung(game) is not None
+            finding
+            for finding in findings.values()
+            if finding.capability.block == block and finding.rung(game) is not None
         ]
         if asked:
             profile[block] = (_average(asked), len(asked))
