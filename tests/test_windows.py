@@ -25,12 +25,11 @@ IMPORT_ALL = BEGIN + (
 # What needs what Windows lacks, where it has no other way, and why.
 GUARDED = {
     "generator/rung/core/cache.py": "who owns a folder is asked if there is a getuid",
-    "generator/rung/core/transaction/locks.py": "a climb is refused on Windows, with the reason",
-    "generator/rung/core/rendering/render_cache.py": "without locks the cache of renders is never thrown away",
     "generator/rung/check/fleet/reviews.py": "all processors are taken where their share is not told",
     "generator/rung/check/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
     "generator/rung/check/proof/run.py": "Windows ends a tree of processes with taskkill",
-    "generator/rung/system/staging.py": "without locks two `rung new` into one folder are not kept apart",
+    "generator/rung/system/lock.py": "a climb is refused on Windows, with the reason; others go on without",
+    "generator/rung/system/staging.py": "who owns a folder is asked once it could be locked",
     "generator/rung/core/rendering/template_source.py": "who owns the file is asked if there is a getuid",
     "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
     "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",

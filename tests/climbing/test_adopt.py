@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from rung.core import project, source
+from rung.core import project, source, transaction
 from rung.core.adoption import adopt as adopting
 from rung.core.adoption import complete, messages
 from rung.core.adoption.adopt import Adoption
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
 from rung.core.climbing.planner import ChangeRequest
-from rung.core.transaction import apply
 from rung.errors import NotDoneError, RungError
 from tests.command import git, rung
 from tests.conftest import files_of
@@ -392,7 +391,7 @@ def test_a_failure_half_way_changes_nothing(
         (top / "pipeline/train.py").touch()
         raise stop
 
-    monkeypatch.setattr(apply, "_forward", half_way)
+    monkeypatch.setattr(transaction, "_forward", half_way)
     with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
         adopt(folder, template)
 
@@ -414,7 +413,7 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
     if child == 0:
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(apply, "_forward", killed)
+                patch.setattr(transaction, "_forward", killed)
                 adopt(folder, template)
         finally:
             os._exit(0)  # never a second process that goes on with the tests

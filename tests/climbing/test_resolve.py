@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from rung.core import preconditions
 from rung.core.climbing import messages
 from rung.core.climbing.changelog import sections_of
 from rung.core.rendering import answers_file
 from rung.core.rendering.rendered_trees import _matches
-from rung.core.transaction import preconditions
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject

@@ -1,14 +1,17 @@
 """Run a program while showing that it runs, and its output only when it fails."""
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from rung.errors import NotDoneError
@@ -124,3 +127,21 @@ def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None
                 print(f"  {title}: still running after {seconds:.0f} s", flush=True)
     if turning:
         print("\r\033[K", end="", flush=True)
+
+
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Let a request to end, or a closed terminal, tidy up as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except (ValueError, AttributeError):  # not in the main thread; no SIGHUP on this system
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core import infrastructure
+from rung.core import infrastructure, preconditions, transaction
 from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
-from rung.core.transaction import apply, preconditions
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers
 from rung.system import git
@@ -102,7 +101,7 @@ def adopt(
             return adoption
         tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
         message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
-        adoption.commit = apply.apply(bench, head, tree, message)
+        adoption.commit = transaction.apply(bench, head, tree, message)
     return adoption
 
 
@@ -117,7 +116,7 @@ def _repository(folder: Path) -> tuple[Path, str]:
             f"{folder} is not in a git repository, so an adoption could not be undone.\n"
             "Run `git init`, commit what is there, then adopt."
         )
-    head = apply.head(top)
+    head = transaction.head(top)
     if head is None:
         raise RungError(
             f"{top} has no commit yet, so there is nothing to adopt.\n"

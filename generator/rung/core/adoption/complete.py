@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rung.core import preconditions, transaction
 from rung.core.adoption import additions
 from rung.core.rendering import answers_file, rendered_trees, template_source, workbench
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.transaction import apply, preconditions
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
 from rung.system import git
@@ -56,7 +56,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     git.require()
     recorded = answers_file.recorded(folder)
     top = preconditions.committed(folder)
-    head = apply.head(top)
+    head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
     source = template_source.recorded(recorded, trusted)
@@ -72,7 +72,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         if changes and not dry_run:
             tree = bench.edited(ours, changes)
             message = f"Add to {' and '.join(sorted(changes))} what Rung's verbs need\n"
-            apply.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
+            transaction.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
     return missing
 
 

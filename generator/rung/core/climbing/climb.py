@@ -3,11 +3,11 @@
 import os
 from pathlib import PurePosixPath
 
+from rung.core import transaction
 from rung.core.climbing import messages, verification
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.merging.conflict import LINES
 from rung.core.rendering.workbench import Entry
-from rung.core.transaction import apply, locks
 from rung.errors import NotDoneError, RungError
 from rung.system import git
 
@@ -22,7 +22,7 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
     if plan.changes_nothing:
         print(messages.nothing(plan))
         return 0
-    detached = apply.is_detached(prepared.bench.top)
+    detached = transaction.is_detached(prepared.bench.top)
     if branch is not None:
         climb_on_branch(prepared, branch, messages.message(plan))
         print(messages.branched(plan, branch, detached=detached))
@@ -33,7 +33,7 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
     commit = climb(prepared, messages.message(plan), verify=verify)
     print(messages.done(plan, commit, verified=verify))
     if detached:
-        print(apply.ON_NO_BRANCH)
+        print(transaction.ON_NO_BRANCH)
     return 0
 
 
@@ -56,7 +56,9 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
             prepared.prefix,
             tree,
         )
-    return apply.apply(prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message)
+    return transaction.apply(
+        prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message
+    )
 
 
 def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
@@ -89,8 +91,8 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
-    with locks.acquired(top):
-        apply.nothing_interrupted(top)
+    with transaction.locked(top):
+        transaction.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rung.core import preconditions, transaction
 from rung.core.climbing import project_merge
 from rung.core.climbing.plan import Plan
 from rung.core.rendering import answers_file, template_source, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
-from rung.core.transaction import apply, preconditions, recover
-from rung.core.transaction.recover import Recovered
+from rung.core.transaction import Recovered
 from rung.errors import RungError
 from rung.levels.answers import check_answers, gather_answers
 from rung.levels.ladder import RUNGS
@@ -51,7 +51,9 @@ def requested(
     answers = gather_answers(None, pairs, {"level": to})
     if not answers and version is None:
         git.require()
-        recover.first(path)  # the level may be another one once an interrupted climb has ended
+        transaction.recover_first(
+            path
+        )  # the level may be another one once an interrupted climb has ended
         here = answers_file.recorded(path.absolute())["level"]
         if here >= RUNGS[-1]:
             raise RungError(
@@ -118,10 +120,10 @@ def prepare(
     """
     git.require()
     folder = folder.absolute()
-    recovered = recover.first(folder)
+    recovered = transaction.recover_first(folder)
     recorded = answers_file.recorded(folder)
     top = preconditions.committed(folder)
-    head = apply.head(top)
+    head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
     before = template_source.recorded(recorded, trusted)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rung.core import preconditions
 from rung.core.climbing import answers_check
 from rung.core.climbing import plan as planning
 from rung.core.climbing.plan import Plan, ProjectState
@@ -15,7 +16,6 @@ from rung.core.merging.moves import Moves
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
-from rung.core.transaction import preconditions
 from rung.levels.answers import ANSWERS
 
 

@@ -27,7 +27,7 @@ def climb(
     """Take a project to another rung, up or down, or to other answers."""
     from rung.core.climbing import plan_file, planner
     from rung.core.climbing.climb import finish
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     saved = None
     if path.is_file():

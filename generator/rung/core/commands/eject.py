@@ -92,7 +92,7 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
 def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[PreparedPlan]":
     from rung.core.climbing import planner
     from rung.core.climbing.planner import ChangeRequest
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     request = ChangeRequest({QUESTION: ejected})
     with stopped_like_ctrl_c(), planner.prepare(path, request, trusted) as prepared:
@@ -100,12 +100,12 @@ def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[Prepa
 
 
 def _recorded(path: Path) -> dict[str, Any]:
+    from rung.core import transaction
     from rung.core.rendering import answers_file
-    from rung.core.transaction import recover
     from rung.system import git
 
     git.require()
-    recover.first(path.absolute())
+    transaction.recover_first(path.absolute())
     return answers_file.recorded(path.absolute())
 
 

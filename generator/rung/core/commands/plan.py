@@ -25,10 +25,10 @@ def plan(
     ] = None,
 ) -> int:
     """Show what a climb would do, and touch nothing."""
+    from rung.core import transaction
     from rung.core.climbing import messages, plan_file, planner
-    from rung.core.transaction import apply
     from rung.system import expand_user
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
@@ -43,8 +43,8 @@ def plan(
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
             print(messages.plan(prepared.plan))
-            if not prepared.plan.changes_nothing and apply.is_detached(prepared.bench.top):
-                print(f"\n{apply.ON_NO_BRANCH}")
+            if not prepared.plan.changes_nothing and transaction.is_detached(prepared.bench.top):
+                print(f"\n{transaction.ON_NO_BRANCH}")
         if out is not None:
             saved = shlex.quote(expand_user.no_option(out))
             print(f"Saved. To do it: `rung climb {saved}`", file=sys.stderr)

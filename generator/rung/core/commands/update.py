@@ -18,7 +18,7 @@ def update(
     from rung.core.climbing.planner import ChangeRequest
     from rung.core.rendering import template_source
     from rung.system import git
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     git.require()
     request = ChangeRequest(version=template_version, newest=template_version is None)
