@@ -12,6 +12,7 @@ from rung.check.review.standing import EFFORTS
 from tests.command import git
 from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
+from tests.upgrades import corpus
 
 CI = ".github/workflows/ci.yml"
 NOTEBOOK = '{"cells": [{"cell_type": "code", "source": ["import torch\\n"]}]}'
@@ -135,12 +136,12 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
 
 @pytest.mark.parametrize("name", ["use_case.md", "model_card.md", "datasheet.md"])
 def test_the_text_of_earlier_examples_is_known(name: str) -> None:
-    """Add the lines that you change to templates/examples/earlier; a shallow clone tests less."""
+    """Add the lines that you change to templates/examples/earlier."""
     known = examples.load(EXAMPLES)[name]
-    patches = git(
-        ROOT, "log", "-p", "--no-renames", "--format=", "--", f"templates/examples/*/{name}"
-    )
-    removed = (line[1:].strip() for line in patches.split("\n") if line.startswith("-"))
+    commit = corpus.history("v0.2")
+    paths = (f"templates/examples/*/{name}", ":(exclude)templates/examples/earlier")
+    patches = git(ROOT, "log", "-p", "--no-renames", "--format=", f"{commit}..", "--", *paths)
+    removed = [line[1:].strip() for line in patches.split("\n") if line.startswith("-")]
 
     assert set() == {line for line in removed if not line.startswith(("#", "--"))} - known
 

@@ -522,6 +522,60 @@ def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Pa
     assert not (project / "ops/two.py").exists()
 
 
+class TestFilesThatATemplateListsAsMoved:
+    """By levels/moved.yml, as git does not recognise their text."""
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        """Return a project; its template has since moved a file and rewritten most of its lines."""
+        made_from = tiny.template(tmp_path / "template")
+        project = tiny.new_project(made_from, tmp_path / "p", level=2)
+        lines = [f"SETTING_{number} = {number}" for number in range(40)]
+        code = "\n".join([*tiny.FILES["files/ops/two.py"].splitlines(), *lines]) + "\n"
+        listed = "ops/two.py: settings/three.py\nops/never.py: settings/never.py\n"
+        moved = {"files/ops/two.py": None, "files/settings/three.py": code}
+        tiny.release(made_from, "v0.2.0", moved | {"levels/moved.yml": listed})
+        return project
+
+    def test_an_edit_follows(self, project: Path, tmp_path: Path) -> None:
+        old = project / "ops/two.py"
+        old.write_text(old.read_text().replace("return 1\n", "return 111\n"))
+        commit(project)
+        climb(project, tmp_path / "template", "v0.2.0")
+
+        text = (project / "settings/three.py").read_text()
+        assert "return 111" in text
+        assert "SETTING_39 = 39" in text
+        assert not old.exists()
+
+    def test_a_deletion_follows(self, project: Path, tmp_path: Path) -> None:
+        git(project, "rm", "--quiet", "ops/two.py")
+        commit(project)
+        observed = climb(project, tmp_path / "template", "v0.2.0")
+
+        assert not (project / "settings/three.py").exists()
+        assert ["settings/three.py"] == observed.gone
+
+    def test_a_file_of_the_users_at_the_new_place_stays(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        write(project, {"settings/three.py": "MINE = 1\n"})
+        commit(project)
+        observed = climb(project, tmp_path / "template", "v0.2.0")
+
+        assert "MINE = 1\n" == (project / "settings/three.py").read_text()
+        assert ["settings/three.py"] == observed.own
+        assert not (project / "ops/two.py").exists()
+
+    def test_without_an_edit_the_new_file_is_as_the_template_has_it(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        climb(project, tmp_path / "template", "v0.2.0")
+
+        assert "SETTING_39 = 39" in (project / "settings/three.py").read_text()
+        assert not (project / "ops/two.py").exists()
+
+
 def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
     project = tiny.new_project(made_from, tmp_path / "p", level=0, ci="gitlab")

@@ -20,10 +20,7 @@ from tests.command import git
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
-VERSIONS = {
-    "v0.1": "3a0c7aa",
-    "v0.2": "d4a1ba2",
-}  # the last commit of each; 0.2 is not released yet
+VERSIONS = {"v0.2": "d4a1ba2"}  # shortly before its release
 TODAY = "v1000.0"  # sorts behind every release
 TEMPLATE = ["copier.yml", "levels", "templates", "machinery"]
 TOKEN = "EDIT"  # is in every line of a user's that a test looks for

@@ -14,7 +14,6 @@ REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
     conflict_reasons.BINARY: "you and Rung both changed this binary file",
     conflict_reasons.KIND: "it is a file on one side, and a folder or a link on the other",
-    conflict_reasons.MOVED: "you edited it, and its code is elsewhere now",
     conflict_reasons.UNREADABLE: "the lines merge, and the result cannot be parsed",
 }
 
@@ -32,7 +31,6 @@ def plan(planned: Plan) -> str:
     if planned.conflicts:
         lines += ["", "Conflicts:"]
         lines += [line for one in planned.conflicts for line in conflict(one)]
-    lines += _group("Change these by hand", "*", uses(planned))
     lines += _group("New dependencies", "+", planned.dependencies)
     lines += _group(
         "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
@@ -57,11 +55,6 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
         for top, path in zip(tops, paths, strict=True)
     ]
     return list(dict.fromkeys(lines))
-
-
-def uses(planned: Plan) -> list[str]:
-    """Return old names that the user's files still use, with the new ones."""
-    return [f"{path}: {', '.join(names)}" for path, names in planned.uses.items()]
 
 
 def ejection(planned: Plan) -> list[str]:
@@ -128,7 +121,7 @@ def left_alone(planned: Plan) -> list[str]:
 
 def conflict(conflict: Conflict) -> list[str]:
     """List the conflicts of a file, with both sides."""
-    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}", *_wrap(conflict.note, "      ")]
+    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}"]
     for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
         lines += _sides(hunk)
@@ -213,14 +206,6 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
             " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
             " a PATH.rung: delete it in the end)",
         ]
-    if any(one.why == conflict_reasons.MOVED for one in planned.conflicts):
-        steps.append(
-            "(where code is elsewhere now: make your edit there, then delete the old file)"
-        )
-    if planned.uses:
-        lines += _group("Change these by hand", "*", uses(planned))
-        steps.append("(change the old names in your own files)")
-    if planned.conflicts or planned.uses:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
     if not detached:
         steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]

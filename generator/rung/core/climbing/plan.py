@@ -67,7 +67,6 @@ class Plan:
         yours: How many files are the user's alone.
         by_key: Files merged key by key.
         conflicts: What a person has to decide.
-        uses: What the user's files call by a name it no longer has, by file.
         dependencies: New requirements.
         commands: New commands, with what they do.
         jobs: New CI files.
@@ -92,7 +91,6 @@ class Plan:
     yours: int = 0
     by_key: list[str] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
-    uses: dict[str, list[str]] = field(default_factory=dict)
     dependencies: list[str] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)
     jobs: list[str] = field(default_factory=list)

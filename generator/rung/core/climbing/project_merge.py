@@ -9,10 +9,9 @@ from rung.core import preconditions
 from rung.core.climbing import answers_check
 from rung.core.climbing import plan as planning
 from rung.core.climbing.plan import Plan, ProjectState
-from rung.core.merging import moves, resolve, tree_merge
+from rung.core.merging import resolve, tree_merge
 from rung.core.merging.conflict import Resolved
 from rung.core.merging.merge_inputs import MergeInputs
-from rung.core.merging.moves import Moves
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
@@ -62,14 +61,13 @@ def merge(start: Start) -> Merge:
     """Render, check, align, merge, and describe the outcome."""
     original = start.bench.inside(start.head, start.prefix)
     inputs = _rendered(start, original)
-    moved = moves.between(inputs.base_files, start.after)
-    planted = _leave_planted(start, inputs, moved)
+    planted = _leave_planted(start, inputs)
     _check(start, inputs)
     base, states = inputs.base_files, _states(start, inputs)
     if inputs.base == inputs.theirs:
         return Merge(Plan(start.head, *states, original), base, inputs.their_files)
-    aligned = _align(start, inputs, moved, planted)
-    plan = _merged(start, inputs, moved, aligned, original, states)
+    aligned = _align(start, inputs, planted)
+    plan = _merged(start, inputs, aligned, original, states)
     return Merge(plan, base, inputs.their_files)
 
 
@@ -81,11 +79,11 @@ def _rendered(start: Start, original: str) -> MergeInputs:
     return MergeInputs(start.bench, base, original, theirs)
 
 
-def _leave_planted(start: Start, inputs: MergeInputs, moved: Moves) -> set[str]:
+def _leave_planted(start: Start, inputs: MergeInputs) -> set[str]:
     """Take the user's own files out of both renders, and return them."""
     before, after = start.before, start.after
     planted = rendered_trees.of_the_user({*inputs.base_files, *inputs.their_files}, [before, after])
-    planted -= _first_planted(inputs, before, after) | moved.merges(planted)
+    planted -= _first_planted(inputs, before, after)
     inputs.leave_out(planted)
     return planted
 
@@ -125,12 +123,12 @@ class _Aligned:
     had: list[str]
 
 
-def _align(start: Start, inputs: MergeInputs, moved: Moves, planted: set[str]) -> _Aligned:
+def _align(start: Start, inputs: MergeInputs, planted: set[str]) -> _Aligned:
     """Bring each file under one name, and under it the render that the user's version comes from."""
     prefix, head, before = start.prefix, start.head, start.before
     names = inputs.renamed(planted)
     if before != start.after:
-        inputs.follow_template(moved)
+        inputs.follow_template(start.after)
     inputs.follow_user(names)
     own = inputs.recall(prefix, head, before)
     names |= inputs.recall_absent(prefix, head, before)
@@ -140,7 +138,6 @@ def _align(start: Start, inputs: MergeInputs, moved: Moves, planted: set[str]) -
 def _merged(
     start: Start,
     inputs: MergeInputs,
-    moved: Moves,
     aligned: _Aligned,
     original: str,
     states: tuple[ProjectState, ProjectState],
@@ -150,7 +147,6 @@ def _merged(
     base, ours, theirs = inputs.base_files, inputs.our_files, inputs.their_files
     merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
     resolved = resolve.resolve(bench, merged, base, ours, theirs, aligned.own)
-    moves.name_conflicts(bench, moved, resolved, base, ours, aligned.names)
     there, result = bench.files(original), bench.files(resolved.tree)
     preconditions.distinct(result.keys() - there.keys(), result.keys() & there.keys())
     ignored = preconditions.obstructing(folder, result.keys() - there.keys())
@@ -174,7 +170,6 @@ def _merged(
         yours=len(ours.keys() - base.keys() - theirs.keys()),
         by_key=resolved.by_key,
         conflicts=resolved.conflicts,
-        uses=moves.uses(bench, moved, ours, result),
         dependencies=planning.dependencies(bench, there, result),
         jobs=planning.jobs(start.after, differences["added"]),
         **planning.on_the_way(start.after, *states),

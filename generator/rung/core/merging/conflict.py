@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-LINES, BINARY, KIND, UNREADABLE, MOVED = "lines", "binary", "kind", "unreadable", "moved"
+LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
 OURS, MIDDLE, THEIRS = b"<<<<<<< yours", b"=======", b">>>>>>> rung"  # markers
 
 
@@ -29,16 +29,13 @@ class Conflict:
         path: Which.
         why: lines (both changed the same), binary (both changed a binary file), kind
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
-            and what comes out does not parse), moved (the user edited a file that has gone
-            elsewhere).
-        hunks: What differs in it, for lines and moved.
-        note: Where the edit goes, for moved.
+            and what comes out does not parse).
+        hunks: What differs in it, for lines.
     """
 
     path: str
     why: str
     hunks: tuple[Hunk, ...] = ()
-    note: str = ""
 
 
 @dataclass

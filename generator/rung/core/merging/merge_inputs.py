@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 
 from rung.core.merging import history
-from rung.core.merging.moves import Moves
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
+from rung.errors import RungError
 
+MOVED = "levels/moved.yml"
 SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
 
 
@@ -50,22 +51,25 @@ class MergeInputs:
         ours = rendered_trees.without(self.bench, self.ours, planted & self.our_files.keys())
         return _renamed_files(self.bench, self.base, ours)
 
-    def follow_template(self, moved: Moves) -> None:
+    def follow_template(self, after: Source) -> None:
         """Rename what a newer template has renamed, so that what the user wrote goes along.
 
+        Git finds a rename by the text; others are listed in the template's levels/moved.yml, and a
+        deletion by the user follows those, too.
+
         Args:
-            moved: Renames that the template names itself; a deletion by the user follows them, too.
+            after: The newer template.
         """
+        moved = _moved_files(after)
         renamed = _renamed_files(self.bench, self.base, self.theirs, SIMILAR)
-        pairs = {old: new for old, new in renamed.items() if not moved.is_code(old)}
-        for old, new in (pairs | dict(moved.settings)).items():
+        for old, new in (renamed | moved).items():
             base, ours = self.base_files, self.our_files
             if old not in base or new not in self.their_files or new in ours:
                 continue
             if old in ours and ours[old] != base[old]:
                 self.ours = _with_names(self.bench, self.ours, ours, {old: new})
                 self.base = _with_names(self.bench, self.base, base, {old: new})
-            elif old not in ours and old in moved.settings:
+            elif old not in ours and old in moved:
                 self.base = _with_names(self.bench, self.base, base, {old: new})
 
     def follow_user(self, names: dict[str, str]) -> None:
@@ -146,6 +150,14 @@ class MergeInputs:
         had = history.added_by_user(self.bench, prefix, head, retired)
         self.base = rendered_trees.without(self.bench, self.base, had)
         return sorted(had)
+
+
+def _moved_files(after: Source) -> dict[str, str]:
+    """Return new paths by old ones, as a template lists them."""
+    try:
+        return dict(after.read(MOVED))
+    except (RungError, FileNotFoundError):
+        return {}  # a template that has moved nothing
 
 
 def _renamed_files(bench: Workbench, before: str, after: str, similar: int = 50) -> dict[str, str]:
