@@ -10,6 +10,7 @@ import pytest
 
 from rung.__main__ import main
 from rung.core import transaction
+from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from tests.command import git, rung
 from tests.conftest import files_of
@@ -132,7 +133,7 @@ def test_conflicts_end_with_code_1_and_nothing_is_written(in_conflict: Path, cli
     done = climb("--to", "2")
 
     assert 1 == done.returncode
-    assert "rung: Merge conflict. No files were changed.\n" in done.stderr
+    assert f"rung: {NO_FILES_CHANGED}\n" in done.stderr
     assert "ops/tasks.toml: you and Rung changed the same lines" in done.stderr
     assert f"yours | {OURS}" in done.stderr
     assert f"rung  | {LATER}" in done.stderr

@@ -223,48 +223,6 @@ def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
     assert ["data/own.csv", "data/rows.parquet"] == ignored.stdout.split()
 
 
-@pytest.mark.parametrize(
-    ("python", "message"),
-    [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
-)
-def test_a_python_that_rung_does_not_run_on_is_reported(
-    tmp_path: Path, template: source.Source, python: str, message: bool
-) -> None:
-    pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
-    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject})
-
-    output = messages.text(adopt(folder, template, dry_run=True))
-
-    assert message == (f"`project.requires-python` is '{python}', and Rung runs on" in output)
-    assert message == ("make it '>=3.11,<3.14'" in output)
-
-
-@pytest.mark.parametrize(
-    ("also", "settings", "files"),
-    [
-        ({}, "", ["src", "pipeline", "tests"]),
-        ({}, "[tool.mypy]\nstrict = true\n", ["src", "pipeline", "tests"]),
-        ({}, '[tool.mypy]\npackages = ["churn"]\n', None),
-        ({"mypy.ini": "[mypy]\nfiles = src\n"}, "", None),
-    ],
-)
-def test_mypy_gets_the_folders_to_check_unless_they_are_set(
-    tmp_path: Path,
-    template: source.Source,
-    also: dict[str, str],
-    settings: str,
-    files: list[str] | None,
-) -> None:
-    pyproject = f'[project]\nname = "a"\nversion = "1"\n{settings}'
-    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject, **also})
-
-    adopt(folder, template, merge=True)
-
-    now = tomllib.loads((folder / "pyproject.toml").read_text())["tool"].get("mypy", {})
-    assert files == now.get("files")
-    assert ("strict" in settings) == ("strict" in now)
-
-
 def test_what_was_adopted_without_the_entries_is_completed_later(
     tmp_path: Path, template: source.Source
 ) -> None:

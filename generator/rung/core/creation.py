@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rung import options
 from rung.core import project
 from rung.core.infrastructure import asks_of_answers
 from rung.core.source import Source
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers
-from rung.system import expand_user, git, plain_yaml
+from rung.system import git, plain_yaml
 from rung.system.staging import check_free, clear_left_over, staged
 
 
@@ -88,7 +89,7 @@ def _normal(destination: Path) -> Path:
         raise RungError(
             f"The folder's name {text!r} holds characters that do not print. Choose another one."
         )
-    return expand_user.expanded(destination).resolve() if text else destination.resolve()
+    return options.expanded(destination).resolve() if text else destination.resolve()
 
 
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:

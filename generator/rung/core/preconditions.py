@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from rung.core import transaction
+from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
 from rung.system import git
@@ -39,8 +40,8 @@ def committed(folder: Path) -> Path:
             f"{folder} is not in a git repository, so a climb could not be undone.\n"
             "Run `git init`, commit everything, then climb."
         )
-    asked = [word for name in HALF_DONE for word in ("--git-path", name)]
-    markers = git.run(top, "rev-parse", *asked).splitlines()
+    paths = [word for name in HALF_DONE for word in ("--git-path", name)]
+    markers = git.run(top, "rev-parse", *paths).splitlines()
     for marker, command in zip(markers, HALF_DONE.values(), strict=True):
         if (top / marker).exists():
             raise RungError(
@@ -137,8 +138,8 @@ def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
             f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs
         )
         raise RungError(
-            f"Merge conflict. No files were changed. {_some([old for old, _ in pairs])} and a file of "
-            "Rung's differ only in upper and lower case, which macOS and Windows take for one file.\n"
+            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and a file of Rung's "
+            "differ only in upper and lower case, which macOS and Windows take for one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
 

@@ -52,6 +52,7 @@ FORWARD = (
     "--no-verify-signatures",
 )
 NOTHING = "000000"  # git's mode of a file that is not there
+UNDO = "git reset --keep HEAD~1"  # takes back the last commit, and no edit
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
 MEND = "Change what the message above names, then run the command again."
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 from rung.errors import RungError
 from rung.system import shortage
 
-# Settings that would run programs, ask questions or hide files.
+# Against settings that run programs, ask questions or hide files.
 QUIET = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -29,7 +29,7 @@ QUIET = {
     "gc.auto": "0",  # a child in the background would hold locks
     "maintenance.auto": "false",
 }
-# The same where what the person's own file ignores counts as ignored by the project.
+# The same where what the user's own file ignores counts as ignored by the project.
 QUIET_AS_IGNORED = {name: value for name, value in QUIET.items() if name != "core.excludesFile"}
 # Variables that lead git to another repository, or make it read paths and attributes in another way.
 ELSEWHERE = {
@@ -89,7 +89,7 @@ WITHOUT_FILES = {
     "write-tree",
 }
 NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
-THE_PERSONS = {"system", "global", "command"}  # scopes that a repository cannot write to
+USER_SCOPES = {"system", "global", "command"}  # scopes that a repository cannot write to
 # Settings of Git LFS by which a repository names programs for it.
 LFS_PROGRAM = re.compile(r"lfs\.(extension|customtransfer)\.|lfs\..*standalonetransferagent$")
 
@@ -199,14 +199,14 @@ def _may_filter(arguments: tuple[str, ...]) -> bool:
 def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return settings that turn the filters off which a repository's own configuration has.
 
-    The person's own, such as Git LFS in ~/.gitconfig, stay.
+    The user's own, such as Git LFS in ~/.gitconfig, stay.
 
     Raises:
         RungError: A filter has a name that cannot be given on git's command line.
     """
-    asked = ("--show-scope", "--name-only", "-z", "--get-regexp", r"^(filter|lfs)\.")
+    listing = ("--show-scope", "--name-only", "-z", "--get-regexp", r"^(filter|lfs)\.")
     output = subprocess.run(
-        ["git", "config", *asked],
+        ["git", "config", *listing],
         cwd=folder,
         env=environment(extra),
         stdin=subprocess.DEVNULL,
@@ -215,7 +215,7 @@ def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
     ).stdout.decode("utf-8", "surrogateescape")
     fields = output.split("\0")
     pairs = zip(fields[0::2], fields[1::2], strict=False)
-    keys = {key for scope, key in pairs if scope not in THE_PERSONS}
+    keys = {key for scope, key in pairs if scope not in USER_SCOPES}
     names = {key.removeprefix("filter.").rpartition(".")[0] for key in keys if key[:1] == "f"}
     if any(LFS_PROGRAM.match(key) for key in keys):
         names.add("lfs")
@@ -400,8 +400,8 @@ def _refuse_elsewhere(top: Path) -> None:
 
 def _refuse_partial(top: Path) -> None:
     """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
-    asked = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
-    keys = [key for key in (answers(top, *asked) or "").split("\0") if key]
+    listing = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
+    keys = [key for key in (answers(top, *listing) or "").split("\0") if key]
     if any(not key.endswith("filter") for key in keys):  # which alone means nothing
         forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
         raise RungError(

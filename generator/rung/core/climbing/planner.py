@@ -1,47 +1,29 @@
-"""Prepare a plan: the requested change, the templates that it needs, and their merge."""
+"""Prepare a plan: render the template with old and new answers, merge both with the project.
+
+The templates that the requested change needs, the merge in named stages, and its outcome as a plan.
+"""
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rung.core import preconditions, transaction
-from rung.core.climbing import project_merge
-from rung.core.climbing.plan import Plan
-from rung.core.rendering import answers_file, template_source, workbench
+from rung.core.climbing import answers_check
+from rung.core.climbing import plan as planning
+from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
+from rung.core.merging import tree_merge
+from rung.core.merging.conflict import Resolved
+from rung.core.merging.merge_inputs import MergeInputs
+from rung.core.rendering import answers_file, rendered_trees, template_source, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.source import Source
 from rung.core.transaction import Recovered
 from rung.errors import RungError
-from rung.levels.answers import check_answers, gather_answers
+from rung.levels.answers import ANSWERS, check_answers, gather_answers
 from rung.levels.ladder import RUNGS
-from rung.system import expand_user, git
-
-
-@dataclass(frozen=True)
-class ChangeRequest:
-    """What is to change.
-
-    Args:
-        answers: New answers by question, `level` among them.
-        version: Another version of the template; None: the one the project has.
-        newest: Whether to go to the template's newest version.
-    """
-
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    version: str | None = None
-    newest: bool = False
-
-    def command(self, verb: str, path: Path, trusted: str | None) -> str:
-        """Return the command that asks for this change."""
-        parts = ["rung", verb, *([] if path == Path() else [expand_user.no_option(path)])]
-        for name, value in self.answers.items():
-            parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
-        parts += ["--template-version", self.version] if self.version else []
-        parts += ["--template", trusted] if trusted else []
-        return shlex.join(parts)
+from rung.system import git
 
 
 def requested(
@@ -66,10 +48,10 @@ def requested(
 
 @dataclass(frozen=True)
 class PreparedPlan:
-    """A plan, with the bench on which its trees stand.
+    """A plan, with the repository that holds its trees.
 
     Args:
-        bench: Where they stand.
+        bench: The repository that holds them.
         folder: The project.
         prefix: The project's folder within its repository, or nothing.
         plan: The plan.
@@ -131,9 +113,11 @@ def prepare(
     changed = _checked_answers(folder, request, recorded, after)
     with workbench.opened(top) as bench:
         prefix = git.prefix(bench.top, folder)
-        start = project_merge.Start(bench, folder, prefix, head, recorded, changed, before, after)
-        made = project_merge.merge(start)
-        yield PreparedPlan(bench, folder, prefix, made.plan, recovered, made.theirs, made.base)
+        start = Start(bench, folder, prefix, head, recorded, changed, before, after)
+        merged = _merge(start)
+        yield PreparedPlan(
+            bench, folder, prefix, merged.plan, recovered, merged.theirs, merged.base
+        )
 
 
 def _new_template(before: Source, request: ChangeRequest) -> Source:
@@ -156,3 +140,202 @@ def _checked_answers(
             )
     preconditions.has_package(folder, str(changed.get("package", recorded["package"])))
     return changed
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a plan starts from.
+
+    Args:
+        bench: The repository that holds the trees.
+        folder: The project.
+        prefix: The project's folder within its repository, or nothing.
+        head: The last commit.
+        recorded: The project's answers file.
+        changed: The requested answers.
+        before, after: The template that the project has, and the one it gets.
+    """
+
+    bench: Workbench
+    folder: Path
+    prefix: str
+    head: str
+    recorded: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    before: Source
+    after: Source
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A plan, and the renders that it was made from.
+
+    Args:
+        plan: What a climb would do.
+        base: Rung's files as the project's version of the template renders them.
+        theirs: Rung's files as the plan would have them.
+    """
+
+    plan: Plan
+    base: Mapping[str, Entry]
+    theirs: Mapping[str, Entry]
+
+
+def _merge(start: Start) -> Merge:
+    """Render, check, align, merge, and describe the outcome."""
+    original = start.bench.inside(start.head, start.prefix)
+    inputs = _rendered(start, original)
+    planted = _leave_planted(start, inputs)
+    _check(start, inputs)
+    base, states = inputs.base_files, _states(start, inputs)
+    if inputs.base == inputs.theirs:
+        return Merge(Plan(start.head, *states, original), base, inputs.their_files)
+    aligned = _align(start, inputs, planted)
+    plan = _merged(start, inputs, aligned, original, states)
+    return Merge(plan, base, inputs.their_files)
+
+
+def _rendered(start: Start, original: str) -> MergeInputs:
+    """Render the template with the old and with the new answers."""
+    answers = answers_file.answers(dict(start.recorded))
+    base = rendered_trees.rendered(start.bench, start.before, answers)
+    theirs = rendered_trees.rendered(start.bench, start.after, answers | dict(start.changed))
+    return MergeInputs(start.bench, base, original, theirs)
+
+
+def _leave_planted(start: Start, inputs: MergeInputs) -> set[str]:
+    """Leave the user's own files out of both renders (decision 8), and return them."""
+    before, after = start.before, start.after
+    planted = rendered_trees.of_the_user({*inputs.base_files, *inputs.their_files}, [before, after])
+    planted -= _first_planted(inputs, before, after)
+    inputs.leave_out(planted)
+    return planted
+
+
+def _check(start: Start, inputs: MergeInputs) -> None:
+    """Raise a RungError if the answers or the files do not allow a climb."""
+    base, ours = inputs.base_files, inputs.our_files
+    answers_check.check(
+        answers_check.Compared(
+            start.bench, start.recorded, start.before, base, ours, start.head, start.prefix
+        )
+    )
+    edited = _edited_contents(start.bench, inputs)
+    preconditions.unobstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
+
+
+def _states(start: Start, inputs: MergeInputs) -> tuple[ProjectState, ProjectState]:
+    """Return where the project is, and where it would be."""
+    before, recorded = start.before, start.recorded
+    answers = answers_file.answers(dict(recorded))
+    now = ProjectState(before.address, recorded["_commit"], before.commit(), answers)
+    return now, _state_after(start.bench, inputs.their_files, start.after)
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """The names that files were aligned by, and what is left out of the merge.
+
+    Args:
+        names: The user's names of Rung's files, by Rung's names.
+        own: Files that existed before the repository was adopted.
+        had: Paths that existed in the user's repository before Rung added the same path.
+    """
+
+    names: dict[str, str]
+    own: set[str]
+    had: list[str]
+
+
+def _align(start: Start, inputs: MergeInputs, planted: set[str]) -> _Aligned:
+    """Give each file one name on all sides, with the render it was based on as the merge base."""
+    prefix, head, before = start.prefix, start.head, start.before
+    names = inputs.renamed(planted)
+    if before != start.after:
+        inputs.follow_template(start.after)
+    inputs.follow_user(names)
+    own = inputs.recall(prefix, head, before)
+    names |= inputs.recall_absent(prefix, head, before)
+    return _Aligned(names, own, inputs.leave_had(prefix, head))
+
+
+def _merged(
+    start: Start,
+    inputs: MergeInputs,
+    aligned: _Aligned,
+    original: str,
+    states: tuple[ProjectState, ProjectState],
+) -> Plan:
+    """Merge, and describe the outcome as a plan."""
+    bench, folder = start.bench, start.folder
+    base, ours, theirs = inputs.base_files, inputs.our_files, inputs.their_files
+    merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
+    resolved = tree_merge.resolve(bench, merged, base, ours, theirs, aligned.own)
+    there, result = bench.files(original), bench.files(resolved.tree)
+    preconditions.distinct(result.keys() - there.keys(), result.keys() & there.keys())
+    ignored = preconditions.obstructing(folder, result.keys() - there.keys())
+    tree = rendered_trees.without(bench, resolved.tree, ignored)
+    result = {path: entry for path, entry in result.items() if path not in ignored}
+    differences = planning.differences(there, result)
+    return Plan(
+        start.head,
+        *states,
+        tree,
+        added=differences["added"],
+        changed=differences["changed"],
+        retired=differences["retired"],
+        renamed={old: new for old, new in aligned.names.items() if new in result},
+        kept=resolved.kept,
+        gone=resolved.gone,
+        own=resolved.own,
+        ignored=ignored,
+        had=aligned.had,
+        edited=_left_edited(base, ours, result, resolved),
+        yours=len(ours.keys() - base.keys() - theirs.keys()),
+        by_key=resolved.by_key,
+        conflicts=resolved.conflicts,
+        dependencies=planning.dependencies(bench, there, result),
+        jobs=planning.jobs(start.after, differences["added"]),
+        **planning.on_the_way(start.after, *states),
+    )
+
+
+def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[str]:
+    """Return the user's files that the project's version of the template did not know at all.
+
+    The user cannot have deleted them, so they are planted now, once (decision 8).
+    """
+    if before == after:
+        return set()
+    new = inputs.their_files.keys() - inputs.base_files.keys() - inputs.our_files.keys()
+    return rendered_trees.of_the_user(new, [after]) - rendered_trees.of_the_user(new, [before])
+
+
+def _edited_contents(bench: Workbench, inputs: MergeInputs) -> dict[str, bytes]:
+    """Return the contents of those of Rung's files that the user has edited."""
+    base, ours = inputs.base_files, inputs.our_files
+    edited = {path: ours[path].oid for path in ours.keys() & base if ours[path] != base[path]}
+    texts = bench.contents(edited.values())
+    return {path: texts[oid] for path, oid in edited.items() if oid in texts}
+
+
+def _left_edited(
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    result: Mapping[str, Entry],
+    resolved: Resolved,
+) -> list[str]:
+    settled = {*resolved.kept, *(conflict.path for conflict in resolved.conflicts)}
+    return sorted(
+        path
+        for path in base.keys() & ours.keys() - settled
+        if ours[path] != base[path] and result.get(path) == ours[path]
+    )
+
+
+def _state_after(bench: Workbench, theirs: Mapping[str, Entry], after: Source) -> ProjectState:
+    entry = theirs.get(ANSWERS)
+    text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
+    recorded = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
+    answers = answers_file.answers(recorded)
+    return ProjectState(after.address, str(recorded.get("_commit")), after.commit(), answers)

@@ -1,4 +1,7 @@
-"""The verb `rung eject`: replace the library's wheel by its source, and back; one answer."""
+"""The verb `rung eject`: replace the library's wheel by its source, and back.
+
+Both are a change of one answer, planned and merged like a climb (decision 31).
+"""
 
 import contextlib
 import os
