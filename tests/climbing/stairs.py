@@ -8,7 +8,7 @@ import pytest
 
 from rung.core import project, source
 from rung.core.climbing import planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Workbench
 from rung.core.source import Source

@@ -16,7 +16,7 @@ from rung.core.adoption import complete, messages
 from rung.core.adoption.adopt import Adoption
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.command import git, rung
 from tests.conftest import files_of

@@ -17,7 +17,8 @@ import pytest
 from rung.core import preconditions, transaction
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest, PreparedPlan
+from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing.planner import PreparedPlan
 from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny

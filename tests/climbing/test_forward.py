@@ -11,7 +11,7 @@ import pytest
 from rung.core import transaction
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import template_source
 from rung.errors import RungError
 from tests.climbing import tiny

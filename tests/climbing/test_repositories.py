@@ -7,7 +7,7 @@ import pytest
 
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import template_source
 from rung.errors import RungError
 from rung.system import git as plain_git

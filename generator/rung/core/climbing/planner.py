@@ -113,11 +113,9 @@ def prepare(
     changed = _checked_answers(folder, request, recorded, after)
     with workbench.opened(top) as bench:
         prefix = git.prefix(bench.top, folder)
-        start = Start(bench, folder, prefix, head, recorded, changed, before, after)
-        merged = _merge(start)
-        yield PreparedPlan(
-            bench, folder, prefix, merged.plan, recovered, merged.theirs, merged.base
-        )
+        start = _Start(bench, folder, prefix, head, recorded, changed, before, after)
+        plan, base, theirs = _merge(start)
+        yield PreparedPlan(bench, folder, prefix, plan, recovered, theirs, base)
 
 
 def _new_template(before: Source, request: ChangeRequest) -> Source:
@@ -143,7 +141,7 @@ def _checked_answers(
 
 
 @dataclass(frozen=True)
-class Start:
+class _Start:
     """What a plan starts from.
 
     Args:
@@ -166,53 +164,34 @@ class Start:
     after: Source
 
 
-@dataclass(frozen=True)
-class Merge:
-    """A plan, and the renders that it was made from.
-
-    Args:
-        plan: What a climb would do.
-        base: Rung's files as the project's version of the template renders them.
-        theirs: Rung's files as the plan would have them.
-    """
-
-    plan: Plan
-    base: Mapping[str, Entry]
-    theirs: Mapping[str, Entry]
-
-
-def _merge(start: Start) -> Merge:
-    """Render, check, align, merge, and describe the outcome."""
-    original = start.bench.inside(start.head, start.prefix)
-    inputs = _rendered(start, original)
-    planted = _leave_planted(start, inputs)
-    _check(start, inputs)
-    base, states = inputs.base_files, _states(start, inputs)
-    if inputs.base == inputs.theirs:
-        return Merge(Plan(start.head, *states, original), base, inputs.their_files)
-    aligned = _align(start, inputs, planted)
-    plan = _merged(start, inputs, aligned, original, states)
-    return Merge(plan, base, inputs.their_files)
-
-
-def _rendered(start: Start, original: str) -> MergeInputs:
-    """Render the template with the old and with the new answers."""
+def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry]]:
+    """Render, check, align, merge; return the plan, and Rung's files now and as planned."""
+    bench, before, after = start.bench, start.before, start.after
+    original = bench.inside(start.head, start.prefix)
     answers = answers_file.answers(dict(start.recorded))
-    base = rendered_trees.rendered(start.bench, start.before, answers)
-    theirs = rendered_trees.rendered(start.bench, start.after, answers | dict(start.changed))
-    return MergeInputs(start.bench, base, original, theirs)
-
-
-def _leave_planted(start: Start, inputs: MergeInputs) -> set[str]:
-    """Leave the user's own files out of both renders (decision 8), and return them."""
-    before, after = start.before, start.after
+    inputs = MergeInputs(
+        bench,
+        rendered_trees.rendered(bench, before, answers),
+        original,
+        rendered_trees.rendered(bench, after, answers | dict(start.changed)),
+    )
+    # The user's own files are planted once, and merged with nothing after that (decision 8).
     planted = rendered_trees.of_the_user({*inputs.base_files, *inputs.their_files}, [before, after])
     planted -= _first_planted(inputs, before, after)
     inputs.leave_out(planted)
-    return planted
+    base = inputs.base_files
+    _check(start, inputs)
+    states = (
+        ProjectState(before.address, start.recorded["_commit"], before.commit(), answers),
+        _state_after(bench, inputs.their_files, after),
+    )
+    if inputs.base == inputs.theirs:
+        return Plan(start.head, *states, original), base, inputs.their_files
+    names, own, had = _align(start, inputs, planted)
+    return _outcome(start, inputs, original, states, names, own, had), base, inputs.their_files
 
 
-def _check(start: Start, inputs: MergeInputs) -> None:
+def _check(start: _Start, inputs: MergeInputs) -> None:
     """Raise a RungError if the answers or the files do not allow a climb."""
     base, ours = inputs.base_files, inputs.our_files
     answers_check.check(
@@ -224,31 +203,15 @@ def _check(start: Start, inputs: MergeInputs) -> None:
     preconditions.unobstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
 
 
-def _states(start: Start, inputs: MergeInputs) -> tuple[ProjectState, ProjectState]:
-    """Return where the project is, and where it would be."""
-    before, recorded = start.before, start.recorded
-    answers = answers_file.answers(dict(recorded))
-    now = ProjectState(before.address, recorded["_commit"], before.commit(), answers)
-    return now, _state_after(start.bench, inputs.their_files, start.after)
+def _align(
+    start: _Start, inputs: MergeInputs, planted: set[str]
+) -> tuple[dict[str, str], set[str], list[str]]:
+    """Give each file one name on all sides, with the render it was based on as the merge base.
 
-
-@dataclass(frozen=True)
-class _Aligned:
-    """The names that files were aligned by, and what is left out of the merge.
-
-    Args:
-        names: The user's names of Rung's files, by Rung's names.
-        own: Files that existed before the repository was adopted.
-        had: Paths that existed in the user's repository before Rung added the same path.
+    Returns:
+        The user's names of Rung's files, by Rung's names; the files that existed before the
+        repository was adopted; the paths that existed before Rung added the same path.
     """
-
-    names: dict[str, str]
-    own: set[str]
-    had: list[str]
-
-
-def _align(start: Start, inputs: MergeInputs, planted: set[str]) -> _Aligned:
-    """Give each file one name on all sides, with the render it was based on as the merge base."""
     prefix, head, before = start.prefix, start.head, start.before
     names = inputs.renamed(planted)
     if before != start.after:
@@ -256,45 +219,45 @@ def _align(start: Start, inputs: MergeInputs, planted: set[str]) -> _Aligned:
     inputs.follow_user(names)
     own = inputs.recall(prefix, head, before)
     names |= inputs.recall_absent(prefix, head, before)
-    return _Aligned(names, own, inputs.leave_had(prefix, head))
+    return names, own, inputs.leave_had(prefix, head)
 
 
-def _merged(
-    start: Start,
+def _outcome(
+    start: _Start,
     inputs: MergeInputs,
-    aligned: _Aligned,
     original: str,
     states: tuple[ProjectState, ProjectState],
+    names: Mapping[str, str],
+    own: set[str],
+    had: list[str],
 ) -> Plan:
     """Merge, and describe the outcome as a plan."""
     bench, folder = start.bench, start.folder
     base, ours, theirs = inputs.base_files, inputs.our_files, inputs.their_files
     merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
-    resolved = tree_merge.resolve(bench, merged, base, ours, theirs, aligned.own)
-    there, result = bench.files(original), bench.files(resolved.tree)
-    preconditions.distinct(result.keys() - there.keys(), result.keys() & there.keys())
-    ignored = preconditions.obstructing(folder, result.keys() - there.keys())
+    resolved = tree_merge.resolve(bench, merged, base, ours, theirs, own)
+    present, result = bench.files(original), bench.files(resolved.tree)
+    preconditions.distinct(result.keys() - present.keys(), result.keys() & present.keys())
+    ignored = preconditions.obstructing(folder, result.keys() - present.keys())
     tree = rendered_trees.without(bench, resolved.tree, ignored)
     result = {path: entry for path, entry in result.items() if path not in ignored}
-    differences = planning.differences(there, result)
+    differences = planning.differences(present, result)
     return Plan(
         start.head,
         *states,
         tree,
-        added=differences["added"],
-        changed=differences["changed"],
-        retired=differences["retired"],
-        renamed={old: new for old, new in aligned.names.items() if new in result},
+        **differences,
+        renamed={old: new for old, new in names.items() if new in result},
         kept=resolved.kept,
         gone=resolved.gone,
         own=resolved.own,
         ignored=ignored,
-        had=aligned.had,
+        had=had,
         edited=_left_edited(base, ours, result, resolved),
         yours=len(ours.keys() - base.keys() - theirs.keys()),
         by_key=resolved.by_key,
         conflicts=resolved.conflicts,
-        dependencies=planning.dependencies(bench, there, result),
+        dependencies=planning.dependencies(bench, present, result),
         jobs=planning.jobs(start.after, differences["added"]),
         **planning.on_the_way(start.after, *states),
     )

@@ -94,7 +94,7 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
 @contextlib.contextmanager
 def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[PreparedPlan]":
     from rung.core.climbing import planner
-    from rung.core.climbing.planner import ChangeRequest
+    from rung.core.climbing.plan import ChangeRequest
     from rung.system.process import stopped_like_ctrl_c
 
     request = ChangeRequest({QUESTION: ejected})

@@ -27,7 +27,7 @@ def update(
     """Bring Rung's files to a newer version of the template."""
     from rung.core.climbing import planner
     from rung.core.climbing.climb import finish
-    from rung.core.climbing.planner import ChangeRequest
+    from rung.core.climbing.plan import ChangeRequest
     from rung.core.rendering import template_source
     from rung.system import git
     from rung.system.process import stopped_like_ctrl_c
