@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
-from rung.assess.strategy import Answers, Strategy, from_answers
-from rung.assess.weights import Question, Weights
-from rung.assess.weights_file import load
+from rung.assess.strategy import Strategy, from_answers
+from rung.assess.weights import Answers, Question, Weights, load
 
 ROOT = Path(__file__).resolve().parents[1]
 PERSONAS = ROOT / "docs" / "personas"

@@ -1,6 +1,6 @@
 """Compare two versions of Rung in one run: the service, the monitor, the climb, the new project.
 
-    uv run python benchmarks/versions.py --before v0.1.0 --rounds 5 --write docs/benchmarks.md
+    uv run python benchmarks/versions.py --before d4a1ba2 --rounds 5 --write docs/benchmarks.md
 
 Both versions' projects are made, trained, released and deployed first, some four minutes. The later
 version is the last commit.
@@ -86,11 +86,9 @@ class Version:
         identity = ("-c", "user.name=Bench", "-c", "user.email=bench@example.org")
         do("git", *identity, "commit", "--quiet", "--message", message, cwd=self.project)
 
-    def verb(self, module: str, verb: str) -> list[str]:
-        """Give the command of a verb: a module of ops/ before 0.2, `rung-ops VERB` since."""
-        python = str(self.project / ".venv/bin/python")
-        is_library = (self.project / "vendor").exists()
-        return [python, "-m", *(["rung_ops", verb] if is_library else [module])]
+    def verb(self, verb: str) -> list[str]:
+        """Give the command of a verb of the library."""
+        return [str(self.project / ".venv/bin/python"), "-m", "rung_ops", verb]
 
     def serve(self, port: int) -> None:
         """Start the service, load it, and note start, CPU per request and memory."""
@@ -101,7 +99,7 @@ class Version:
         client.write([json.dumps(row).encode()] * BODIES, bodies)
         server_core, client_core = client.cores()
         url, kind = f"http://127.0.0.1:{port}/predict", "application/json"
-        command = [*self.verb("ops.service.serve", "serve"), "--port", str(port)]
+        command = [*self.verb("serve"), "--port", str(port)]
         begin = time.perf_counter()
         server = Server(command, self.project, os.environ, server_core, self.folder / "log")
         try:
@@ -119,7 +117,7 @@ class Version:
 
     def monitor(self) -> None:
         """Let the monitor check what the service logged."""
-        command = self.verb("ops.monitor.run", "monitor")
+        command = self.verb("monitor")
         self.figures["monitor, CPU s"].append(_cpu(command, self.project, codes=(0, 1)))
 
     def climb(self) -> None:

@@ -1,10 +1,13 @@
 """Run the command `rung` as a person does: another process, its exit code and its words."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests import forked
@@ -58,3 +61,55 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(
         ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+class Typist:
+    """Somebody at a terminal on which a command runs.
+
+    Attributes:
+        process: the command.
+        seen: all that was on the screen.
+    """
+
+    def __init__(self, *command: str | Path) -> None:
+        import pty
+        import termios
+
+        self.terminal, side = pty.openpty()
+        termios.tcsetwinsize(side, (40, 200))
+        self.process = subprocess.Popen(
+            list(command),
+            **dict.fromkeys(("stdin", "stdout", "stderr"), side),
+            start_new_session=True,
+        )
+        os.close(side)
+        self.seen = ""
+
+    def type(self, keys: str, shown: str = "") -> None:
+        """Press keys, and wait until something new is on the screen; without it, until the end."""
+        os.write(self.terminal, keys.encode())
+        before, until = len(self.seen), time.monotonic() + 60
+        while not shown or shown not in self.seen[before:]:
+            assert time.monotonic() < until, self.seen
+            if select.select([self.terminal], [], [], 1)[0]:
+                try:
+                    read = os.read(self.terminal, 4_096).decode(errors="replace")
+                except OSError:  # the command has ended
+                    assert not shown, self.seen
+                    self.process.wait(timeout=60)
+                    break
+                self.seen += read
+                if "\x1b[6n" in read:  # it asks where the cursor is
+                    os.write(self.terminal, b"\x1b[1;1R")
+
+
+@contextmanager
+def typing(*command: str | Path) -> Iterator[Typist]:
+    """Run a command on a terminal, and end it wherever it is."""
+    typist = Typist(*command)
+    try:
+        yield typist
+    finally:
+        typist.process.kill()
+        typist.process.wait()
+        os.close(typist.terminal)

@@ -162,15 +162,23 @@ def copier_template_paths() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Render:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of this run, which is the same for all processes that test side by side."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+
+
+@pytest.fixture(scope="session")
+def render(
+    run_folder: Path, tmp_path_factory: pytest.TempPathFactory, copier_template: Path
+) -> Render:
     """Render a project with Copier, without trust, once for each set of answers.
 
     As `rung` does it, which takes half of the time and gives the same bytes (test_new.py).
     Processes that test side by side share what was rendered: do not change it.
     """
     mine = tmp_path_factory.mktemp("rendering")
-    together = mine.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else mine.parent
-    shared = together / "rendered"
+    shared = run_folder / "rendered"
     shared.mkdir(exist_ok=True)
 
     def rendered(**answers: Any) -> Path:

@@ -13,17 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sensitivity import SECTION, section
-from rung.assess.answers import Responses, assume, decide, read, understand
-from rung.assess.assessment import advised, assess
-from rung.assess.formats import render
-from rung.assess.interview import ask_person, form
+from rung.assess.answers import (
+    Responses,
+    ask_user,
+    assume,
+    decide,
+    form,
+    read,
+    understand,
+)
+from rung.assess.assessment import Assessment, advised, assess
 from rung.assess.strategy import Choice
 from rung.errors import RungError
-from rung.formats import FORMATS
+from rung.formats import FORMATS, writer
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
 
 NO_RESPONSES = Responses({}, Choice())
 VOID = {"br", "meta"}
+
+
+def render(form: str, made: Assessment, *, explain: bool = True) -> str:
+    return writer("assess", form)(made, explain=explain)
 
 
 def answers_file(folder: Path, text: str) -> Path:
@@ -175,7 +185,7 @@ def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
     shown = io.StringIO()
     replies = "9\nfraud, ads\n\n3\n" + "1\n" * 12
     names = [name for name in WEIGHTS.questions if name != "harm"]
-    answers = ask_person(names, {"harm": ("revenue",)}, WEIGHTS, io.StringIO(replies), shown)
+    answers = ask_user(names, {"harm": ("revenue",)}, WEIGHTS, io.StringIO(replies), shown)
 
     words = " ".join(shown.getvalue().split())
     assert ("fraud", "ads") == answers["domain"]
@@ -194,7 +204,7 @@ def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
 
 def test_input_that_ends_early_is_refused() -> None:
     with pytest.raises(RungError, match="ended at the question `harm`"):
-        ask_person(list(WEIGHTS.questions), {}, WEIGHTS, io.StringIO("ads\n"), io.StringIO())
+        ask_user(list(WEIGHTS.questions), {}, WEIGHTS, io.StringIO("ads\n"), io.StringIO())
 
 
 def test_a_start_above_the_target_is_refused() -> None:
@@ -342,7 +352,7 @@ def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
     assert [] == page.open == page.loads
     assert "url(" not in text and "@import" not in text
     assert 1 == page.headings.count("h1")
-    assert "color-scheme: light dark" in text and "@media print" in text
+    assert '<meta name="color-scheme" content="light dark">' in text and "@media print" in text
 
 
 def test_the_docs_have_the_sensitivity_as_it_is_computed() -> None:

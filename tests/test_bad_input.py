@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rung.__main__ import main
-from tests.command import RUNG, rung
+from tests import asking
+from tests.command import RUNG, git, rung
 
 Refuse = Callable[..., str]
 
@@ -53,13 +54,22 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = asking.template(tmp_path_factory.mktemp("asking") / "template")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Ask")
+    return folder
+
+
 @pytest.fixture
-def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], copier_template: Path) -> Refuse:
+def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], template: Path) -> Refuse:
     """Run `rung new` in this process, expect a refusal, and return its words."""
 
     def refused(*arguments: str, destination: str = "made") -> str:
         before = sorted(tmp_path.rglob("*"))
-        fixed = ["--defaults", "--template", str(copier_template)]
+        fixed = ["--defaults", "--template", str(template)]
         code = main(["new", str(tmp_path / destination), *fixed, *arguments])
         text = capsys.readouterr().err
 

@@ -250,3 +250,42 @@ def test_what_reads_the_prediction_log_under_governance_gets_its_keys(
     for name in ("monitor", "autopilot"):
         text = (project / FOLDERS[ci] / f"{name}.yml").read_text()
         assert ("LOG_KEYS" in text) == governed
+
+
+def test_the_release_key_is_in_the_job_that_signs_and_runs_nothing_else(
+    whole: tuple[Path, str],
+) -> None:
+    project, ci = whole
+    jobs = {name: yaml.safe_dump(job, width=1000) for name, job in jobs_of(project, ci).items()}
+    holders = {
+        name
+        for name, job in jobs.items()
+        if "RELEASE_PRIVATE_KEY" in job or re.search(r"(environment|group): signing", job)
+    }
+    sign = "release/sign" if (project / "governance").is_dir() else "deploy/sign"
+
+    # A pass of the autopilot releases by itself: it says so.
+    assert {sign, "autopilot/autopilot"} == holders
+    assert "rung-ops sign" in jobs[sign]
+    assert "--only-group rung-3-sign" in jobs[sign]
+    assert not re.search(r"uv sync|poe |dvc ", jobs[sign])
+
+
+@pytest.mark.parametrize(
+    "whole", list(product(["github"], GAMES, ["one", "teams"])), ids="-".join, indirect=True
+)
+def test_github_staging_never_runs_where_production_is_reached(whole: tuple[Path, str]) -> None:
+    project, ci = whole
+    file = "release" if (project / "governance").is_dir() else "deploy"
+    jobs = {
+        name.removeprefix(f"{file}/"): yaml.safe_dump(job, width=1000)
+        for name, job in jobs_of(project, ci).items()
+        if name.startswith(f"{file}/")
+    }
+    reaching = {
+        name for name, job in jobs.items() if "vars.RUNNER" in job or "vars.RELEASES" in job
+    }
+
+    assert {"production"} == reaching
+    assert "vars.STAGING_RUNNER" in jobs["staging"]
+    assert "environment: production" in jobs["production"]

@@ -24,24 +24,6 @@ def test_the_table_has_a_row_for_each_rung() -> None:
     ] == demo.table(climbed).splitlines()
 
 
-def test_a_demo_never_takes_a_place_that_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "rung-demo").mkdir()
-    (tmp_path / "rung-demo-2").touch()
-
-    assert tmp_path / "rung-demo-3" == demo._free(tmp_path / "rung-demo")
-
-
-def test_only_tests_that_passed_are_counted(tmp_path: Path) -> None:
-    record = tmp_path / "tests.xml"
-    record.write_text(
-        '<testsuites><testsuite tests="10" failures="1" errors="2" skipped="3"/></testsuites>'
-    )
-
-    assert demo._passed(record) == 4
-    with pytest.raises(NotDoneError, match="ran no tests"):
-        demo._passed(tmp_path / "none.xml")
-
-
 def test_a_program_that_fails_shows_its_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,17 +50,6 @@ def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
     assert f"cd '{directory}' && uv run poe serve" in demo.views_of(directory, 3)
     assert f"{directory}/reports/replay/timeline.html" in demo.views_of(directory, 4)
     assert not [where for where in demo.views_of(directory, 1) if "poe runs" in where]
-
-
-def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = "print('2013-03: 10 requests'); print(); print('month with'); print(); print('look')"
-
-    reported = demo._replay([sys.executable, "-c", code], tmp_path)
-
-    assert reported == "month with\n\nlook"
-    assert "    2013-03: 10 requests\n" in capsys.readouterr().out
 
 
 def test_a_replay_that_fails_is_a_failure(

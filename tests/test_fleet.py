@@ -74,20 +74,17 @@ def test_the_table_has_a_line_for_each_and_the_sums(tmp_path: Path) -> None:
     assert "4 repositories: 2 on rung 0, 1 on rung 1, 1 not read." == lines[-1]
 
 
-@pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 1)])
+@pytest.mark.parametrize(
+    ("broken", "least", "code"), [(True, "0", 0), (True, "1", 1), (False, "1", 0), (False, "2", 1)]
+)
 def test_one_that_is_too_low_or_unreadable_makes_the_answer_no(
-    tmp_path: Path, least: str, code: int
+    tmp_path: Path, broken: bool, least: str, code: int
 ) -> None:
     plant(tmp_path / "late", TESTED)
-    plant(tmp_path / "broken", ML | {"rung.toml": "game = ["})
+    if broken:
+        plant(tmp_path / "broken", ML | {"rung.toml": "game = ["})
 
-    assert code == rung("fleet", tmp_path, "--min-level", least).returncode
-
-
-def test_all_that_stand_high_enough_make_the_answer_yes(tmp_path: Path) -> None:
-    plant(tmp_path / "late", TESTED)
-
-    assert 0 == rung("fleet", tmp_path, "--min-level", "1", "--seconds", "60").returncode
+    assert code == rung("fleet", tmp_path, "--min-level", least, "--seconds", "60").returncode
 
 
 def test_a_game_is_played_by_all(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests import site_links
 from tests.conftest import ROOT
 from tests.product.conftest import environment
-from tests.product.test_pages import SCHEMES, WIDTHS, look
+from tests.product.test_pages import SCHEMES, WIDTHS, look, serious
 
 pytestmark = pytest.mark.slow
 
@@ -80,4 +80,4 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     observed = look(text, tmp_path, width, scheme)
 
     assert observed["needed"] <= width
-    assert [] == [one for one in observed["violations"] if one["impact"] in ("serious", "critical")]
+    assert [] == serious(observed)

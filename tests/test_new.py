@@ -1,24 +1,20 @@
 """`rung new` makes a whole project, and nothing but it."""
 
 import os
-import pty
-import re
-import select
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rung.core import cache, project
+from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
-from tests.command import RUNG, git, rung, running
-from tests.conftest import files_of
+from tests.command import RUNG, git, rung, running, typing
+from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
 
@@ -74,16 +70,7 @@ def test_a_raw_file_comes_out_of_git_as_it_went_in(made: Path, tmp_path: Path) -
     assert raw.read_bytes() == (tmp_path / "cloned/data/sample/rows.csv").read_bytes()
 
 
-def test_the_template_is_recorded_by_its_absolute_path_and_version(
-    made: Path, copier_template: Path
-) -> None:
-    answers = answers_of(made)
-
-    assert str(copier_template) == answers["_src_path"]
-    assert "99.99.99" == answers["_commit"]
-
-
-def test_a_relative_template_is_recorded_as_an_absolute_path(
+def test_a_template_is_recorded_by_its_absolute_path_and_version(
     tmp_path: Path, copier_template: Path
 ) -> None:
     done = rung(
@@ -96,7 +83,8 @@ def test_a_relative_template_is_recorded_as_an_absolute_path(
     )
 
     assert done.returncode == 0, done.stderr
-    assert str(copier_template) == answers_of(tmp_path / "made")["_src_path"]
+    answers = answers_of(tmp_path / "made")
+    assert (str(copier_template), RELEASE) == (answers["_src_path"], answers["_commit"])
 
 
 def test_the_next_steps_can_be_pasted(tmp_path: Path, copier_template: Path) -> None:
@@ -371,59 +359,19 @@ def test_from_a_clone_without_tags_the_commit_is_taken_and_reported(
     assert git(clone, "rev-parse", "--short", "HEAD") == answers_of(tmp_path / "made")["_commit"]
 
 
-def test_few_modules_import_copier() -> None:
-    package = Path(project.__file__).parent
-    taken = re.compile(r"^ *(from|import) copier\b|import_module\(.copier", re.MULTILINE)
-    importers = [
-        file.name for file in package.rglob("*.py") if taken.search(file.read_text("utf-8"))
-    ]
-
-    assert ["copier_import.py", "private_names.py", "project.py"] == sorted(importers)
-
-
-def interview(
-    folder: Path, template: Path, keys: bytes, first: Sequence[bytes] = ()
-) -> tuple[int, str]:
-    """Run `rung new` on a terminal, press keys whenever it waits, and return its end."""
-    waiting = iter(first)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(RUNG, ["rung", "new", str(folder), "--template", str(template)])
-    observed = b""
-    while True:
-        ready, _, _ = select.select([terminal], [], [], 1.5)
-        try:
-            if ready:
-                observed += os.read(terminal, 4096)
-                if b"\x1b[6n" in observed[-64:]:  # it asks where the cursor is
-                    os.write(terminal, b"\x1b[1;1R")
-            else:
-                os.write(terminal, next(waiting, keys))
-        except OSError:
-            break
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), observed.decode(errors="replace")
-
-
-@pytest.mark.slow
-def test_on_a_terminal_the_questions_are_asked(tmp_path: Path, copier_template: Path) -> None:
-    code, observed = interview(tmp_path / "made", copier_template, b"\r")
-
-    assert code == 0, observed
-    assert "Which game are you playing?" in observed
-    assert answers_of(tmp_path / "made")["project_name"] == "Late flights"
-
-
 @pytest.mark.slow
 def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     tmp_path: Path, copier_template: Path
 ) -> None:
-    # Down: governance; then the project's name, and Enter for all that follows.
-    keys = [b"\x1b[B\r", b"Second look\r"]
+    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
+        typist.type("", "Which game are you playing?")
+        typist.type("\x1b[B\r", "Credit risk")  # down: governance
+        typist.type("Second look\r", "second_look")
+        for shown in ("for whom", "Who works on it", "rung", "data"):
+            typist.type("\r", shown)
+        typist.type("\r" * 12)
 
-    code, observed = interview(tmp_path / "made", copier_template, b"\r", first=keys)
-
-    assert code == 0, observed
-    assert "Credit risk" in observed
+    assert typist.process.returncode == 0, typist.seen
     answers = answers_of(tmp_path / "made")
     assert answers["use_case"] == "governance"
     assert (answers["project_name"], answers["package"]) == ("Second look", "second_look")
@@ -431,8 +379,10 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
-    code, observed = interview(tmp_path / "made", copier_template, b"\x03")
+    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
+        typist.type("", "Which game are you playing?")
+        typist.type("\x03")
 
-    assert code == 130, observed
-    assert "Traceback" not in observed
+    assert typist.process.returncode == 130, typist.seen
+    assert "Traceback" not in typist.seen
     assert [] == list(tmp_path.iterdir())

@@ -91,6 +91,13 @@ def test_every_python_that_rung_is_for_is_tested() -> None:
     assert ["3.11", "3.12", "3.13"] == matrix["python"]
 
 
+def test_every_shard_of_the_slow_tests_has_a_job() -> None:
+    (every,) = (job for workflow, name, job in jobs() if (workflow, name) == ("all", "shard"))
+    (shards,) = re.findall(r"^shards=(\d+)$", (ROOT / ".ci/all").read_text("utf-8"), re.MULTILINE)
+
+    assert list(range(1, int(shards) + 1)) == every["strategy"]["matrix"]["shard"]
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clone this repository, as a runner does."""

@@ -1,12 +1,6 @@
 """The interview: the game first, and a question only where its answer changes something."""
 
-import os
-import select
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +9,8 @@ import pytest
 import yaml
 
 from rung.levels.answers import is_answer
-from tests.command import rung
+from tests import asking
+from tests.command import rung, typing
 from tests.conftest import CHOICES, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
@@ -83,14 +78,7 @@ def test_a_plan_says_what_is_answered_for_the_first_time(
 
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
-    """Make a template that has the questions, and renders nothing."""
-    template = tmp_path / "template"
-    shutil.copytree(ROOT / "levels", template / "levels")
-    shutil.copy(ROOT / "copier.yml", template)
-    (template / "templates" / "project").mkdir(parents=True)
-    answers = template / "templates" / "project" / "{{ _copier_conf.answers_file }}.jinja"
-    shutil.copy(ROOT / "templates/project" / answers.name, answers)
-    return template
+    return asking.template(tmp_path / "template")
 
 
 def test_an_answer_that_was_recorded_is_kept(questions: Path, tmp_path: Path) -> None:
@@ -103,63 +91,29 @@ def test_an_answer_that_was_recorded_is_kept(questions: Path, tmp_path: Path) ->
     assert [] == [name for name in answers if name.startswith(("typed_", "suggested_"))]
 
 
-class Typist:
-    """A person at a terminal, who answers the questions of plain Copier."""
-
-    def __init__(self, *command: str | Path) -> None:
-        pty = pytest.importorskip("pty")
-        self.terminal, side = pty.openpty()
-        pytest.importorskip("termios").tcsetwinsize(side, (40, 200))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "copier", *command],
-            **dict.fromkeys(("stdin", "stdout", "stderr"), side),
-            start_new_session=True,
-        )
-        os.close(side)
-
-    def type(self, keys: str, shown: str) -> None:
-        """Press keys, and wait until something is on the screen."""
-        os.write(self.terminal, keys.encode())
-        seen, until = "", time.monotonic() + 60
-        while shown not in seen and time.monotonic() < until:
-            if select.select([self.terminal], [], [], 1)[0]:
-                seen += os.read(self.terminal, 4_096).decode(errors="replace")
-        assert shown in seen
-
-    def leave(self) -> None:
-        """End the command, wherever it is."""
-        self.process.kill()
-        self.process.wait()
-        os.close(self.terminal)
-
-
-@pytest.fixture
-def typist(questions: Path, tmp_path: Path) -> Iterator[Typist]:
-    at = Typist("copy", "--data", "level=2", questions, tmp_path / "made")
-    yield at
-    at.leave()
+COPIER = (sys.executable, "-m", "copier")
 
 
 def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
-    typist: Typist, tmp_path: Path
+    questions: Path, tmp_path: Path
 ) -> None:
-    typist.type("", "Which game")
-    typist.type("\r", "Late flights")
-    typist.type("Class\r", "class_model")  # `class` could not be imported
-    typist.type("import\r", "choose another, such as `import_model`")
-    typist.type("\x15churn\r", "for whom")
-    typist.type("Who leaves?\r", "Who works on it")
-    typist.type("\r", "raw data")
-    typist.type("\x1b[B\r", "object store's address")
-    typist.type("\r", "churn-data")
-    typist.type("raw\r", "Which prefix")
-    typist.type("\r", "runs recorded")
-    typist.type("\x1b[B\r", "http://127.0.0.1:5000")
-    typist.type("https://mlflow.example.org\r", "Which CI")
-    for asked in ("run on", "on schedule"):
-        typist.type("\r", asked)
-    os.write(typist.terminal, b"\r")
-    typist.process.wait(timeout=60)
+    with typing(*COPIER, "copy", "--data", "level=2", questions, tmp_path / "made") as typist:
+        typist.type("", "Which game")
+        typist.type("\r", "Late flights")
+        typist.type("Class\r", "class_model")  # `class` could not be imported
+        typist.type("import\r", "choose another, such as `import_model`")
+        typist.type("\x15churn\r", "for whom")
+        typist.type("Who leaves?\r", "Who works on it")
+        typist.type("\r", "raw data")
+        typist.type("\x1b[B\r", "object store's address")
+        typist.type("\r", "churn-data")
+        typist.type("raw\r", "Which prefix")
+        typist.type("\r", "runs recorded")
+        typist.type("\x1b[B\r", "http://127.0.0.1:5000")
+        typist.type("https://mlflow.example.org\r", "Which CI")
+        for asked in ("run on", "on schedule"):
+            typist.type("\r", asked)
+        typist.type("\r")
 
     answers = yaml.safe_load((tmp_path / "made" / ANSWERS).read_text())
     typed = {
@@ -177,11 +131,7 @@ def test_an_update_asks_with_the_recorded_answer_in_the_line(
 ) -> None:
     made = tmp_path / "made"
     copier.run_copy(str(questions), made, data={"project_name": "Churn"}, defaults=True, quiet=True)
-    typist = Typist("recopy", "--overwrite", made)
-    try:
+    with typing(*COPIER, "recopy", "--overwrite", made) as typist:
         typist.type("", "Which game")
         typist.type("\r", "Churn")
-        typist.type(" 2\r", "churn")
-        typist.type("", "package called")
-    finally:
-        typist.leave()
+        typist.type(" 2\r", "package called")

@@ -54,6 +54,7 @@ def test_each_block_is_a_file_a_command_or_what_the_command_before_it_prints() -
 
 
 @pytest.mark.slow
+@pytest.mark.every_commit
 def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     """But for the port, and for the command, which is that of this clone."""
     programs, folder = tmp_path / "bin", tmp_path / "tutorial"

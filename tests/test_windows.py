@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.assets import as_on_windows
 from tests.conftest import ROOT
 
 BEGIN = "import sys; sys.path.insert(0, sys.argv.pop(1)); import as_on_windows\n"
@@ -22,22 +21,6 @@ IMPORT_ALL = BEGIN + (
     "    importlib.import_module(name)\n"
     "print(len(names))\n"
 )
-# What needs what Windows lacks, where it has no other way, and why.
-GUARDED = {
-    "generator/rung/core/cache.py": "who owns a folder is asked if there is a getuid",
-    "generator/rung/check/fleet/reviews.py": "all processors are taken where their share is not told",
-    "generator/rung/check/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
-    "generator/rung/check/proof/run.py": "Windows ends a tree of processes with taskkill",
-    "generator/rung/system/lock.py": "a climb is refused on Windows, with the reason; others go on without",
-    "generator/rung/system/staging.py": "who owns a folder is asked once it could be locked",
-    "generator/rung/core/rendering/template_source.py": "who owns the file is asked if there is a getuid",
-    "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
-    "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",
-    "machinery/rung_ops/serving/connections.py": "Windows has no limit of open files to raise",
-    "machinery/rung_ops/system/locks.py": "msvcrt locks on Windows",
-    "machinery/rung_ops/system/memory.py": "the memory is not known there",
-    "machinery/rung_ops/system/processes.py": "Windows ends a tree of processes with taskkill",
-}
 
 
 def on_windows(code: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -77,29 +60,6 @@ def test_what_windows_lacks_is_missed(code: str, message: str) -> None:
     request = BEGIN + f"exec({code!r}, {{'__name__': 'rung.asking'}})"
 
     assert message in on_windows(request).stderr
-
-
-def uses(path: Path) -> Iterator[str]:
-    """Name what a module uses that Windows lacks."""
-    lacking = {"os": as_on_windows.OF_OS, "signal": as_on_windows.OF_SIGNAL}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.attr in lacking.get(node.value.id, ()):
-                yield f"{node.value.id}.{node.attr}"
-        elif isinstance(node, ast.Import):
-            yield from {name.name for name in node.names} & as_on_windows.MODULES
-        elif isinstance(node, ast.ImportFrom) and node.module in as_on_windows.MODULES:
-            yield node.module
-
-
-def test_what_windows_lacks_is_used_where_a_reason_says_what_happens_there() -> None:
-    result = {
-        path.relative_to(ROOT).as_posix(): sorted(uses(path))
-        for folder in ("generator/rung", "machinery/rung_ops")
-        for path in (ROOT / folder).rglob("*.py")
-    }
-
-    assert set(GUARDED) == {path for path, names in result.items() if names}
 
 
 def put_into_texts(path: Path) -> Iterator[int]:

@@ -25,10 +25,10 @@ FORMATS: dict[str, dict[str, str]] = {
         "html": "rung.check.fleet.page:make",
     },
     "assess": {
-        "text": "rung.assess.formats.text:render",
-        "json": "rung.assess.formats.data:render",
-        "markdown": "rung.assess.formats.markdown:render",
-        "html": "rung.assess.formats.html:render",
+        "text": "rung.assess.formats:text",
+        "json": "rung.assess.formats:as_json",
+        "markdown": "rung.assess.formats:markdown",
+        "html": "rung.assess.formats:html",
     },
     "doctor": {
         "text": "rung.core.doctor:text",

@@ -650,8 +650,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.every_commit
+@pytest.mark.draws
 def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: Path) -> None:
-    """200 kills (RUNG_KILLS) of Rung and its git, mostly in the fast-forward."""
+    """20 kills in .ci/run, 200 in .ci/all (RUNG_KILLS), of Rung and its git, mostly in the fast-forward."""
     project = tiny.new_project(large, tmp_path / "p", level=0)
     start = git(project, "rev-parse", "HEAD")
     old = state_of(project)

@@ -137,6 +137,8 @@ def chance(result: int, tries: int, rate: float) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.every_commit
+@pytest.mark.draws
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(
     tmp_path: Path, template: source.Source, fresh: Fresh, part: int

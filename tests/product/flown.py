@@ -1,16 +1,20 @@
 """Small projects on rung 4 whose production has answered, for the suites of the autopilot."""
 
+import fcntl
 import json
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import environment, run, search_path
+from tests.product.conftest import run, search_path
 
 ANSWERED = ROOT / "tests/assets/answered.py"
 SAMPLES = ROOT / "templates/project/data/sample"
@@ -52,12 +56,19 @@ class Flown:
     folder: Path
     variables: dict[str, str]
 
-    def copy(self, directory: Path) -> "Flown":
-        """Give a separate project with the same history; the environment is shared."""
+    def copy(self, directory: Path, *, shared: bool = True) -> "Flown":
+        """Give a separate project with the same history.
+
+        Args:
+            directory: Where the copy goes.
+            shared: Whether it uses the same environment, in which the package is that of the original;
+                otherwise `uv run` makes another one.
+        """
         shutil.copytree(
             self.folder, directory, symlinks=True, ignore=shutil.ignore_patterns(".venv")
         )
-        share_environment(self.folder, directory)
+        if shared:
+            share_environment(self.folder, directory)
         return Flown(directory, self.variables)
 
     def python(self, *arguments: str | Path, expect: int | None = 0, **more: str) -> str:
@@ -76,17 +87,8 @@ class Flown:
 
     def begin(self, *arguments: str | Path, **more: str) -> "subprocess.Popen[str]":
         """Start the project's Python in a group of processes of its own, and go on."""
-        programs = self.folder / ".venv/bin"
-        return subprocess.Popen(
-            [programs / "python", *map(str, arguments)],
-            cwd=self.folder,
-            env=environment(**self.variables, **more, PATH=search_path(programs)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        variables = self.variables | more | {"PATH": search_path(self.folder / ".venv/bin")}
+        return variants.Project(self.folder).begin(*arguments, **variables)
 
     def answer(self, first: str, until: str, *options: str, sample: Path = FLIGHTS) -> None:
         """Let production have answered the rows of a time, and the outcomes be known."""
@@ -164,6 +166,31 @@ def share_environment(folder: Path, directory: Path) -> None:
     (directory / ".venv").symlink_to((folder / ".venv").resolve())
     with (directory / ".git/info/exclude").open("a") as exclude:
         exclude.write(".venv\n")  # .gitignore means a folder
+
+
+@pytest.fixture(scope="session")
+def first_release(run_folder: Path, copier_template: Path) -> Callable[[str], Flown]:
+    """Give the project of a game whose first release is in production, approved under governance.
+
+    The first process that needs it makes it, and the others of this run wait for it. It is shared: take a
+    copy to change something.
+    """
+
+    def made(use_case: str) -> Flown:
+        folder = run_folder / "first_release" / use_case
+        complete = folder.with_suffix(".json")
+        folder.parent.mkdir(exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not complete.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                flown = {"velocity": fly, "governance": fly_governed}[use_case](
+                    copier_template, folder
+                )
+                complete.write_text(json.dumps(flown.variables))
+        return Flown(folder, json.loads(complete.read_text()))
+
+    return made
 
 
 def fly(template: Path, folder: Path) -> Flown:

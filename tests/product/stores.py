@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -218,11 +217,6 @@ class Line:
         self.cut_after = 100
         self._end(*self._ends)
 
-    def lead(self, port: int) -> None:
-        """Lead to another store from now on; what is open breaks, as clients keep connections."""
-        self.port = port
-        self._end(*self._ends)
-
     def _accept(self) -> None:
         while True:
             try:
@@ -264,38 +258,3 @@ class Line:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
-
-
-class Refusing:
-    """A store that says no to everything, in the words in which S3 does.
-
-    Real servers cannot be made to say some of it: their keys do not expire.
-    """
-
-    def __init__(self, status: int, code: str) -> None:
-        body = (
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f"<Error><Code>{code}</Code><Message>As S3 says it.</Message>"
-            "<RequestId>4442587FB7D0A2F9</RequestId></Error>"
-        ).encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                pass
-
-        for verb in ("HEAD", "PUT", "POST"):
-            setattr(Handler, f"do_{verb}", Handler.do_GET)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -93,7 +93,6 @@ def test_airflow_reads_the_dags_of_every_rung(room: Path, render: Render, tmp_pa
     assert "uv run --locked poe pipeline" == train["tasks"]["pipeline"]
 
 
-@pytest.mark.always
 def test_airflow_trains(room: Path, copier_template: Path, tmp_path: Path) -> None:
     project = few(copier_template, tmp_path)
     airflow = Airflow(room, tmp_path / "home", project.folder)

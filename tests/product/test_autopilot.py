@@ -7,25 +7,27 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.product import variants
+from tests.product.conftest import run
 from tests.product.flown import (
     CREDITS,
     EAGER,
     FEW,
     MOMENT,
     Flown,
-    fly,
-    fly_governed,
+    first_release,
     override,
     share_environment,
     tree,
 )
 
+__all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
 
 KILLED_PASS = ROOT / "tests/assets/killed_pass.py"
@@ -53,9 +55,9 @@ WRITTEN = {
 
 
 @pytest.fixture(scope="module")
-def calm(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Flown:
+def calm(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Flown:
     """A project in whose production nothing has changed."""
-    made = fly(copier_template, tmp_path_factory.mktemp("flown") / "project")
+    made = first_release("velocity").copy(tmp_path_factory.mktemp("flown") / "project")
     made.answer("2013-02-01", "2013-03-01")
     return made
 
@@ -266,55 +268,6 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
     assert flown.passes()[-1]["steps"][-1]["ended"]
 
 
-HOOKS = """
-def veto(action, facts):
-    if facts["new_rows"] and action == "train":
-        return "the summer timetable is not in yet"
-
-
-def notify(subject, message):
-    with open("logs/told.txt", "a") as told:
-        told.write(f"{subject}\\n")
-
-
-def broken(action, facts):
-    raise OSError("the calendar is down")
-"""
-
-
-def test_the_projects_hooks_stop_a_training_and_hear_of_a_failure(
-    moved: Flown, tmp_path: Path
-) -> None:
-    flown = moved.copy(tmp_path / "project")
-    (package,) = (flown.folder / "src").glob("*/dataset.py")
-    package = package.parent
-    (package / "hooks.py").write_text(HOOKS)
-    pyproject = flown.folder / "pyproject.toml"
-    with pyproject.open("a") as written:
-        written.write(
-            f'\n[tool.rung.hooks]\nautopilot_veto = "{package.name}.hooks:broken"\n'
-            f'notify = "{package.name}.hooks:notify"\n'
-        )
-    flown.commit("Hooks")
-    source = str(flown.folder / "src")  # the shared environment holds another project's package
-
-    failed = flown.autopilot(expect=1, PYTHONPATH=source)
-    open_pass = flown.passes()[-1]
-    flown.override("pyproject.toml", "hooks:broken", "hooks:veto")
-    output = flown.autopilot(PYTHONPATH=source)
-
-    assert "The hook autopilot_veto raised OSError: the calendar is down" in failed
-    assert (open_pass["finished"], open_pass["steps"][-1]["step"]) == (None, "decide")
-    reported = (flown.folder / "logs/told.txt").read_text().splitlines()
-    assert reported[-1] == "The autopilot failed"  # after what the monitor had to report
-    assert "Vetoed: the summer timetable is not in yet" in output
-    (last,) = flown.passes()
-    assert last["outcome"] == "vetoed"
-    assert last["summary"].endswith("the summer timetable is not in yet")
-    assert flown.versions() == ["1"]
-    assert flown.git("status", "--porcelain") == ""
-
-
 def test_a_version_that_the_gate_refuses_answers_no_request(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
     flown.override("ops/gate.toml", "min_rows = 200", "min_rows = 1000000")
@@ -396,9 +349,10 @@ def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_
 
 
 def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
-    copier_template: Path, tmp_path: Path
+    first_release: Callable[[str], Flown], tmp_path: Path
 ) -> None:
-    flown = fly_governed(copier_template, tmp_path / "project")
+    flown = first_release("governance").copy(tmp_path / "project", shared=False)
+    run("uv", "sync", "--quiet", cwd=flown.folder)
     override(flown.folder, *EAGER)
     flown.commit("Train on few rows")
     flown.answer("2013-05-25", "2013-06-01", "--after", str(FEW), sample=CREDITS)

@@ -70,6 +70,7 @@ def on_github(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site(start, folder, watch_imports, ci="github", level=4, use_case="velocity")
 
 
+@pytest.mark.every_commit
 def test_github_deploy_takes_a_merge_to_production(on_github: Site) -> None:
     """On rung 3 the workflow is the same file, as on every rung that has it (test_template.py)."""
     done = on_github.github("deploy", "push")
@@ -82,6 +83,7 @@ def test_github_deploy_takes_a_merge_to_production(on_github: Site) -> None:
     assert (on_github.folder / "release/deployed/candidates" / built.name / "model.sig").is_file()
 
 
+@pytest.mark.every_commit
 def test_github_monitor_looks_at_what_was_answered(on_github: Site) -> None:
     a_year_passes(on_github)
 
@@ -90,6 +92,7 @@ def test_github_monitor_looks_at_what_was_answered(on_github: Site) -> None:
     as_the_status_says(done, on_github.folder / "monitor")
 
 
+@pytest.mark.every_commit
 def test_github_autopilot_makes_a_pass_and_pushes_its_branch(on_github: Site) -> None:
     done = on_github.github("autopilot", "schedule")
 

@@ -78,6 +78,7 @@ def test_gitlab_autopilot_makes_a_pass_and_pushes_its_branch(on_gitlab: Site, ve
     went_through_a_pass(on_gitlab)
 
 
+@pytest.mark.every_commit
 def test_gitlab_under_governance_a_person_decides(
     start: Started, tmp_path: Path, venv: Path
 ) -> None:

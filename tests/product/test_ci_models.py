@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import RELEASE_JOBS, Site, job_of_github, job_of_gitlab, site
+from tests.product.ci_site import RELEASE_JOBS, Site, job_of_github, site
 from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
@@ -18,7 +18,6 @@ from tests.product.variants import Project
 pytestmark = pytest.mark.slow
 
 SECOND = "models/cancellations"
-NAME = "late-flights-cancellations"
 GOVERNED = "models/household_credits"
 GOVERNED_NAME = "credit-risk-household_credits"
 
@@ -28,37 +27,6 @@ def its_own_plan(project: Path) -> None:
     Project(project).run("uv run poe models")
     plan = ("governance/change_control_plan.yaml", "least: 0.75", "least: 0.70")
     override(project / GOVERNED, plan)
-
-
-@pytest.fixture(scope="module")
-def on_github(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    folder = tmp_path_factory.mktemp("github")
-    made = site(start, folder, ci="github", level=4, use_case="velocity", team_size="teams")
-    return made.of(SECOND)
-
-
-def test_github_deploys_the_second_model_to_a_folder_of_its_own(on_github: Site) -> None:
-    done = on_github.github("deploy", "push", "--matrix", f"model:{NAME}")
-
-    assert done.returncode == 0, done.stdout
-    assert [on_github.production()["serving"]] == on_github.candidates()
-    assert on_github.of(".").candidates() == []
-    assert (on_github.folder / f"release-{NAME}/deployed/candidates").is_dir()
-
-
-def test_github_monitors_the_second_model(on_github: Site) -> None:
-    a_year_passes(on_github)
-
-    done = on_github.github("monitor", "schedule", "--matrix", f"model:{NAME}")
-
-    as_the_status_says(done, on_github.folder / f"monitor-{NAME}")
-
-
-def test_github_autopilot_makes_a_pass_of_the_second_model(on_github: Site) -> None:
-    done = on_github.github("autopilot", "schedule", "--matrix", f"model:{NAME}")
-
-    assert done.returncode == 0, done.stdout
-    went_through_a_pass(on_github)
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +71,3 @@ def test_github_under_governance_a_person_releases_the_second_model(
     job = job_of_github(here.github, GOVERNED_NAME)
     kept = f"trained-{GOVERNED_NAME}"
     brings_a_first_release(here.of(GOVERNED), job, tmp_path, kept)
-
-
-def test_gitlab_under_governance_a_person_releases_the_second_model(
-    start: Started, tmp_path: Path, venv: Path
-) -> None:
-    answers = {"ci": "gitlab", "level": 3, "use_case": "governance", "team_size": "teams"}
-    here = site(start, tmp_path, its_own_plan, **answers)
-    job = job_of_gitlab(here.gitlab, venv, GOVERNED)
-    kept = f".gitlab-ci-local/artifacts/train*/{GOVERNED}"
-    brings_a_first_release(here.of(GOVERNED), job, here.project.folder, kept)

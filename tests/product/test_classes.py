@@ -87,6 +87,7 @@ def parcels(draw: random.Random) -> own_data.Rows:
         }
 
 
+@pytest.mark.every_commit
 def test_three_classes_from_the_check_to_a_served_prediction(
     copier_template: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,7 @@
-"""An ejected project works from its own source: checks, the library's tests, pipeline, updates."""
+"""An ejected project works from its own source: checks, the library's tests, pipeline.
+
+Updates of an ejected project, conflicts and the way back are in tests/climbing/test_eject.py.
+"""
 
 from pathlib import Path
 
@@ -56,12 +59,6 @@ class Ejected:
         assert 1 == file.read_text().count(old), path
         file.write_text(file.read_text().replace(old, new))
 
-    def release(self, tag: str, old: str, new: str) -> None:
-        """Release a template with another text in the library's service."""
-        source = (self.template / SERVICE).read_text()
-        assert old in source
-        tiny.release(self.template, tag, {SERVICE: source.replace(old, new)})
-
 
 @pytest.fixture(scope="module", params=GAMES)
 def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ejected:
@@ -69,6 +66,7 @@ def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Ejected(request.param, tmp_path_factory.mktemp(f"ejected-{request.param}"))
 
 
+@pytest.mark.every_commit
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert "Machinery from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
@@ -76,18 +74,21 @@ def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
 
 
+@pytest.mark.every_commit
 def test_the_checks_and_the_hooks_pass(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "check")
     ejected.run("uv", "run", "pre-commit", "run", "--all-files")
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
+@pytest.mark.every_commit
 def test_the_pipeline_runs(ejected: Ejected) -> None:
     ejected.run("uv", "run", "poe", "pipeline")
     assert (ejected.folder / "reports/run.json").exists()
     commit(ejected.folder, "Run the pipeline")
 
 
+@pytest.mark.every_commit
 def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected) -> None:
     assert "up to date" in ejected.run("uv", "run", "dvc", "status")
     ejected.edit(SERVICE, OURS, f"{OURS}\n")
@@ -100,39 +101,6 @@ def test_the_librarys_own_tests_pass(ejected: Ejected) -> None:
     output = ejected.run("uv", "run", "pytest", *chosen, "-n", "2", "-p", "no:cacheprovider")
     assert " passed" in output
     assert "" == git(ejected.folder, "status", "--porcelain")
-
-
-def test_a_newer_library_is_merged_with_the_edit(ejected: Ejected) -> None:
-    ejected.release("v1000.1", "import logging\n", "import logging\n# Newer.\n")
-
-    ejected.rung("update", "--template-version", "v1000.1")
-
-    merged = (ejected.folder / SERVICE).read_text()
-    assert OURS in merged
-    assert "# Newer.\n" in merged
-
-
-def test_a_newer_library_with_the_same_line_is_a_conflict(ejected: Ejected) -> None:
-    ejected.release("v1000.2", LINE, 'LOG = logging.getLogger("service.rungs")\n')
-    before = git(ejected.folder, "rev-parse", "HEAD")
-
-    output = ejected.rung("update", "--template-version", "v1000.2", expect=1)
-
-    assert f"! {SERVICE}: you and Rung changed the same lines" in output
-    assert f"yours | {OURS.rstrip()}" in output
-    assert before == git(ejected.folder, "rev-parse", "HEAD")
-    assert OURS in (ejected.folder / SERVICE).read_text()
-
-
-def test_undo_names_the_edit_and_goes_back_without_it(ejected: Ejected) -> None:
-    assert f"  {SERVICE}\n" in ejected.rung("eject", "--undo", expect=1)
-    ejected.edit(SERVICE, OURS, LINE)
-    commit(ejected.folder, "Name the log as before")
-
-    ejected.rung("eject", "--undo", "--no-verify")
-
-    assert not (ejected.folder / SERVICE).exists()
-    assert 1 == len(list(ejected.folder.glob("vendor/*.whl")))
 
 
 def test_an_ejected_library_out_of_date_is_reported(tmp_path: Path) -> None:

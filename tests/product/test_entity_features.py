@@ -4,16 +4,15 @@ import json
 import re
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.product.conftest import run
 from tests.product.serving import free_port
-from tests.product.variants import Project, serving, start
+from tests.product.variants import Project, ask, serving, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]  # the second test goes on from the first
 
 FLIGHT = {
     "scheduled": "2013-12-31T08:00:00",
@@ -66,14 +65,6 @@ def trained(template: Path, folder: Path, **answers: str) -> Project:
     return project
 
 
-def ask(url: str, body: Any) -> dict[str, Any]:
-    """Make a request."""
-    request = urllib.request.Request(url, json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        result: dict[str, Any] = json.load(reply)
-    return result
-
-
 def test_a_declared_feature_is_trained_materialized_released_and_served(project: Project) -> None:
     run_python = f"{project.folder}/.venv/bin/python"
     expected = float(run(run_python, "-c", BY_HAND, cwd=project.folder).stdout)
@@ -88,10 +79,10 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     project.run("uv run poe deploy production --at-once")
 
     with serving(project, free_port()) as address:
-        stored = ask(f"{address}/predict", FLIGHT)
-        unknown = ask(f"{address}/predict", FLIGHT | {"carrier": "ZZ"})
-        same = ask(f"{address}/predict", FLIGHT | {"carrier_late_7d": expected})
-        other = ask(f"{address}/predict", FLIGHT | {"carrier_late_7d": 0.9})
+        stored = ask(address, FLIGHT)
+        unknown = ask(address, FLIGHT | {"carrier": "ZZ"})
+        same = ask(address, FLIGHT | {"carrier_late_7d": expected})
+        other = ask(address, FLIGHT | {"carrier_late_7d": 0.9})
         with urllib.request.urlopen(f"{address}/metrics", timeout=30) as reply:
             metrics = reply.read().decode()
 
@@ -123,22 +114,3 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     batch = "import polars as pl; rows = pl.read_parquet('data/sample/flights.parquet').tail(50);"
     run(run_python, "-c", f"{batch} rows.drop('late').write_csv('batch.csv')", cwd=project.folder)
     assert "50 rows scored" in project.run("uv run poe predict batch.csv")
-
-
-def test_a_changed_declaration_is_refused_until_it_is_materialized(project: Project) -> None:
-    file = project.folder / "src/late_flights/features.py"
-    file.write_text(
-        file.read_text().replace("window=timedelta(days=7)", "window=timedelta(days=14)")
-    )
-    project.commit("Look back two weeks")
-    project.run("uv run poe pipeline")
-
-    refused = project.fail("uv run poe release")
-    assert "declared in another way" in refused
-    output = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
-    # What serves is by the older declaration, and keeps its values.
-    assert "carrier_late_7d: 13 entities" in output
-    assert "carrier_late_7d: 14 entities" in output
-    assert "left out" not in output
-    assert "champion" in project.run("uv run poe gate || true")
-    project.run("uv run poe release")

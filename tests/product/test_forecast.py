@@ -15,7 +15,7 @@ from tests.product import test_own_data as own_data
 from tests.product.serving import free_port
 from tests.product.variants import ask, in_production, serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_commit]
 
 RAW = ROOT / "templates/project/data/sample/flights.parquet"
 

@@ -176,19 +176,3 @@ def test_the_monitor_counts_what_the_check_finds_and_notifies(project: Project) 
 
 def test_the_code_of_the_hooks_passes_the_checks_of_the_project(project: Project) -> None:
     project.run("uv run poe check")
-
-
-def test_a_service_does_not_start_with_a_hook_of_another_signature(project: Project) -> None:
-    file = project.folder / "src/late_flights/hooks.py"
-    good = file.read_text()
-    file.write_text(good.replace("def careful(rows: pl.DataFrame, ", "def careful("))
-    try:
-        output = project.fail("uv run poe serve --port 0")
-    finally:
-        file.write_text(good)
-
-    assert (
-        "The service does not start: pyproject.toml: [tool.rung.hooks] after_prediction" in output
-    )
-    assert "it must accept (rows, predictions)" in output
-    assert "Traceback" not in output

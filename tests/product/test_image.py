@@ -2,18 +2,18 @@
 
 import json
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.product import docker
-from tests.product.conftest import Started, commit, run, tool
+from tests.product.conftest import Started, run, tool
+from tests.product.flown import Flown, first_release
 from tests.product.serving import free_port
-from tests.product.variants import in_production
+from tests.product.variants import ask, in_production
 
+__all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
 
 BASE = "python:3.13-slim-trixie"
@@ -112,14 +112,11 @@ def test_the_image_holds_what_scores_and_no_more(
 
 
 @pytest.fixture(scope="module")
-def served(start: Started) -> Path:
-    """Start a project that has a signed release in production."""
-    project = start(ci="github", level=3, use_case="velocity")
-    run("uv", "run", "poe", "keys", cwd=project)
-    commit(project, "Publish the key")
-    for task in ("pipeline", "gate", "release", "deploy production"):
-        run("uv", "run", "poe", *task.split(), cwd=project)
-    (project / "logs").mkdir()
+def served(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy a project that has a signed release in production."""
+    directory = tmp_path_factory.mktemp("served") / "project"
+    project = first_release("velocity").copy(directory, shared=False).folder
+    (project / "logs").mkdir(exist_ok=True)
     return project
 
 
@@ -145,7 +142,7 @@ def test_the_image_of_the_service_answers_as_the_model_does(
         wait_until_healthy(docker_, served)
         bundle = in_production(served / "releases")
         row = json.loads((bundle / "contract.json").read_text())["example"]
-        answer = post(f"http://127.0.0.1:{port}/predict", row)
+        answer = ask(f"http://127.0.0.1:{port}", row)
         inside = run(*docker_, "exec", "service", "python", "-c", INSIDE, cwd=served).stdout.split()
         run(*docker_, "stop", "--time", "20", "service", cwd=served)
         state = run(
@@ -178,15 +175,6 @@ def wait_until_healthy(docker_: tuple[str, ...], folder: Path) -> None:
             return
         time.sleep(1)
     raise AssertionError(f"the container is {status}")
-
-
-def post(url: str, body: Any) -> Any:
-    """Send JSON, and read the JSON of the answer."""
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def opened(folder: Path) -> Path:

@@ -154,7 +154,6 @@ def deploy(project: Served, environment_: str, name: str) -> None:
     give_to_pods((project.folder / "releases").resolve())
 
 
-@pytest.mark.always
 def test_the_service_of_staging_runs_in_its_pod(pods: Podman, project: Served) -> None:
     deploy(project, "staging", "good")
     with playing(pods, project, "staging", "staging") as service:
@@ -209,16 +208,6 @@ def resident(process: int) -> int:
     """Read the memory that a process has, in bytes."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def test_a_probe_that_asks_for_a_page_that_is_not_there_is_noticed(
-    pods: Podman, project: Served
-) -> None:
-    deploy(project, "staging", "good")
-    wrong = {"httpGet": {"path": "/healthy", "port": "http"}, "periodSeconds": 600}
-    probes = {"startupProbe": None, "livenessProbe": wrong}
-    with playing(pods, project, "staging", "wrong", **probes):
-        pods.run("healthcheck", "run", container_of("wrong"), expect=1)
 
 
 def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Served) -> None:

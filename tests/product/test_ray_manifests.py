@@ -11,12 +11,9 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Render
-from tests.product.conftest import run
-from tests.product.manifests import built, of_kind
+from tests.product.manifests import built, holds, of_kind
 
 pytestmark = pytest.mark.slow
-
-KUBERNETES = "1.32"
 
 
 def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,14 +40,10 @@ def test_the_pods_of_the_jobs_are_pods(render: Render, tmp_path: Path, level: in
     jobs = [document for document in documents if document["kind"] == "RayJob"]
     assert [job["metadata"]["name"] for job in jobs] == ["predict", "tune"][:level]
 
-    run("uv", "venv", "--quiet", "venv", cwd=tmp_path)
-    packages = ("--python", "venv", "kubernetes-validate")
-    run("uv", "pip", "install", "--quiet", *packages, cwd=tmp_path)
     plain = [document for document in documents if document["kind"] != "RayJob"]
     for number, document in enumerate(plain + [pod for job in jobs for pod in pods(job)]):
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(document))
-    validate = ("venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict")
-    run(*validate, *sorted(tmp_path.glob("*.yaml")), cwd=tmp_path)
+    holds(tmp_path, *sorted(tmp_path.glob("*.yaml")))
 
     for job in jobs:
         for pod in pods(job):

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.product.serving import eventually, free_port
-from tests.product.test_entity_features import FLIGHT, ask, trained
-from tests.product.variants import Project, serving
+from tests.product.test_entity_features import FLIGHT, trained
+from tests.product.variants import Project, ask, serving
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def answer(address: str) -> tuple[float, list[str]]:
     """Ask for one flight; return the prediction, and what got its default."""
-    response = ask(f"{address}/predict", FLIGHT)
+    response = ask(address, FLIGHT)
     return response["prediction"], response["defaults_used"]
 
 

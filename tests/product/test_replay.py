@@ -124,18 +124,6 @@ def test_a_version_was_trained_and_took_over_and_that_is_reported(
     assert timeline["figures"]["promoted"] == str(happened.count("promoted"))
 
 
-def test_the_terminal_tells_the_same_as_the_page(
-    replayed: Project, timeline: dict[str, Any]
-) -> None:
-    reported = replayed.printed  # type: ignore[attr-defined]
-
-    for each in timeline["periods"]:
-        figures = (f"{each[side]['figure']:.3f}" for side in ("with", "without"))
-        assert re.search(rf"{each['name']} +{each['rows']:,} +{' +'.join(figures)}", reported)
-    assert timeline["outcome"] in reported
-    assert "Wrote reports/replay/timeline.html" in reported
-
-
 def test_the_page_opens_in_a_browser_and_asks_for_nothing(
     replayed: Project, timeline: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -166,15 +154,3 @@ def test_a_replay_leaves_the_project_alone(replayed: Project) -> None:
 
     assert files == outside_the_copy(replayed.folder)
     assert replayed.is_clean()
-
-
-def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text('<meta charset="utf-8"><img src="http://127.0.0.1:9/x.png"><p id="x">')
-    directory = tmp_path / "browser"
-    directory.mkdir()
-
-    document, console = opened(page, directory)
-
-    assert 'id="x"' in document
-    assert any("Content Security Policy" in line for line in console)

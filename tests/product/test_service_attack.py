@@ -17,7 +17,7 @@ from tests.product.serving import Served, Service, own, released, serving
 from tests.product.traffic import closed_loop, during, quantile
 
 __all__ = ["own", "released"]  # fixtures
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SECONDS = 20.0
 CALLERS = 4

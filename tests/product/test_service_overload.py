@@ -6,7 +6,7 @@ from tests.product.service_trials import RESET, Overload, overload
 from tests.product.serving import Served, own, released, serving
 
 __all__ = ["own", "released"]  # fixtures
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 # Others on this machine make the service and its caller look worse, never better: where it was not
 # in time, it is tried again.

@@ -6,7 +6,7 @@ from tests.product.service_trials import Swaps, swaps
 from tests.product.serving import Served, eventually, own, released, serving
 
 __all__ = ["own", "released"]  # fixtures
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def take_turns(served: Served, count: int) -> Swaps:

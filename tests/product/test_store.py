@@ -1,7 +1,7 @@
 """A project takes its raw data from an object store, whatever happens on the way.
 
-The stores are SeaweedFS and moto's server; only what no server here can be made to say is said by
-a small one of the tests' own.
+The stores are SeaweedFS and moto's server. What a store may answer, word by word, and what a pull
+does with it is tried with a small one in machinery/tests/data/object_store.
 """
 
 import contextlib
@@ -18,15 +18,13 @@ from typing import Any
 import pytest
 
 from tests.command import git
-from tests.product.conftest import environment, run, tool
+from tests.product.conftest import run, tool
 from tests.product.serving import eventually
-from tests.product.small_disk import resize, small_disk
 from tests.product.stores import (
     BUCKET,
     KEYS,
     POWERLESS,
     Line,
-    Refusing,
     Store,
     moto,
     seaweed,
@@ -142,7 +140,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.always
+@pytest.mark.every_commit
 @pytest.mark.parametrize("server", [seaweed, moto], ids=lambda server: str(server.__name__))
 def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
     project: Project, store_tools: Path, raw: Path, tmp_path: Path, server: Callable[..., Any]
@@ -174,27 +172,6 @@ def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
     tracked = git(project.folder, "ls-files", "data/incoming", "store.lock").split()
     assert tracked == ["data/incoming/.gitignore", "store.lock"]
     assert "data/incoming/march.csv: 99 rows" in typed(project, "uv run poe validate")
-
-
-def test_what_was_put_here_by_hand_is_not_written_over(
-    project: Project, real: Store, raw: Path
-) -> None:
-    for path in raw.iterdir():
-        real.put(f"own/{path.name}", path)
-    reach(project, real.endpoint, "own")
-    incoming = project.folder / "data/incoming"
-    incoming.mkdir(exist_ok=True)
-    (incoming / "march.csv").write_text("of my own\n")
-    shutil.copy(raw / "january.parquet", incoming)  # the very object, from wherever
-
-    output = typed(project, PULL, expect=None)
-
-    assert "data/incoming/march.csv: not fetched" in output
-    assert "1 fetched, 1 were here already" in output
-    assert (incoming / "march.csv").read_text() == "of my own\n"
-    (incoming / "march.csv").unlink()
-    typed(project, PULL)
-    assert contents(raw) == fetched(project)
 
 
 @pytest.mark.parametrize(
@@ -239,41 +216,6 @@ def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
     typed(project, ".venv/bin/python -m rung_ops object-store")
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "arguments"),
-    [
-        (400, "ExpiredToken", ("have expired", "Get new ones")),
-        (403, "RequestTimeTooSkewed", ("clock", "timedatectl")),
-        (403, "InvalidAccessKeyId", ("does not know", "AWS_ACCESS_KEY_ID")),
-        (400, "InvalidToken", ("session token", "AWS_SESSION_TOKEN")),
-        (400, "AuthorizationHeaderMalformed", ("another region", "AWS_DEFAULT_REGION")),
-        (503, "SlowDown", ("fewer requests", "Wait")),
-        (418, "Teapot", ("Teapot", "As S3 says it")),
-    ],
-)
-def test_what_s3_says_is_put_into_words(
-    project: Project, status: int, code: str, arguments: tuple[str, ...]
-) -> None:
-    refusing = Refusing(status, code)
-    try:
-        reach(project, refusing.endpoint, "raw")
-        output = typed(project, PULL, expect=1)
-    finally:
-        refusing.close()
-
-    assert [word for word in arguments if word not in output] == []
-    assert "Traceback" not in output
-
-
-def test_a_bucket_and_a_server_that_are_not_there_are_named(project: Project, real: Store) -> None:
-    reach(project, real.endpoint, "raw", bucket='"no-such-bucket"')
-    assert "there is no such bucket" in typed(project, PULL, expect=1)
-
-    reach(project, "http://127.0.0.1:9", "raw")
-    output = typed(project, PULL, expect=1)
-    assert "nothing answers there" in output and "ops/store.toml" in output
-
-
 @pytest.fixture
 def line(real: Store) -> Iterator[Line]:
     opened = Line(real.port)
@@ -283,32 +225,11 @@ def line(real: Store) -> Iterator[Line]:
         opened.close()
 
 
-def test_through_a_line_that_breaks_again_and_again_everything_arrives_once(
-    project: Project, real: Store, line: Line, large: Path
-) -> None:
-    real.put("cut/large.bin", large)
-    line.cut_after = 5_000_000
-    reach(project, line.endpoint, "cut")
-
-    typed(project, PULL)
-
-    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
-    assert line.connections >= 5
-    assert line.carried < LARGE * 1.05, "it began from the beginning"
-
-
 @contextlib.contextmanager
 def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
     """Pull slowly through a line, and give the process when a third has passed."""
     line.pause = 0.02
-    pulling = subprocess.Popen(
-        [project.folder / ".venv/bin/python", "-m", "rung_ops", "object-store", "pull"],
-        cwd=project.folder,
-        env=environment(**KEYS),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    pulling = project.begin("-m", "rung_ops", "object-store", "pull", **KEYS)
     try:
         assert eventually(lambda: line.carried > LARGE / 3, seconds=60)
         yield pulling
@@ -318,63 +239,38 @@ def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
         pulling.wait()
 
 
-def test_a_line_that_stays_cut_is_named_and_the_next_pull_goes_on(
-    project: Project, real: Store, line: Line, large: Path
-) -> None:
-    real.put("stays/large.bin", large)
-    reach(project, line.endpoint, "stays")
-    with half_way(project, line) as pulling:
-        line.cut()
-        output, _ = pulling.communicate(timeout=180)
-
-    assert pulling.returncode == 1
-    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: the connection broke off" in output
-    assert "it goes on where it was" in output
-    assert fetched(project) == {}
-    line.cut_after = None
-    before = line.carried
-    typed(project, PULL)
-    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
-    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
+INTERRUPTED: dict[str, Callable[[Store, Line, subprocess.Popen[str]], None]] = {
+    "the line": lambda store, line, pulling: line.cut(),
+    "the store": lambda store, line, pulling: store.kill(),
+    "the pull": lambda store, line, pulling: pulling.kill(),
+}
 
 
-def test_a_server_that_is_killed_in_the_middle_loses_nothing(
-    project: Project, store_tools: Path, tmp_path: Path, large: Path
+@pytest.mark.parametrize("what", INTERRUPTED)
+def test_a_pull_that_is_cut_off_in_the_middle_loses_nothing_and_goes_on_where_it_was(
+    project: Project, store_tools: Path, tmp_path: Path, large: Path, what: str
 ) -> None:
     with seaweed(store_tools, tmp_path / "data") as store:
         store.put("raw/large.bin", large)
         line = Line(store.port)
         reach(project, line.endpoint, "raw")
         with half_way(project, line) as pulling:
-            store.kill()
+            INTERRUPTED[what](store, line, pulling)
             output, _ = pulling.communicate(timeout=180)
 
-        assert pulling.returncode == 1
-        assert f"raw/large.bin at {line.endpoint}: " in output and "Type it again" in output
-        assert "Traceback" not in output
         assert fetched(project) == {}
-        store.start()
+        if what != "the pull":
+            assert pulling.returncode == 1
+            assert f"raw/large.bin at {line.endpoint}: " in output and "Type it again" in output
+            assert "Traceback" not in output
+        line.cut_after = None
+        if store.process is None:
+            store.start()
         assert eventually(lambda: store.gives("raw/large.bin"), seconds=60)
         before = line.carried
         typed(project, PULL)
         line.close()
 
-    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
-    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
-
-
-def test_a_pull_that_is_killed_goes_on_where_it_was(
-    project: Project, real: Store, line: Line, large: Path
-) -> None:
-    real.put("killed/large.bin", large)
-    reach(project, line.endpoint, "killed")
-    with half_way(project, line) as pulling:
-        pulling.send_signal(signal.SIGKILL)
-        pulling.wait()
-
-    assert fetched(project) == {}
-    before = line.carried
-    typed(project, PULL)
     assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
     assert line.carried - before < LARGE * 0.75, "it began from the beginning"
 
@@ -397,36 +293,6 @@ def test_an_object_that_changes_in_the_middle_is_never_half_old_half_new(
     assert list((project.folder / "data/incoming").glob(".*.tmp")) == [
         project.folder / "data/incoming/.pull.tmp"
     ]
-
-
-def test_a_full_disk_is_named_and_what_was_there_stays(
-    project: Project, real: Store, raw: Path, large: Path
-) -> None:
-    real.put("full/january.parquet", raw / "january.parquet")
-    real.put("full/large.bin", large)
-    reach(project, real.endpoint, "full")
-    incoming = project.folder / "data/incoming"
-
-    with small_disk(incoming, 16):
-        output = typed(project, PULL, expect=1)
-        assert "full/large.bin" in output and "the disk is full" in output and "Make room" in output
-        assert list(fetched(project)) == ["january.parquet"]
-
-        # Now there is room to begin with, but not to the end.
-        (incoming / "ballast").write_bytes(b"0")
-        resize(incoming, 32)
-        line = Line(real.port)
-        reach(project, line.endpoint, "full")
-        with half_way(project, line) as pulling:
-            (incoming / "ballast").write_bytes(b"0" * 14_000_000)
-            output, _ = pulling.communicate(timeout=120)
-        line.close()
-        assert "the disk is full" in output
-        assert list(fetched(project)) == ["ballast", "january.parquet"]
-
-        (incoming / "ballast").unlink()
-        typed(project, PULL)
-        assert list(fetched(project)) == ["january.parquet", "large.bin"]
 
 
 def peak(project: Project, *program: str) -> int:
@@ -489,36 +355,6 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
     assert as_it_is < 150
     assert ingested < 600
     assert part < 600
-
-
-def test_a_part_of_a_table_arrives_through_a_line_that_breaks(
-    project: Project, real: Store, line: Line, raw: Path, tmp_path: Path
-) -> None:
-    """Polars asks for pieces by itself, and again for those that did not come."""
-    for name in ("january.parquet", "march.csv"):
-        real.put(f"part/{name}", raw / name)
-    reach(project, line.endpoint, "part")
-    settings(project, columns='["scheduled", "late"]', rows='"distance > 1000"')
-    line.cut_after = 20_000
-
-    output = typed(project, PULL, expect=None)
-
-    print(output)
-    if "2 fetched" not in output:
-        assert "Type it again" in output and "Traceback" not in output
-        line.cut_after = None
-        typed(project, PULL)
-    python = project.folder / ".venv/bin/python"
-    for name, source in (("january.parquet", "parquet"), ("march.csv.parquet", "csv")):
-        original = raw / name.removesuffix(".parquet") if source == "csv" else raw / name
-        compare = (
-            f"import polars as pl; whole = pl.read_{source}('{original}'); "
-            f"part = pl.read_parquet('data/incoming/{name}'); "
-            "wanted = whole.filter(pl.col('distance') > 1000); "
-            "print(part.columns, part.height == wanted.height > 0)"
-        )
-        output = run(python, "-c", compare, cwd=project.folder).stdout
-        assert output.strip() == "['scheduled', 'late'] True"
 
 
 def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(

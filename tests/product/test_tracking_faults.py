@@ -1,7 +1,7 @@
 """What goes wrong with a tracking server: a clear message, nothing lost, and a re-run completes.
 
-PostgreSQL, SeaweedFS and MLflow are real; only what no store here can be made to say, that a session
-has expired, is said by a small one of the tests' own.
+PostgreSQL, SeaweedFS and MLflow are real. Each answer that a server may give, and what it is put into,
+is in machinery/tests/tracking/server.
 """
 
 import json
@@ -16,14 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.product import stores
-from tests.product.conftest import environment, run, tool
+from tests.product.conftest import environment, run
 from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
 from tests.product.small_disk import fill, resize, small_disk
-from tests.product.stores import Line, Refusing
 from tests.product.tracking_client import (
     PATIENCE,
-    begin,
     has_to_record,
     project_on_few_rows,
     settings,
@@ -58,21 +56,13 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
 
 
 @pytest.fixture(scope="module")
-def line() -> Iterator[Line]:
-    """What MLflow reaches its store by, so that a test can put another store in its place."""
-    opened = Line(0)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def started(
-    copier_template: Path, tmp_path_factory: pytest.TempPathFactory, disk: Path | None, line: Line
+    copier_template: Path, tmp_path_factory: pytest.TempPathFactory, disk: Path | None
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("tracking")
     tools = stores.tools(folder / "tools")
     project = project_on_few_rows(copier_template, folder / "project")
-    with running(project, tools, disk, line) as server:
+    with running(project, tools, disk) as server:
         settings(project, uri=server.uri)
         project.commit("Use our server")
         project.run("uv run poe pipeline")
@@ -90,7 +80,7 @@ def server(started: Server) -> Server:
 def while_recording(server: Server, act: Callable[[], object]) -> tuple[int, str]:
     """Record a run, and do something as soon as the server has it and it is not at its end."""
     before = len(server.runs("RUNNING"))
-    process = begin(server.project, *RECORD)
+    process = server.project.begin(*RECORD)
     return when(process, lambda: len(server.runs("RUNNING")) > before, act)
 
 
@@ -173,36 +163,6 @@ def test_a_key_of_the_store_that_was_replaced(server: Server) -> None:
 
     tells(output, "failed during the command", "its artifact store", "are kept")
     completes(server, versions)
-
-
-def test_a_session_of_the_servers_that_expired(server: Server, line: Line) -> None:
-    versions = len(server.versions())
-    refusing = Refusing(400, "ExpiredToken")
-    line.lead(int(refusing.endpoint.rpartition(":")[2]))
-    try:
-        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
-    finally:
-        refusing.close()
-        line.lead(server.store.port)
-    tells(output, "failed during the command", "its artifact store", "are kept")
-    completes(server, versions)
-
-
-def test_a_clock_that_is_wrong(server: Server) -> None:
-    """The client's may be; the store takes nothing from a server whose clock is."""
-    versions = len(server.versions())
-    run(tool("faketime"), "+2 hours", *python(server), *RECORD, cwd=server.project.folder)
-    assert len(server.versions()) == versions + 1
-    server.end()
-    server.begin(tool("faketime"), "+2 hours", bucket=False)
-    try:
-        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
-    finally:
-        server.end()
-
-    tells(output, "failed during the command", "its artifact store", "and clock", "are kept")
-    server.up()
-    completes(server, versions + 1)
 
 
 def test_a_disk_of_the_server_that_is_full(server: Server, disk: Path | None) -> None:
@@ -296,8 +256,7 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
         result = asked(guarded, "runs/search", {"experiment_ids": ["1"]}, first)
         return isinstance(result, dict) and bool(result.get("runs"))
 
-    process = begin(
-        project,
+    process = project.begin(
         *RECORD,
         MLFLOW_TRACKING_URI=guarded,
         MLFLOW_TRACKING_USERNAME="ada",

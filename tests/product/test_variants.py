@@ -1,7 +1,6 @@
 """A newcomer can type every command that a project's README and RUNG.md name."""
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -60,9 +59,8 @@ TYPED = {
     "stop": ["stop --by 'Olga Officer' --reason 'To try it'"],
     "resume": ["resume --by 'Olga Officer' --reason 'It was tried'"],
 }
-# A long one that begins last would run alone. CI takes one half of them in each run: RUNG_HALF.
-LONGEST_FIRST = sorted(VARIANTS, key=lambda answers: -answers["level"])
-HALF = os.environ.get("RUNG_HALF")
+# Governance up to an approved, serving and examined release.
+OFTEN = "governance-team-github-4-server-none"
 MADE = {
     *("dvc.lock", "governance/dvc.lock"),
     "deploy/kubernetes/components/alerts/rules.yaml",
@@ -92,7 +90,12 @@ def test_rungs_3_and_4_take_over_what_is_typed_on_rung_2(render: Render, use_cas
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "answers", LONGEST_FIRST[int(HALF) :: 2] if HALF else LONGEST_FIRST, ids=name
+    "answers",
+    [
+        pytest.param(each, marks=pytest.mark.every_commit if name(each) == OFTEN else [])
+        for each in VARIANTS
+    ],
+    ids=name,
 )
 def test_a_newcomer_can_type_every_command(
     request: pytest.FixtureRequest, copier_template: Path, tmp_path: Path, answers: dict[str, Any]
@@ -236,33 +239,3 @@ def rows_to_score(project: Project) -> None:
 
 def changed(project: Project) -> set[str]:
     return {line[3:] for line in project.run("git status --porcelain").splitlines()}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("use_case", GAMES)
-def test_with_other_data_everything_still_works(
-    copier_template: Path, tmp_path: Path, use_case: str
-) -> None:
-    """A regression with other columns and missing values, in place of the example."""
-    project = start(copier_template, tmp_path / "project", use_case=use_case, level=2)
-    replace_with_the_third_data_set(project)
-
-    for command in ("check", "pipeline", "notebook", "tune --trials 2", "lineage", "card"):
-        project.run(f"uv run poe {command}")
-    rows_to_score(project)
-    project.run("uv run poe predict rows.csv")
-
-    assert "residuals.csv" in project.run("ls reports/plots")
-
-
-def replace_with_the_third_data_set(project: Project) -> None:
-    third = Path(__file__).parents[1] / "assets/third_project"
-    (package,) = (project.folder / "src").iterdir()
-    for file in (project.folder / "data/sample").iterdir():
-        file.unlink()
-    for file in third.iterdir():
-        if file.is_file():
-            directory = {".py": package, ".toml": project.folder}
-            folder = directory.get(file.suffix, project.folder / "data/sample")
-            (folder / file.name).write_bytes(file.read_bytes())
-    project.commit("Bring our own data")

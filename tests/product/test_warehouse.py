@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +12,6 @@ import pytest
 import yaml
 
 from tests.command import git
-from tests.product.conftest import environment
 from tests.product.postgres import READER, Server, running
 from tests.product.serving import eventually
 from tests.product.variants import Project, start
@@ -69,14 +67,7 @@ class Trial:
 
     def begun(self) -> subprocess.Popen[str]:
         """Begin to take what is new, in a process that is the one to kill."""
-        return subprocess.Popen(
-            PULL.split(),
-            cwd=self.project.folder,
-            env=environment(WAREHOUSE_URL=self.url),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return self.project.begin("-m", "rung_ops", "warehouse", "pull", WAREHOUSE_URL=self.url)
 
     def wait_for(self, windows: int) -> None:
         """Wait until so many windows were taken."""
@@ -250,16 +241,6 @@ def test_a_query_with_a_mistake_is_named(trial: Trial) -> None:
     assert "Fix the query" in output
 
 
-def test_a_server_that_is_down_is_reported(trial: Trial) -> None:
-    trial.server.stop()
-    try:
-        output = trial.refused()
-    finally:
-        trial.server.start()
-
-    assert "Nothing answers there" in output
-
-
 def test_no_driver_is_reported(trial: Trial) -> None:
     site = next((trial.project.folder / ".venv/lib").glob("python*/site-packages"))
     driver, away = site / "adbc_driver_postgresql", site / "driver_taken_away"
@@ -272,88 +253,51 @@ def test_no_driver_is_reported(trial: Trial) -> None:
     assert "`uv sync`" in output
 
 
-def test_a_server_that_dies_in_the_middle_loses_nothing(trial: Trial) -> None:
-    trial.insert("2013-01-01", days=300, a_day=4000)
+def in_the_middle_of_a_file(trial: Trial, windows: int) -> subprocess.Popen[str]:
+    """Begin a pull, and return when so many windows are there and a file is half written."""
     pulling = trial.begun()
-    trial.wait_for(windows=2)
-    trial.server.stop("immediate")
-    output, _ = pulling.communicate(timeout=60)
-    before = trial.files()
-    trial.server.start()
-
-    assert pulling.returncode == 1
-    assert "`uv run poe data pull` goes on where this one stopped" in output
-    assert READER not in output
-    assert "Traceback" not in output
-    assert not [name for name in before if name.startswith(".")]
-
-    trial.pull()
-
-    assert {name: trial.files()[name] for name in before} == before
-    assert trial.counted() == (1_200_000, 1_200_000)
+    trial.wait_for(windows)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and not list(trial.folder.glob(".*.tmp")):
+        time.sleep(0.001)
+    return pulling
 
 
-def test_a_session_that_is_ended_in_the_middle_loses_nothing(trial: Trial) -> None:
-    trial.insert("2013-01-01", days=300, a_day=4000)
-    pulling = trial.begun()
-    trial.wait_for(windows=2)
-    trial.server.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'"
-    )
-    output, _ = pulling.communicate(timeout=60)
-
-    assert pulling.returncode == 1
-    assert "goes on where this one stopped" in output
-
-    trial.pull()
-
-    assert trial.counted() == (1_200_000, 1_200_000)
-
-
-def test_a_pull_that_is_killed_loses_nothing_and_takes_nothing_twice(trial: Trial) -> None:
+@pytest.mark.parametrize("what", ["server", "session", "pull"])
+def test_what_ends_in_the_middle_loses_nothing_and_takes_nothing_twice(
+    trial: Trial, what: str
+) -> None:
     trial.insert("2013-01-01", days=300, a_day=4000)
     drafts = 0
-    for windows in (1, 3, 6):
-        pulling = trial.begun()
-        trial.wait_for(windows)
-        deadline = time.monotonic() + 5  # in the middle of a file
-        while time.monotonic() < deadline and not list(trial.folder.glob(".*.tmp")):
-            time.sleep(0.001)
-        pulling.send_signal(signal.SIGKILL)
-        pulling.communicate()
+    for windows in (1, 3, 6) if what == "pull" else (2,):
+        pulling = in_the_middle_of_a_file(trial, windows)
+        if what == "pull":
+            pulling.send_signal(signal.SIGKILL)
+        elif what == "server":
+            trial.server.stop("immediate")
+        else:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            trial.server.sql(f"{ended} WHERE usename = 'reader'")
+        output, _ = pulling.communicate(timeout=60)
         drafts += len(list(trial.folder.glob(".*.tmp")))
+    before = trial.files()
+    if what == "server":
+        trial.server.start()
 
-    assert drafts, "no pull was killed in the middle of a file"
+    if what == "pull":
+        assert drafts, "no pull was killed in the middle of a file"
+    else:
+        assert (pulling.returncode, drafts) == (1, 0)
+        assert "`uv run poe data pull` goes on where this one stopped" in output
+        assert READER not in output
+        assert "Traceback" not in output
 
     trial.pull()
 
+    assert {name: trial.files()[name] for name in windows_of(before)} == windows_of(before)
     assert trial.counted() == (1_200_000, 1_200_000)
     assert not list(trial.folder.glob(".*"))
     assert trial.project.is_clean()
-
-
-def test_a_full_disk_is_reported_and_with_room_the_pull_goes_on(trial: Trial) -> None:
-    trial.insert("2013-01-01", days=300, a_day=4000)
-    trial.folder.mkdir(parents=True)
-    mount = shutil.which("mount")
-    options = ["-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(trial.folder)]
-    done = subprocess.run([mount or "mount", *options], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {done.stderr.decode().strip()}")
-    try:
-        output = trial.refused()
-        names = list(trial.files())
-        subprocess.run(["mount", "-o", "remount,size=100m", str(trial.folder)], check=True)
-
-        assert "The disk is full" in output
-        assert names
-        assert not [name for name in names if name.startswith(".")]
-
-        trial.pull()
-
-        assert trial.counted() == (1_200_000, 1_200_000)
-    finally:
-        subprocess.run(["umount", str(trial.folder)], check=True)
 
 
 def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
@@ -370,7 +314,7 @@ def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
     assert many - few < 150_000, "the rows of one window were all in memory"
 
 
-@pytest.mark.always
+@pytest.mark.every_commit
 def test_the_whole_way_from_warehouse_to_a_version_and_on(
     copier_template: Path, server: Server, tmp_path: Path
 ) -> None:
@@ -400,7 +344,7 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     train_on(project, "the rows of May")
 
     assert validated(project) == trial.there()
-    assert in_a_clone(trial, tmp_path) == windows(trial)
+    assert in_a_clone(trial, tmp_path) == windows_of(trial.files())
 
     trial.insert("2013-06-01", days=30)
     server.sql("ALTER TABLE flights ALTER distance TYPE double precision")
@@ -448,9 +392,9 @@ def train_on(project: Project, rows: str) -> None:
     project.commit(f"Train on {rows}")
 
 
-def windows(trial: Trial) -> dict[str, bytes]:
-    """Read what was taken, without what stands beside it."""
-    return {name: content for name, content in trial.files().items() if name[0] == "2"}
+def windows_of(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Choose what was taken, without what stands beside it."""
+    return {name: content for name, content in files.items() if name[0] == "2"}
 
 
 def in_a_clone(trial: Trial, folder: Path) -> dict[str, bytes]:
@@ -462,7 +406,7 @@ def in_a_clone(trial: Trial, folder: Path) -> dict[str, bytes]:
     assert "`uv run poe pull` fetches it" in clone.project.fail("uv run poe pipeline")
     clone.project.run("uv run poe pull")
     clone.pull("uv run poe data pull")
-    return windows(clone)
+    return windows_of(clone.files())
 
 
 def texts(project: Project) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 
-from tests.product.conftest import environment
 from tests.product.variants import Project, on_few_rows
 
 PATIENCE = 240.0  # seconds for MLflow to load and to make its tables on a machine that does much
@@ -52,20 +51,6 @@ def settings(project: Project, **values: str) -> None:
         text, times = re.subn(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
         assert times == 1, name
     path.write_text(text)
-
-
-def begin(project: Project, *arguments: str, **more: str) -> "subprocess.Popen[str]":
-    """Begin the project's Python in a group of its own; a task would begin another one."""
-    return subprocess.Popen(
-        [project.folder / ".venv/bin/python", *arguments],
-        cwd=project.folder,
-        env=environment(**more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def when(

@@ -25,7 +25,7 @@ from tests.product import postgres
 from tests.product.conftest import environment
 from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
-from tests.product.stores import Line, Store
+from tests.product.stores import Store
 from tests.product.tracking_client import PATIENCE, model_name
 from tests.product.variants import Project
 
@@ -47,9 +47,7 @@ class Server:
         database, store: the two that it needs.
     """
 
-    def __init__(
-        self, project: Project, folder: Path, tools: Path, line: Line | None = None
-    ) -> None:
+    def __init__(self, project: Project, folder: Path, tools: Path) -> None:
         self.project, self.folder = project, folder
         text = (project.folder / "tracking/compose.yaml").read_text()
         for name, value in SECRETS.items():
@@ -68,9 +66,6 @@ class Server:
             given["POSTGRES_PASSWORD"],
         )
         self.store = self._store(tools)
-        if line is not None:
-            line.port = self.store.port
-        self.store_address = line.endpoint if line else self.store.endpoint
         self.process: subprocess.Popen[bytes] | None = None
 
     def _store(self, tools: Path) -> Store:
@@ -138,7 +133,7 @@ class Server:
         assert eventually(lambda: subprocess.run(request, check=False).returncode == 0, PATIENCE)
 
     def _variables(self) -> dict[str, str]:
-        database, store = f"@127.0.0.1:{self.database.port}", self.store_address
+        database, store = f"@127.0.0.1:{self.database.port}", self.store.endpoint
         return {
             name: str(value)
             .replace("@database:5432", database)
@@ -221,20 +216,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(
-    project: Project, tools: Path, directory: Path | None = None, line: Line | None = None
-) -> Iterator[Server]:
+def running(project: Project, tools: Path, directory: Path | None = None) -> Iterator[Server]:
     """Start a project's server, and take it away.
 
     Args:
         project: with a tracking/compose.yaml.
         tools: with SeaweedFS, as stores.tools() makes them.
         directory: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
-        line: by which MLflow is to reach the store.
     """
     folder = directory or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
     folder.chmod(0o755)
-    server = Server(project, folder, tools, line)
+    server = Server(project, folder, tools)
     try:
         server.make()
         server.up()

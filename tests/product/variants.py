@@ -45,6 +45,21 @@ class Project:
         assert done.returncode != 0, done.stdout
         return done.stdout
 
+    def begin(
+        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL, **variables: str
+    ) -> "subprocess.Popen[str]":
+        """Start the project's Python in a group of processes of its own, and go on."""
+        return subprocess.Popen(
+            [self.folder / ".venv/bin/python", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment(**variables),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""
         commit(self.folder, message)

@@ -1,21 +1,21 @@
-"""The answers to the strategy's questions: read, understood, and assumed where they are missing."""
+"""The answers to the strategy's questions: from a file, options and the user, or else assumed."""
 
-from collections.abc import Mapping
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rung.assess.game import game
-from rung.assess.shares import Shares
-from rung.assess.strategy import Answers, Choice
-from rung.assess.weights import Assumption, Question, Weights
+from rung.assess.strategy import NO_CHOICE, Choice, Shares, game_of
+from rung.assess.weights import GAMES, Answers, Assumption, Question, Weights
 from rung.errors import RungError
 from rung.levels import answers as files
 
-GAMES = ("governance", "velocity")
 TOP = 4  # the highest rung
 LARGEST = 1_000_000  # bytes; all answers take some hundred
+WIDTH = 88
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,46 @@ class Responses:
 
     answers: Answers
     choice: Choice
+
+
+def gather(
+    file: Path | None,
+    options: Mapping[str, str | None],
+    choice: Choice,
+    weights: Weights,
+    *,
+    ask: Sequence[str],
+) -> Responses:
+    """Return the responses: a file's answers, overridden by options; the user is asked the rest.
+
+    Args:
+        file: A file of answers.
+        options: Answers by question; None if an option was not given.
+        choice: What was decided by options; the rest may be in the file.
+        weights: The questions.
+        ask: The questions to ask where they have no answer yet.
+    """
+    filed = read(file, weights) if file else Responses({}, NO_CHOICE)
+    given = {name: value for name, value in options.items() if value is not None}
+    answers = {**filed.answers, **understand(given, weights, "options: ")}
+    unanswered = [name for name in ask if name not in answers]
+    if unanswered:
+        if not sys.stdin.isatty():
+            raise RungError(
+                "There is no terminal to ask on, and these questions have no answer: "
+                f"{', '.join(unanswered)}.\n"
+                f"Answer them with `--answers FILE` or with options such as `--{unanswered[0]} 1`, "
+                "or add `--defaults` to have them assumed."
+            )
+        answers = dict(ask_user(unanswered, answers, weights, sys.stdin, sys.stderr))
+    return Responses(
+        answers,
+        Choice(
+            choice.game or filed.choice.game,
+            filed.choice.start if choice.start is None else choice.start,
+            filed.choice.target if choice.target is None else choice.target,
+        ),
+    )
 
 
 def read(file: Path, weights: Weights) -> Responses:
@@ -74,6 +114,85 @@ def understand(given: Mapping[str, Any], weights: Weights, where: str = "") -> A
     }
 
 
+def decide(given: Mapping[str, Any], where: str = "") -> Choice:
+    """Return the user's choices against the arithmetic.
+
+    Raises:
+        RungError: The game or rung does not exist, or the target is below the start.
+    """
+    for name in given:
+        if name not in ("game", "start", "target"):
+            raise RungError(f"{where}`choice` has no `{name}`. It has game, start and target.")
+    game, start, target = (given.get(name) for name in ("game", "start", "target"))
+    if game is not None and game not in GAMES:
+        raise RungError(f"{where}`game`: {_shown(game)} is not one of {', '.join(GAMES)}.")
+    for name, rung in (("start", start), ("target", target)):
+        if rung is not None and (type(rung) is not int or not 0 <= rung <= TOP):
+            raise RungError(
+                f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {TOP}."
+            )
+    if start is not None and target is not None and target < start:
+        raise RungError(
+            f"{where}the target, rung {target}, is below the start, rung {start}. Raise the target."
+        )
+    return Choice(game, start, target)
+
+
+def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Return, for each question without an answer, what is assumed and because of what."""
+    assumed: dict[str, tuple[tuple[str, ...], str]] = {}
+    known = dict(answers)
+    for name in weights.questions:
+        if name not in answers:
+            rule = next(
+                rule
+                for rule in weights.assumed
+                if name in rule.take and _fits(rule, known, weights)
+            )
+            known[name] = rule.take[name]
+            assumed[name] = (rule.take[name], rule.because)
+    return assumed
+
+
+def ask_user(
+    names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
+) -> Answers:
+    """Ask the questions of these names; return their answers, and those given before.
+
+    A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
+
+    Raises:
+        RungError: The input ended before the last question.
+    """
+    known = dict(answers)
+    for number, name in enumerate(names, start=1):
+        question = weights.questions[name]
+        part = question.part.replace("_", " ")
+        lines = [f"\n{number}/{len(names)} {part}: {question.ask}", *_fold(question.why, " " * 5)]
+        for index, answer in enumerate(question.answers):
+            lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
+        print("\n".join(lines), file=shown)
+        assumed, _ = assume(known, weights)[name]
+        reply = _reply(question, ", ".join(assumed), weights, typed, shown)
+        if reply is not None:
+            known[name] = reply
+    return known
+
+
+def form(weights: Weights) -> str:
+    """Return the questions as an answers file to fill in, in YAML."""
+    lines = [
+        "# Answers to `rung assess`: a name or its number; `domain` and `customers` take lists."
+    ]
+    for question in weights.questions.values():
+        lines += ["", f"# {question.ask}", *_fold(question.why, "#   ")]
+        for index, answer in enumerate(question.answers):
+            meaning = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
+            lines += _fold(f"{index} {meaning}", "#   ", "#     ")
+        lines.append(f"{question.id}:")
+    return "\n".join(lines) + "\n"
+
+
 def _answer(question: Question, given: Any, where: str) -> tuple[str, ...]:
     if isinstance(given, str) and question.several:
         given = [part.strip() for part in given.split(",") if part.strip()]
@@ -87,11 +206,11 @@ def _answer(question: Question, given: Any, where: str) -> tuple[str, ...]:
 
 def _name(question: Question, value: Any, where: str) -> str:
     text = str(value) if type(value) in (int, str) else ""
-    name = question.meant(text)
+    name = question.named(text)
     if name is not None:
         return name
-    close = get_close_matches(text.lower(), [*question.names(), *question.synonyms], 1, 0.5)
-    near = question.meant(close[0]) if close else None
+    close = get_close_matches(text.lower(), [*question.names(), *question.words], 1, 0.5)
+    near = question.named(close[0]) if close else None
     meant = f" Did you mean `{near}`?" if near else ""
     if question.id == "domain" and not meant:
         meant = " Where none fits, take the nearest by who may be harmed and which law holds."
@@ -100,69 +219,49 @@ def _name(question: Question, value: Any, where: str) -> str:
     )
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _choices(question: Question) -> str:
-    choices = (
-        f"{index} ({', '.join(each.domains or (each.name,))})"
-        for index, each in enumerate(question.answers)
-    )
+    choices = (f"{index} ({', '.join(a.names)})" for index, a in enumerate(question.answers))
     return f"Answer with a number or a name: {', '.join(choices)}."
 
 
-def decide(given: Mapping[str, Any], where: str = "") -> Choice:
-    """Return the user's choices against the arithmetic.
-
-    Raises:
-        RungError: The game or rung does not exist, or the target is below the start.
-    """
-    for name in given:
-        if name not in ("game", "start", "target"):
-            raise RungError(f"{where}`choice` has no `{name}`. It has game, start and target.")
-    chosen_game, start, target = (given.get(name) for name in ("game", "start", "target"))
-    if chosen_game is not None and chosen_game not in GAMES:
-        raise RungError(f"{where}`game`: {_shown(chosen_game)} is not one of {', '.join(GAMES)}.")
-    for name, rung in (("start", start), ("target", target)):
-        if rung is not None and (type(rung) is not int or not 0 <= rung <= TOP):
-            raise RungError(
-                f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {TOP}."
-            )
-    if start is not None and target is not None and target < start:
-        raise RungError(
-            f"{where}the target, rung {target}, is below the start, rung {start}. Raise the target."
-        )
-    return Choice(chosen_game, start, target)
-
-
-def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Return, for each question without an answer, what is assumed and because of what."""
-    taken: dict[str, tuple[tuple[str, ...], str]] = {}
-    for name in weights.questions:
-        if name not in answers:
-            known = {**answers, **{question: each for question, (each, _) in taken.items()}}
-            rule = next(
-                rule
-                for rule in weights.assumed
-                if name in rule.take and _fits(rule, known, weights)
-            )
-            taken[name] = (rule.take[name], rule.because)
-    return taken
-
-
 def _fits(rule: Assumption, known: Answers, weights: Weights) -> bool:
-    everyday = weights.assumed[0].take
+    everyday = {**weights.assumed[0].take, **known}
     if rule.game is not None:
         # The game depends on two questions; the others may hold anything.
         filler = {name: (question.answers[0].name,) for name, question in weights.questions.items()}
-        shares = Shares(weights, {**filler, **everyday, **known})
-        if game(shares, None).played != rule.game:
+        if game_of(Shares(weights, {**filler, **everyday}), None).played != rule.game:
             return False
-    return all(
-        set({**everyday, **known}.get(name, ())) <= set(wanted)
-        for name, wanted in rule.answers.items()
+    return all(set(everyday.get(name, ())) <= set(names) for name, names in rule.where.items())
+
+
+def _reply(
+    question: Question, assumed: str, weights: Weights, typed: TextIO, shown: TextIO
+) -> tuple[str, ...] | None:
+    """Ask until the answer is understood; return None where it is left to be assumed."""
+    several = ", or several with commas between" if question.several else ""
+    while True:
+        print(f"     0 to 3{several} [Enter: {assumed}] ", end="", file=shown, flush=True)
+        line = typed.readline()
+        if not line:
+            raise RungError(
+                f"The input ended at the question `{question.id}`.\n"
+                "Answer it, or add `--defaults` to have the rest assumed."
+            )
+        if not line.strip():
+            return None
+        try:
+            return understand({question.id: line.strip()}, weights)[question.id]
+        except RungError as error:
+            print(f"     {error}", file=shown)
+
+
+def _fold(text: str, first: str, further: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=first if further is None else further,
+        break_on_hyphens=False,
     )
 
 
@@ -170,3 +269,8 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise RungError(f"{where} must be a mapping of names to values.")
     return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

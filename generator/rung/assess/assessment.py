@@ -5,17 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.assess import answers as answers_of
+from rung.assess import answers as responses_of
 from rung.assess.answers import Responses
-from rung.assess.roadmap import roadmap
-from rung.assess.steps import Roadmap
-from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
-from rung.assess.weights import Weights
-from rung.assess.weights_file import load as load_weights
+from rung.assess.roadmap import Roadmap, roadmap
+from rung.assess.strategy import Choice, Scan, Strategy, from_answers
+from rung.assess.weights import Answers, Weights
+from rung.assess.weights import load as load_weights
 from rung.errors import RungError
 from rung.levels import template
+from rung.levels.answers import ANSWERS
 from rung.levels.ladder import Level
 from rung.levels.ladder import load as load_levels
+
+PROJECT = (
+    "use_case",
+    "team_size",
+    "data",
+    "compute",
+    "tracking",
+    "level",
+)  # questions of `rung new`
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,15 @@ class Assessment:
     Args:
         answers: All answers, the assumed ones among them.
         assumed: For each answer that was assumed, because of what.
-        choice: What the person decided against the arithmetic.
-        contradictions: What does not go together in the answers and decisions.
-        scan: What was measured in a repository, if one was scanned.
-        measured: Whether technology was measured by that scan instead of being answered.
+        choice: What the user decided against the arithmetic.
+        contradictions: What contradicts each other in the answers and decisions.
+        scan: What was measured in a repository, if it was scanned.
+        measured: The questions that the scan answers: technology, unless all of it was answered.
+        strategy: Game, start, target and order of work.
+        roadmap: The steps.
         project: The answers to give to `rung new`.
+        weights: The questions and what the answers weigh.
+        levels: The ladder, lowest rung first.
     """
 
     answers: Answers
@@ -37,7 +50,7 @@ class Assessment:
     choice: Choice
     contradictions: tuple[str, ...]
     scan: Scan | None
-    measured: bool
+    measured: tuple[str, ...]
     strategy: Strategy
     roadmap: Roadmap
     project: Mapping[str, Any]
@@ -59,30 +72,31 @@ def assess(
         levels: The ladder, lowest rung first.
         scan_by_game: Measures a repository by a game's demands.
     """
-    assumed = answers_of.assume(responses.answers, weights)
+    assumed = responses_of.assume(responses.answers, weights)
     answers = {
         name: responses.answers[name] if name in responses.answers else assumed[name][0]
         for name in weights.questions
     }
     contradictions, counted = _contradictions(answers, weights)
-    strategy, scan, by_scan = _strategy(counted, responses, weights, scan_by_game)
-    contradictions += _of_target(strategy)
+    strategy, scan = from_answers(counted, weights, None, responses.choice), None
+    measured: tuple[str, ...] = ()
+    if scan_by_game is not None:
+        if any(name not in responses.answers for name in measurable(weights)):
+            measured = measurable(weights)
+        scan = scan_by_game(strategy.game.played)
+        strategy = from_answers(counted, weights, scan, responses.choice, measured=bool(measured))
     project = {
         "use_case": strategy.game.played,
-        **{name: take[answers[of][0]] for name, (of, take) in weights.project.items()},
+        **{name: new.take[answers[new.question][0]] for name, new in weights.project.items()},
         "level": strategy.start.level,
     }
     return Assessment(
         answers=answers,
-        assumed={
-            name: because
-            for name, (_, because) in assumed.items()
-            if not (by_scan and name in measured(weights))
-        },
+        assumed={n: because for n, (_, because) in assumed.items() if n not in measured},
         choice=responses.choice,
-        contradictions=tuple(contradictions),
+        contradictions=(*contradictions, *_target_contradictions(strategy)),
         scan=scan,
-        measured=by_scan,
+        measured=measured,
         strategy=strategy,
         roadmap=roadmap(strategy, counted, project, weights, levels, scan),
         project=project,
@@ -91,52 +105,34 @@ def assess(
     )
 
 
-def _strategy(
-    answers: Answers,
-    responses: Responses,
-    weights: Weights,
-    scan_by_game: Callable[[str], Scan] | None,
-) -> tuple[Strategy, Scan | None, bool]:
-    """Return the strategy, the scan by its game, and whether that scan replaces answers."""
-    strategy = from_answers(answers, weights, None, responses.choice)
-    if scan_by_game is None:
-        return strategy, None, False
-    scan = scan_by_game(strategy.game.played)
-    by_scan = not set(measured(weights)) <= set(responses.answers)
-    strategy = from_answers(answers, weights, scan, responses.choice, measured=by_scan)
-    return strategy, scan, by_scan
-
-
-def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
-    """Return contradictions, and the answers that count: in a contradiction, the safe side."""
-    reasons, counted = [], dict(answers)
-    for entry in weights.contradictions:
-        if weights.holds(entry.where, counted):
-            instead = ", ".join(f"{name} {', '.join(each)}" for name, each in entry.take.items())
-            reasons.append(entry.says + (f"; counted as {instead}" if instead else ""))
-            counted |= entry.take
-    return reasons, counted
-
-
-def measured(weights: Weights) -> tuple[str, ...]:
-    """Return the questions whose answers count for nothing if a repository was scanned."""
+def measurable(weights: Weights) -> tuple[str, ...]:
+    """Return the questions whose answers a scan of a repository replaces."""
     return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
 
 
-def _of_target(strategy: Strategy) -> list[str]:
-    """Return how the target contradicts the north star; refuse one below the start."""
-    if strategy.target.level < strategy.start.level:
-        raise RungError(
-            f"The target you chose, rung {strategy.target.level}, is below the start, "
-            f"rung {strategy.start.level}.\nChoose a lower start, or a higher target."
-        )
-    if strategy.target.level > strategy.north.level > strategy.start.level:
-        reason = (
-            f"the target, rung {strategy.target.level}, is above the north star, "
-            f"rung {strategy.north.level}: nothing that was answered calls for it"
-        )
-        return [reason]
-    return []
+def measure(path: Path, game: str) -> Scan:
+    """Read the repository in a folder, without running it, and return what a strategy needs.
+
+    Args:
+        path: The repository's folder.
+        game: The game to judge it by, governance or velocity.
+
+    Raises:
+        RungError: There is no such folder, or its rung.toml cannot be read.
+    """
+    from rung.check.review.review import review  # the whole analyser: only where it is needed
+
+    if not path.is_dir():
+        raise RungError(f"{path} is not a folder. Give `--scan` the folder of a repository.")
+    read = review(path, game)
+    return Scan(
+        level=read.level,
+        coverage={block: points for block, (points, _) in read.standing.profile.items()},
+        points={name: finding.points for name, finding in read.findings.items()},
+        waived=frozenset(name for name, finding in read.findings.items() if finding.waived),
+        notes=tuple(read.notes),
+        rung=(path / ANSWERS).is_file(),
+    )
 
 
 def advised(file: Path) -> dict[str, Any]:
@@ -145,17 +141,40 @@ def advised(file: Path) -> dict[str, Any]:
     Raises:
         RungError: The file is neither.
     """
-    content = answers_of.load(file)
+    content = responses_of.load(file)
     if "project" not in content:
         folder = template.folder() / "levels"
         weights = load_weights(folder)
-        responses = answers_of.read(file, weights)
-        return dict(assess(responses, weights, load_levels(folder)).project)
+        return dict(assess(responses_of.read(file, weights), weights, load_levels(folder)).project)
     project = content["project"]
-    wanted = ("use_case", "team_size", "data", "compute", "tracking", "level")
-    if not isinstance(project, dict) or set(project) != set(wanted):
+    if not isinstance(project, dict) or set(project) != set(PROJECT):
         raise RungError(
-            f"{file}: `project` must hold {', '.join(wanted)}, and nothing else.\n"
+            f"{file}: `project` must hold {', '.join(PROJECT)}, and nothing else.\n"
             "Write it again with `rung assess --format json`."
         )
     return project
+
+
+def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
+    """Return contradictions, and the answers that count: in a contradiction, the safe side."""
+    reasons, counted = [], dict(answers)
+    for rule in weights.contradictions:
+        if weights.hold(rule.where, counted):
+            safe = ", ".join(f"{name} {', '.join(names)}" for name, names in rule.take.items())
+            reasons.append(rule.says + (f"; counted as {safe}" if safe else ""))
+            counted |= rule.take
+    return reasons, counted
+
+
+def _target_contradictions(strategy: Strategy) -> list[str]:
+    """Return how the target contradicts the north star; refuse a target below the start."""
+    start, target, north = strategy.start.level, strategy.target.level, strategy.north.level
+    if target < start:
+        raise RungError(
+            f"The target you chose, rung {target}, is below the start, rung {start}.\n"
+            "Choose a lower start, or a higher target."
+        )
+    if target > north > start:
+        above = f"the target, rung {target}, is above the north star, rung {north}"
+        return [f"{above}: nothing that was answered calls for it"]
+    return []

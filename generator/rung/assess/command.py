@@ -3,17 +3,11 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rung import formats
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rung.assess.assessment import Assessment
-    from rung.assess.strategy import Scan
 
 Answer = str | None
 
@@ -80,44 +74,28 @@ def assess(
     Each question is an option, too: answer with a number, 0 to 3, or with a name from
     docs/assess.md.
     """
-    from rung.assess import assessment as assessments
-    from rung.assess.answers import decide
-    from rung.assess.interview import form as blank_form
-    from rung.assess.interview import gather
-    from rung.assess.weights_file import load
+    from rung.assess import answers as responses
+    from rung.assess import assessment, page
+    from rung.assess.weights import load
     from rung.levels import ladder, template
 
     render = formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
     if questions:
-        print(blank_form(weights), end="")
+        print(responses.form(weights), end="")
         return 0
     options = {name: context.params[name] for name in weights.questions}  # of the same names
-    choice = decide({"game": game, "start": start, "target": target})
-    skipped = assessments.measured(weights) if scan else ()
-    ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
-    responses = gather(answers, options, choice, weights, ask=ask)
-    assessment = assessments.assess(responses, weights, ladder.load(folder), _scanner(scan))
-    for note in assessment.scan.notes if assessment.scan else ():
+    choice = responses.decide({"game": game, "start": start, "target": target})
+    skipped = assessment.measurable(weights) if scan else ()
+    ask = [] if defaults else [name for name in weights.questions if name not in skipped]
+    given = responses.gather(answers, options, choice, weights, ask=ask)
+    measure = partial(assessment.measure, scan) if scan else None
+    result = assessment.assess(given, weights, ladder.load(folder), measure)
+    for note in result.scan.notes if result.scan else ():
         print(note, file=sys.stderr)
-    print(render(assessment, explain=explain), end="")
+    print(render(result, explain=explain), end="")
     if write is not None:
-        _write_page(write, assessment)
+        markdown = formats.writer("assess", "markdown")
+        print(f"Wrote {page.write(write, markdown(result, explain=True))}.", file=sys.stderr)
     return 0
-
-
-def _scanner(repository: Path | None) -> "Callable[[str], Scan] | None":
-    """Return what measures a repository by a game's demands, if one is to be scanned."""
-    if repository is None:
-        return None
-    from rung.assess.measure import scan
-
-    return partial(scan, repository)
-
-
-def _write_page(project: Path, assessment: "Assessment") -> None:
-    from rung.assess import page
-
-    render = formats.writer("assess", "markdown")
-    print(f"Wrote {page.write(project, render(assessment, explain=True))}.", file=sys.stderr)

@@ -4,28 +4,109 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rung.assess.steps import (
-    ALIGNMENT,
-    BEFORE_USE,
-    BEGINS,
-    DAYS,
-    DONE,
-    FILL_IN,
-    QUARTER,
-    RECORDS,
-    STAY,
-    THERE,
-    TO_BUILD,
-    WAIVED,
-    Beside,
-    Item,
-    NotYet,
-    Roadmap,
-    Step,
-)
-from rung.assess.strategy import Answers, Block, Scan, Strategy
-from rung.assess.weights import Tasks, Weights
+from rung.assess.strategy import Block, Scan, Strategy
+from rung.assess.weights import Answers, Tasks, Weights
 from rung.levels.ladder import TIERS, Capability, Level
+
+# What is known of a capability.
+PRESENT = "there"  # the repository has it
+BEGINS = "comes with the start"  # a project that starts on that rung has it from its first day
+FILL_IN = "comes with the start, to fill in"
+WAIVED = "waived"  # the team declared, with a reason, that it is not needed
+TO_BUILD = "to build"
+
+BEFORE_USE, ALIGNMENT, STAY = "before use", "alignment", "stay"  # steps that are no block
+DAYS = {"an hour": 1 / 8, "a day": 1.0, "a week": 5.0, "a month": 20.0, "a quarter": 60.0}
+QUARTER = 65  # working days
+RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
+
+
+@dataclass(frozen=True)
+class Item:
+    """A capability on the way to the target.
+
+    Args:
+        capability: The capability.
+        rung: The rung that asks for it.
+        state: Whether it is there, comes with the start, or is to be built.
+        brought: Whether the project of Rung that the strategy leads to has it by the target.
+        records: What a person has to fill in then.
+        because: Why it is here.
+    """
+
+    capability: Capability
+    rung: int
+    state: str
+    brought: bool
+    records: tuple[str, ...]
+    because: tuple[str, ...]
+
+    @property
+    def with_rung(self) -> str:
+        """Return what is left to do where the project is made by Rung."""
+        if not self.brought:
+            return self.capability.effort
+        fill = f"; fill in {', '.join(self.records)}" if self.records else ""
+        return f"comes with rung {self.rung}{fill}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the roadmap.
+
+    Args:
+        name: The block of capabilities, or what else it is.
+        because: Why it is done.
+        items: Its capabilities up to the target.
+        later: Those that can wait.
+        tasks: What to do beside capabilities.
+        block: The block and how its priority came about.
+        days: What it takes by hand, without a project of Rung, in working days of one person.
+        owner: Who answers for it.
+        unlocks: What it makes possible.
+        quarter: Until which quarter, 1 to 4, it takes by hand.
+    """
+
+    name: str
+    because: tuple[str, ...]
+    items: tuple[Item, ...] = ()
+    later: tuple[Item, ...] = ()
+    tasks: tuple[str, ...] = ()
+    block: Block | None = None
+    days: float = 0.0
+    owner: str = ""
+    unlocks: str = ""
+    quarter: int = 1
+
+    @property
+    def to_do(self) -> tuple[Item, ...]:
+        """Return the capabilities that are to be built or filled in."""
+        return tuple(item for item in self.items if item.state in (TO_BUILD, FILL_IN))
+
+
+@dataclass(frozen=True)
+class Keystone:
+    """Capabilities, one of which a rung needs, and none of which a step of the roadmap brings."""
+
+    rung: int
+    any_of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """What is not advised now, and why."""
+
+    what: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Roadmap:
+    """The steps in order, what the target needs besides, and what is not advised yet."""
+
+    steps: tuple[Step, ...]
+    keystones: tuple[Keystone, ...]
+    not_yet: tuple[NotYet, ...]
 
 
 def roadmap(
@@ -40,7 +121,7 @@ def roadmap(
     planner = _Planner(strategy, answers, project, weights, levels, scan)
     steps, empty = planner.steps()
     return Roadmap(
-        steps, tuple(planner.beside(steps)), tuple(_not_yet(strategy, levels, steps, empty))
+        steps, tuple(planner.keystones(steps)), tuple(_not_yet(strategy, levels, steps, empty))
     )
 
 
@@ -52,6 +133,10 @@ class _Planner:
     weights: Weights
     levels: Sequence[Level]
     scan: Scan | None
+
+    @property
+    def _known(self) -> dict[str, Capability]:
+        return {name: c for level in self.levels for name, c in level.capabilities.items()}
 
     def steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""
@@ -66,22 +151,16 @@ class _Planner:
         return self._planned([*first, *done] or [*self._tasks(STAY, self.weights.stay)]), empty
 
     def _duties(self) -> Iterator[Step]:
-        known = {
-            name: capability
-            for level in self.levels
-            for name, capability in level.capabilities.items()
-        }
-        held = self.weights.owed(self.answers)
-        names = dict.fromkeys(name for duty in held for name in duty.ask)
-        items = tuple(
-            self._item(known[name], "owed before use, whatever the rung") for name in names
-        )
-        step = Step(BEFORE_USE, tuple(duty.because for duty in held), items)
+        duties = self.weights.duties_for(self.answers)
+        names = dict.fromkeys(name for duty in duties for name in duty.ask)
+        because = "owed before use, whatever the rung"
+        items = tuple(self._item(self._known[name], because) for name in names)
+        step = Step(BEFORE_USE, tuple(duty.because for duty in duties), items)
         if step.to_do:
             yield step
 
     def _tasks(self, name: str, step: Tasks) -> Iterator[Step]:
-        if not step.any or any(self.weights.holds(where, self.answers) for where in step.any):
+        if not step.any or any(self.weights.hold(where, self.answers) for where in step.any):
             tasks = tuple(task.format(start=self.strategy.start.level) for task in step.tasks)
             yield Step(name, (step.because,), tasks=tasks, days=DAYS[step.effort])
 
@@ -89,12 +168,11 @@ class _Planner:
         played, reached = self.strategy.game.played, self.strategy.target.level
         items = [
             self._item(capability, f"the target is rung {reached}")
-            for level in self.levels
-            for capability in level.capabilities.values()
+            for capability in self._known.values()
             if capability.block == block.name
             and capability.rung(played) is not None
             and capability.id not in owed
-            if capability.is_for(self.project)
+            and capability.is_for(self.project)
         ]
         items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
         return Step(
@@ -127,22 +205,27 @@ class _Planner:
     def _state(
         self, capability: Capability, rung: int | None, records: tuple[str, ...]
     ) -> tuple[str, str]:
+        """Return the state of a capability, and how it is known."""
         scan, start = self.scan, self.strategy.start.level
         if scan is not None and capability.id in scan.waived:
             return WAIVED, "rung.toml waives it"
         if scan is not None:
             points = scan.points.get(capability.id, 0.0)
-            state = THERE if points >= TIERS["used"] else TO_BUILD
+            state = PRESENT if points >= TIERS["used"] else TO_BUILD
             return state, f"the scan gives it {points:g} of {TIERS['automated']:g}"
         if rung is None or min(rung, self.weights.early.get(capability.id, rung)) > start:
             return TO_BUILD, f"the start is rung {start}"
         return FILL_IN if records else BEGINS, f"the start is rung {start}"
 
     def _planned(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Add owners, efforts and quarters; a year holds the work, however long by one person."""
+        """Add owners, efforts and quarters; a year holds the work, even if one person takes longer."""
         days = [
             step.days
-            + sum(DAYS[item.capability.effort] for item in step.items if item.state not in DONE)
+            + sum(
+                DAYS[item.capability.effort]
+                for item in step.items
+                if item.state not in (PRESENT, WAIVED)
+            )
             for step in steps
         ]
         quarter = max(QUARTER, sum(days) / 4)
@@ -151,32 +234,27 @@ class _Planner:
             replace(
                 step,
                 days=days[index],
-                owner=self.weights.alone if alone else self.weights.owners[step.name],
-                unlocks=self.weights.unlocks[step.name],
+                owner=self.weights.alone if alone else self.weights.steps[step.name].owner,
+                unlocks=self.weights.steps[step.name].unlocks,
                 quarter=min(4, 1 + int(sum(days[: index + 1]) / quarter - 1e-9)),
             )
             for index, step in enumerate(steps)
         )
 
-    def beside(self, steps: Sequence[Step]) -> Iterator[Beside]:
-        """Yield what the rungs up to the target rest on and the steps do not bring."""
-        played = self.strategy.game.played
-        known = {
-            name: capability
-            for level in self.levels
-            for name, capability in level.capabilities.items()
-        }
+    def keystones(self, steps: Sequence[Step]) -> Iterator[Keystone]:
+        """Yield what the rungs up to the target need and the steps do not bring."""
+        played, known = self.strategy.game.played, self._known
         brought = {item.capability.id for step in steps for item in step.items}
         for level in self.levels[: self.strategy.target.level + 1]:
             groups = level.keystones.get("both", ())
             if played == "governance":
                 groups += level.keystones.get("governance", ())
             for group in groups:
-                asked = [known[name] for name in group if known[name].rung(played) is not None]
-                states = [self._state(each, each.rung(played), ())[0] for each in asked]
-                names = tuple(each.id for each in asked)
-                if not brought.intersection(names) and all(state == TO_BUILD for state in states):
-                    yield Beside(level.level, names)
+                asked = [c for c in map(known.__getitem__, group) if c.rung(played) is not None]
+                states = [self._state(c, c.rung(played), ())[0] for c in asked]
+                names = tuple(capability.id for capability in asked)
+                if not brought.intersection(names) and set(states) <= {TO_BUILD}:
+                    yield Keystone(level.level, names)
 
 
 def _not_yet(
@@ -185,15 +263,16 @@ def _not_yet(
     for block in empty:
         yield NotYet(f"the block {block.name}", "nothing of it is left to do before the target")
     taken = {step.name for step in steps}
-    for block in sorted(strategy.left, key=lambda each: -each.priority):
+    for block in sorted(strategy.left, key=lambda block: -block.priority):
         if block.name not in taken:
-            yield NotYet(f"the block {block.name}", _why_left(block))
-    target, star = strategy.target.level, strategy.north.level
+            product = f"worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"
+            yield NotYet(f"the block {block.name}", f"{block.because}: {product}")
+    target, north = strategy.target.level, strategy.north.level
     for level in levels[target + 1 :]:
         because = (
             "it is on the way to the north star, beyond what the pace and the team bear in a year"
-            if level.level <= star
-            else f"it is above the north star, rung {star}, so nothing you said calls for it"
+            if level.level <= north
+            else f"it is above the north star, rung {north}, so nothing you said calls for it"
         )
         yield NotYet(
             f"rung {level.level}, {level.title}", f"{because}; it costs {level.cost.rstrip('.')}"
@@ -204,7 +283,3 @@ def _not_yet(
             "in the governance game no version replaces another without an approval; "
             "prepare everything automatically, and let someone other than the author decide",
         )
-
-
-def _why_left(block: Block) -> str:
-    return f"{block.because}: worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"

@@ -1,187 +1,223 @@
-"""What the strategy asks and how it weighs the answers: levels/strategy.yml as frozen objects."""
+"""What the strategy asks, and how it weighs the answers: levels/strategy.yml, checked as it is read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
-PARTS = ("use_case", "culture", "technology", "people")
+import msgspec
+import yaml
+from msgspec import Struct, field
+from msgspec.structs import force_setattr, replace
+
+from rung.errors import RungError
+from rung.levels.ladder import BLOCKS
+from rung.system import plain_yaml
+
+PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
+GAMES = ("governance", "velocity")
 DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
-Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers given
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
+ANSWERS = 4  # to each question
+Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
+Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
 
 
-@dataclass(frozen=True)
-class Answer:
+class Record(Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping of the file, each of whose keys is a field."""
+
+
+class Answer(Record):
     """One of a question's four answers; `share` is what it counts, in [0, 1]."""
 
     name: str
     says: str
-    share: float
+    share: float = 0.0
     domains: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that can be given for this answer."""
+        return self.domains or (self.name,)
 
-@dataclass(frozen=True)
-class Question:
-    """One of the questions; `part` is an argument of `successful_mlops`."""
 
-    id: str
+class Question(Record):
+    """A question; `part` is an argument of `successful_mlops`."""
+
     part: str
     short: str
     ask: str
     why: str
     answers: tuple[Answer, ...]
     several: bool = False
-    synonyms: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    id: str = ""  # its key in the file
+
+    def __post_init__(self) -> None:
+        """Share out 0 to 1 where the file does not."""
+        if not any(answer.share for answer in self.answers):
+            even = (replace(a, share=i / (ANSWERS - 1)) for i, a in enumerate(self.answers))
+            force_setattr(self, "answers", tuple(even))
 
     def answer(self, name: str) -> Answer | None:
         """Return the answer of that name, or the one that has a domain of that name."""
-        return next((each for each in self.answers if name in (each.name, *each.domains)), None)
+        return next((a for a in self.answers if name in (a.name, *a.domains)), None)
 
-    def meant(self, text: str) -> str | None:
-        """Return the name that a person means by a number, a name or a word like it."""
+    def named(self, text: str) -> str | None:
+        """Return the name of the answer that a user gave by a number, a name or a synonym."""
         word = "-".join(text.lower().replace("_", " ").replace("-", " ").split())
         if word.isdigit() and int(word) < len(self.answers):
             return self.answers[int(word)].name
-        return word if self.answer(word) else self.synonyms.get(word)
+        return word if self.answer(word) else self.words.get(word)
 
     def names(self) -> tuple[str, ...]:
         """Return every name that can be given as an answer, lowest share first."""
-        return tuple(name for each in self.answers for name in each.domains or (each.name,))
+        return tuple(name for answer in self.answers for name in answer.names)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Return the names of answers by their synonyms."""
+        return {word: name for name, words in self.synonyms.items() for word in words}
 
 
-@dataclass(frozen=True)
-class Term:
-    """A weight on an answer's share or on a derived value, where `since` is reached."""
+class Term(Record):
+    """A weight on a share, which counts where the shares `since` are reached."""
 
-    of: str
+    name: str = field(name="of")
     weight: float
-    since: Mapping[str, float] = field(default_factory=dict)
+    since: Bounds = field(name="from", default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Assumption:
-    """Defaults for missing answers; `where` names a game and answers."""
+class NewAnswer(Record):
+    """An answer for `rung new`, by the answer to a question."""
+
+    question: str = field(name="of")
+    take: Mapping[str, str]
+
+
+class Assumption(Record):
+    """Defaults for missing answers, where the game and the other answers hold."""
 
     because: str
     take: Answers
-    game: str | None
-    answers: Answers
+    game: str | None = None
+    where: Answers = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Contradiction:
-    """Contradictory answers, and what counts instead."""
+class Contradiction(Record):
+    """Answers that contradict each other, and what counts instead."""
 
     where: Answers
     says: str
-    take: Answers
+    take: Answers = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Duty:
-    """Capabilities that law or harm requires on any rung if one of `any` holds."""
+class Duty(Record):
+    """Capabilities that law or harm requires on any rung where one of `any` holds."""
 
     any: tuple[Answers, ...]
     because: str
     ask: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Tasks:
+class Tasks(Record):
     """A step that no capability stands for."""
 
-    any: tuple[Answers, ...]
     because: str
     tasks: tuple[str, ...]
     effort: str
+    any: tuple[Answers, ...] = ()
 
 
-@dataclass(frozen=True)
-class After:
-    """Blocks that come before another one, in one of the CIRCUMSTANCES."""
+class Owner(Record):
+    """Who answers for a step, and what the step makes possible."""
+
+    owner: str
+    unlocks: str
+
+
+class After(Record):
+    """Blocks that come before another block, in one of the CIRCUMSTANCES."""
 
     block: str
     needs: tuple[str, ...]
     where: str
     because: str
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown block or circumstance."""
+        for block in (self.block, *self.needs):
+            _require(block, BLOCKS, "a block")
+        _require(self.where, CIRCUMSTANCES, "where")
 
-@dataclass(frozen=True)
-class Step:
-    """One rung more if every share of one of the mappings `any` is reached."""
 
-    any: tuple[Mapping[str, float], ...]
+class Increment(Record):
+    """A rung more, where every share of a mapping of `any` is reached."""
+
+    any: tuple[Bounds, ...]
     because: str
 
 
-@dataclass(frozen=True)
-class Games:
-    """The shares of governance that part the games."""
+class Games(Record):
+    """The shares of governance that separate the games."""
 
     velocity_up_to: float
     governance_from: float
     hybrid_from: float
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Record):
     """From which priority a block is worked on, and from which gap the foundation is."""
 
-    priority: float
+    priority: float = field(name="from")
     foundation_gap: float
 
 
-@dataclass(frozen=True)
-class Start:
-    """The rung to start on: `times` the mean of the answers `of`, within bounds."""
+class Start(Record):
+    """The rung to start on: `times` the mean of some answers, within bounds."""
 
-    of: tuple[str, ...]
+    questions: tuple[str, ...] = field(name="of")
     times: float
     at_most: int
     at_most_alone: int
     with_ci: int
 
 
-@dataclass(frozen=True)
-class North:
-    """The north star: the rung of every team, one more for each step that holds, within bounds."""
+class North(Record):
+    """The north star: the rung of every team, and increments, within bounds."""
 
-    lowest: int
-    steps: tuple[Step, ...]
+    lowest: int = field(name="from")
+    steps: tuple[Increment, ...]
     governance_at_most: int
     governance_because: str
     duties_at_least: int
     duties_because: str
 
 
-@dataclass(frozen=True)
-class Target:
-    """The rung for twelve months: above the start, and one more for each step that holds."""
+class Target(Record):
+    """The rung for twelve months: above the start, and increments."""
 
     above_start: int
-    steps: tuple[Step, ...]
+    steps: tuple[Increment, ...]
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Everything of levels/strategy.yml; each field is explained there."""
+class Weights(Record):
+    """Everything in levels/strategy.yml; each field is explained there."""
 
     source: str
     warning: str
     questions: Mapping[str, Question]
-    project: Mapping[str, tuple[str, Mapping[str, str]]]
+    project: Mapping[str, NewAnswer]
     assumed: tuple[Assumption, ...]
     contradictions: tuple[Contradiction, ...]
     duties: tuple[Duty, ...]
     alignment: Tasks
     stay: Tasks
-    owners: Mapping[str, str]
-    unlocks: Mapping[str, str]
+    steps: Mapping[str, Owner]
     alone: str
     early: Mapping[str, int]
     by_hand: tuple[str, ...]
     governance: tuple[Term, ...]
-    adoption: tuple[Term, ...]
     games: Games
+    adoption: tuple[Term, ...]
     worth: Mapping[str, tuple[Term, ...]]
     there: Mapping[str, tuple[Term, ...]]
     keep: Keep
@@ -191,19 +227,101 @@ class Weights:
     north: North
     target: Target
 
-    def holds(self, where: Answers, answers: Answers) -> bool:
-        """Return whether each question named has one of the answers named, or a domain of it."""
-        return all(
-            any(set(wanted) & self._names(question, name) for name in answers.get(question, ()))
-            for question, wanted in where.items()
-        )
+    def __post_init__(self) -> None:
+        """Tell the questions their names; refuse names of anything that does not exist."""
+        for name, question in self.questions.items():
+            force_setattr(question, "id", name)
+            if len(question.answers) != ANSWERS:
+                number = len(question.answers)
+                raise ValueError(
+                    f"questions.{name} has {number} answers; each question has {ANSWERS}."
+                )
+            _require(question.part, PARTS, f"questions.{name}.part")
+            self._require_answers(name, question.synonyms, f"questions.{name}.synonyms")
+        for where, name, allowed in self._names():
+            _require(name, allowed, where)
+        for where, answers in self._answers():
+            for name, given in answers.items():
+                _require(name, self.questions, where)
+                self._require_answers(name, given, f"{where}.{name}")
 
-    def owed(self, answers: Answers) -> tuple[Duty, ...]:
+    def _require_answers(self, question: str, names: Iterable[str], where: str) -> None:
+        for name in names:
+            if self.questions[question].answer(name) is None:
+                _require(name, self.questions[question].names(), where)
+
+    def _names(self) -> Iterator[tuple[str, str, Collection[str]]]:
+        """Yield where a question, a derived value, a block or a game is named, and which there are."""
+        asked, weighed = tuple(self.questions), (*self.questions, *DERIVED)
+        for key, answer in self.project.items():
+            yield f"project.{key}.of", answer.question, asked
+        for question in self.start.questions:
+            yield "start.of", question, asked
+        for rule in self.assumed:
+            yield "assumed.game", rule.game or GAMES[0], GAMES
+        for key, blocks in (("worth", self.worth), ("there", self.there)):
+            for block in blocks:
+                yield key, block, BLOCKS
+        terms = {"governance": self.governance, "adoption": self.adoption}
+        terms |= {f"there.{block}": values for block, values in self.there.items()}
+        for allowed, by_key in (
+            (asked, terms),
+            (weighed, {f"worth.{block}": values for block, values in self.worth.items()}),
+        ):
+            for key, values in by_key.items():
+                for term in values:
+                    for name in (term.name, *term.since):
+                        yield key, name, allowed
+        for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
+            for name in (name for step in steps for bounds in step.any for name in bounds):
+                yield f"{key}.steps", name, weighed
+
+    def _answers(self) -> Iterator[tuple[str, Answers]]:
+        """Yield where answers are named, and which."""
+        for rule in (*self.assumed, *self.contradictions):
+            key = "assumed" if isinstance(rule, Assumption) else "contradictions"
+            yield f"{key}.where", rule.where
+            yield f"{key}.take", rule.take
+        for key, alternatives in (
+            *(("duties", duty.any) for duty in self.duties),
+            ("alignment", self.alignment.any),
+            ("stay", self.stay.any),
+        ):
+            for answers in alternatives:
+                yield f"{key}.any", answers
+
+    def hold(self, where: Answers, answers: Answers) -> bool:
+        """Return whether each question of `where` has one of its answers there, or a domain of it."""
+        for name, wanted in where.items():
+            given = [(g, self.questions[name].answer(g)) for g in answers.get(name, ())]
+            if not any({g, a.name if a else g} & set(wanted) for g, a in given):
+                return False
+        return True
+
+    def duties_for(self, answers: Answers) -> tuple[Duty, ...]:
         """Return the duties that hold for these answers."""
         return tuple(
-            duty for duty in self.duties if any(self.holds(where, answers) for where in duty.any)
+            duty for duty in self.duties if any(self.hold(where, answers) for where in duty.any)
         )
 
-    def _names(self, question: str, name: str) -> set[str]:
-        answer = self.questions[question].answer(name)
-        return {name, answer.name} if answer else {name}
+
+def load(folder: Path) -> Weights:
+    """Read strategy.yml of the folder `levels`.
+
+    Raises:
+        RungError: It is missing, or does not hold what a strategy must.
+    """
+    path = folder / "strategy.yml"
+    try:
+        return msgspec.convert(plain_yaml.load(path.read_text("utf-8")), Weights)
+    except FileNotFoundError as error:
+        raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RungError(f"{path} cannot be read as YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise RungError(f"{path}: {error}\nReinstall Rung, or correct the file.") from error
+
+
+def _require(name: str, allowed: Collection[str], where: str) -> None:
+    if name not in allowed:
+        raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")

@@ -189,11 +189,7 @@ def _entry(value: object, state: State) -> dict[str, Any]:
     detail = entry["detail"]
     if (detail.get("generation"), detail.get("serving")) != (state.generation, state.serving):
         raise InvalidStateError("it belongs to another state")
-    # Lines of an earlier version hold no state.
-    if (
-        "state" in detail
-        and _field(detail, "state", lambda value: state_of(_table(value))) != state
-    ):
+    if _field(detail, "state", lambda value: state_of(_table(value))) != state:
         raise InvalidStateError("it belongs to another state")
     return entry
 

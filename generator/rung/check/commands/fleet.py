@@ -31,7 +31,7 @@ def fleet(
 ) -> int:
     """Show the rungs of many repositories in one table. Nothing of them is run."""
     from rung.check.fleet import repositories, reviews
-    from rung.check.review.hit import printable
+    from rung.system.printable import printable
 
     known_game(game)
     write = formats.writer("fleet", form)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung.check.fleet.repositories import Repository
-from rung.check.review.hit import printable
 from rung.check.review.limits import Limits
 from rung.check.review.review import review
 from rung.errors import RungError
+from rung.system.printable import printable
 
 
 @dataclass(frozen=True)

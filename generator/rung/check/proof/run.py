@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rung.check.review.hit import printable
+from rung.system.printable import printable
 from rung.system.process import begin
 
 TAIL_BYTES = 20_000

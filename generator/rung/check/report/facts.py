@@ -4,13 +4,16 @@ import json
 from typing import Any
 
 from rung.check.review.findings import Finding, Trial
-from rung.check.review.hit import Hit, printable
+from rung.check.review.hit import Hit
 from rung.check.review.review import Review
 from rung.check.review.standing import Blocker, Standing
+from rung.system.printable import printable
 
 LONGEST = 160  # characters of a matched text
 NOTHING_RUN = "Read, not run: every finding is static."
 SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
+NOTHING_NEXT = "Nothing keeps it from a higher rung."
+NO_MODEL = "Add a model, or check another repository."
 NOTHING_TO_RUN = "Nothing that could be run was found: docs/check.md says what is looked for."
 
 
@@ -183,6 +186,16 @@ def lacks(review: Review) -> str:
     if points:
         parts.append(f"{points:.2f} points")
     return f"Rung {review.level + 1} lacks {' and '.join(parts)}." if parts else ""
+
+
+def no_steps(review: Review) -> str:
+    """Return what is said where there is no next step."""
+    return NOTHING_NEXT if review.machine_learning else NO_MODEL
+
+
+def sentence(reason: str) -> str:
+    """Return the reason of a blocker as a sentence."""
+    return f"{reason[0].upper()}{reason[1:]}."
 
 
 def left_out(review: Review) -> list[str]:

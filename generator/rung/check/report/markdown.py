@@ -10,14 +10,14 @@ from rung.check.report.facts import (
     left_out,
     location,
     matched,
+    no_steps,
     proof,
     ran,
+    sentence,
 )
-from rung.check.review.hit import Hit, printable
+from rung.check.review.hit import Hit
 from rung.check.review.review import Review
-
-NOTHING = "Nothing keeps it from a higher rung."
-NO_MODEL = "Add a model, or check another repository."
+from rung.system.printable import printable
 
 
 def make(review: Review, before: Review | None = None) -> str:
@@ -38,9 +38,9 @@ def make(review: Review, before: Review | None = None) -> str:
     lines += [lacks(review), ""] if lacks(review) else []
     lines += [
         f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}, +{blocker.brings:g}): "
-        f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
+        f"{_plain(blocker.finding.capability.fix)} {sentence(blocker.reason)}"
         for blocker in review.standing.blockers
-    ] or [NOTHING if review.machine_learning else NO_MODEL]
+    ] or [no_steps(review)]
     lines += _runs(review)
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [

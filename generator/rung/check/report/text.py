@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from rung.check.report.facts import (
+    NOTHING_NEXT,
     NOTHING_TO_RUN,
     best,
     changes,
@@ -17,8 +18,8 @@ from rung.check.report.facts import (
     ran,
 )
 from rung.check.review.findings import Finding
-from rung.check.review.hit import printable
 from rung.check.review.review import Review
+from rung.system.printable import printable
 
 SIGNS = {"automated": "++", "used": "+ ", "declared": "~ ", None: "- "}
 WIDTH = 100
@@ -44,10 +45,9 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         for change in changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
     for level in review.levels:
-        asked = [one for one in review.findings.values() if one.rung(review.game) == level.level]
         average = review.standing.averages[level.level]
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
-        for finding in asked:
+        for finding in review.asked(level.level):
             yield _finding(finding)
     yield from _runs(review)
     yield "\nProfile (points on average, 0 to 1)"
@@ -100,7 +100,7 @@ def _next(review: Review) -> Iterator[str]:
     blockers = review.standing.blockers
     if not blockers:
         if review.machine_learning:
-            yield "\nNothing keeps it from a higher rung."
+            yield f"\n{NOTHING_NEXT}"
         return
     yield f"\nNext: {lacks(review)}" if lacks(review) else "\nNext"
     for blocker in blockers:

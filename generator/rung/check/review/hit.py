@@ -1,11 +1,6 @@
-"""A location in a repository that matches a predicate, and how its text is shown."""
+"""A location in a repository that matches a predicate."""
 
-import re
 from dataclasses import dataclass
-
-# In a log, these make GitHub Actions and Azure Pipelines do something: Azure's may stand anywhere in
-# a line, GitHub's `::name::` at its start.
-CI_COMMAND = re.compile(r"##(?=\[|vso\[)|^(\s*):(?=:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,16 +28,3 @@ class Hit:
     def only_declared(self) -> bool:
         """Say whether it only shows an intention."""
         return self.in_notebook or not self.runs
-
-
-def printable(text: str) -> str:
-    """Return a text of a repository that can be shown: one line, without what a log obeys."""
-    line = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
-        for letter in text.replace("\t", " ")
-    )
-    return CI_COMMAND.sub(_escaped_command, line)
-
-
-def _escaped_command(match: re.Match[str]) -> str:
-    return r"\x23#" if match[0] == "##" else rf"{match[1]}\x3a"

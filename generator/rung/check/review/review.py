@@ -60,6 +60,10 @@ class Review:
         """Its rung."""
         return self.standing.level
 
+    def asked(self, level: int) -> list[Finding]:
+        """Return the findings of the capabilities that its game asks for on a rung."""
+        return [one for one in self.findings.values() if one.rung(self.game) == level]
+
 
 def review(
     root: Path, game: str | None = None, limits: Limits | None = None, today: date | None = None

@@ -1,9 +1,8 @@
 """Phrases that all formats of an assessment share."""
 
-from rung.assess.assessment import Assessment, measured
-from rung.assess.shares import Counted
-from rung.assess.steps import DAYS, TO_BUILD, Beside, Step
-from rung.assess.strategy import Block, Rung
+from rung.assess.assessment import Assessment
+from rung.assess.roadmap import DAYS, TO_BUILD, Keystone, Step
+from rung.assess.strategy import Block, Rung, WeightedTerm
 
 GAMES = {
     "velocity": "learn fast, release often, undo in seconds",
@@ -11,12 +10,12 @@ GAMES = {
     "hybrid": "fast, where a mistake is cheap; explained and approved, where it is not",
 }
 TITLES = {"before use": "Before this is used on people", "stay": "Stay on this rung"}
-FIRST = 3  # steps that are presented; the others are named
 EFFORT = (
     "By hand, efforts are estimates for somebody who knows the tools, and count what comes with the "
     "start of a project of Rung. A quarter takes 65 days of work, or a fourth of the whole where one "
     "person's year is too short for it."
 )
+STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
 
 
 def rungs(assessment: Assessment) -> tuple[tuple[str, Rung, str], ...]:
@@ -38,6 +37,21 @@ def title(assessment: Assessment, level: int) -> str:
 def step_title(step: Step) -> str:
     """Return the title of a step."""
     return TITLES.get(step.name, step.name.capitalize())
+
+
+def step_rows(assessment: Assessment) -> list[tuple[str, ...]]:
+    """Return the steps as rows of a table with STEP_COLUMNS."""
+    return [
+        (
+            f"{number} {step_title(step)}",
+            f"Q{step.quarter}",
+            step.owner,
+            by_hand(step.days),
+            with_rung(step),
+            step.unlocks,
+        )
+        for number, step in enumerate(assessment.roadmap.steps, start=1)
+    ]
 
 
 def by_hand(days: float) -> str:
@@ -64,38 +78,14 @@ def with_rung(step: Step) -> str:
     return ", ".join(filter(None, parts))
 
 
-STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
+def named(term: WeightedTerm) -> str:
+    """Return what a term is about, and the answer."""
+    return f"{term.what}: {term.answer}" if term.answer else term.what
 
 
-def step_rows(assessment: Assessment) -> list[tuple[str, ...]]:
-    """Return the steps as rows of a table with STEP_COLUMNS."""
-    return [
-        (
-            f"{number} {step_title(step)}",
-            f"Q{step.quarter}",
-            step.owner,
-            by_hand(step.days),
-            with_rung(step),
-            step.unlocks,
-        )
-        for number, step in enumerate(assessment.roadmap.steps, start=1)
-    ]
-
-
-def promised(number: int, step: Step) -> tuple[str, str]:
-    """Return a step in two lines: what, until when, by whom and how long; what it makes possible."""
-    head = (
-        f"{number} {step_title(step)}: Q{step.quarter}, {step.owner}, {by_hand(step.days)} by hand"
-    )
-    return head, f"with Rung: {with_rung(step)}; unlocks {step.unlocks}"
-
-
-def term(counted: Counted) -> str:
+def term(term: WeightedTerm) -> str:
     """Return a term with its arithmetic."""
-    answer = f": {counted.answer}" if counted.answer else ""
-    return (
-        f"{counted.weight:.2f} x {counted.share:.2f} = {counted.points:.2f}  {counted.what}{answer}"
-    )
+    return f"{term.weight:.2f} x {term.share:.2f} = {term.points:.2f}  {named(term)}"
 
 
 def priority(block: Block) -> str:
@@ -113,28 +103,24 @@ def reasons(step: Step) -> list[str]:
 
 
 def later(step: Step) -> str:
-    """Name what of a block can wait, with its rung."""
+    """Return which capabilities of a block can wait, each with its rung."""
     return ", ".join(f"{item.capability.id} ({item.rung})" for item in step.later)
 
 
-def beside(other: Beside) -> str:
-    """Say which capability a rung needs although the roadmap brings none."""
-    return f"rung {other.rung} also needs {' or '.join(other.any_of)}"
+def keystone(open_: Keystone) -> str:
+    """Return which capability a rung needs although the roadmap brings none."""
+    return f"rung {open_.rung} also needs {' or '.join(open_.any_of)}"
 
 
 def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
-    """Return each question with what was answered, for a person, and why if it was assumed."""
+    """Return each question with its answer in words, and why if it was assumed."""
     rows = []
     for name, question in assessment.weights.questions.items():
-        answers = [question.answer(each) for each in assessment.answers[name]]
-        shown = (
-            ", ".join(assessment.answers[name])
-            if question.several
-            else "; ".join(answer.says for answer in answers if answer)
-        )
-        assumed = assessment.assumed.get(name)
-        note = f"assumed: {assumed}" if assumed else ""
-        if assessment.measured and name in measured(assessment.weights):
+        names = assessment.answers[name]
+        words = "; ".join(answer.says for answer in map(question.answer, names) if answer)
+        shown = ", ".join(names) if question.several else words
+        note = f"assumed: {assessment.assumed[name]}" if name in assessment.assumed else ""
+        if name in assessment.measured:
             shown, note = "measured in the repository", ""
         rows.append((question.ask, shown, note))
     return rows
@@ -143,27 +129,24 @@ def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
 def commands(assessment: Assessment) -> list[tuple[str, str]]:
     """Return the commands of the roadmap, each with what it adds."""
     start, target = assessment.strategy.start.level, assessment.strategy.target.level
-    walk = [(_begin(assessment, start), _brings(assessment, start))]
-    if assessment.scan and assessment.scan.rung:
-        walk = []
-    folder = "." if assessment.scan else "my-project"
+    scan = assessment.scan
+    walk = [] if scan and scan.rung else [(_begin(assessment, start), _brings(assessment, start))]
     walk += [
-        (f"rung climb {folder} --to {level}", _brings(assessment, level))
+        (f"rung climb {'.' if scan else 'my-project'} --to {level}", _brings(assessment, level))
         for level in range(start + 1, target + 1)
     ]
     return walk or [(f"rung check . --min-level {start}", "this rung is kept")]
 
 
 def _begin(assessment: Assessment, start: int) -> str:
-    options = dict(assessment.project)
+    """Return the command that makes the project, or brings the repository onto the ladder."""
+    options = assessment.project
     if assessment.scan:
         return f"rung adopt . --level {start} -d use_case={options['use_case']}"
-    arguments = [
-        f"--{name.replace('_', '-')} {options.pop(name)}" for name in ("use_case", "team_size")
-    ]
+    game = f"--use-case {options['use_case']} --team-size {options['team_size']} --level {start}"
     usual = {"data": "files", "compute": "machine", "tracking": "local"}
     data = [f"-d {name}={options[name]}" for name in usual if options[name] != usual[name]]
-    return " ".join(["rung new my-project", *arguments, f"--level {start}", *data])
+    return " ".join(["rung new my-project", game, *data])
 
 
 def _brings(assessment: Assessment, level: int) -> str:

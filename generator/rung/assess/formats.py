@@ -1,0 +1,284 @@
+"""The formats of an assessment: text for a terminal, JSON, Markdown, and a page of HTML."""
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rung.assess import phrases
+from rung.assess.assessment import Assessment
+from rung.assess.roadmap import BEFORE_USE, Item, Step
+from rung.assess.strategy import Block, Rung, WeightedSum
+
+WIDTH = 96  # of text; only commands may be longer
+FIRST = 3  # steps that are presented; the others are named
+SHORT = {"Target for 12 months": "Target"}
+
+
+def text(assessment: Assessment, *, explain: bool) -> str:
+    """Return ten lines to present, the commands, and on request the reasons."""
+    return "\n".join([*_summary(assessment), *(_details(assessment) if explain else ())]) + "\n"
+
+
+def _summary(assessment: Assessment) -> Iterator[str]:
+    game, steps = assessment.strategy.game, assessment.roadmap.steps
+    yield f"Game       {game.name}: {phrases.GAMES[game.name]}"
+    for name, rung, promise in phrases.rungs(assessment):
+        yield f"{SHORT.get(name, name):<10} {phrases.title(assessment, rung.level)[5:]}: {promise}"
+    for number, step in enumerate(steps[:FIRST], start=1):
+        effort = f"{phrases.by_hand(step.days)} by hand"
+        yield f"{number} {phrases.step_title(step)}: Q{step.quarter}, {step.owner}, {effort}"
+        yield from _fold(f"with Rung: {phrases.with_rung(step)}; unlocks {step.unlocks}", 2)
+    yield ""
+    for step in steps:
+        if step.name == BEFORE_USE:
+            owed = ", ".join(item.capability.id for item in step.items)
+            yield from _fold(f"Owed before use: {owed}; {'; '.join(phrases.reasons(step))}.")
+    if rest := [f"{phrases.step_title(step)} (Q{step.quarter})" for step in steps[FIRST:]]:
+        yield from _fold(f"Then: {', '.join(rest)}")
+    for reason in assessment.contradictions:
+        yield from _fold(f"Does not go together: {reason}.")
+    if assessment.assumed:
+        yield from _fold(f"Assumed, as not answered: {', '.join(assessment.assumed)}.")
+    yield "To walk it:"
+    for command, brings in phrases.commands(assessment):
+        yield f"  {command}"
+        yield from _fold(f"# {brings}", 6)
+    yield from _fold(assessment.weights.warning)
+
+
+def _details(assessment: Assessment) -> Iterator[str]:
+    strategy = assessment.strategy
+    yield f"\nGame: {strategy.game.name}"
+    yield from _fold(f"because {strategy.game.because}", 2)
+    yield from _fold_all(map(phrases.term, strategy.game.score.terms), 4)
+    yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
+    yield from _fold_all(map(phrases.term, strategy.adoption.terms), 4)
+    for name, rung, _ in phrases.rungs(assessment):
+        yield f"{name}: {phrases.title(assessment, rung.level)}"
+        yield from _fold_all(rung.because, 4)
+    for number, step in enumerate(assessment.roadmap.steps, start=1):
+        yield from _step_details(number, step)
+    if assessment.roadmap.keystones:
+        yield "\nTo reach the target anyway"
+        yield from _fold_all(map(phrases.keystone, assessment.roadmap.keystones), 2)
+    yield "\nNot yet"
+    yield from _fold_all((f"{n.what}: {n.because}" for n in assessment.roadmap.not_yet), 2)
+    yield "\nAnswers"
+    for ask, answer, note in phrases.answered(assessment):
+        yield from _fold(f"{ask} {answer}{f' ({note})' if note else ''}", 2)
+    yield ""
+    yield from _fold(phrases.EFFORT)
+
+
+def _step_details(number: int, step: Step) -> Iterator[str]:
+    yield f"\n{number} {phrases.step_title(step)}"
+    if step.block:
+        yield f"  priority {phrases.priority(step.block)}"
+        yield from _fold_all(map(phrases.term, step.block.worth.terms), 4)
+    yield from _fold_all((*phrases.reasons(step), *step.tasks), 4)
+    for item in step.items:
+        yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", 2)
+        yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", 4)
+        if item in step.to_do:
+            yield from _fold(f"To do: {item.capability.fix}", 4)
+            yield from _fold(f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", 4)
+            yield from _fold(f"Source: {item.capability.source}", 4)
+    if step.later:
+        yield from _fold(f"later, with its rung: {phrases.later(step)}", 2)
+
+
+def _fold_all(texts: Iterable[str], indent: int) -> Iterator[str]:
+    for line in texts:
+        yield from _fold(line, indent)
+
+
+def _fold(text: str, indent: int = 0) -> list[str]:
+    first, further = " " * indent, " " * (indent + 2)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=further, break_on_hyphens=False
+    )
+
+
+def as_json(assessment: Assessment, *, explain: bool) -> str:
+    """Return the assessment as JSON; `rung new --from-assessment` and `--answers` read it."""
+    return json.dumps(_data(assessment), indent=2, ensure_ascii=False) + "\n"
+
+
+def _data(assessment: Assessment) -> dict[str, Any]:
+    strategy, roadmap, scan = assessment.strategy, assessment.roadmap, assessment.scan
+    questions, game = assessment.weights.questions, strategy.game
+    choice = vars(assessment.choice)
+    return {
+        "answers": {
+            name: list(given) if questions[name].several else given[0]
+            for name, given in assessment.answers.items()
+            if name not in assessment.measured
+        },
+        "assumed": dict(assessment.assumed),
+        "choice": {name: value for name, value in choice.items() if value is not None},
+        "scan": {"level": scan.level, "coverage": dict(scan.coverage)} if scan else None,
+        "project": dict(assessment.project),
+        "game": {
+            "name": game.name,
+            "played": game.played,
+            "because": game.because,
+            **_sum_data(game.score),
+        },
+        "contradictions": list(assessment.contradictions),
+        "adoption": _sum_data(strategy.adoption),
+        "start": _rung_data(strategy.start),
+        "target": _rung_data(strategy.target),
+        "north_star": _rung_data(strategy.north),
+        "steps": [_step_data(step) for step in roadmap.steps],
+        "commands": [
+            {"run": command, "brings": brings} for command, brings in phrases.commands(assessment)
+        ],
+        "beside": [{"rung": k.rung, "any_of": list(k.any_of)} for k in roadmap.keystones],
+        "not_yet": [vars(entry) for entry in roadmap.not_yet],
+        "left": [_block_data(block) for block in strategy.left],
+        "source": assessment.weights.source,
+        "warning": assessment.weights.warning,
+    }
+
+
+def _sum_data(weighted: WeightedSum) -> dict[str, Any]:
+    terms = [
+        {
+            "what": term.what,
+            "said": term.answer,
+            "weight": term.weight,
+            "share": term.share,
+            "points": term.points,
+        }
+        for term in weighted.terms
+    ]
+    return {"total": weighted.total, "terms": terms}
+
+
+def _rung_data(rung: Rung) -> dict[str, Any]:
+    return {"level": rung.level, "because": list(rung.because)}
+
+
+def _block_data(block: Block) -> dict[str, Any]:
+    return {
+        "block": block.name,
+        "priority": block.priority,
+        "worth": _sum_data(block.worth),
+        "gap": block.gap,
+        "gap_because": block.gap_because,
+        "because": block.because,
+        "after": [{"needs": list(rule.needs), "because": rule.because} for rule in block.after],
+    }
+
+
+def _step_data(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "quarter": step.quarter,
+        "owner": step.owner,
+        "by_hand_days": step.days,
+        "with_rung": phrases.with_rung(step),
+        "unlocks": step.unlocks,
+        "because": list(step.because),
+        "tasks": list(step.tasks),
+        "priority": _block_data(step.block) if step.block else None,
+        "capabilities": [_item_data(item) for item in step.items],
+        "later": [_item_data(item) for item in step.later],
+    }
+
+
+def _item_data(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.capability.id,
+        "rung": item.rung,
+        "state": item.state,
+        "why": item.capability.why,
+        "fix": item.capability.fix,
+        "by_hand": item.capability.effort,
+        "with_rung": item.with_rung,
+        "source": item.capability.source,
+        "because": list(item.because),
+    }
+
+
+def markdown(assessment: Assessment, *, explain: bool) -> str:
+    """Return the assessment as a page of Markdown, for a project's docs or a pull request."""
+    return "\n".join(_page(assessment)) + "\n"
+
+
+def _page(assessment: Assessment) -> Iterator[str]:
+    strategy, game = assessment.strategy, assessment.strategy.game
+    yield from ("# MLOps strategy", "")
+    rows = [
+        (name, f"**{phrases.title(assessment, rung.level)}**: {promise}", "; ".join(rung.because))
+        for name, rung, promise in phrases.rungs(assessment)
+    ]
+    played = f"**{game.name}**: {phrases.GAMES[game.name]}"
+    yield from _table(("For you", "Answer", "Because"), [("Game", played, game.because), *rows])
+    yield from ("", "## Steps", "")
+    yield from _table(phrases.STEP_COLUMNS, phrases.step_rows(assessment))
+    yield from ("", phrases.EFFORT, "", f"> {assessment.weights.warning}")
+    if assessment.contradictions:
+        yield from ("", "These answers do not go together:", "")
+        yield from _list(assessment.contradictions)
+    yield from ("", "```sh")
+    for command, brings in phrases.commands(assessment):
+        yield from (f"# {brings}", command)
+    yield from ("```", "", "How far this is the governance game:", "")
+    yield from _list(map(phrases.term, game.score.terms))
+    yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
+    yield from _list(map(phrases.term, strategy.adoption.terms))
+    for number, step in enumerate(assessment.roadmap.steps, start=1):
+        yield from _section(number, step)
+    if assessment.roadmap.keystones:
+        yield from ("", "## To reach the target anyway", "")
+        yield from _list(map(phrases.keystone, assessment.roadmap.keystones))
+    yield from ("", "## Not yet", "")
+    yield from _list(f"**{n.what}**: {n.because}" for n in assessment.roadmap.not_yet)
+    yield from ("", "## The answers", "")
+    yield from _table(("Question", "Answer", "Note"), phrases.answered(assessment))
+    yield from ("", assessment.weights.source)
+
+
+def _section(number: int, step: Step) -> Iterator[str]:
+    yield from ("", f"## {number}. {phrases.step_title(step)}", "")
+    if step.block:
+        yield from (f"Priority {phrases.priority(step.block)}.", "")
+        yield from _list(map(phrases.term, step.block.worth.terms))
+    yield from _list((*phrases.reasons(step), *step.tasks))
+    if step.items:
+        yield ""
+        head = ("Capability", "Rung", "State", "Why", "To do", "By hand", "With Rung", "Source")
+        rows = [
+            (
+                f"`{item.capability.id}`",
+                str(item.rung),
+                item.state,
+                f"{item.capability.why} Because {'; '.join(item.because)}.",
+                item.capability.fix,
+                item.capability.effort,
+                item.with_rung,
+                item.capability.source,
+            )
+            for item in step.items
+        ]
+        yield from _table(head, rows)
+    if step.later:
+        yield from ("", f"Later, with its rung: {phrases.later(step)}.")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for cells in (head, ["-"] * len(head), *rows):
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _list(entries: Iterable[str]) -> Iterator[str]:
+    return (f"- {entry}" for entry in entries)
+
+
+def html(assessment: Assessment, *, explain: bool) -> str:
+    """Return the assessment as a page that loads nothing and prints on two sheets."""
+    from rung.system import html as pages  # Jinja is loaded for a page alone
+
+    return pages.render("assess/page.html.jinja", assessment=assessment, phrases=phrases)

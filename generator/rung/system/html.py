@@ -1,0 +1,45 @@
+"""HTML pages from Jinja templates: every text is escaped, and shown on one line."""
+
+import re
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from rung.system.printable import printable
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page.
+
+    A template extends `system/page.html.jinja`, whose blocks are title, style (CSS of its own) and
+    body. What stands between double braces is escaped; `| prose` also shows what stands in
+    backquotes as code, and `| lines` keeps the lines of a text apart.
+
+    Args:
+        template: Its path in this package, such as `check/report/page.html.jinja`.
+        values: The names that the template uses.
+    """
+    environment = Environment(
+        loader=PackageLoader("rung", ""),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"prose": _prose, "lines": _lines}
+    return environment.get_template(template).render(values)
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(text: str) -> Markup:
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(text)))))
+
+
+def _lines(text: str) -> Markup:
+    return Markup("\n").join(map(printable, text.split("\n")))
