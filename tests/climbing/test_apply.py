@@ -558,6 +558,27 @@ def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
         assert second.result() == project
 
 
+def test_answers_that_another_climb_changes_meanwhile_are_not_taken_for_an_edit(
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project(0)
+    look = preconditions.committed
+
+    def meanwhile(folder: Path) -> Path:
+        monkeypatch.setattr(preconditions, "committed", look)
+        tiny.climb(project, small, level=1)
+        return look(folder)
+
+    monkeypatch.setattr(preconditions, "committed", meanwhile)
+    with (
+        pytest.raises(RungError, match="Another climb was under way"),
+        planner.prepare(project, ChangeRequest({"level": 2}), str(small)),
+    ):
+        pass
+
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+
+
 @pytest.mark.parametrize("many", [2, 8])
 def test_of_many_climbs_at_once_one_wins(new_project: NewProject, small: Path, many: int) -> None:
     project = new_project(0)

@@ -108,6 +108,7 @@ def prepare(
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
+    _refuse_another_climb(folder, recorded)
     before = template_source.recorded(recorded, trusted)
     after = _new_template(before, request)
     changed = _checked_answers(folder, request, recorded, after)
@@ -116,6 +117,16 @@ def prepare(
         start = _Start(bench, folder, prefix, head, recorded, changed, before, after)
         plan, base, theirs = _merge(start)
         yield PreparedPlan(bench, folder, prefix, plan, recovered, theirs, base)
+
+
+def _refuse_another_climb(folder: Path, recorded: Mapping[str, Any]) -> None:
+    """Raise a RungError if the answers, read before HEAD was, are not those of HEAD any more."""
+    with contextlib.suppress(RungError):  # git removes the file before it writes the new one
+        if answers_file.recorded(folder) == recorded:
+            return
+    raise RungError(
+        f"Another climb was under way in {folder}. Nothing was touched.\nRun the command again."
+    )
 
 
 def _new_template(before: Source, request: ChangeRequest) -> Source:
