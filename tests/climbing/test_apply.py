@@ -94,6 +94,15 @@ def begin(project: Path, pending: str) -> None:
     git(project, "update-ref", transaction.PENDING, pending)
 
 
+def planned(project: Path, small: Path, level: int) -> str:
+    """Return the commit that a climb leads to, which the project has already."""
+    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as prepared:
+        tree = prepared.repository_tree(prepared.plan.result)
+        new = prepared.bench.commit(tree, [prepared.plan.head], "New")
+        prepared.bench.keep(prepared.plan.head, new)
+    return new
+
+
 def ended(project: Path) -> transaction.Recovered | None:
     """End what a climb has left, as the next command does."""
     with transaction.locked(project, wait=30):
@@ -143,35 +152,31 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
     old = state_of(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
-        complete = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, complete)
-        number, whole_once = 0, False
-        while not whole_once:
-            number += 1
-            mine: dict[str, str | bytes | None] = {
-                "README.md": b"written while it was down, %d\n" % number,
-                "new-of-mine": b"new %d\n" % number,
-            }
-            begin(project, complete)
-            git(project, "read-tree", "-u", "-m", "HEAD", complete)
-            git(project, "read-tree", "HEAD")
-            tiny.write(project, mine)
+    complete = planned(project, small, 2)
+    number, whole_once = 0, False
+    while not whole_once:
+        number += 1
+        mine: dict[str, str | bytes | None] = {
+            "README.md": b"written while it was down, %d\n" % number,
+            "new-of-mine": b"new %d\n" % number,
+        }
+        begin(project, complete)
+        git(project, "read-tree", "-u", "-m", "HEAD", complete)
+        git(project, "read-tree", "HEAD")
+        tiny.write(project, mine)
 
-            def recovery(number: int = number) -> None:
-                with killed_at(number, after=False), transaction.locked(project, wait=30):
-                    transaction.recover(project)
+        def recovery(number: int = number) -> None:
+            with killed_at(number, after=False), transaction.locked(project, wait=30):
+                transaction.recover(project)
 
-            whole_once = in_a_child(recovery)
-            ended(project)
-            assert mine == {path: (project / path).read_bytes() for path in mine}
-            (project / "new-of-mine").unlink()
-            git(project, "checkout", "--quiet", "README.md")
-            assert old == state_of(project), number
-            for path, content in mine.items():
-                assert content in list(_snapshots(project, path))
+        whole_once = in_a_child(recovery)
+        ended(project)
+        assert mine == {path: (project / path).read_bytes() for path in mine}
+        (project / "new-of-mine").unlink()
+        git(project, "checkout", "--quiet", "README.md")
+        assert old == state_of(project), number
+        for path, content in mine.items():
+            assert content in list(_snapshots(project, path))
 
 
 def _snapshots(project: Path, path: str) -> Iterator[bytes]:
@@ -184,12 +189,7 @@ def test_what_was_on_disk_is_kept_and_reported(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    begin(project, new)
+    begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     (project / "ops/one.py").write_text('"""What a fir')
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
@@ -204,12 +204,7 @@ def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, sm
     project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    begin(project, new)
+    begin(project, planned(project, small, 1))
     (project / "Dockerfile").write_text("mine\n")
     (project / "RUNG.md").write_text(HALF)
     ended(project)
@@ -239,12 +234,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     project = new_project(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-        begin(other, new)
+    begin(other, planned(other, small, 1))
     (other / "RUNG.md").write_text(HALF)
     (project / "README.md").write_text("not committed yet\n")
 
@@ -258,12 +248,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
 
 def begun(project: Path, small: Path) -> None:
     """Let a climb be killed in its fast-forward, after which the person goes on."""
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    begin(project, new)
+    begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
 

@@ -54,7 +54,11 @@ def evil(tmp_path: Path) -> Path:
     program = tmp_path / "bin/evil"
     program.write_text(f'#!/bin/sh\necho "$0 $@" >> {tmp_path / "ran"}\ntimeout 5 cat\n')
     program.chmod(0o755)
-    for hook in ("post-checkout", "post-merge", "pre-commit", "reference-transaction"):
+    for hook in (
+        "pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-merge",
+        "post-checkout", "pre-merge-commit", "reference-transaction", "post-index-change",
+        "post-rewrite", "fsmonitor-watchman", "pre-auto-gc",
+    ):  # fmt: skip
         (tmp_path / "bin" / hook).symlink_to(program)
     return program
 
@@ -166,10 +170,17 @@ def test_an_interrupted_climb_is_ended_without_filters(
     assert "# Rung 0" in (project / "RUNG.md").read_text()
 
 
-@pytest.mark.parametrize("scheme", ["ext", "file", "ssh"])
 @pytest.mark.parametrize(
-    "arguments",
-    [("plan",), ("climb",), ("adopt", "--dry-run"), ("adopt",), ("check", "--base", "HEAD")],
+    ("arguments", "scheme"),
+    [
+        (("plan",), "file"),
+        (("plan",), "ssh"),
+        (("climb",), "ext"),
+        (("adopt", "--dry-run"), "ext"),
+        (("adopt",), "file"),
+        (("check", "--base", "HEAD"), "ext"),
+        (("check", "--base", "HEAD"), "ssh"),
+    ],
 )
 def test_a_partial_clone_is_refused_and_fetches_nothing(
     new_project: NewProject,

@@ -362,7 +362,7 @@ def _pending(top: Path) -> str | None:
 def _take_back(top: Path, before: str, pending: str) -> Recovered:
     """Take back what an interrupted fast-forward has written, and nothing else.
 
-    It may be killed as well: then the beginning of an old file is on disk, and the next one goes on.
+    If this is killed as well, the beginning of an old file may be on disk; the next command goes on.
     """
     changes = _changes(top, "diff-tree", "-r", before, pending)
     staged = _changes(top, "diff-index", "--cached", before)
@@ -371,8 +371,8 @@ def _take_back(top: Path, before: str, pending: str) -> Recovered:
         old, new = (_index(top, commit, Path(scratch)) for commit in (before, pending))
         unlike_old, unlike_new = _unlike(top, old), _unlike(top, new)
         remove, restore, yours = [], [], []
-        for path, (was, becomes) in sorted(changes.items()):
-            is_old, is_new = was[0] != NOTHING, becomes[0] != NOTHING
+        for path, versions in sorted(changes.items()):
+            is_old, is_new = (mode != NOTHING for mode, _ in versions)
             if is_old and path not in unlike_old:
                 continue
             if not _is_file(top, path):
@@ -391,9 +391,8 @@ def _take_back(top: Path, before: str, pending: str) -> Recovered:
         _unstage(top, staged)
         # Attributes first, as they say how the others are written.
         for attributes in (True, False):
-            yours += _write(
-                top, old, (p for p in restore if p.endswith(".gitattributes") is attributes)
-            )
+            paths = [path for path in restore if path.endswith(".gitattributes") is attributes]
+            yours += _write(top, old, paths)
     if work:
         git.answers(top, "update-index", "-q", "--refresh")
     return Recovered(str(top), "before", snapshot, tuple(sorted(yours)), work)
@@ -479,11 +478,10 @@ def _unstage(top: Path, staged: Changes) -> None:
         git.run(top, "update-index", "-z", "--index-info", stdin="".join(lines))
 
 
-def _write(top: Path, index: dict[str, str], paths: Iterable[str]) -> list[str]:
+def _write(top: Path, index: dict[str, str], paths: list[str]) -> list[str]:
     """Write files of an index to disk where nothing is; return those whose path is taken."""
-    wanted = list(paths)
-    taken = [path for path in wanted if not _is_free(top, path)]
-    names = "".join(f"{path}\0" for path in wanted if path not in taken)
+    taken = [path for path in paths if not _is_free(top, path)]
+    names = "".join(f"{path}\0" for path in paths if path not in taken)
     if names:
         arguments = ("checkout-index", "-z", "--stdin")
         git.run(top, *arguments, settings=SETTINGS, stdin=names, extra=index)

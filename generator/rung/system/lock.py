@@ -14,11 +14,14 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def held(path: Path, *, shared: bool = False, wait: float | None = None) -> Iterator[int]:
+def held(
+    path: Path, *, folder: bool = False, shared: bool = False, wait: float | None = None
+) -> Iterator[int]:
     """Hold a lock, and lend its descriptor: a child process that inherits it holds the lock as well.
 
     Args:
-        path: A folder, or a file, which is created if it is missing.
+        path: A file, which is created if it is missing, or a folder.
+        folder: Whether it is a folder, which is never created.
         shared: Whether others may hold it at the same time, if they share it too.
         wait: Seconds to wait for the lock; None: until it is free.
 
@@ -30,7 +33,7 @@ def held(path: Path, *, shared: bool = False, wait: float | None = None) -> Iter
         import fcntl
     except ImportError as error:  # Windows
         raise OSError(errno.ENOTSUP, "this system has no such file locks") from error
-    flags = os.O_RDONLY if path.is_dir() else os.O_CREAT | os.O_RDWR
+    flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_CREAT | os.O_RDWR
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
     try:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX

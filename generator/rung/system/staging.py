@@ -77,16 +77,16 @@ def _alone(folder: Path) -> Iterator[None]:
     """Keep another `rung new` out of a folder, where the system can lock one (Windows cannot)."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            stack.enter_context(lock.held(folder))
+            stack.enter_context(lock.held(folder, folder=True))
         yield
 
 
 def clear_left_over(destination: Path) -> None:
     """Clear away what killed processes left: their rooms, and what they had moved out of these."""
     parent = destination if destination.is_dir() else destination.parent
-    with contextlib.suppress(OSError), lock.held(parent):
+    with contextlib.suppress(OSError), lock.held(parent, folder=True):
         for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
-            with contextlib.suppress(BlockingIOError), lock.held(room, wait=0):
+            with contextlib.suppress(OSError), lock.held(room, folder=True, wait=0):
                 if room.is_symlink() or room.stat().st_uid != os.getuid():
                     continue
                 if room.parent != destination or _take_back(room, destination):
