@@ -8,7 +8,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
 BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
 
-.PHONY: demo test test-generator test-library test-velocity test-governance check docs docs-check site gallery wheel wheel-check
+.PHONY: demo test test-generator test-library test-velocity test-governance check lint docs docs-check site gallery wheel wheel-check
 
 demo: $(UV)
 	@$(UV) run --quiet --no-dev rung demo --upto $(UPTO)
@@ -40,12 +40,14 @@ $(GAMES:%=test-%): test-%:
 	@mkdir -p .cache
 	@RUNG_GAME=$* $(PYTEST) $(in) > .cache/$*_tests.log 2>&1
 
-check: $(UV)
+check: lint
+	@$(MAKE) --silent docs-check wheel-check test
+
+lint: $(UV)
 	@$(UV) run --quiet ruff check .
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
-	@$(MAKE) --silent docs-check wheel-check test
 
 docs: $(UV)
 	@mkdir -p .cache && $(UV) run --quiet rung levels --markdown > .cache/levels.md

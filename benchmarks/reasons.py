@@ -25,7 +25,7 @@ import polars as pl
 from machinery.tests.conftest import FACTS, private_key
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
-from rung_ops.release import bundle, make, signing
+from rung_ops.release import make, signing
 from rung_ops.serving import effects, release
 from rung_ops.serving.reasons import Reasons
 from rung_ops.training import explain, shap_values
@@ -42,11 +42,9 @@ rows in another order). {date}, {machine}.
 |-|-:|-:|
 {lines}
 
-The fourth and the fifth reason are often close, so a drawn background decides between them. Rung draws
-none: a release contains the mean of each feature's term over all training rows (at most 200,000),
-{size:.1f} kB without a row of a person. Trees of LightGBM need no background at all. Other training
-rows would still give another model, and other reasons. By construction no adverse
-reason is favourable: only effects in the unfavourable direction are listed.
+A release carries the mean of each feature's term over all training rows (at most 200,000), without a
+row of a person; a drawn background would decide between reasons that lie close. Trees of LightGBM need
+no background. Only effects in the unfavourable direction are listed.
 
 Milliseconds, the fastest of 50:
 
@@ -226,7 +224,6 @@ def measured() -> str:
         machine=f"{machine}, load {os.getloadavg()[0]:.1f}",
         lines="\n".join(lines),
         times="\n".join(times),
-        size=len(example.logistic.files.read(bundle.REASONS)) / 1000,
     )
 
 

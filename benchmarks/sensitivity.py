@@ -71,7 +71,7 @@ def measure(
 
 
 def section(personas: dict[str, Answers], weights: Weights) -> str:
-    """Return the tables of docs/assess.md."""
+    """Return the tables of docs/benchmarks.md."""
     lines = ["<!-- sensitivity -->"]
     touched: Counter[str] = Counter()
     tried: Counter[str] = Counter()
@@ -80,24 +80,22 @@ def section(personas: dict[str, Answers], weights: Weights) -> str:
             "",
             f"{words} changed by one step: in what share of all such changes this differs.",
             "",
-            f"|Persona|Changes|{'|'.join(word.capitalize() for word in WHAT)}|",
-            f"|-|-:|{'-:|' * len(WHAT)}",
+            f"|Changes|{'|'.join(word.capitalize() for word in WHAT)}|",
+            f"|-:|{'-:|' * len(WHAT)}",
         ]
         every: Counter[str] = Counter()
         changes = 0
-        for name, answers in personas.items():
+        for answers in personas.values():
             differ, by_question, total = measure(answers, weights, count)
             every += differ
             changes += total
-            lines.append(row(name, differ, total))
             if count == 1:
                 touched += by_question
                 tried.update(names for names, _ in changed(answers, weights, 1))
-        lines.append(row("all", every, changes))
+        lines.append(row(every, changes))
     lines += [
         "",
-        "Which question matters: in how many of its one-step changes, over all personas,",
-        "anything above differs.",
+        "In how many of a question's one-step changes anything above differs:",
         "",
         "|Question|Changes|Something differs|",
         "|-|-:|-:|",
@@ -107,8 +105,8 @@ def section(personas: dict[str, Answers], weights: Weights) -> str:
     return "\n".join([*lines, "<!-- /sensitivity -->", ""])
 
 
-def row(name: str, differ: Counter[str], total: int) -> str:
-    return f"|{name}|{total}|{'|'.join(f'{differ[what] / total:.0%}' for what in WHAT)}|"
+def row(differ: Counter[str], total: int) -> str:
+    return f"|{total}|{'|'.join(f'{differ[what] / total:.0%}' for what in WHAT)}|"
 
 
 def main() -> None:

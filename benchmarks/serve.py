@@ -90,9 +90,9 @@ on the other. {datetime.date.today():%d %B %Y}, {platform.system()} {platform.ma
 {os.cpu_count()} cores, load {load:.1f} at the start; Python {platform.python_version()}, \
 {", ".join(rooms.versions())}.
 
-{reached} of {len(judged)} targets were reached:
+{reached} of {len(judged)} targets were reached. These were not:
 
-{tables.judged(results)}
+{tables.missed(judged)}
 
 One row in a request, by the number of connections:
 

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from tests.command import git
 from tests.conftest import ROOT
 
 PROJECT = "templates/project"
@@ -16,4 +17,13 @@ def template(folder: Path, *files: str) -> Path:
     for file in (ANSWERS, *files):
         (folder / PROJECT / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / PROJECT / file, folder / PROJECT / file)
+    return folder
+
+
+def repository(folder: Path, *files: str) -> Path:
+    """Make it as a repository with one commit, as `rung` asks for."""
+    template(folder, *files)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Ask")
     return folder

@@ -78,9 +78,7 @@ class Typist:
         self.terminal, side = pty.openpty()
         termios.tcsetwinsize(side, (40, 200))
         self.process = subprocess.Popen(
-            list(command),
-            **dict.fromkeys(("stdin", "stdout", "stderr"), side),
-            start_new_session=True,
+            command, stdin=side, stdout=side, stderr=side, start_new_session=True
         )
         os.close(side)
         self.seen = ""

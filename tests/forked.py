@@ -102,10 +102,10 @@ def _become(
 
 
 def _main() -> NoReturn:
-    from rung.__main__ import main
-    from rung.core import copier_import
+    import copier  # noqa: F401  loaded once, for all forks
 
-    copier_import.copier(prompts=False)
+    from rung.__main__ import main
+
     gc.collect()
     gc.freeze()  # a fork that looked through all this would copy it
     _serve(socket.socket(fileno=int(sys.argv[1])))

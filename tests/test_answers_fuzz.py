@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from rung.core import creation
-from rung.core.source import Source, choose
+from rung.core.template_source import Source, choose
 from rung.errors import RungError
 from rung.levels import answers
 from tests.conftest import files_of

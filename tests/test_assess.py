@@ -356,13 +356,13 @@ def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
 
 
 def test_the_docs_have_the_sensitivity_as_it_is_computed() -> None:
-    page = (PERSONAS.parent / "assess.md").read_text()
+    page = (PERSONAS.parent / "benchmarks.md").read_text()
     personas = {file.stem: read(file, WEIGHTS).answers for file in sorted(PERSONAS.glob("*.yml"))}
     match = SECTION.search(page)
 
     assert match is not None
     assert section(personas, WEIGHTS) == match[0], (
-        "run `uv run python benchmarks/sensitivity.py --write docs/assess.md`"
+        "run `uv run python benchmarks/sensitivity.py --write docs/benchmarks.md`"
     )
 
 
@@ -370,7 +370,7 @@ def test_the_docs_name_every_answer() -> None:
     page = (PERSONAS.parent / "assess.md").read_text()
 
     for name, question in WEIGHTS.questions.items():
-        assert f"| `{name}` |" in page
+        assert f"|`{name}`|" in page
         assert all(f"`{answer}`" in page for answer in question.names()), name
 
 

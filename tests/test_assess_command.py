@@ -13,6 +13,7 @@ import yaml
 from rung.assess import page as strategy_page
 from rung.check.review.review import review
 from rung.errors import RungError
+from tests import asking
 from tests.command import RUNG, git, rung
 from tests.test_strategy import PERSONAS, WEIGHTS
 
@@ -164,13 +165,19 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) ->
     assert [] == list(outside.iterdir())
 
 
-def test_a_project_starts_from_an_assessment(tmp_path: Path, copier_template: Path) -> None:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a template of few files, for what does not depend on them."""
+    return asking.repository(tmp_path_factory.mktemp("small") / "template")
+
+
+def test_a_project_starts_from_an_assessment(tmp_path: Path, small: Path) -> None:
     file = tmp_path / "assessment.json"
     file.write_text(
         rung("assess", "--answers", PERSONAS / "bank-credit.yml", "--format", "json").stdout
     )
     made = tmp_path / "made"
-    done = rung("new", made, "--defaults", "--from-assessment", file, "--template", copier_template)
+    done = rung("new", made, "--defaults", "--from-assessment", file, "--template", small)
     answers = yaml.safe_load((made / ".copier-answers.yml").read_text())
 
     assert 0 == done.returncode, done.stderr
@@ -222,20 +229,16 @@ def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_templa
     assert ".github/workflows/check.yml" not in files, "the level is the option's"
 
 
-def test_the_printed_command_starts_the_same_project(tmp_path: Path, copier_template: Path) -> None:
+def test_the_printed_command_starts_the_same_project(tmp_path: Path, small: Path) -> None:
     words = rung("assess", "--answers", PERSONAS / "payments-fraud.yml").stdout.splitlines()
     command = next(line for line in words if "rung new" in line).split()
 
     assert ["rung", "new", "my-project"] == command[:3]
-    done = rung(
-        *command[1:], "--defaults", "--dry-run", "--template", copier_template, cwd=tmp_path
-    )
+    done = rung(*command[1:], "--defaults", "--dry-run", "--template", small, cwd=tmp_path)
     assert 0 == done.returncode, done.stderr
 
 
-def test_a_bad_assessment_is_refused_before_anything_is_made(
-    tmp_path: Path, copier_template: Path
-) -> None:
+def test_a_bad_assessment_is_refused_before_anything_is_made(tmp_path: Path, small: Path) -> None:
     file = tmp_path / "assessment.yml"
     file.write_text("harm: death\n")
     done = rung(
@@ -245,7 +248,7 @@ def test_a_bad_assessment_is_refused_before_anything_is_made(
         "--from-assessment",
         file,
         "--template",
-        copier_template,
+        small,
     )
 
     assert 2 == done.returncode

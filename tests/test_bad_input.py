@@ -10,7 +10,7 @@ import pytest
 
 from rung.__main__ import main
 from tests import asking
-from tests.command import RUNG, git, rung
+from tests.command import RUNG, rung
 
 Refuse = Callable[..., str]
 
@@ -56,11 +56,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = asking.template(tmp_path_factory.mktemp("asking") / "template")
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Ask")
-    return folder
+    return asking.repository(tmp_path_factory.mktemp("asking") / "template")
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rung.core import infrastructure, source
+from rung.core import infrastructure, template_source
 from rung.core.adoption.existing import Existing
 from rung.core.adoption.inferred import infer
+from rung.core.template_source import Source
 from tests.climbing import tiny
 from tests.conftest import ROOT
 
@@ -23,7 +24,7 @@ JOB = "on: [push]\njobs:\n  check:\n    steps:\n      - run: uv run poe check\n"
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> source.Source:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("vendor") / "template"
     for part in ("levels", "templates"):
         ignored = shutil.ignore_patterns("__pycache__", "machinery")
@@ -39,10 +40,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> source.Source:
     tiny.git(folder, "init", "--quiet", "--initial-branch=main")
     tiny.commit(folder)
     tiny.git(folder, "tag", "v0.1.0")
-    return source.choose(str(folder), None)
+    return template_source.choose(str(folder), None)
 
 
-def test_its_jobs_come_with_it_and_only_with_it(template: source.Source, tmp_path: Path) -> None:
+def test_its_jobs_come_with_it_and_only_with_it(template: Source, tmp_path: Path) -> None:
     theirs = tiny.files_of(
         tiny.fresh(Path(template.address), tmp_path / "a", level=1, ci="forgejo")
     )
@@ -56,7 +57,7 @@ def test_its_jobs_come_with_it_and_only_with_it(template: source.Source, tmp_pat
     assert ".github/workflows/check.yml" in githubs
 
 
-def test_a_plan_lists_its_jobs(template: source.Source, tmp_path: Path) -> None:
+def test_a_plan_lists_its_jobs(template: Source, tmp_path: Path) -> None:
     project = tiny.new_project(Path(template.address), tmp_path / "p", level=1)
     plan = tiny.plan(project, Path(template.address), ci="forgejo")
 
@@ -72,7 +73,7 @@ def test_a_plan_lists_its_jobs(template: source.Source, tmp_path: Path) -> None:
     ],
 )
 def test_an_adoption_recognises_it(
-    template: source.Source, paths: list[str], remote: str, because: str
+    template: Source, paths: list[str], remote: str, because: str
 ) -> None:
     existing = Existing("here", frozenset(paths), lambda path: "", remote)
     result = infer(existing, [], infrastructure.vendors(template), "github")

@@ -1,6 +1,5 @@
 """Climbing with plain Copier: the result is a fresh project, and the user's lines stay."""
 
-import contextlib
 import re
 import subprocess
 import tomllib
@@ -12,7 +11,6 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
-from rung.core import copier_patches
 from tests.conftest import GAMES, ROOT, Render, files_of
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier
@@ -42,25 +40,17 @@ def commit(project: Path, message: str) -> None:
 
 def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
     """Make a project in a separate repository, with one commit."""
-    with copier_patches.rendering():
-        copier_api.run_copy(str(copier.template), project, data=answers, defaults=True, quiet=True)
+    copier_api.run_copy(str(copier.template), project, data=answers, defaults=True, quiet=True)
     git(project, "init", "--quiet", "--initial-branch=main")
     commit(project, "Start")
     return project
 
 
-def climb(project: Path, *, plainly: bool = True, **answers: Any) -> None:
-    """Update as `copier update -d ...` does, without trust, and commit.
-
-    Args:
-        project: What is updated.
-        plainly: Leave Copier as it is; with Rung's patches it takes a quarter of the time.
-        answers: What changes.
-    """
-    with contextlib.nullcontext() if plainly else copier_patches.rendering():
-        copier_api.run_update(
-            project, data=answers, defaults=True, overwrite=True, quiet=True, unsafe=False
-        )
+def climb(project: Path, **answers: Any) -> None:
+    """Update as `copier update -d ...` does, without trust, and commit."""
+    copier_api.run_update(
+        project, data=answers, defaults=True, overwrite=True, quiet=True, unsafe=False
+    )
     commit(project, f"Climb: {answers}")
 
 
@@ -104,7 +94,7 @@ def test_another_answer_is_a_climb_like_any_other(
 ) -> None:
     project = start(copier, tmp_path / "project", level=2)
 
-    climb(project, plainly=True, **{question: answer})
+    climb(project, **{question: answer})
 
     fresh = files_of(render(level=2, **{question: answer}))
     # Several teams start with a second model; whoever grows to be several adds one.
@@ -136,7 +126,7 @@ def test_a_file_that_the_user_deleted_stays_deleted(copier: CopierFixture, tmp_p
     (project / "tests/test_model.py").unlink()
     commit(project, "Delete what we do not need")
 
-    climb(project, plainly=False, level=2)
+    climb(project, level=2)
 
     assert not (project / "notebooks/explore.ipynb").exists()
     assert not (project / "tests/test_model.py").exists()
@@ -164,7 +154,7 @@ def test_pyproject_keeps_what_the_user_wrote(
     pyproject.write_text(text + '\n[tool.poe.tasks]\nhello = "echo hello"\n')
     commit(project, "Make it ours")
 
-    climb(project, plainly=False, level=2)
+    climb(project, level=2)
 
     merged = tomllib.loads(pyproject.read_text())
     assert merged["project"]["version"] == "1.4.0"

@@ -18,7 +18,7 @@ def test_the_table_is_written_from_the_tests() -> None:
 def test_a_try_of_which_no_test_says_what_happens_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tried_table, "marks", lambda path: [("Walk past", "", "test_it")])
+    monkeypatch.setattr(tried_table, "marks", lambda path: [("Walk past", "")])
 
     with pytest.raises(SystemExit, match="no test says what happens: Walk past"):
         tried_table.table()

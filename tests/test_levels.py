@@ -72,15 +72,25 @@ def claimed() -> list[tuple[str, str]]:
 @cache
 def destinations() -> frozenset[str]:
     """The path in a project of each file of the template."""
-    paths = set()
+    paths = {"machinery"}  # a folder that an ejected project gets whole
     for file in TEMPLATE.rglob("*"):
-        # `machinery` is a link to a folder, which an ejected project gets whole.
-        a_file = file.is_file() or file.is_symlink()
-        if a_file and "__pycache__" not in file.parts and "_cache" not in str(file):
+        if file.is_file() and "__pycache__" not in file.parts and "_cache" not in str(file):
             path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
             path = path.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml")
             paths.add(path.replace("{{ package }}", "package"))
     return frozenset(paths)
+
+
+def test_an_ejected_project_gets_the_same_files_with_the_library_instead_of_its_wheel() -> None:
+    """By links; git follows none to a `.gitignore` or `.gitattributes`, so these are copied."""
+    ejected = TEMPLATE.with_name("ejected")
+    copied = {name: (ejected / name).read_bytes() for name in (".gitattributes", ".gitignore")}
+    links = {path.name: path.readlink() for path in ejected.iterdir() if path.name not in copied}
+    shared = {path.name for path in TEMPLATE.iterdir()} - copied.keys() - {"vendor"}
+    expected = {name: Path("../project", name) for name in shared}
+
+    assert {**expected, "machinery": Path("../../machinery")} == links
+    assert copied == {name: (TEMPLATE / name).read_bytes() for name in copied}
 
 
 def matches(path: str, pattern: str) -> bool:

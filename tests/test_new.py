@@ -13,10 +13,18 @@ import yaml
 from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
+from tests import asking
 from tests.command import RUNG, git, rung, running, typing
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a template of few files, for what does not depend on them."""
+    folder = tmp_path_factory.mktemp("small") / "template"
+    return asking.repository(folder, "pyproject.toml.jinja")
 
 
 @pytest.fixture
@@ -87,8 +95,8 @@ def test_a_template_is_recorded_by_its_absolute_path_and_version(
     assert (str(copier_template), RELEASE) == (answers["_src_path"], answers["_commit"])
 
 
-def test_the_next_steps_can_be_pasted(tmp_path: Path, copier_template: Path) -> None:
-    done = rung("new", tmp_path / "a b's", "--defaults", "--template", copier_template)
+def test_the_next_steps_can_be_pasted(tmp_path: Path, small: Path) -> None:
+    done = rung("new", tmp_path / "a b's", "--defaults", "--template", small)
     steps = done.stdout.split("Next:\n")[1].splitlines()
 
     assert 3 == len(steps)
@@ -132,13 +140,13 @@ def test_a_dry_run_lists_every_file_and_writes_none(
 
 
 def test_options_override_pairs_and_pairs_override_the_answers_file(
-    tmp_path: Path, copier_template: Path
+    tmp_path: Path, small: Path
 ) -> None:
     file = tmp_path / "answers.yml"
     file.write_text("_commit: v9\nci: gitlab\nteam_size: team\nlevel: 2\n", "utf-8")
     folder = tmp_path / "made"
     done = rung(
-        *("new", folder, "--defaults", "--template", copier_template, "--answers", file),
+        *("new", folder, "--defaults", "--template", small, "--answers", file),
         *("-d", "team_size=teams", "-d", "level=2", "--level", "1"),
     )
     answers = answers_of(folder)
@@ -149,21 +157,21 @@ def test_options_override_pairs_and_pairs_override_the_answers_file(
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_no_repository_is_made_inside_another_or_when_not_wanted(
-    tmp_path: Path, copier_template: Path, inside: bool
+    tmp_path: Path, small: Path, inside: bool
 ) -> None:
     if inside:
         git(tmp_path, "init", "--quiet")
     options = [] if inside else ["--no-git"]
-    done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template, *options)
+    done = rung("new", tmp_path / "made", "--defaults", "--template", small, *options)
 
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "made/.git").exists()
     assert inside == (f"inside the repository {tmp_path}" in done.stdout)
 
 
-def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path, copier_template: Path) -> None:
+def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path, small: Path) -> None:
     before = tmp_path.stat().st_ino
-    done = rung("new", ".", "--defaults", "--template", copier_template, cwd=tmp_path)
+    done = rung("new", ".", "--defaults", "--template", small, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert before == tmp_path.stat().st_ino
@@ -171,18 +179,16 @@ def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path, copier_template: 
     assert not list(tmp_path.glob(".rung-*"))
 
 
-def test_a_clone_of_an_empty_repository_counts_as_empty(
-    tmp_path: Path, copier_template: Path
-) -> None:
+def test_a_clone_of_an_empty_repository_counts_as_empty(tmp_path: Path, small: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    done = rung("new", tmp_path, "--defaults", "--template", copier_template)
+    done = rung("new", tmp_path, "--defaults", "--template", small)
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "pyproject.toml").is_file()
 
 
-def test_missing_parents_are_made(tmp_path: Path, copier_template: Path) -> None:
-    done = rung("new", tmp_path / "a/b/c", "--defaults", "--template", copier_template)
+def test_missing_parents_are_made(tmp_path: Path, small: Path) -> None:
+    done = rung("new", tmp_path / "a/b/c", "--defaults", "--template", small)
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a/b/c/pyproject.toml").is_file()
@@ -215,13 +221,11 @@ def test_the_first_commit_needs_no_configured_name_and_runs_no_hook(
     assert set(files_of(tmp_path / "made")) == set(git(tmp_path / "made", "ls-files").splitlines())
 
 
-def test_a_hook_that_calls_rung_does_not_lead_it_astray(
-    tmp_path: Path, copier_template: Path
-) -> None:
+def test_a_hook_that_calls_rung_does_not_lead_it_astray(tmp_path: Path, small: Path) -> None:
     git(tmp_path, "init", "--quiet", "elsewhere")
     elsewhere = {"GIT_DIR": str(tmp_path / "elsewhere/.git"), "GIT_INDEX_FILE": "index"}
     done = rung(
-        *("new", tmp_path / "made", "--defaults", "--template", copier_template),
+        *("new", tmp_path / "made", "--defaults", "--template", small),
         environment=elsewhere,
     )
 
@@ -263,7 +267,7 @@ def test_a_failure_at_the_last_moment_leaves_nothing(tmp_path: Path, existing: b
 @pytest.mark.parametrize("existing", [True, False])
 @pytest.mark.parametrize("when", ["render", "place"])
 def test_a_killed_one_leaves_nothing_that_refuses_the_retry(
-    tmp_path: Path, copier_template: Path, existing: bool, when: str
+    tmp_path: Path, small: Path, existing: bool, when: str
 ) -> None:
     destination = tmp_path / "made"
     if existing:
@@ -294,7 +298,7 @@ def test_a_killed_one_leaves_nothing_that_refuses_the_retry(
         finally:
             os._exit(0)  # never a second process that goes on with the tests
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    done = rung("new", destination, "--defaults", "--template", copier_template)
+    done = rung("new", destination, "--defaults", "--template", small)
 
     assert 0 == done.returncode, done.stderr
     assert not (destination / "a").exists()
@@ -357,6 +361,39 @@ def test_from_a_clone_without_tags_the_commit_is_taken_and_reported(
     assert done.returncode == 0, done.stderr
     assert "uncommitted changes, which are left out" in done.stderr
     assert git(clone, "rev-parse", "--short", "HEAD") == answers_of(tmp_path / "made")["_commit"]
+
+
+def test_a_house_sets_its_defaults_in_copiers_settings(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    settings = tmp_path / "settings.yml"
+    settings.write_text("defaults:\n  ci: gitlab\n  team_size: team\n", "utf-8")
+    command = ("new", "--defaults", "--template", copier_template, "--level", "1")
+    environment = {"COPIER_SETTINGS_PATH": str(settings)}
+    done = rung(*command, tmp_path / "theirs", environment=environment)
+
+    assert done.returncode == 0, done.stderr
+    answers = answers_of(tmp_path / "theirs")
+    assert ("gitlab", "team") == (answers["ci"], answers["team_size"])
+    assert (tmp_path / "theirs/.gitlab-ci.yml").is_file()
+
+    done = rung(*command, tmp_path / "given", "--ci", "azure", environment=environment)
+    assert "azure" == answers_of(tmp_path / "given")["ci"], "what is answered counts"
+
+
+@pytest.mark.parametrize("text", [None, "defaults: [", "defaults: 1\n"])
+def test_settings_of_copier_that_cannot_be_read_are_named(
+    tmp_path: Path, copier_template: Path, text: str | None
+) -> None:
+    settings = tmp_path / "settings.yml"
+    if text is not None:
+        settings.write_text(text, "utf-8")
+    command = ("new", tmp_path / "made", "--defaults", "--template", copier_template)
+    done = rung(*command, environment={"COPIER_SETTINGS_PATH": str(settings)})
+
+    assert done.returncode == 2
+    assert f"Copier's settings {settings} cannot be read: " in done.stderr
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.slow

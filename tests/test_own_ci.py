@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,79 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runner") / "rung"
     git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
     return folder
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Debian")
+# In place of the programs that the scripts of .ci call; FAILS is a word of the call that fails.
+PROGRAMS = {
+    "dpkg-query": "echo install ok installed",
+    "npm": "",
+    "make": """for word in "$@"; do [ "$word" != "$FAILS" ] || exit 2; done""",
+    "uv": """
+case "$*" in
+  "cache dir") echo . ;;
+  "run --quiet pytest "*)
+    echo "$*" >> calls.txt
+    echo "== 3 passed, 1 skipped in 4.20s (0:00:04) =="
+    case "$*" in *"$FAILS "*) exit 5 ;; esac ;;
+esac
+""",
+}
+
+
+def script(clone: Path, name: str, fails: str) -> tuple[int, list[str], list[str]]:
+    """Run a script of .ci; return its exit code, what it printed last, and the calls of pytest."""
+    programs = clone.parent / "programs"
+    programs.mkdir(exist_ok=True)
+    for program, text in PROGRAMS.items():
+        (programs / program).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / program).chmod(0o755)
+    calls = clone / "calls.txt"
+    calls.write_text("")
+    (clone / ".git/info/exclude").write_text("/calls.txt\n")
+    done = subprocess.run(
+        [clone / ".ci" / name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "FAILS": fails},
+    )
+    summary = done.stdout.partition("== what ran: seconds, and tests\n")[2].splitlines()
+    return done.returncode, summary, calls.read_text().splitlines()
+
+
+@on_linux
+@pytest.mark.parametrize("fails, code", [("nothing", 0), ("lint", 1), ("docs-check", 1), ("-m", 1)])
+def test_the_script_of_every_commit_ends_with_its_summary_and_fails_with_any_part(
+    clone: Path, fails: str, code: int
+) -> None:
+    done, summary, _ = script(clone, "run", fails)
+
+    assert code == done
+    assert re.fullmatch(rf"\.ci/run {'FAILED after' if code else 'passed in'} \d+ s", summary[-1])
+    assert code == sum(line.startswith("FAILED") for line in summary)
+    assert "s  slow tests of every commit: 3 passed, 1 skipped" in summary[-2]
+
+
+@on_linux
+def test_a_shard_that_passed_on_a_commit_is_not_run_again(clone: Path) -> None:
+    code, summary, calls = script(clone, "all", "--group 3")
+    assert (1, 9) == (code, len(calls))
+    assert ["shard 3 of 8"] == [line[17:29] for line in summary if line.startswith("FAILED")]
+
+    code, summary, calls = script(clone, "all", "nothing")
+    assert 0 == code
+    assert [True] == ["--group 3" in call for call in calls]
+    assert 8 == sum(line.endswith(", before") for line in summary)
+    assert re.fullmatch(r"\.ci/all passed in \d+ s", summary[-1])
+
+    commit_something(clone)
+    assert 9 == len(script(clone, "all", "nothing")[2])
+
+
+def commit_something(clone: Path) -> None:
+    (clone / "README.md").write_text("Another text\n")
+    commit(clone, "Change the text")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The documentation as a site: it builds, every link leads somewhere, and it reads well."""
 
 import re
+import runpy
 import shutil
 import subprocess
 from itertools import product
@@ -19,7 +20,7 @@ from tests.product.test_pages import SCHEMES, WIDTHS, look, serious
 REPOSITORY = "https://github.com/rung-ml/rung/blob/main/"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A decision that was overturned names what is gone.
-NOT_HISTORY = [page for page in PAGES if page.name != "decisions.md"]
+NOT_HISTORY = [page for page in PAGES if page.name != "archive.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -51,6 +52,22 @@ def test_links_to_files_of_the_repository_lead_to_files(page: Path) -> None:
     near = [page.parent / link for link in links if link and ":" not in link]
 
     assert [] == [str(path) for path in [*ours, *near] if not path.exists()]
+
+
+def test_links_of_the_readme_to_headings_lead_to_headings() -> None:
+    """A stranger finds each task in one click; on the site `make site` checks the same."""
+    links = [link.split("#") for link in LINK.findall((ROOT / "README.md").read_text("utf-8"))]
+    named = [(page, anchor) for page, *anchors in links for anchor in anchors if ":" not in page]
+    headings = {
+        page: {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+        }
+        for page, _ in named
+    }
+
+    assert len(named) > 5
+    assert [] == [f"{page}#{anchor}" for page, anchor in named if anchor not in headings[page]]
 
 
 @pytest.mark.slow
@@ -116,13 +133,42 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     assert {"scrollable-region-focusable"} >= {one["id"] for one in serious(observed)}, observed
 
 
-def test_the_index_of_decisions_names_each_with_its_status() -> None:
-    text = (ROOT / "docs/decisions.md").read_text("utf-8")
-    headings = re.findall(r"^## (\d+)\. (.+)$", text, re.MULTILINE)
-    row = r"^\|(\d+)\|\[(.+)\]\(#\S+\)\|2026-\d\d-\d\d\|(?:holds|(?:amended|overturned) by \[\d+\]\(.+\))\|$"
+def test_the_index_of_decisions_names_each_that_holds_and_the_archive_the_others() -> None:
+    folder = ROOT / "docs/decisions"
+    row = r"^\|(\d+)\|\[(.+)\]\((\S+)\)\|(2026-\d\d-\d\d)\|$"
+    rows = re.findall(row, (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    archived = re.findall(r"^\|(\d+)\|", (folder / "archive.md").read_text("utf-8"), re.MULTILINE)
+    files = {path.name for path in folder.glob("[0-9]*.md")}
 
-    assert headings == re.findall(row, text, re.MULTILINE)
-    assert [str(number + 1) for number in range(len(headings))] == [each[0] for each in headings]
+    assert files == {file for _, _, file, _ in rows}
+    for number, title, file, date in rows:
+        assert file.startswith(f"{int(number):02}-")
+        assert (folder / file).read_text("utf-8").startswith(f"# {number}. {title}\n\n{date}\n")
+    numbers = sorted(int(number) for number in [*archived, *(row[0] for row in rows)])
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_decision_that_code_names_is_there() -> None:
+    """Whoever reads `decision 19` in a comment finds its file, or its line in the archive."""
+    command = [
+        "git",
+        "grep",
+        "-hoiE",
+        "[Dd]ecision [0-9]+",
+        "--",
+        "*.py",
+        "*.yml",
+        "*.toml",
+        "*.md",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    named = {int(match) for match in re.findall(r"\d+", done.stdout)}
+    known = {int(path.name[:2]) for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
+    archive = (ROOT / "docs/decisions/archive.md").read_text("utf-8")
+    known |= {int(number) for number in re.findall(r"^\|(\d+)\|", archive, re.MULTILINE)}
+
+    assert named
+    assert set() == named - known
 
 
 @pytest.mark.parametrize("page", NOT_HISTORY, ids=lambda page: str(page.relative_to(ROOT)))
@@ -137,3 +183,31 @@ def test_pages_name_tasks_and_commands_that_are_there(page: Path) -> None:
     assert known
     assert set() == named - set(known)
     assert set() == commands - set(command.commands)
+
+
+FRAMES: dict[str, Any] = runpy.run_path(str(ROOT / "docs/generate/frames.py"))
+FRAME = "<!-- frame: levels -->\n<!-- /frame -->\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("# Ladder\n", "docs/ladder.md has no frame `levels`"),
+        ("<!-- frame: levels -->\n", "docs/ladder.md has no frame `levels`"),
+        (FRAME * 2, "docs/ladder.md has 2 frame `levels`"),
+        (FRAME + FRAME.replace("levels", "plans"), "docs/ladder.md has a frame `plans`"),
+    ],
+)
+def test_a_page_without_a_frame_that_it_has_to_show_is_refused(text: str, error: str) -> None:
+    with pytest.raises(LookupError, match=error):
+        FRAMES["fill"]("docs/ladder.md", text, {"levels": "The ladder\n", "plans": ""})
+
+
+def test_a_paragraph_that_is_shown_and_no_longer_printed_is_refused() -> None:
+    known = FRAMES["excerpt"]("check", "late-flights: rung 2\n\nRung 2, Trained\n\nNext: Rung 3\n")
+    assert "late-flights: rung 2\n\nRung 2, Trained\n\nNext: Rung 3\n" in known
+
+    with pytest.raises(
+        LookupError, match=r"README.md, docs/index.md: the frame `check` .* `Next:`"
+    ):
+        FRAMES["excerpt"]("check", "late-flights: rung 2\n\nRung 2, Trained\n\nAfter: Rung 3\n")

@@ -100,10 +100,13 @@ def test_the_wheel_carries_the_template_and_nothing_of_a_cache(wheel: Path) -> N
     carried = {name.removeprefix("rung/template/") for name in names if "/template/" in name}
     tracked = git(ROOT, "ls-files", "-z", "--cached", "--others", *TEMPLATE_PATHS).split("\0")
     wanted = {path for path in tracked if path and (ROOT / path).is_file()} | {"CHANGELOG.md"}
-    # The template links to the library; a wheel has no links, and carries it in the link's place.
-    wanted = {
-        f"templates/project/{path}" if path.startswith("machinery/") else path for path in wanted
-    }
+    # The template links to files; a wheel has no links, and carries these in their place.
+    links = [path for path in (ROOT / "templates").rglob("*") if path.is_symlink()]
+    for link in (path.relative_to(ROOT).as_posix() for path in links):
+        target = (ROOT / link).resolve().relative_to(ROOT).as_posix()
+        inside = {path for path in wanted if path == target or path.startswith(f"{target}/")}
+        wanted = wanted - {link} | {link + path.removeprefix(target) for path in inside}
+    wanted = {path for path in wanted if not path.startswith("machinery/")}
 
     assert (
         wanted - {path for path in wanted if "__pycache__" in path or "_cache/" in path} == carried
@@ -173,7 +176,8 @@ def test_many_at_once_and_a_wary_git_do_no_harm(alone: Alone) -> None:
     ended = [(child.communicate()[1], child.returncode) for child in started]
 
     assert [0] * 4 == [code for _, code in ended], ended
-    assert ["template.git"] == [path.name for path in (alone.place / "cache/rung").iterdir()]
+    kept = {path.name for path in (alone.place / "cache/rung").iterdir()}
+    assert {"copier", "renders.git", "renders.lock", "template.git"} == kept
 
 
 def test_earlier_versions_are_kept(alone: Alone) -> None:

@@ -35,7 +35,6 @@ class Target:
             f"{self.reached:.3g}{self.unit}"
             if self.reached < 100
             else f"{self.reached:.0f}{self.unit}",
-            "yes" if self.holds else "**no**",
         ]
 
 
@@ -187,7 +186,8 @@ def starts(results: Results) -> str:
     return _table(lines)
 
 
-def judged(results: Results) -> str:
-    """Return the table of targets."""
-    lines = [["Target", "Required", "Reached", ""], *(one.row() for one in targets(results))]
-    return _table(lines)
+def missed(judged: Sequence[Target]) -> str:
+    """Return the table of targets that were not reached."""
+    return _table(
+        [["Target", "Required", "Reached"], *(one.row() for one in judged if not one.holds)]
+    )

@@ -35,18 +35,18 @@ def _head(root: Any) -> Iterator[str]:
     yield ""
     yield "`rung COMMAND --help` prints the same on a terminal."
     yield ""
-    yield "| Command | What it does |"
+    yield "|Command|What it does|"
     yield "|-|-|"
     for name, command in root.commands.items():
-        yield f"| [`rung {name}`](#rung-{name}) | {_cell(_paragraphs(command)[0])} |"
+        yield f"|[`rung {name}`](#rung-{name})|{_cell(_paragraphs(command)[0])}|"
     yield ""
     yield from _options(root)
     yield "Every command ends with one of these exit codes:"
     yield ""
-    yield "| Exit code | Means |"
+    yield "|Exit code|Means|"
     yield "|-|-|"
     for code, meaning in CODES.items():
-        yield f"| {code} | {meaning} |"
+        yield f"|{code}|{meaning}|"
     yield ""
 
 
@@ -67,7 +67,7 @@ def _of(command: Any) -> Iterator[str]:
 def _options(command: Any) -> Iterator[str]:
     rows = [row for each in command.params if (row := _row(each))]
     if rows:
-        yield "| Argument, option | What it is |"
+        yield "|Argument, option|What it is|"
         yield "|-|-|"
         yield from rows
         yield ""
@@ -79,13 +79,13 @@ def _row(parameter: Any) -> str | None:
         return None
     if parameter.param_type_name == "argument":
         name = parameter.metavar or parameter.human_readable_name
-        return f"| `{_cell(name)}` | {_cell(parameter.help or '')} |"
+        return f"|`{_cell(name)}`|{_cell(parameter.help or '')}|"
     value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
     names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
     default = parameter.default
     shown = not parameter.is_flag and parameter.show_default and default not in (None, [], ())
     ending = f" Default: `{default}`." if shown else ""
-    return f"| {names} | {_cell(parameter.help or '')}{ending} |"
+    return f"|{names}|{_cell(parameter.help or '')}{ending}|"
 
 
 def _paragraphs(command: Any) -> list[str]:

@@ -2,6 +2,8 @@
 
 uv run python docs/generate/frames.py          # writes them
 uv run python docs/generate/frames.py --check  # fails where one is out of date
+
+Either fails where a page lacks a frame, or the output a paragraph that is shown.
 """
 
 import argparse
@@ -9,13 +11,18 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNG = Path(sys.executable).with_name("rung")
-PAGES = [ROOT / "README.md", ROOT / "docs/index.md", ROOT / "docs/ladder.md"]
-FRAME = re.compile(r"(<!-- frame: (\w+) -->\n).*?(<!-- /frame -->)", re.DOTALL)
-# Of each command's output, the paragraphs that are shown, and how many of their lines.
+PAGES = {  # which frames each page shows
+    "README.md": ("plan", "check"),
+    "docs/index.md": ("plan", "check"),
+    "docs/ladder.md": ("levels",),
+}
+FRAME = re.compile(r"(<!-- frame: (\S+) -->\n).*?(<!-- /frame -->)", re.DOTALL)
+# Of each command's output, the paragraphs that are shown, by how they begin, and how many of their lines.
 SHOWN: dict[str, dict[str, int]] = {
     "plan": {"From": 1, "Added:": 6, "New CI jobs:": 2, "The team brings:": 4, "Rung 3,": 2},
     "check": {"late-flights:": 1, "Rung 2,": 7, "Next:": 5},
@@ -28,19 +35,46 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     check = parser.parse_args().check
-    frames = make()
-    outdated = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        framed = FRAME.sub(lambda match: match[1] + frames[match[2]] + match[3], text)
-        if framed != text:
-            outdated.append(page.relative_to(ROOT))
-            if not check:
-                page.write_text(framed, "utf-8")
-    if check and outdated:
-        print(f"Frames are out of date in {', '.join(map(str, outdated))}: make docs")
+    try:
+        frames = make()
+        framed = {name: fill(name, (ROOT / name).read_text("utf-8"), frames) for name in PAGES}
+    except LookupError as error:
+        print(error.args[0])
         return 1
+    outdated = [name for name in PAGES if framed[name] != (ROOT / name).read_text("utf-8")]
+    if check and outdated:
+        print(f"Frames are out of date in {', '.join(outdated)}: make docs")
+        return 1
+    for name in outdated:
+        (ROOT / name).write_text(framed[name], "utf-8")
     return 0
+
+
+def fill(name: str, text: str, frames: Mapping[str, str]) -> str:
+    """Put the frames into a page.
+
+    Args:
+        name: of the page, a key of PAGES.
+        text: of the page.
+        frames: by key.
+
+    Raises:
+        LookupError: the page lacks a frame that it has to show, or has another.
+    """
+    expected, keys = PAGES[name], [match[2] for match in FRAME.finditer(text)]
+    for key in expected:
+        if keys.count(key) != 1:
+            count = keys.count(key) or "no"
+            raise LookupError(
+                f"{name} has {count} frame `{key}`, and needs one: a line `<!-- frame: {key} -->` "
+                "and, below, a line `<!-- /frame -->`."
+            )
+    if unknown := sorted(set(keys) - set(expected)):
+        raise LookupError(
+            f"{name} has a frame `{unknown[0]}`, which PAGES in docs/generate/frames.py does not "
+            "name for this page."
+        )
+    return FRAME.sub(lambda match: match[1] + frames[match[2]] + match[3], text)
 
 
 def make() -> dict[str, str]:
@@ -51,7 +85,7 @@ def make() -> dict[str, str]:
         for command in ("init --quiet", "add --all", "commit --quiet --message Start"):
             identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
             subprocess.run(["git", *identity, *command.split()], cwd=project, check=True)
-        return {verb: _frame(verb, _output(project, verb)) for verb in SHOWN}
+        return {verb: excerpt(verb, _output(project, verb)) for verb in SHOWN}
 
 
 def _output(folder: Path, *arguments: str) -> str:
@@ -63,16 +97,28 @@ def _output(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _frame(verb: str, output: str) -> str:
-    """Cut the output down to what is shown; a line of dots stands for what was left out."""
-    lines, gap = [f"$ rung {verb}"], False
+def excerpt(verb: str, output: str) -> str:
+    """Cut the output down to what is shown; a line of dots stands for what was left out.
+
+    Raises:
+        LookupError: a paragraph that is to be shown is not in the output.
+    """
+    lines, gap, missing = [f"$ rung {verb}"], False, list(SHOWN[verb])
     for paragraph in output.rstrip().split("\n\n"):
         shown = [line.rstrip() for line in paragraph.splitlines()]
-        count = next((n for start, n in SHOWN[verb].items() if shown[0].startswith(start)), 0)
-        if count:
+        start = next((start for start in SHOWN[verb] if shown[0].startswith(start)), None)
+        count = SHOWN[verb][start] if start else 0
+        if start:
             lines += ["..."] if gap else [""] if len(lines) > 1 else []
             lines += shown[:count]
+            missing = [each for each in missing if each != start]
         gap = len(shown) > count
+    if missing:
+        pages = ", ".join(name for name, keys in PAGES.items() if verb in keys)
+        raise LookupError(
+            f"{pages}: the frame `{verb}` shows a paragraph that begins with `{missing[0]}`, and "
+            f"`rung {verb}` prints none. Was it reworded? Correct SHOWN in docs/generate/frames.py."
+        )
     lines += ["..."] if gap else []
     return "\n".join(["", "```console", *lines, "```", "", ""])
 

@@ -27,11 +27,11 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from rung.core import source
+        from rung.core import template_source
         from rung.levels import template
 
         print(f"rung {template.tag()[1:]}")
-        print(f"template {source.by_default()}")
+        print(f"template {template_source.describe_default()}")
         raise typer.Exit
 
 

@@ -17,15 +17,15 @@ REPOSITORY = "https://github.com/rung-ml/rung/blob/main"  # the page is also one
 BEGIN, END = "<!-- tried: written by `make docs` -->", "<!-- /tried -->"
 
 
-def marks(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Read the marks of a test file: what is tried, what happens or nothing, and the test's name."""
+def marks(path: Path) -> Iterator[tuple[str, str]]:
+    """Read the marks of a test file: what is tried, and what happens or nothing."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.FunctionDef):
             continue
         for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.tried":
                 what, outcome = [*(str(ast.literal_eval(each)) for each in mark.args), ""][:2]
-                yield what, outcome, node.name
+                yield what, outcome
 
 
 def table() -> str:
@@ -35,13 +35,12 @@ def table() -> str:
         SystemExit: a test says of nothing what happens.
     """
     outcomes: dict[str, str] = {}
-    tests: dict[str, list[str]] = {}
+    tests: dict[str, dict[str, None]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
-        for what, outcome, name in marks(path):
-            directory = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
+        for what, outcome in marks(path):
+            address = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
             outcomes[what] = outcomes.get(what) or outcome
-            text = name.removeprefix("test_").replace("_", " ")
-            tests.setdefault(what, []).append(f"[{text}]({directory})")
+            tests.setdefault(what, {})[f"[{path.stem.removeprefix('test_')}]({address})"] = None
     if silent := [what for what, outcome in outcomes.items() if not outcome]:
         raise SystemExit(f"no test says what happens: {'; '.join(silent)}")
     rows = [f"|{what}|{outcomes[what]}|{', '.join(tests[what])}|" for what in outcomes]

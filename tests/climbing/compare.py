@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from rung.core import source
+from rung.core import template_source
 from tests.climbing import engines
 from tests.climbing.histories import Engine, Fresh, History, Verdict, git, steps
 from tests.conftest import ROOT
@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="histories-") as name, out_file.open("a") as out:
         folder = Path(name)
         git(folder, "clone", "--quiet", str(ROOT), "template")
-        template = source.choose(str(folder / "template"), None)
+        template = template_source.choose(str(folder / "template"), None)
         fresh = engines.fresh_projects(template, folder / "r")
         engine = engines.rungs(template) if options.engine == "rung" else engines.plain
         for seed in range(options.first, options.first + options.histories):

@@ -12,7 +12,7 @@ from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
 from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
 
 

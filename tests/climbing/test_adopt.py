@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from rung.core import project, source, transaction
+from rung.core import template_source, transaction
 from rung.core.adoption import adopt as adopting
 from rung.core.adoption import complete, messages
 from rung.core.adoption.adopt import Adoption
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
 from rung.core.climbing.plan import ChangeRequest
+from rung.core.rendering.render import render
+from rung.core.template_source import Source
 from rung.errors import NotDoneError, RungError
 from tests.command import git, rung
 from tests.conftest import files_of
@@ -56,11 +58,11 @@ def committed(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def template(copier_template: Path) -> source.Source:
-    return source.choose(str(copier_template), None)
+def template(copier_template: Path) -> Source:
+    return template_source.choose(str(copier_template), None)
 
 
-def adopt(folder: Path, template: source.Source, **message: Any) -> Adoption:
+def adopt(folder: Path, template: Source, **message: Any) -> Adoption:
     how = {name: message.pop(name) for name in ("merge", "dry_run") if name in message}
     return adopting.adopt(folder, template, message, **how)
 
@@ -80,7 +82,7 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_nothing_that_is_there_changes_and_it_is_one_commit(
-    tmp_path: Path, template: source.Source, shape: str
+    tmp_path: Path, template: Source, shape: str
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES[shape])
     before = git(folder, "rev-parse", "HEAD")
@@ -107,7 +109,7 @@ def test_nothing_that_is_there_changes_and_it_is_one_commit(
         assert recorded["package"] == tool["rung"]["package"]
 
 
-def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.Source) -> None:
+def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: Source) -> None:
     everything = repository(tmp_path / "whole", SHAPES["src"])
     none = repository(tmp_path / "none", SHAPES["contract"])
 
@@ -125,7 +127,7 @@ def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.
 
 
 def test_a_file_of_the_same_name_is_left_alone_and_reported(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES["case"])
 
@@ -136,9 +138,7 @@ def test_a_file_of_the_same_name_is_left_alone_and_reported(
     assert "  = Dockerfile" in messages.text(made)
 
 
-def test_what_git_ignores_is_left_alone_and_reported(
-    tmp_path: Path, template: source.Source
-) -> None:
+def test_what_git_ignores_is_left_alone_and_reported(tmp_path: Path, template: Source) -> None:
     folder = repository(tmp_path / "late", {".gitignore": "/params.toml\n"})
     (folder / "params.toml").write_text("mine = 1\n")
 
@@ -149,7 +149,7 @@ def test_what_git_ignores_is_left_alone_and_reported(
     assert "params.toml" not in git(folder, "ls-files")
 
 
-def test_nothing_is_written_through_a_link(tmp_path: Path, template: source.Source) -> None:
+def test_nothing_is_written_through_a_link(tmp_path: Path, template: Source) -> None:
     (tmp_path / "elsewhere").mkdir()
     folder = tmp_path / "late"
     folder.mkdir()
@@ -164,7 +164,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, template: source.Sour
 
 
 def test_a_part_of_a_repository_is_adopted_and_the_rest_is_not_touched(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     mono = repository(tmp_path / "mono", {"teams/late/src/late/__init__.py": "", "ops/a.py": "1\n"})
 
@@ -176,7 +176,7 @@ def test_a_part_of_a_repository_is_adopted_and_the_rest_is_not_touched(
     assert "" == git(mono, "status", "--porcelain")
 
 
-def test_what_the_person_says_wins(tmp_path: Path, template: source.Source) -> None:
+def test_what_the_person_says_wins(tmp_path: Path, template: Source) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
 
     adopt(folder, template, ci="gitlab", level=1, package="other", use_case="governance")
@@ -186,9 +186,7 @@ def test_what_the_person_says_wins(tmp_path: Path, template: source.Source) -> N
     assert (folder / "governance").is_dir()
 
 
-def test_missing_entries_are_named_and_added_when_asked(
-    tmp_path: Path, template: source.Source
-) -> None:
+def test_missing_entries_are_named_and_added_when_asked(tmp_path: Path, template: Source) -> None:
     plain = repository(tmp_path / "plain", SHAPES["src"])
     merged = repository(tmp_path / "merged", SHAPES["src"])
 
@@ -209,7 +207,7 @@ def test_missing_entries_are_named_and_added_when_asked(
 
 @pytest.mark.parametrize("rule", ["data", "/data/", "data/*", "/data/**"])
 def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
-    tmp_path: Path, template: source.Source, rule: str
+    tmp_path: Path, template: Source, rule: str
 ) -> None:
     folder = repository(tmp_path / "late", {".gitignore": f"{rule}\n", "a.py": ""})
 
@@ -224,7 +222,7 @@ def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
 
 
 def test_what_was_adopted_without_the_entries_is_completed_later(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     late = repository(tmp_path / "late", SHAPES["src"])
     once = repository(tmp_path / "once", SHAPES["src"])
@@ -249,15 +247,15 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     assert "rung-2 = [" in (late / "pyproject.toml").read_text()
 
 
-def test_a_project_that_was_born_lacks_nothing(tmp_path: Path, template: source.Source) -> None:
-    project.render(template.address, template.ref, tmp_path / "p", {"level": 1}, defaults=True)
+def test_a_project_that_was_born_lacks_nothing(tmp_path: Path, template: Source) -> None:
+    render(template, tmp_path / "p", {"level": 1}, defaults=True)
     git(tmp_path / "p", "init", "--quiet")
     committed(tmp_path / "p")
 
     assert {} == complete.complete(tmp_path / "p", template.address)
 
 
-def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None:
+def test_a_plan_touches_nothing(tmp_path: Path, template: Source) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     (folder / "new.py").write_text("not committed\n")
     before = snapshot(folder)
@@ -271,7 +269,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None
 
 @pytest.mark.parametrize("text", ["[project\n", "[tool]\nuv = 1\n"])
 def test_what_cannot_be_completed_is_reported_and_not_taken_for_complete(
-    tmp_path: Path, template: source.Source, text: str
+    tmp_path: Path, template: Source, text: str
 ) -> None:
     folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})
     output = messages.text(adopt(folder, template, merge=True))
@@ -320,7 +318,7 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
 )
 def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
     tmp_path: Path,
-    template: source.Source,
+    template: Source,
     script: str,
     message: dict[str, Any],
     arguments: list[str],
@@ -338,7 +336,7 @@ def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError("disk full")])
 def test_a_failure_half_way_changes_nothing(
-    tmp_path: Path, template: source.Source, monkeypatch: pytest.MonkeyPatch, stop: Any
+    tmp_path: Path, template: Source, monkeypatch: pytest.MonkeyPatch, stop: Any
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     before = snapshot(folder)
@@ -357,7 +355,7 @@ def test_a_failure_half_way_changes_nothing(
 
 
 def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     before = git(folder, "rev-parse", "HEAD")
@@ -387,7 +385,7 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
     assert "#" == git(folder, "show", "refs/rung/crash:RUNG.md")
 
 
-def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: source.Source) -> None:
+def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: Source) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     before = snapshot(folder)
     (folder / ".git/refs/heads/main.lock").touch()
@@ -398,7 +396,7 @@ def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: sourc
     assert before["disk"] == snapshot(folder)["disk"]
 
 
-def climbed(folder: Path, template: source.Source, level: int) -> Any:
+def climbed(folder: Path, template: Source, level: int) -> Any:
     with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
         assert [] == prepared.plan.conflicts
         climbing.climb(prepared, f"Climb to {level}\n", verify=False)
@@ -407,7 +405,7 @@ def climbed(folder: Path, template: source.Source, level: int) -> Any:
 
 @pytest.mark.parametrize("shape, merge", [("src", True), ("gitlab", False)])
 def test_later_climbs_work_up_and_down_and_leave_what_was_there(
-    tmp_path: Path, template: source.Source, shape: str, merge: bool
+    tmp_path: Path, template: Source, shape: str, merge: bool
 ) -> None:
     had = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
     folder = repository(tmp_path / "late", had)
@@ -426,7 +424,7 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
 
 
 def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES["flat"])
     plan = rung("adopt", folder, "--dry-run", "-d", "ci=azure", "--template", template.address)
@@ -440,7 +438,7 @@ def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
 
 
 def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
-    tmp_path: Path, template: source.Source
+    tmp_path: Path, template: Source
 ) -> None:
     files = SHAPES["src"] | {"model/net.py": "NET = 1\n", "logs/.gitkeep": ""}
     folder = repository(tmp_path / "late", files)

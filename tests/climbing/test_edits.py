@@ -576,6 +576,40 @@ class TestFilesThatATemplateListsAsMoved:
         assert not (project / "ops/two.py").exists()
 
 
+@pytest.fixture
+def planting(tmp_path: Path) -> Path:
+    """Return a project whose template has since released a file that is planted once."""
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    yours = tiny.FILES["levels/yours.yml"].replace("README.md]", "README.md, pipeline/*.py]")
+    planted = {"levels/yours.yml": yours, "files/pipeline/train.py": "STAGE = 1\n"}
+    tiny.release(made_from, "v0.2.0", planted)
+    return project
+
+
+def test_a_file_of_the_users_that_a_newer_template_brings_is_planted_once(
+    planting: Path, tmp_path: Path
+) -> None:
+    assert ["pipeline/train.py"] == climb(planting, tmp_path / "template", "v0.2.0").added
+
+    git(planting, "rm", "--quiet", "pipeline/train.py")
+    commit(planting)
+    changed = {"files/pipeline/train.py": "STAGE = 2\n", "files/Dockerfile": "FROM other\n"}
+    tiny.release(tmp_path / "template", "v0.3.0", changed)
+    climb(planting, tmp_path / "template", "v0.3.0", level=1)
+
+    assert not (planting / "pipeline/train.py").exists()
+    assert "FROM other\n" == (planting / "Dockerfile").read_text()
+
+
+def test_a_planted_file_that_the_user_has_already_is_theirs(planting: Path, tmp_path: Path) -> None:
+    write(planting, {"pipeline/train.py": "MINE = 1\n"})
+    commit(planting)
+    climb(planting, tmp_path / "template", "v0.2.0")
+
+    assert "MINE = 1\n" == (planting / "pipeline/train.py").read_text()
+
+
 def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
     project = tiny.new_project(made_from, tmp_path / "p", level=0, ci="gitlab")

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from rung.core import transaction
+from rung.core import template_source, transaction
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
 from rung.core.climbing.plan import ChangeRequest
-from rung.core.rendering import template_source
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -161,7 +160,9 @@ def test_the_templates_address_may_end_in_a_slash(new_project: NewProject, small
 
     assert 0 == done.returncode, done.stderr
     for address in ("https://host/a/b", "https://host/a/b/", "https://host/a/b.git/"):
-        assert template_source.same("https://host/a/b.git") == template_source.same(address)
+        assert template_source.normalized("https://host/a/b.git") == template_source.normalized(
+            address
+        )
 
 
 def test_no_advice_is_given_that_cannot_be_followed(new_project: NewProject, small: Path) -> None:

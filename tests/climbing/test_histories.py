@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rung.core import source
+from rung.core import template_source
+from rung.core.template_source import Source
 from tests.climbing import engines
 from tests.climbing.edits import WEIGHTS
 from tests.climbing.histories import Engine, Fresh, History, Verdict
@@ -106,12 +107,12 @@ def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
 
 
 @pytest.fixture(scope="module")
-def template(copier_template: Path) -> source.Source:
-    return source.choose(str(copier_template), None)
+def template(copier_template: Path) -> Source:
+    return template_source.choose(str(copier_template), None)
 
 
 @pytest.fixture(scope="module")
-def fresh(template: source.Source, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+def fresh(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     return engines.fresh_projects(template, tmp_path_factory.mktemp("fresh"))
 
 
@@ -141,7 +142,7 @@ def chance(result: int, tries: int, rate: float) -> float:
 @pytest.mark.draws
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(
-    tmp_path: Path, template: source.Source, fresh: Fresh, part: int
+    tmp_path: Path, template: Source, fresh: Fresh, part: int
 ) -> None:
     tally = Tally()
     months = machine(tmp_path, fresh, engines.rungs(template), tally)

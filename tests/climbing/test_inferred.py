@@ -10,7 +10,7 @@ from rung.core import infrastructure
 from rung.core.adoption import existing
 from rung.core.adoption.existing import Existing
 from rung.core.adoption.inferred import Inferred, infer
-from rung.core.source import Source
+from rung.core.template_source import Source
 from tests.conftest import ROOT
 
 RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.core import source
+from rung.core import template_source
 from rung.system import git as rungs_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -117,7 +117,7 @@ def test_no_verb_starts_what_a_projects_configuration_names(
 def test_no_verb_starts_what_a_repository_to_adopt_names(
     copier_template: Path, evil: Path, tmp_path: Path
 ) -> None:
-    chosen = ("--template", source.choose(str(copier_template), None).address)
+    chosen = ("--template", template_source.choose(str(copier_template), None).address)
     folder = repository(tmp_path / "late", {"late/__init__.py": "", ".gitignore": "*.pyc\n"})
     set_all(folder, evil)
 
@@ -237,7 +237,7 @@ def test_a_missing_object_is_reported_and_not_fetched(
         git(project, "config", key, value)
     loose = project / ".git/objects" / oid[:2] / oid[2:]
     loose.unlink()
-    templates = {"plan": small, "adopt": source.choose(str(copier_template), None).address}
+    templates = {"plan": small, "adopt": template_source.choose(str(copier_template), None).address}
     template = ("--template", templates[arguments[0]]) if arguments[0] in templates else ()
     done = rung(arguments[0], project, *arguments[1:], *template)
 
@@ -314,7 +314,7 @@ def test_a_folder_of_any_name_climbs(
     (complete / name / "later").mkdir()
     repository(complete, {f"{name}/ axe/late/__init__.py": "", "a/file": "beside\n"})
     done = rung("climb", "--no-verify", "--template", small, "--", name, cwd=complete)
-    chosen = source.choose(str(copier_template), None).address
+    chosen = template_source.choose(str(copier_template), None).address
     adopted = rung("adopt", "--template", chosen, "--", f"{name}/ axe", cwd=complete)
 
     assert 0 == done.returncode, done.stderr

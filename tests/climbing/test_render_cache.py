@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from rung.core import source
-from rung.core.rendering import render_cache, rendered_trees, workbench
+from rung.core import creation, template_source
+from rung.core.climbing import plan_file, planner
+from rung.core.climbing.planner import ChangeRequest
+from rung.core.rendering import answers_file, render_cache, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
 from rung.system import git as rungs_git
@@ -71,7 +73,7 @@ def test_what_is_neither_stays(new_project: NewProject, small: Path, home: Path)
 def test_what_somebody_reads_is_not_thrown_away(
     new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, template = new_project(0), source.choose(str(small), None)
+    project, template = new_project(0), template_source.choose(str(small), None)
     with workbench.opened(project) as bench:
         tree = rendered_trees.rendered(bench, template, {"level": 2})
         grow_old(home, monkeypatch)
@@ -149,7 +151,7 @@ def test_a_file_system_without_locks_does_not_matter(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    project, template = new_project(0), source.choose(str(small), None)
+    project, template = new_project(0), template_source.choose(str(small), None)
     monkeypatch.setattr(fcntl, "flock", refuse)
     with workbench.opened(project) as bench:
         assert "ops/two.py" in bench.files(rendered_trees.rendered(bench, template, {"level": 2}))
@@ -192,3 +194,45 @@ def test_a_bench_asks_git_once_for_what_never_changes_and_again_for_what_was_mis
         assert 1 == len([words for words in asked if words[0] == "write-tree"])
         bench.store(b"later")
         assert {later: b"later"} == bench.contents([later])
+
+
+def test_a_render_under_other_defaults_of_the_user_is_not_reused(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copier's settings change the default of a question that the project has not answered."""
+    template = tiny.template(tmp_path / "template")
+    project = tiny.new_project(template, tmp_path / "project")
+    question = tiny.FILES["levels/questions.yml"] + "tone: {type: str, default: plain}\n"
+    new = {"levels/questions.yml": question, "files/tone.txt.jinja": "{{ tone }}\n"}
+    tiny.release(template, "v0.2.0", new)
+    settings = tmp_path / "settings.yml"
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
+    settings.write_text("defaults: {tone: warm}\n")
+    request = ChangeRequest({}, "v0.2.0")
+    with planner.prepare(project, request, str(template)) as prepared:
+        plan_file.save(tmp_path / "plan", project, request, str(template), prepared.plan)
+    saved = plan_file.load(tmp_path / "plan")
+    plan_file.bound(saved, tiny.plan(project, template, "v0.2.0"))
+
+    settings.write_text("defaults: {tone: cold}\n")
+
+    with pytest.raises(RungError, match="what the climb would give changed"):
+        plan_file.bound(saved, tiny.plan(project, template, "v0.2.0"))
+    tiny.climb(project, template, "v0.2.0")
+    assert "cold\n" == (project / "tone.txt").read_text()
+
+
+@pytest.mark.parametrize("answers", [{}, {"level": 1, "ci": "gitlab"}], ids=str)
+def test_the_first_climb_of_a_new_project_renders_only_what_is_to_come(
+    small: Path, tmp_path: Path, home: Path, answers: dict[str, Any]
+) -> None:
+    template = template_source.choose(str(small), None)
+    made = creation.create(tmp_path / "project", template, answers, defaults=True)
+    recorded = answers_file.answers(answers_file.read(made.folder))
+    with workbench.opened(made.folder) as bench:
+        before = kept(home)
+        tree = rendered_trees.rendered(bench, template, recorded)
+
+        assert [1, 1] == [before, kept(home)]
+        assert made.files == sorted(bench.files(tree))
+        assert tree == bench.inside(git(made.folder, "rev-parse", "HEAD"), "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.core.rendering import template_source
+from rung.core import template_source
 from rung.errors import RungError
 from rung.system import git as plain_git
 from rung.system import process
@@ -233,7 +233,7 @@ def test_a_template_that_is_not_trusted_is_quoted() -> None:
     address = "https://example.org/a;touch b"
 
     with pytest.raises(RungError, match=r"--template 'https://example.org/a;touch b'"):
-        template_source.recorded({"_src_path": address, "_commit": "v1"})
+        template_source.followed({"_src_path": address, "_commit": "v1"})
 
 
 def test_a_repository_that_git_cannot_work_in_is_named_for_what_it_is(

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rung.core import project, source
+from rung.core import template_source
 from rung.core.climbing import planner
 from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
+from rung.core.rendering.render import render
 from rung.core.rendering.workbench import Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from tests.climbing.tiny import commit, git
 from tests.conftest import (
     CORE,
@@ -33,14 +34,14 @@ BEGINNINGS = [each for each in OFTEN if each in VARIANTS or each["level"] == LEV
 
 @pytest.fixture(scope="module")
 def template(copier_template: Path) -> Source:
-    return source.choose(str(copier_template), None)
+    return template_source.choose(str(copier_template), None)
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory, template: Source) -> Path:
     """Return a project; its files are those of whatever answers it is set to."""
     folder = tmp_path_factory.mktemp("stairs") / "p"
-    project.render(template.address, template.ref, folder, {}, defaults=True)
+    render(template, folder, {}, defaults=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "config", "core.autocrlf", "false")
     commit(folder)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung.core import project, source
+from rung.core import template_source
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
 from rung.core.climbing.plan import ChangeRequest, Plan
+from rung.core.rendering.render import render
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"
@@ -160,8 +161,8 @@ def release(folder: Path, tag: str, files: Mapping[str, str | bytes | None]) -> 
 
 def fresh(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any) -> Path:
     """Render a project, without a repository."""
-    chosen = source.choose(str(made_from), version)
-    project.render(chosen.address, chosen.ref, folder, answers, defaults=True)
+    chosen = template_source.choose(str(made_from), version)
+    render(chosen, folder, answers, defaults=True)
     return folder
 
 

@@ -35,8 +35,8 @@ def holds(folder: Path, *files: Path, expect: int = 0) -> str:
         install = ("uv", "pip", "install", "--quiet", "--python", "venv", "kubernetes-validate")
         run("uv", "venv", "--quiet", "venv", cwd=folder)
         run(*install, cwd=folder)
-    command = ("venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict", *files)
-    return run(*command, cwd=folder, expect=expect).stdout
+    command = ("venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict")
+    return run(*command, *files, cwd=folder, expect=expect).stdout
 
 
 def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:

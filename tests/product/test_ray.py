@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 from tests.product.conftest import environment
 from tests.product.processes import end_group
 from tests.product.serving import free_port
-from tests.product.variants import Project, start
+from tests.product.small_disk import small_disk
+from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
 
@@ -214,7 +215,7 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
     web = tuned.project.begin("-m", "http.server", "--bind", "127.0.0.1", port := str(free_port()))
     settings = tuned.folder / "ops/ray.toml"
     before = settings.read_text()
-    settings.write_text(re.sub(r"wait_seconds = \d+", "wait_seconds = 8", before))
+    set_values(settings, wait_seconds="8")
     rows = tuned.folder / "data/test.parquet"
     try:
         time.sleep(3)
@@ -226,6 +227,15 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
         end_group(web)
 
     assert "did not answer like a Ray cluster" in reported
+
+
+def test_a_full_disk_is_reported_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    with small_disk(small, 1):
+        target = small / "scored.parquet"
+        reported = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
+        assert "disk is full" in reported and "Traceback" not in reported
+        assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
 
 @contextlib.contextmanager
@@ -255,7 +265,7 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
         tuned.says(ROWS, "data/test.parquet", str(TIMES), folder)
     settings = tuned.folder / "ops/ray.toml"
     before = settings.read_text()
-    settings.write_text(re.sub(r"\nworkers = \d+", "\nworkers = 1", before))
+    set_values(settings, workers="1")
     target = tuned.folder / "reports/large"
     try:
         with one_gibibyte() as group:

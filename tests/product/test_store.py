@@ -30,7 +30,7 @@ from tests.product.stores import (
     seaweed,
     tools,
 )
-from tests.product.variants import Project, start
+from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
 
@@ -107,13 +107,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def settings(project: Project, **values: str) -> None:
-    """Write settings into ops/store.toml, as they are there."""
-    path = project.folder / "ops/store.toml"
-    text = path.read_text()
-    for name, value in values.items():
-        (line,) = re.findall(rf"^{name} = .*$", text, re.MULTILINE)
-        text = text.replace(line, f"{name} = {value}")
-    path.write_text(text)
+    set_values(project.folder / "ops/store.toml", **values)
 
 
 def reach(project: Project, endpoint: str, prefix: str, **more: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 from tests.command import git
 from tests.product.postgres import READER, Server, running
 from tests.product.serving import eventually
-from tests.product.variants import Project, start
+from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
 
@@ -81,14 +81,6 @@ class Trial:
             f"FROM generate_series(0, {days - 1}) day, generate_series(0, {a_day - 1}) each"
         )
 
-    def set(self, **settings: str) -> None:
-        """Change ops/warehouse.toml."""
-        path = self.project.folder / "ops/warehouse.toml"
-        lines = path.read_text().splitlines()
-        for name, value in settings.items():
-            lines = [f"{name} = {value}" if x.startswith(f"{name} =") else x for x in lines]
-        path.write_text("\n".join(lines) + "\n")
-
     def files(self) -> dict[str, bytes]:
         """Read everything in the folder, hidden files too."""
         return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*"))}
@@ -149,31 +141,6 @@ def test_env_gives_the_address_and_is_not_part_of_the_repository(trial: Trial) -
     assert f"postgresql://reader@127.0.0.1:{trial.server.port}/postgres" in output
     assert READER not in output
     assert trial.project.is_clean()
-
-
-def test_rows_that_come_late_are_taken_and_none_twice(trial: Trial) -> None:
-    """By the server's clock, as ours may be wrong."""
-    today, lag = "date_trunc('day', now() AT TIME ZONE 'UTC')", 30
-    row = "'AA', {}, 'JFK', 'BOS', 200, true"
-    trial.set(first=trial.server.sql("SELECT (now() AT TIME ZONE 'UTC')::date - 5").strip())
-    trial.set(window_days="1", lag_hours=str(lag))
-
-    def insert(day: int, flight: int) -> None:
-        when = f"{today} - interval '{day} days' + interval '1 hour'"
-        trial.server.sql(f"INSERT INTO flights VALUES ({when}, {row.format(flight)})")
-
-    for day in range(1, 6):
-        insert(day, day)
-    trial.pull()
-    before = trial.counted()[0]
-
-    assert before in (3, 4)  # yesterday is within the lag, and the day before until 06:00
-
-    insert(1, 99)  # late, and its window was not taken yet
-    trial.set(lag_hours="0")
-    trial.pull()
-
-    assert trial.counted() == (6, 6)
 
 
 def test_a_server_whose_clock_is_behind_decides_what_is_over(trial: Trial) -> None:
@@ -301,7 +268,7 @@ def test_what_ends_in_the_middle_loses_nothing_and_takes_nothing_twice(
 
 
 def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
-    trial.set(window_days="2000")
+    set_values(trial.project.folder / "ops/warehouse.toml", window_days="2000")
     trial.insert("2013-01-01", days=1)
     few = int(trial.pull(MEASURED).split()[-1])
     trial.project.run("rm -r data/incoming/warehouse")
@@ -356,34 +323,6 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     assert READER not in texts(project)
 
 
-def test_without_a_watermark_dvc_keeps_every_state_of_the_table(
-    copier_template: Path, server: Server, tmp_path: Path
-) -> None:
-    project = start(
-        copier_template, tmp_path / "project", data="warehouse", level=2, use_case="governance"
-    )
-    trial = Trial(project, server)
-    copy_credits(trial)
-    record = trial.folder / "all-rows.parquet.dvc"
-
-    assert "1,000 rows taken" in trial.pull("uv run poe data pull")
-    assert "There is nothing new" in trial.pull("uv run poe data pull")
-    project.run("uv run poe incoming")
-    project.commit("Take the credits")
-    first = (trial.folder / "all-rows.parquet").read_bytes()
-
-    server.sql("DELETE FROM german WHERE amount < 500")
-    trial.pull("uv run poe data pull")
-    project.run("uv run poe incoming")
-    project.commit("Take the credits again")
-
-    assert (trial.folder / "all-rows.parquet").read_bytes() != first
-
-    project.run(f"git checkout --quiet HEAD~1 -- {record} && uv run dvc checkout {record}")
-
-    assert (trial.folder / "all-rows.parquet").read_bytes() == first
-
-
 def train_on(project: Project, rows: str) -> None:
     """Keep what was pulled in DVC, train, and commit both."""
     project.run("uv run poe incoming")
@@ -427,20 +366,6 @@ def load_sample(trial: Trial, where: str) -> None:
         f"'data/sample/flights.parquet' WHERE {where}) TO '{copied}' (HEADER false)\\\")\""
     )
     trial.server.sql(rf"\copy flights FROM '{copied}' CSV")
-
-
-def copy_credits(trial: Trial) -> None:
-    """Make the table german as the sample's own warehouse has it."""
-    copied = trial.server.folder / "credits.csv"
-    columns = trial.project.run(
-        '.venv/bin/python -c "import duckdb, pathlib; from rung_ops.data.warehouse import sample; '
-        "file = pathlib.Path('data/warehouse.duckdb'); sample.fill(file); "
-        "found = duckdb.connect(file).sql('SELECT * FROM german'); "
-        f"found.write_csv('{copied}', header=False); file.unlink(); "
-        "print(', '.join(f'{n} {t}' for n, t in zip(found.columns, found.types)))\""
-    ).strip()
-    types = columns.replace("VARCHAR", "text").replace("TINYINT", "smallint")
-    trial.server.sql(f"CREATE TABLE german ({types})", rf"\copy german FROM '{copied}' CSV")
 
 
 def validated(project: Project) -> int:

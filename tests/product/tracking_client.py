@@ -1,7 +1,6 @@
 """A project that records on a tracking server: made, set up, and driven to a moment."""
 
 import json
-import re
 import shutil
 import subprocess
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 
-from tests.product.variants import Project, on_few_rows
+from tests.product.variants import Project, on_few_rows, set_values
 
 PATIENCE = 240.0  # seconds for MLflow to load and to make its tables on a machine that does much
 
@@ -45,12 +44,8 @@ def model_name(project: Project) -> str:
 
 def settings(project: Project, **values: str) -> None:
     """Set values of ops/tracking.toml."""
-    path = project.folder / "ops/tracking.toml"
-    text = path.read_text()
-    for name, value in values.items():
-        text, times = re.subn(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
-        assert times == 1, name
-    path.write_text(text)
+    quoted = {name: f'"{value}"' for name, value in values.items()}
+    set_values(project.folder / "ops/tracking.toml", **quoted)
 
 
 def when(

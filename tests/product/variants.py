@@ -46,7 +46,7 @@ class Project:
         return done.stdout
 
     def begin(
-        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL, **variables: str
+        self, *arguments: str | Path, stdin: Any = subprocess.DEVNULL, **variables: str
     ) -> "subprocess.Popen[str]":
         """Start the project's Python in a group of processes of its own, and go on."""
         return subprocess.Popen(
@@ -180,20 +180,24 @@ def write_record(project: Project, version: str = "1") -> None:
     project.commit(f"Validate version {version}")
 
 
+def set_values(path: Path, **values: str) -> None:
+    """Put other values, as TOML, into the lines of a settings file."""
+    text = path.read_text()
+    for name, value in values.items():
+        (line,) = re.findall(rf"^{name} = .*$", text, re.MULTILINE)
+        text = text.replace(line, f"{name} = {value}")
+    path.write_text(text)
+
+
 def promise_less(project: Project) -> None:
     """Agree on limits that also hold where several services share two cores with other work."""
-    path = project.folder / "ops/service.toml"
-    text = path.read_text()
-    for name, value in (("p50_ms", 2000), ("p99_ms", 20_000), ("min_requests_per_second", 1)):
-        text, times = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
-        assert times == 1, name
-    path.write_text(text)
+    limits = {"p50_ms": "2000", "p99_ms": "20_000", "min_requests_per_second": "1"}
+    set_values(project.folder / "ops/service.toml", **limits)
 
 
 def take_another_seed(folder: Path) -> None:
     """Let the same rows make another model."""
-    params = folder / "params.toml"
-    params.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", params.read_text()))
+    set_values(folder / "params.toml", seed="11")
 
 
 TOKENS: dict[str, Path] = {}  # of the services that serving() started, by address

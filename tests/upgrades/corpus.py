@@ -44,7 +44,7 @@ def template(folder: Path) -> Path:
     git(folder, "init", "--quiet", "--initial-branch=main")
     for version in VERSIONS:
         packed = subprocess.run(
-            ["git", "archive", history(version), *TEMPLATE[:3]],
+            ["git", "archive", history(version), *TEMPLATE],
             cwd=ROOT,
             capture_output=True,
             check=True,
@@ -76,12 +76,12 @@ def copy_work_tree(folder: Path) -> None:
         shutil.copy2(ROOT / path, folder / path, follow_symlinks=False)
 
 
-def edit(project: Path, version: str, *, left_out: tuple[str, ...] = ()) -> list[str]:
+def edit(project: Path, version: str) -> list[str]:
     """Apply the version's patches and edit src/; return the names of the patches that fit."""
     done = []
     for patch in sorted((HERE / version).glob("*.patch")):
         touched = re.findall(r"^--- a/(.+)$", patch.read_text(), re.MULTILINE)
-        if patch.stem not in left_out and all((project / path).exists() for path in touched):
+        if all((project / path).exists() for path in touched):
             git(project, "apply", "--whitespace=nowarn", str(patch))
             done.append(patch.stem)
     for file in sorted(project.glob("src/*/[a-z]*.py")):

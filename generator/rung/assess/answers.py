@@ -3,7 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,8 +44,8 @@ def gather(
         ask: The questions to ask where they have no answer yet.
     """
     filed = read(file, weights) if file else Responses({}, NO_CHOICE)
-    given = {name: value for name, value in options.items() if value is not None}
-    answers = {**filed.answers, **understand(given, weights, "options: ")}
+    typed = {name: value for name, value in options.items() if value is not None}
+    answers = {**filed.answers, **understand(typed, weights, "options: ")}
     unanswered = [name for name in ask if name not in answers]
     if unanswered:
         if not sys.stdin.isatty():
@@ -56,31 +56,22 @@ def gather(
                 "or add `--defaults` to have them assumed."
             )
         answers = dict(ask_user(unanswered, answers, weights, sys.stdin, sys.stderr))
-    return Responses(
-        answers,
-        Choice(
-            choice.game or filed.choice.game,
-            filed.choice.start if choice.start is None else choice.start,
-            filed.choice.target if choice.target is None else choice.target,
-        ),
-    )
+    decided = {name: value for name, value in vars(choice).items() if value is not None}
+    return Responses(answers, replace(filed.choice, **decided))
 
 
 def read(file: Path, weights: Weights) -> Responses:
     """Read a file of answers, or the JSON that `rung assess` wrote."""
     content = load(file)
     where = f"{file}: "
-    given = content
+    choice = content.pop("choice", {})
     if "answers" in content:  # what `rung assess --format json` wrote
-        given = _mapping(content["answers"], f"{where}`answers`")
-        given = given | {"choice": content.get("choice", {})}
+        content = _mapping(content["answers"], f"{where}`answers`")
     # A question of the form that was left blank has no answer.
-    answers = {
-        name: value for name, value in given.items() if name != "choice" and value is not None
-    }
+    answers = {name: value for name, value in content.items() if value is not None}
     return Responses(
         understand(answers, weights, where),
-        decide(_mapping(given.get("choice", {}), f"{where}`choice`"), where),
+        decide(_mapping(choice, f"{where}`choice`"), where),
     )
 
 
@@ -93,37 +84,37 @@ def load(file: Path) -> dict[str, Any]:
     return files.read(file, unique=True)
 
 
-def understand(given: Mapping[str, Any], weights: Weights, where: str = "") -> Answers:
-    """Return the answers by their names; each may be given by its name or its number, 0 to 3.
+def understand(values: Mapping[str, Any], weights: Weights, where: str = "") -> Answers:
+    """Return the names of the answers; a value is a name, a synonym or a number, 0 to 3.
 
     Raises:
         RungError: There is no such question or answer; it says where, and which there are.
     """
-    for name in given:
+    for name in values:
         if name not in weights.questions:
             close = get_close_matches(name, weights.questions, 1)
-            meant = f" Did you mean `{close[0]}`?" if close else ""
+            hint = f" Did you mean `{close[0]}`?" if close else ""
             raise RungError(
-                f"{where}there is no question `{name}`.{meant}\n"
+                f"{where}there is no question `{name}`.{hint}\n"
                 f"The questions are: {', '.join(weights.questions)}."
             )
     return {
-        name: _answer(question, given[name], where)
+        name: _answer(question, values[name], where)
         for name, question in weights.questions.items()
-        if name in given
+        if name in values
     }
 
 
-def decide(given: Mapping[str, Any], where: str = "") -> Choice:
+def decide(choices: Mapping[str, Any], where: str = "") -> Choice:
     """Return the user's choices against the arithmetic.
 
     Raises:
         RungError: The game or rung does not exist, or the target is below the start.
     """
-    for name in given:
+    for name in choices:
         if name not in ("game", "start", "target"):
             raise RungError(f"{where}`choice` has no `{name}`. It has game, start and target.")
-    game, start, target = (given.get(name) for name in ("game", "start", "target"))
+    game, start, target = (choices.get(name) for name in ("game", "start", "target"))
     if game is not None and game not in GAMES:
         raise RungError(f"{where}`game`: {_shown(game)} is not one of {', '.join(GAMES)}.")
     for name, rung in (("start", start), ("target", target)):
@@ -157,7 +148,7 @@ def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...
 def ask_user(
     names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
 ) -> Answers:
-    """Ask the questions of these names; return their answers, and those given before.
+    """Ask the questions of these names; return their answers, and the earlier ones.
 
     A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
 
@@ -193,10 +184,10 @@ def form(weights: Weights) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answer(question: Question, given: Any, where: str) -> tuple[str, ...]:
-    if isinstance(given, str) and question.several:
-        given = [part.strip() for part in given.split(",") if part.strip()]
-    values = given if isinstance(given, list) else [given]
+def _answer(question: Question, value: Any, where: str) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, str) and question.several:
+        values = [part.strip() for part in value.split(",") if part.strip()]
     if len(values) != 1 and not question.several:
         raise RungError(f"{where}`{question.id}` takes one answer. {_choices(question)}")
     if not values:
@@ -211,11 +202,11 @@ def _name(question: Question, value: Any, where: str) -> str:
         return name
     close = get_close_matches(text.lower(), [*question.names(), *question.words], 1, 0.5)
     near = question.named(close[0]) if close else None
-    meant = f" Did you mean `{near}`?" if near else ""
-    if question.id == "domain" and not meant:
-        meant = " Where none fits, take the nearest by who may be harmed and which law holds."
+    hint = f" Did you mean `{near}`?" if near else ""
+    if question.id == "domain" and not hint:
+        hint = " Where none fits, take the nearest by who may be harmed and which law holds."
     raise RungError(
-        f"{where}`{question.id}`: {_shown(value)} is not an answer.{meant} {_choices(question)}"
+        f"{where}`{question.id}`: {_shown(value)} is not an answer.{hint} {_choices(question)}"
     )
 
 
@@ -225,13 +216,13 @@ def _choices(question: Question) -> str:
 
 
 def _fits(rule: Assumption, known: Answers, weights: Weights) -> bool:
-    everyday = {**weights.assumed[0].take, **known}
+    answers = {**weights.assumed[0].take, **known}
     if rule.game is not None:
         # The game depends on two questions; the others may hold anything.
         filler = {name: (question.answers[0].name,) for name, question in weights.questions.items()}
-        if game_of(Shares(weights, {**filler, **everyday}), None).played != rule.game:
+        if game_of(Shares(weights, {**filler, **answers}), None).played != rule.game:
             return False
-    return all(set(everyday.get(name, ())) <= set(names) for name, names in rule.where.items())
+    return all(set(answers.get(name, ())) <= set(names) for name, names in rule.where.items())
 
 
 def _reply(

@@ -7,7 +7,7 @@ from typing import Any
 
 from rung.assess import answers as responses_of
 from rung.assess.answers import Responses
-from rung.assess.roadmap import Roadmap, roadmap
+from rung.assess.roadmap import Planner, Roadmap
 from rung.assess.strategy import Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Answers, Weights
 from rung.assess.weights import load as load_weights
@@ -35,7 +35,7 @@ class Assessment:
         answers: All answers, the assumed ones among them.
         assumed: For each answer that was assumed, because of what.
         choice: What the user decided against the arithmetic.
-        contradictions: What contradicts each other in the answers and decisions.
+        contradictions: Where answers and decisions contradict each other.
         scan: What was measured in a repository, if it was scanned.
         measured: The questions that the scan answers: technology, unless all of it was answered.
         strategy: Game, start, target and order of work.
@@ -98,7 +98,7 @@ def assess(
         scan=scan,
         measured=measured,
         strategy=strategy,
-        roadmap=roadmap(strategy, counted, project, weights, levels, scan),
+        roadmap=Planner(strategy, counted, project, weights, levels, scan).roadmap(),
         project=project,
         weights=weights,
         levels=levels,
@@ -107,7 +107,7 @@ def assess(
 
 def measurable(weights: Weights) -> tuple[str, ...]:
     """Return the questions whose answers a scan of a repository replaces."""
-    return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
+    return tuple(q.id for q in weights.questions.values() if q.part == "technology")
 
 
 def measure(path: Path, game: str) -> Scan:

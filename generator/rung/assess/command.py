@@ -89,9 +89,9 @@ def assess(
     choice = responses.decide({"game": game, "start": start, "target": target})
     skipped = assessment.measurable(weights) if scan else ()
     ask = [] if defaults else [name for name in weights.questions if name not in skipped]
-    given = responses.gather(answers, options, choice, weights, ask=ask)
+    gathered = responses.gather(answers, options, choice, weights, ask=ask)
     measure = partial(assessment.measure, scan) if scan else None
-    result = assessment.assess(given, weights, ladder.load(folder), measure)
+    result = assessment.assess(gathered, weights, ladder.load(folder), measure)
     for note in result.scan.notes if result.scan else ():
         print(note, file=sys.stderr)
     print(render(result, explain=explain), end="")

@@ -8,7 +8,7 @@ from typing import Any
 from rung.assess import phrases
 from rung.assess.assessment import Assessment
 from rung.assess.roadmap import BEFORE_USE, Item, Step
-from rung.assess.strategy import Block, Rung, WeightedSum
+from rung.assess.strategy import Block, WeightedSum
 
 WIDTH = 96  # of text; only commands may be longer
 FIRST = 3  # steps that are presented; the others are named
@@ -28,7 +28,7 @@ def _summary(assessment: Assessment) -> Iterator[str]:
     for number, step in enumerate(steps[:FIRST], start=1):
         effort = f"{phrases.by_hand(step.days)} by hand"
         yield f"{number} {phrases.step_title(step)}: Q{step.quarter}, {step.owner}, {effort}"
-        yield from _fold(f"with Rung: {phrases.with_rung(step)}; unlocks {step.unlocks}", 2)
+        yield from _fold(f"with Rung: {phrases.with_rung(step)}; unlocks {step.unlocks}", indent=2)
     yield ""
     for step in steps:
         if step.name == BEFORE_USE:
@@ -43,30 +43,30 @@ def _summary(assessment: Assessment) -> Iterator[str]:
     yield "To walk it:"
     for command, brings in phrases.commands(assessment):
         yield f"  {command}"
-        yield from _fold(f"# {brings}", 6)
+        yield from _fold(f"# {brings}", indent=6)
     yield from _fold(assessment.weights.warning)
 
 
 def _details(assessment: Assessment) -> Iterator[str]:
     strategy = assessment.strategy
     yield f"\nGame: {strategy.game.name}"
-    yield from _fold(f"because {strategy.game.because}", 2)
-    yield from _fold_all(map(phrases.term, strategy.game.score.terms), 4)
+    yield from _fold(f"because {strategy.game.because}", indent=2)
+    yield from _fold(*map(phrases.term, strategy.game.score.terms), indent=4)
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
-    yield from _fold_all(map(phrases.term, strategy.adoption.terms), 4)
+    yield from _fold(*map(phrases.term, strategy.adoption.terms), indent=4)
     for name, rung, _ in phrases.rungs(assessment):
         yield f"{name}: {phrases.title(assessment, rung.level)}"
-        yield from _fold_all(rung.because, 4)
+        yield from _fold(*rung.because, indent=4)
     for number, step in enumerate(assessment.roadmap.steps, start=1):
         yield from _step_details(number, step)
     if assessment.roadmap.keystones:
         yield "\nTo reach the target anyway"
-        yield from _fold_all(map(phrases.keystone, assessment.roadmap.keystones), 2)
+        yield from _fold(*map(phrases.keystone, assessment.roadmap.keystones), indent=2)
     yield "\nNot yet"
-    yield from _fold_all((f"{n.what}: {n.because}" for n in assessment.roadmap.not_yet), 2)
+    yield from _fold(*(f"{n.what}: {n.because}" for n in assessment.roadmap.not_yet), indent=2)
     yield "\nAnswers"
     for ask, answer, note in phrases.answered(assessment):
-        yield from _fold(f"{ask} {answer}{f' ({note})' if note else ''}", 2)
+        yield from _fold(f"{ask} {answer}{f' ({note})' if note else ''}", indent=2)
     yield ""
     yield from _fold(phrases.EFFORT)
 
@@ -75,29 +75,27 @@ def _step_details(number: int, step: Step) -> Iterator[str]:
     yield f"\n{number} {phrases.step_title(step)}"
     if step.block:
         yield f"  priority {phrases.priority(step.block)}"
-        yield from _fold_all(map(phrases.term, step.block.worth.terms), 4)
-    yield from _fold_all((*phrases.reasons(step), *step.tasks), 4)
+        yield from _fold(*map(phrases.term, step.block.worth.terms), indent=4)
+    yield from _fold(*(*phrases.reasons(step), *step.tasks), indent=4)
     for item in step.items:
-        yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", 2)
-        yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", 4)
+        yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", indent=2)
+        yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", indent=4)
         if item in step.to_do:
-            yield from _fold(f"To do: {item.capability.fix}", 4)
-            yield from _fold(f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", 4)
-            yield from _fold(f"Source: {item.capability.source}", 4)
+            yield from _fold(f"To do: {item.capability.fix}", indent=4)
+            yield from _fold(
+                f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", indent=4
+            )
+            yield from _fold(f"Source: {item.capability.source}", indent=4)
     if step.later:
-        yield from _fold(f"later, with its rung: {phrases.later(step)}", 2)
+        yield from _fold(f"later, with its rung: {phrases.later(step)}", indent=2)
 
 
-def _fold_all(texts: Iterable[str], indent: int) -> Iterator[str]:
-    for line in texts:
-        yield from _fold(line, indent)
-
-
-def _fold(text: str, indent: int = 0) -> list[str]:
+def _fold(*texts: str, indent: int = 0) -> Iterator[str]:
     first, further = " " * indent, " " * (indent + 2)
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=further, break_on_hyphens=False
-    )
+    for text in texts:
+        yield from textwrap.wrap(
+            text, WIDTH, initial_indent=first, subsequent_indent=further, break_on_hyphens=False
+        )
 
 
 def as_json(assessment: Assessment, *, explain: bool) -> str:
@@ -111,8 +109,8 @@ def _data(assessment: Assessment) -> dict[str, Any]:
     choice = vars(assessment.choice)
     return {
         "answers": {
-            name: list(given) if questions[name].several else given[0]
-            for name, given in assessment.answers.items()
+            name: list(names) if questions[name].several else names[0]
+            for name, names in assessment.answers.items()
             if name not in assessment.measured
         },
         "assumed": dict(assessment.assumed),
@@ -127,9 +125,9 @@ def _data(assessment: Assessment) -> dict[str, Any]:
         },
         "contradictions": list(assessment.contradictions),
         "adoption": _sum_data(strategy.adoption),
-        "start": _rung_data(strategy.start),
-        "target": _rung_data(strategy.target),
-        "north_star": _rung_data(strategy.north),
+        "start": vars(strategy.start),
+        "target": vars(strategy.target),
+        "north_star": vars(strategy.north),
         "steps": [_step_data(step) for step in roadmap.steps],
         "commands": [
             {"run": command, "brings": brings} for command, brings in phrases.commands(assessment)
@@ -154,10 +152,6 @@ def _sum_data(weighted: WeightedSum) -> dict[str, Any]:
         for term in weighted.terms
     ]
     return {"total": weighted.total, "terms": terms}
-
-
-def _rung_data(rung: Rung) -> dict[str, Any]:
-    return {"level": rung.level, "because": list(rung.because)}
 
 
 def _block_data(block: Block) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Put docs/strategy.md into a project, and never overwrite a person's text."""
+"""Put docs/strategy.md into a project, and never overwrite a user's text."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ HEAD_RE = re.compile(r"\A<!-- Written by `rung assess --write`[^\n]* ([0-9a-f]{1
 
 
 def write(project: Path, markdown: str) -> Path:
-    """Write the page and return its path; a page that a person wrote or edited is left alone.
+    """Write the page and return its path; a page that somebody wrote or edited is left alone.
 
     Raises:
         RungError: There is no such project, the page is somebody's, or it cannot be written.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from rung.assess.strategy import Block, Scan, Strategy
@@ -109,24 +110,19 @@ class Roadmap:
     not_yet: tuple[NotYet, ...]
 
 
-def roadmap(
-    strategy: Strategy,
-    answers: Answers,
-    project: Mapping[str, Any],
-    weights: Weights,
-    levels: Sequence[Level],
-    scan: Scan | None = None,
-) -> Roadmap:
-    """Return the steps that have something to do, in order; there is always one."""
-    planner = _Planner(strategy, answers, project, weights, levels, scan)
-    steps, empty = planner.steps()
-    return Roadmap(
-        steps, tuple(planner.keystones(steps)), tuple(_not_yet(strategy, levels, steps, empty))
-    )
-
-
 @dataclass(frozen=True)
-class _Planner:
+class Planner:
+    """Turns a strategy into a roadmap.
+
+    Args:
+        strategy: Game, rungs and order of work.
+        answers: The answers that count.
+        project: The answers for `rung new`.
+        weights: The questions and what the answers weigh.
+        levels: The ladder, lowest rung first.
+        scan: What was measured in the repository, if it was scanned.
+    """
+
     strategy: Strategy
     answers: Answers
     project: Mapping[str, Any]
@@ -134,11 +130,16 @@ class _Planner:
     levels: Sequence[Level]
     scan: Scan | None
 
-    @property
+    def roadmap(self) -> Roadmap:
+        """Return the steps that have something to do, in order; there is always one."""
+        steps, empty = self._steps()
+        return Roadmap(steps, tuple(self._keystones(steps)), tuple(self._not_yet(steps, empty)))
+
+    @cached_property
     def _known(self) -> dict[str, Capability]:
         return {name: c for level in self.levels for name, c in level.capabilities.items()}
 
-    def steps(self) -> tuple[tuple[Step, ...], list[Block]]:
+    def _steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""
         first = [*self._duties(), *self._tasks(ALIGNMENT, self.weights.alignment)]
         owed = {item.capability.id for step in first for item in step.items}
@@ -185,22 +186,22 @@ class _Planner:
 
     def _item(self, capability: Capability, because: str) -> Item:
         played = self.strategy.game.played
-        asked = capability.rung(played)
+        required = capability.rung(played)
         # A duty of only the other game can still apply; no project of this game has it.
-        rung = capability.level if asked is None else asked
+        rung = capability.level if required is None else required
         paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
         records = tuple(
             path for path in paths if path.startswith(RECORDS) and "schemas" not in path
         )
-        state, known = self._state(capability, asked, records)
+        state, reason = self._state(capability, required, records)
         lacks = capability.id in self.weights.by_hand
         asks = f"{played} asks for it on rung {rung}"
-        if asked is None:
+        if required is None:
             asks = f"the {played} game does not ask for it, so no project of it has it"
         elif lacks:
             asks += ", and a project of Rung lacks it"
-        brought = asked is not None and not lacks and asked <= self.strategy.target.level
-        return Item(capability, rung, state, brought, records, (asks, because, known))
+        brought = required is not None and not lacks and required <= self.strategy.target.level
+        return Item(capability, rung, state, brought, records, (asks, because, reason))
 
     def _state(
         self, capability: Capability, rung: int | None, records: tuple[str, ...]
@@ -241,7 +242,7 @@ class _Planner:
             for index, step in enumerate(steps)
         )
 
-    def keystones(self, steps: Sequence[Step]) -> Iterator[Keystone]:
+    def _keystones(self, steps: Sequence[Step]) -> Iterator[Keystone]:
         """Yield what the rungs up to the target need and the steps do not bring."""
         played, known = self.strategy.game.played, self._known
         brought = {item.capability.id for step in steps for item in step.items}
@@ -250,36 +251,38 @@ class _Planner:
             if played == "governance":
                 groups += level.keystones.get("governance", ())
             for group in groups:
-                asked = [c for c in map(known.__getitem__, group) if c.rung(played) is not None]
-                states = [self._state(c, c.rung(played), ())[0] for c in asked]
-                names = tuple(capability.id for capability in asked)
-                if not brought.intersection(names) and set(states) <= {TO_BUILD}:
+                members = [known[name] for name in group if known[name].rung(played) is not None]
+                states = {self._state(c, c.rung(played), ())[0] for c in members}
+                names = tuple(capability.id for capability in members)
+                if not brought.intersection(names) and states <= {TO_BUILD}:
                     yield Keystone(level.level, names)
 
-
-def _not_yet(
-    strategy: Strategy, levels: Sequence[Level], steps: Sequence[Step], empty: Sequence[Block]
-) -> Iterator[NotYet]:
-    for block in empty:
-        yield NotYet(f"the block {block.name}", "nothing of it is left to do before the target")
-    taken = {step.name for step in steps}
-    for block in sorted(strategy.left, key=lambda block: -block.priority):
-        if block.name not in taken:
-            product = f"worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"
-            yield NotYet(f"the block {block.name}", f"{block.because}: {product}")
-    target, north = strategy.target.level, strategy.north.level
-    for level in levels[target + 1 :]:
-        because = (
-            "it is on the way to the north star, beyond what the pace and the team bear in a year"
-            if level.level <= north
-            else f"it is above the north star, rung {north}, so nothing you said calls for it"
-        )
-        yield NotYet(
-            f"rung {level.level}, {level.title}", f"{because}; it costs {level.cost.rstrip('.')}"
-        )
-    if strategy.game.played == "governance":
-        yield NotYet(
-            "promotion without a person",
-            "in the governance game no version replaces another without an approval; "
-            "prepare everything automatically, and let someone other than the author decide",
-        )
+    def _not_yet(self, steps: Sequence[Step], empty: Sequence[Block]) -> Iterator[NotYet]:
+        """Yield what is left out: blocks, the rungs above the target, and promotion by itself."""
+        strategy = self.strategy
+        for block in empty:
+            yield NotYet(f"the block {block.name}", "nothing of it is left to do before the target")
+        taken = {step.name for step in steps}
+        for block in sorted(strategy.left, key=lambda block: -block.priority):
+            if block.name not in taken:
+                product = (
+                    f"worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"
+                )
+                yield NotYet(f"the block {block.name}", f"{block.because}: {product}")
+        target, north = strategy.target.level, strategy.north.level
+        for level in self.levels[target + 1 :]:
+            because = (
+                "it is on the way to the north star, beyond what the pace and the team bear in a year"
+                if level.level <= north
+                else f"it is above the north star, rung {north}, so nothing you said calls for it"
+            )
+            yield NotYet(
+                f"rung {level.level}, {level.title}",
+                f"{because}; it costs {level.cost.rstrip('.')}",
+            )
+        if strategy.game.played == "governance":
+            yield NotYet(
+                "promotion without a person",
+                "in the governance game no version replaces another without an approval; "
+                "prepare everything automatically, and let someone other than the author decide",
+            )

@@ -11,18 +11,6 @@ from rung.levels.ladder import BLOCKS
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 FOUNDATION = "foundation"  # the block that the others depend on
-LABELS = dict(
-    zip(
-        DERIVED,
-        (
-            "how far this is the governance game",
-            "how fast new practice is adopted",
-            "being far from the governance game",
-            "everything else depends on it",
-        ),
-        strict=True,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -174,7 +162,11 @@ def from_answers(
 ) -> Strategy:
     """Sort the answers into the four arguments of `successful_mlops`, and call it."""
     parts = (
-        {name: answers[name] for name, asked in weights.questions.items() if asked.part == part}
+        {
+            name: answers[name]
+            for name, question in weights.questions.items()
+            if question.part == part
+        }
         for part in PARTS
     )
     return successful_mlops(*parts, weights=weights, scan=scan, choice=choice, measured=measured)
@@ -256,7 +248,7 @@ class Shares:
     def _label(self, name: str) -> tuple[str, str]:
         if name in self.weights.questions:
             return self.weights.questions[name].short, ", ".join(self.answers[name])
-        return LABELS[name], ""
+        return DERIVED[name], ""
 
 
 def game_of(shares: Shares, chosen: str | None) -> Game:
@@ -358,9 +350,9 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
             return 1.0, "the scan has nothing to look for in it"
         covered = scan.coverage[name]
         return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
-    there = shares.sum(shares.weights.there.get(name, ()))
-    terms = [f"{t.weight:.2f} x {t.share:.2f}, {t.what}: {t.answer}" for t in there.terms]
-    return round(max(0.0, 1 - there.total), DIGITS), " - ".join(["1", *terms])
+    present = shares.sum(shares.weights.present.get(name, ()))
+    terms = [f"{t.weight:.2f} x {t.share:.2f}, {t.what}: {t.answer}" for t in present.terms]
+    return round(max(0.0, 1 - present.total), DIGITS), " - ".join(["1", *terms])
 
 
 def _ordered(blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block, ...]:

@@ -1,6 +1,6 @@
 """What the strategy asks, and how it weighs the answers: levels/strategy.yml, checked as it is read."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,12 @@ from rung.system import plain_yaml
 
 PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
 GAMES = ("governance", "velocity")
-DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
+DERIVED = {  # what is weighed besides answers, in words
+    "governance": "how far this is the governance game",
+    "adoption": "how fast new practice is adopted",
+    "lightness": "being far from the governance game",
+    "always": "everything else depends on it",
+}
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
 ANSWERS = 4  # to each question
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
@@ -25,7 +30,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping of the file, each of whose keys is a field."""
 
 
-class Answer(Record):
+class Answer(Record, frozen=True):
     """One of a question's four answers; `share` is what it counts, in [0, 1]."""
 
     name: str
@@ -39,7 +44,7 @@ class Answer(Record):
         return self.domains or (self.name,)
 
 
-class Question(Record):
+class Question(Record, frozen=True):
     """A question; `part` is an argument of `successful_mlops`."""
 
     part: str
@@ -78,7 +83,7 @@ class Question(Record):
         return {word: name for name, words in self.synonyms.items() for word in words}
 
 
-class Term(Record):
+class Term(Record, frozen=True):
     """A weight on a share, which counts where the shares `since` are reached."""
 
     name: str = field(name="of")
@@ -86,14 +91,14 @@ class Term(Record):
     since: Bounds = field(name="from", default_factory=dict)
 
 
-class NewAnswer(Record):
+class NewAnswer(Record, frozen=True):
     """An answer for `rung new`, by the answer to a question."""
 
     question: str = field(name="of")
     take: Mapping[str, str]
 
 
-class Assumption(Record):
+class Assumption(Record, frozen=True):
     """Defaults for missing answers, where the game and the other answers hold."""
 
     because: str
@@ -102,7 +107,7 @@ class Assumption(Record):
     where: Answers = field(default_factory=dict)
 
 
-class Contradiction(Record):
+class Contradiction(Record, frozen=True):
     """Answers that contradict each other, and what counts instead."""
 
     where: Answers
@@ -110,7 +115,7 @@ class Contradiction(Record):
     take: Answers = field(default_factory=dict)
 
 
-class Duty(Record):
+class Duty(Record, frozen=True):
     """Capabilities that law or harm requires on any rung where one of `any` holds."""
 
     any: tuple[Answers, ...]
@@ -118,7 +123,7 @@ class Duty(Record):
     ask: tuple[str, ...]
 
 
-class Tasks(Record):
+class Tasks(Record, frozen=True):
     """A step that no capability stands for."""
 
     because: str
@@ -127,14 +132,14 @@ class Tasks(Record):
     any: tuple[Answers, ...] = ()
 
 
-class Owner(Record):
+class Owner(Record, frozen=True):
     """Who answers for a step, and what the step makes possible."""
 
     owner: str
     unlocks: str
 
 
-class After(Record):
+class After(Record, frozen=True):
     """Blocks that come before another block, in one of the CIRCUMSTANCES."""
 
     block: str
@@ -144,19 +149,18 @@ class After(Record):
 
     def __post_init__(self) -> None:
         """Refuse an unknown block or circumstance."""
-        for block in (self.block, *self.needs):
-            _require(block, BLOCKS, "a block")
-        _require(self.where, CIRCUMSTANCES, "where")
+        _require([self.block, *self.needs], BLOCKS, "a block")
+        _require([self.where], CIRCUMSTANCES, "where")
 
 
-class Increment(Record):
+class Increment(Record, frozen=True):
     """A rung more, where every share of a mapping of `any` is reached."""
 
     any: tuple[Bounds, ...]
     because: str
 
 
-class Games(Record):
+class Games(Record, frozen=True):
     """The shares of governance that separate the games."""
 
     velocity_up_to: float
@@ -164,14 +168,14 @@ class Games(Record):
     hybrid_from: float
 
 
-class Keep(Record):
+class Keep(Record, frozen=True):
     """From which priority a block is worked on, and from which gap the foundation is."""
 
     priority: float = field(name="from")
     foundation_gap: float
 
 
-class Start(Record):
+class Start(Record, frozen=True):
     """The rung to start on: `times` the mean of some answers, within bounds."""
 
     questions: tuple[str, ...] = field(name="of")
@@ -181,7 +185,7 @@ class Start(Record):
     with_ci: int
 
 
-class North(Record):
+class North(Record, frozen=True):
     """The north star: the rung of every team, and increments, within bounds."""
 
     lowest: int = field(name="from")
@@ -192,14 +196,14 @@ class North(Record):
     duties_because: str
 
 
-class Target(Record):
+class Target(Record, frozen=True):
     """The rung for twelve months: above the start, and increments."""
 
     above_start: int
     steps: tuple[Increment, ...]
 
 
-class Weights(Record):
+class Weights(Record, frozen=True):
     """Everything in levels/strategy.yml; each field is explained there."""
 
     source: str
@@ -219,7 +223,7 @@ class Weights(Record):
     games: Games
     adoption: tuple[Term, ...]
     worth: Mapping[str, tuple[Term, ...]]
-    there: Mapping[str, tuple[Term, ...]]
+    present: Mapping[str, tuple[Term, ...]] = field(name="there")
     keep: Keep
     online_from: float
     after: tuple[After, ...]
@@ -236,65 +240,44 @@ class Weights(Record):
                 raise ValueError(
                     f"questions.{name} has {number} answers; each question has {ANSWERS}."
                 )
-            _require(question.part, PARTS, f"questions.{name}.part")
-            self._require_answers(name, question.synonyms, f"questions.{name}.synonyms")
-        for where, name, allowed in self._names():
-            _require(name, allowed, where)
-        for where, answers in self._answers():
-            for name, given in answers.items():
-                _require(name, self.questions, where)
-                self._require_answers(name, given, f"{where}.{name}")
-
-    def _require_answers(self, question: str, names: Iterable[str], where: str) -> None:
-        for name in names:
-            if self.questions[question].answer(name) is None:
-                _require(name, self.questions[question].names(), where)
-
-    def _names(self) -> Iterator[tuple[str, str, Collection[str]]]:
-        """Yield where a question, a derived value, a block or a game is named, and which there are."""
-        asked, weighed = tuple(self.questions), (*self.questions, *DERIVED)
-        for key, answer in self.project.items():
-            yield f"project.{key}.of", answer.question, asked
-        for question in self.start.questions:
-            yield "start.of", question, asked
-        for rule in self.assumed:
-            yield "assumed.game", rule.game or GAMES[0], GAMES
-        for key, blocks in (("worth", self.worth), ("there", self.there)):
-            for block in blocks:
-                yield key, block, BLOCKS
-        terms = {"governance": self.governance, "adoption": self.adoption}
-        terms |= {f"there.{block}": values for block, values in self.there.items()}
-        for allowed, by_key in (
-            (asked, terms),
-            (weighed, {f"worth.{block}": values for block, values in self.worth.items()}),
-        ):
-            for key, values in by_key.items():
-                for term in values:
-                    for name in (term.name, *term.since):
-                        yield key, name, allowed
+            _require([question.part], PARTS, f"questions.{name}.part")
+            self._require_answers({name: question.synonyms}, "questions")
+        questions, weighed = tuple(self.questions), (*self.questions, *DERIVED)
+        _require((new.question for new in self.project.values()), questions, "project")
+        _require(self.start.questions, questions, "start.of")
+        _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
+        _require(self.worth, BLOCKS, "worth")
+        _require(self.present, BLOCKS, "there")
+        _require(_names(self.governance), questions, "governance")
+        _require(_names(self.adoption), questions, "adoption")
+        for block, terms in self.worth.items():
+            _require(_names(terms), weighed, f"worth.{block}")
+        for block, terms in self.present.items():
+            _require(_names(terms), questions, f"there.{block}")
         for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
-            for name in (name for step in steps for bounds in step.any for name in bounds):
-                yield f"{key}.steps", name, weighed
+            for bounds in (bounds for step in steps for bounds in step.any):
+                _require(bounds, weighed, f"{key}.steps")
+        for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
+            for rule in rules:
+                self._require_answers(rule.where, f"{key}.where")
+                self._require_answers(rule.take, f"{key}.take")
+        for key, cases in (("alignment", [self.alignment]), ("duties", self.duties)):
+            for answers in (answers for case in cases for answers in case.any):
+                self._require_answers(answers, f"{key}.any")
 
-    def _answers(self) -> Iterator[tuple[str, Answers]]:
-        """Yield where answers are named, and which."""
-        for rule in (*self.assumed, *self.contradictions):
-            key = "assumed" if isinstance(rule, Assumption) else "contradictions"
-            yield f"{key}.where", rule.where
-            yield f"{key}.take", rule.take
-        for key, alternatives in (
-            *(("duties", duty.any) for duty in self.duties),
-            ("alignment", self.alignment.any),
-            ("stay", self.stay.any),
-        ):
-            for answers in alternatives:
-                yield f"{key}.any", answers
+    def _require_answers(self, answers: Mapping[str, Iterable[str]], where: str) -> None:
+        _require(answers, self.questions, where)
+        for name, names in answers.items():
+            question = self.questions[name]
+            unknown = [answer for answer in names if question.answer(answer) is None]
+            _require(unknown, question.names(), f"{where}.{name}")
 
     def hold(self, where: Answers, answers: Answers) -> bool:
-        """Return whether each question of `where` has one of its answers there, or a domain of it."""
+        """Return whether these answers hold, for each question of `where`, one of those named."""
         for name, wanted in where.items():
-            given = [(g, self.questions[name].answer(g)) for g in answers.get(name, ())]
-            if not any({g, a.name if a else g} & set(wanted) for g, a in given):
+            names = answers.get(name, ())
+            of_domains = {a.name for a in map(self.questions[name].answer, names) if a}
+            if not {*names, *of_domains} & set(wanted):
                 return False
         return True
 
@@ -322,6 +305,11 @@ def load(folder: Path) -> Weights:
         raise RungError(f"{path}: {error}\nReinstall Rung, or correct the file.") from error
 
 
-def _require(name: str, allowed: Collection[str], where: str) -> None:
-    if name not in allowed:
-        raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")
+def _names(terms: Iterable[Term]) -> list[str]:
+    return [name for term in terms for name in (term.name, *term.since)]
+
+
+def _require(names: Iterable[str], allowed: Collection[str], where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rung import options
-from rung.core import project
 from rung.core.infrastructure import asks_of_answers
-from rung.core.source import Source
+from rung.core.rendering import answers_file, rendered_trees
+from rung.core.rendering.render import render
+from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS, check_answers
-from rung.system import git, plain_yaml
+from rung.levels.answers import check_answers
+from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
 
@@ -62,11 +63,12 @@ def create(
     _check(folder, source, answers, defaults=defaults)
     around = git.repository_above(folder)
     with staged(folder) as room:
-        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        render(source, room, answers, defaults=defaults)
         files = _files(room)
+        recorded = answers_file.read(room)
+        rendered_trees.keep(source, answers_file.answers(recorded), room)
         own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
-        recorded = _answers(room)
     asks = asks_of_answers(source, recorded)
     return CreatedProject(folder, files, int(recorded["level"]), around, own, signed, asks)
 
@@ -79,8 +81,8 @@ def preview(
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
-        project.render(source.address, source.ref, room, answers, defaults=defaults)
-        return CreatedProject(folder, _files(room), int(_answers(room)["level"]))
+        render(source, room, answers, defaults=defaults)
+        return CreatedProject(folder, _files(room), int(answers_file.read(room)["level"]))
 
 
 def _normal(destination: Path) -> Path:
@@ -106,8 +108,3 @@ def _files(room: Path) -> list[str]:
     return sorted(
         path.relative_to(room).as_posix() for path in room.rglob("*") if not path.is_dir()
     )
-
-
-def _answers(room: Path) -> dict[str, Any]:
-    recorded: dict[str, Any] = plain_yaml.load((room / ANSWERS).read_text("utf-8"))
-    return recorded

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 
 

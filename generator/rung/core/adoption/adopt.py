@@ -11,7 +11,7 @@ from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers
 from rung.system import git

@@ -15,8 +15,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from tomlkit.exceptions import TOMLKitError
 
-from rung.core import preconditions, transaction
-from rung.core.rendering import answers_file, rendered_trees, template_source, workbench
+from rung.core import preconditions, template_source, transaction
+from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
@@ -96,7 +96,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
-    source = template_source.recorded(recorded, trusted)
+    source = template_source.followed(recorded, trusted)
     prefix = git.prefix(top, folder)
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)

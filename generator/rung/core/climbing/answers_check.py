@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core import infrastructure
+from rung.core import infrastructure, template_source
 from rung.core.merging import history
-from rung.core.rendering import answers_file, rendered_trees, template_source
+from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
 from rung.levels.ladder import RUNGS
@@ -75,7 +75,7 @@ def _check_earlier(here: Compared) -> None:
     if earlier.get("_src_path") != here.now.address:
         return
     try:
-        source = template_source.at(here.now.address, str(earlier.get("_commit")))
+        source = template_source.with_version(here.now.address, str(earlier.get("_commit")))
         earlier_files = here.bench.files(
             rendered_trees.rendered(here.bench, source, answers_file.answers(earlier))
         )
@@ -174,9 +174,9 @@ def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str
 
 def _same(name: str, spelling: Any, other: Any) -> bool:
     """Say whether two spellings of the template's address mean the same one."""
-    return name == "_src_path" and template_source.same(str(spelling)) == template_source.same(
-        str(other)
-    )
+    return name == "_src_path" and template_source.normalized(
+        str(spelling)
+    ) == template_source.normalized(str(other))
 
 
 def _has_page(here: Compared) -> bool:

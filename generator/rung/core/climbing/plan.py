@@ -20,7 +20,7 @@ from rung import options
 from rung.core import infrastructure
 from rung.core.merging.conflict import Conflict
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.system import git
 

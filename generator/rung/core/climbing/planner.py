@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.core import preconditions, transaction
+from rung.core import preconditions, template_source, transaction
 from rung.core.climbing import answers_check
 from rung.core.climbing import plan as planning
 from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import Resolved
 from rung.core.merging.merge_inputs import MergeInputs
-from rung.core.rendering import answers_file, rendered_trees, template_source, workbench
+from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.core.transaction import Recovered
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers, gather_answers
@@ -109,7 +109,7 @@ def prepare(
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
     _refuse_another_climb(folder, recorded)
-    before = template_source.recorded(recorded, trusted)
+    before = template_source.followed(recorded, trusted)
     after = _new_template(before, request)
     changed = _checked_answers(folder, request, recorded, after)
     with workbench.opened(top) as bench:
@@ -132,7 +132,9 @@ def _refuse_another_climb(folder: Path, recorded: Mapping[str, Any]) -> None:
 def _new_template(before: Source, request: ChangeRequest) -> Source:
     if request.newest and request.version is None:
         return template_source.newest(before)
-    return template_source.at(before.address, request.version) if request.version else before
+    return (
+        template_source.with_version(before.address, request.version) if request.version else before
+    )
 
 
 def _checked_answers(

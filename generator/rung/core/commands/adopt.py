@@ -28,7 +28,7 @@ def adopt(
     ] = None,
 ) -> int:
     """Adopt an existing repository; nothing of it is overwritten."""
-    from rung.core import source, transaction
+    from rung.core import template_source, transaction
     from rung.core.adoption import adopt, complete, messages
     from rung.levels.answers import gather_answers
     from rung.system.process import stopped_like_ctrl_c
@@ -39,7 +39,7 @@ def adopt(
             lacking = complete.complete(path, template, dry_run=dry_run)
         _tell(path, messages.completion(path, lacking, dry_run=dry_run))
         return 0
-    chosen = source.choose(template, template_version)
+    chosen = template_source.choose(template, template_version)
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():

@@ -58,7 +58,7 @@ def demo(
 
 def run(folder: Path | None, upto: int) -> int:
     """Make a velocity project on the flights data and climb with it, running all it offers."""
-    from rung.core import source
+    from rung.core import template_source
     from rung.core.creation import create
     from rung.system import git, process, shortage
 
@@ -71,7 +71,7 @@ def run(folder: Path | None, upto: int) -> int:
             + shortage.DOCTOR
         )
     project = (folder or _free(Path("rung-demo"))).absolute()
-    chosen = source.choose(None, None)
+    chosen = template_source.choose(None, None)
     print(f"The project: {project}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
     climbed, replayed = [], ""
     for rung in range(upto + 1):

@@ -41,8 +41,8 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
         RungError: It is there already, something else is there, or the project's
             version of the template cannot do it.
     """
+    from rung.core import template_source
     from rung.core.climbing.climb import finish
-    from rung.core.rendering import template_source
 
     recorded = _recorded(path)
     if recorded.get(QUESTION):
@@ -50,7 +50,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
             f"{path.absolute()} has the library's source in `{FOLDER}/` already.\n"
             "Edit it there; `rung update` merges newer versions. Back: `rung eject --undo`."
         )
-    before = template_source.recorded(recorded, trusted)
+    before = template_source.followed(recorded, trusted)
     if QUESTION not in before.read("levels/questions.yml"):
         raise RungError(
             f"The project has the template at {recorded['_commit']}, which has no library to eject.\n"

@@ -63,10 +63,10 @@ def new(
     ] = None,
 ) -> int:
     """Start a project."""
-    from rung.core import creation, source
+    from rung.core import creation, template_source
     from rung.levels.answers import gather_answers
 
-    chosen = source.choose(template, template_version)
+    chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     answered = gather_answers(answers, pairs or [], options)
     if from_assessment:
@@ -82,9 +82,7 @@ def new(
         destination, chosen, answered, defaults=defaults, with_git=False if no_git else None
     )
     if template:
-        from rung.core.rendering import template_source
-
-        template_source.remember(chosen.address)
+        template_source.trust(chosen.address)
     print(_outcome(created, wants_git=not no_git))
     return 0
 

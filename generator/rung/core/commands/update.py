@@ -10,7 +10,7 @@ from rung.options import Version as TemplateVersion
 if TYPE_CHECKING:
     from packaging.version import Version
 
-    from rung.core.source import Source
+    from rung.core.template_source import Source
 
 HEADING = re.compile(r"^## +(?P<title>.*)$", re.MULTILINE)
 RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)")
@@ -25,10 +25,10 @@ def update(
     no_verify: NoVerify = False,
 ) -> int:
     """Bring Rung's files to a newer version of the template."""
+    from rung.core import template_source
     from rung.core.climbing import planner
     from rung.core.climbing.climb import finish
     from rung.core.climbing.plan import ChangeRequest
-    from rung.core.rendering import template_source
     from rung.system import git
     from rung.system.process import stopped_like_ctrl_c
 
@@ -39,7 +39,9 @@ def update(
         if prepared.plan.changes_nothing:
             print(f"The project already has the template at {after.version}.")
             return 0
-        sources = [template_source.at(one.template, one.version) for one in (before, after)]
+        sources = [
+            template_source.with_version(one.template, one.version) for one in (before, after)
+        ]
         news = _news(*sources)
         if news:
             print(f"What comes, by the changelog:\n\n{news}\n")

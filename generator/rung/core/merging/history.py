@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core import project
-from rung.core.rendering import answers_file, rendered_trees, template_source
+from rung.core import template_source
+from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
+from rung.levels.answers import ANSWERS
 from rung.system import git
 
 DEEPEST = 40  # changes of the answers file that are looked back through
@@ -35,7 +36,7 @@ class Rendered:
 
 def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield what the answers file said and the last commit in which it did, newest first, each once."""
-    path = project.answers_below(prefix)
+    path = _answers_path(prefix)
     arguments = (
         "log",
         f"--max-count={DEEPEST}",
@@ -68,7 +69,7 @@ def last_rendered(
         if recorded.get("_src_path") != now.address or not isinstance(recorded.get("_commit"), str):
             continue
         try:
-            version = template_source.at(now.address, recorded["_commit"])
+            version = template_source.with_version(now.address, recorded["_commit"])
             tree = rendered_trees.rendered(bench, version, answers_file.answers(recorded))
         except RungError:
             continue  # that version is gone; an earlier one may do
@@ -91,7 +92,7 @@ def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]
     newest: dict[str, str] = {}
     for commit, path in _changes(bench, prefix, head, "A", paths):
         newest.setdefault(path, commit)
-    answers = project.answers_below(prefix)
+    answers = _answers_path(prefix)
     arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
     climbs = {
         commit
@@ -99,6 +100,11 @@ def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]
         if git.run(bench.top, *arguments, commit, "--", f":(top,literal){answers}")
     }
     return {path for path in set(paths) & newest.keys() if newest[path] not in climbs}
+
+
+def _answers_path(prefix: str) -> str:
+    """Return the path of the answers file in a repository, of a project below a prefix or none."""
+    return f"{prefix}/{ANSWERS}" if prefix else ANSWERS
 
 
 def _changes(
@@ -124,7 +130,7 @@ def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[st
 
     They are the user's, whatever a later rung has of the same name.
     """
-    file = project.answers_below(prefix)
+    file = _answers_path(prefix)
     arguments = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
     added = (git.answers(bench.top, *arguments) or "").split()
     known = ("rev-parse", "--verify", "--quiet")

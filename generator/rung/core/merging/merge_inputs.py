@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rung.core.merging import history
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 
 MOVED = "levels/moved.yml"

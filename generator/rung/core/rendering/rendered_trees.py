@@ -1,9 +1,10 @@
 """Renders of the template as git trees, each made once and kept in Rung's cache.
 
-A render is a function of the template's commit, its address and the answers, so it is kept under
-the hash of these, in a repository beside the template's. Cached or new, it is read by a workbench.
+A render is a function of the template's commit, its address, the answers, and the user's settings
+of Copier, so it is kept under the hash of these, in a repository beside the template's. Cached or new, it is read by a workbench.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core import project
+from rung.core.rendering import render_cache
+from rung.core.rendering.render import render, settings_file
 from rung.core.rendering.workbench import LINK, Entry, Workbench
-from rung.core.source import Source
+from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.system import git
 
@@ -41,7 +43,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
             return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / "project"
-        project.render(source.address, source.ref, room, answers, defaults=True)
+        render(source, room, answers, defaults=True)
         tree = _stored(room, store, Path(scratch) / "index")
     if not _is_complete(bench, tree):  # git leaves a broken file alone that has the right name
         raise RungError(
@@ -51,6 +53,26 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     if key:
         git.run(store, "update-ref", key, tree, extra=_named(store))
     return tree
+
+
+def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
+    """Keep the files of a new project as a render, which its first climb then needs not make.
+
+    Args:
+        source: The template and its version.
+        answers: The answers that the project has recorded.
+        room: Its folder, with what Copier wrote and nothing else.
+    """
+    key = _key(source, answers)
+    if key is None:
+        return
+    with (
+        contextlib.suppress(RungError, OSError),  # the climb renders it, and says what is wrong
+        render_cache.lent("sha1") as store,
+        tempfile.TemporaryDirectory(prefix="rung-") as scratch,
+    ):
+        tree = _stored(room, store, Path(scratch) / "index")
+        git.run(store, "update-ref", key, tree, extra=_named(store))
 
 
 def _is_complete(bench: Workbench, tree: str) -> bool:
@@ -100,6 +122,8 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     from importlib.metadata import version
 
     parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
+    with contextlib.suppress(OSError):
+        parts.append(settings_file().read_text("utf-8", "replace"))
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
 

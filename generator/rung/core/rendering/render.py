@@ -1,0 +1,138 @@
+"""Render projects with Copier, which is imported only when it must be."""
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from rung.core import cache
+from rung.core.template_source import Source
+from rung.errors import RungError
+from rung.system import git, shortage
+
+
+def render(
+    source: Source, destination: Path, answers: Mapping[str, Any], *, defaults: bool
+) -> None:
+    """Write a new project.
+
+    Args:
+        source: The template; its address is recorded as it is.
+        destination: A folder that does not exist yet.
+        answers: Answers by question.
+        defaults: Take the default where no answer is given; ask the user otherwise.
+    """
+    with _copier(source) as copier:
+        copier.run_copy(
+            source.address,
+            destination,
+            dict(answers),
+            vcs_ref=source.ref,
+            defaults=defaults,
+            quiet=True,
+            settings=copier.load_settings(),
+        )
+
+
+def settings_file() -> Path:
+    """Return the path of Copier's settings, by which a house changes defaults of answers."""
+    named = os.environ.get("COPIER_SETTINGS_PATH")
+    return Path(named) if named else user_config_path("copier", appauthor=False) / "settings.yml"
+
+
+@contextlib.contextmanager
+def _copier(source: Source) -> Iterator[Any]:
+    """Lend Copier with git kept quiet, and turn its errors into Rung's."""
+    with _surroundings(git.QUIET | source.git_settings()):
+        import copier
+        from copier.errors import (
+            CopierAnswersInterrupt,
+            CopierError,
+            MissingSettingsWarning,
+            SettingsError,
+        )
+        from plumbum import CommandNotFound, ProcessExecutionError
+
+        try:
+            with warnings.catch_warnings():
+                # What they say (uncommitted or shallow templates), Rung says in messages of its own.
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", MissingSettingsWarning)
+                yield copier
+        except CopierAnswersInterrupt as error:
+            raise KeyboardInterrupt from error
+        except (SettingsError, MissingSettingsWarning) as error:
+            raise RungError(
+                f"Copier's settings {settings_file()} cannot be read: {error}\n"
+                "Correct the file, or the environment variable COPIER_SETTINGS_PATH."
+            ) from error
+        except ProcessExecutionError as error:
+            raise RungError(
+                _unreadable(source, error.stderr or "", int(error.retcode or 0))
+            ) from error
+        except CommandNotFound as error:
+            raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
+        except OSError as error:
+            if shortage.remedy(error):
+                raise  # __main__ names what the machine has run out of
+            raise RungError(f"A file cannot be read or written: {error}.") from error
+        except (CopierError, ValueError) as error:
+            raise RungError(_plain_message(error)) from error
+
+
+@contextlib.contextmanager
+def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
+    """Give Copier's git these settings, and its mirrors of the template a folder of Rung's own.
+
+    A mirror made through the redirection must never stand where plain Copier looks for one.
+    """
+    from plumbum import local
+
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0") or 0)
+    added = {"GIT_CONFIG_COUNT": str(first + len(settings)), "GIT_TERMINAL_PROMPT": "0"}
+    for number, (name, value) in enumerate(settings.items(), start=first):
+        added |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    mirrors = os.environ.get("COPIER_CACHE_DIR")
+    os.environ["COPIER_CACHE_DIR"] = str(cache.prepared() / "copier")
+    try:
+        with local.env(**added):
+            for name in git.ELSEWHERE:
+                if name in local.env:
+                    del local.env[name]
+            yield
+    finally:
+        if mirrors is None:
+            del os.environ["COPIER_CACHE_DIR"]
+        else:
+            os.environ["COPIER_CACHE_DIR"] = mirrors
+
+
+def _unreadable(source: Source, output: str, exit_code: int) -> str:
+    """Say why git could not clone a template: its last line, and what to do."""
+    ended = [shortage.end(exit_code)] if exit_code < 0 else []
+    lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
+    advice = shortage.remedy_in("\n".join(lines))
+    return (
+        f"The template {source.address} could not be read at {source.ref}:\n{lines[-1]}\n"
+        f"{advice or 'Check the address, the version and the network, then try again.'}"
+    )
+
+
+def _plain_message(error: Exception) -> str:
+    """Say which answer was refused, why, and how to give another."""
+    message = " ".join(str(error).split())
+    refused = re.match(
+        r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", message
+    )
+    if refused:
+        question, reason = refused.groups()
+        return (
+            f"The answer to `{question}` is not accepted: {reason}\n"
+            f"Give another one, with `-d {question}=VALUE` for instance."
+        )
+    return f"The template could not be rendered: {message or type(error).__name__}"

@@ -1,0 +1,344 @@
+"""Which template a project is made from or follows, at which version, and where it is read from.
+
+A template is Rung's own, or one that the user named with `--template`. An installed Rung keeps its
+own template in a repository of the cache, one tag for each version, since Copier updates only from
+git; git is pointed from the template's address to that repository, so no network is needed.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from rung.core import cache
+from rung.errors import RungError
+from rung.levels import template
+from rung.levels.answers import ANSWERS
+from rung.system import git, plain_yaml
+
+RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
+NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
+
+
+@dataclass(frozen=True)
+class Source:
+    """A template that can be rendered and, later, updated from.
+
+    Args:
+        address: An absolute path or a URL; a project records it.
+        ref: The tag or commit to render.
+        repository: A git repository on this machine that holds the ref, if there is one.
+        note: What the user should know about the choice, or nothing.
+    """
+
+    address: str
+    ref: str
+    repository: Path | None
+    note: str = ""
+
+    def read(self, path: str) -> Any:
+        """Return a YAML file of the template, as it is in this version."""
+        if self.repository is None:
+            return plain_yaml.load((template.folder() / path).read_text("utf-8"))
+        if path not in self._texts:
+            text = git.show(self.repository, self.ref, path)
+            if text is None:
+                raise RungError(
+                    f"{self.address} at {self.ref} is not a Rung template: {path} is missing."
+                )
+            self._texts[path] = text
+        return plain_yaml.load(self._texts[path])
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {}
+
+    def commit(self) -> str | None:
+        """Return the full id of the commit that the ref names, or None when it is not here."""
+        return self._commit
+
+    @cached_property
+    def _commit(self) -> str | None:
+        if self.repository is None:
+            return None
+        inside = self.repository / ".git"
+        named = {"GIT_DIR": str(inside if inside.exists() else self.repository)}
+        wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.ref}^{{commit}}")
+        output = git.answers(self.repository, *wanted, extra=named)
+        return output.splitlines()[-1] if output else None
+
+    def git_settings(self) -> dict[str, str]:
+        """Return the git settings that read the template from the cache, if it is there."""
+        if self.repository != _repository():
+            return {}
+        return {f"url.{_repository().as_uri()}.insteadOf": f"{normalized(self.address)}.git"}
+
+
+# Choose the template of a new project.
+
+
+def choose(wanted: str | None, version: str | None) -> Source:
+    """Return the template to use: the requested one, the clone Rung runs from, or its own copy."""
+    git.require()
+    if wanted and not Path(wanted).exists():
+        if "://" not in wanted and not wanted.startswith("git@"):
+            raise RungError(
+                f"There is no template at {wanted}: neither a folder nor a URL.\n"
+                "Give `--template` the path or the URL of a git repository."
+            )
+        return Source(wanted, version or template.tag(), None)
+    clone = Path(wanted).resolve() if wanted else template.clone()
+    if clone:
+        return _from_clone(clone, version)
+    _keep_installed()
+    ref = version or template.tag()
+    return Source(template.url(), ref, _repository() if _is_kept(ref) else None)
+
+
+def describe_default() -> str:
+    """Return the version and the address of the template that a new project is made from."""
+    clone = template.clone()
+    if clone is None:
+        return f"{template.tag()[1:]} ({template.url()})"
+    try:
+        git.require()
+        chosen = _from_clone(clone, None)
+    except RungError as error:
+        return f"unknown ({clone}): {str(error).splitlines()[0]}"
+    return f"{chosen.ref.removeprefix('v')} ({chosen.address})"
+
+
+def _from_clone(repository: Path, version: str | None) -> Source:
+    if not (repository / ".git").exists():
+        raise RungError(
+            f"The template {repository} is not a git repository, so a project made from it could "
+            "never be updated.\nGive `--template` the path or the URL of a git repository."
+        )
+    git.refuse_unreadable(repository)
+    head = git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD")
+    if head is None:
+        raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
+    if version:
+        known = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
+        if known is None or version.startswith("-"):
+            raise _unknown_version(str(repository), repository, version)
+        return Source(str(repository), version, repository)
+    tags = git.run(repository, "tag", "--sort=-version:refname").split()
+    if release := _newest_release(tags):
+        return Source(str(repository), release, repository)
+    dirty = git.run(repository, "status", "--porcelain", "--ignore-submodules=dirty")
+    return Source(
+        str(repository),
+        head,
+        repository,
+        "It has uncommitted changes, which are left out; commit them to have them in the project."
+        if dirty
+        else "",
+    )
+
+
+# Follow the template of a project.
+
+
+def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
+    """Return the template at the version the project has, if it is one that may be followed.
+
+    A project can come from anywhere, and so can the address in it: only Rung's own template, and
+    one that was named by `--template` once, is read.
+
+    Args:
+        answers: The answers file.
+        named: A template that the user trusts: a path or a URL.
+
+    Raises:
+        RungError: It is not trusted, or it is missing.
+    """
+    address, ref = answers["_src_path"], answers["_commit"]
+    allowed = {normalized(known) for known in (template.url(), *trusted())}
+    if clone := template.clone():
+        allowed.add(normalized(str(clone)))
+    wanted = named and normalized(str(Path(named).resolve()) if Path(named).exists() else named)
+    if wanted == normalized(address) and wanted not in allowed:
+        trust(address)
+        allowed.add(wanted)
+    if "://" not in address and not address.startswith("git@"):
+        if not Path(address).is_absolute():
+            raise RungError(
+                f"The project names its template by `{address}`, a relative path.\n"
+                f"Write an absolute path or a URL for `_src_path` in {ANSWERS}, and commit."
+            )
+        if not (Path(address) / ".git").exists():
+            raise RungError(
+                f"The project's template {address} is not there any more.\n"
+                f"Write where it is now for `_src_path` in {ANSWERS}, and commit."
+            )
+    if normalized(address) not in allowed:
+        raise RungError(
+            f"The project names a template that is not the one of this Rung: {address}\n"
+            f"If you trust it, run the command again with `--template {shlex.quote(address)}`; "
+            "Rung remembers it."
+        )
+    return with_version(address, ref)
+
+
+def normalized(address: str) -> str:
+    """Return an address in one spelling: a slash or `.git` at its end changes nothing."""
+    return address.rstrip("/").removesuffix(".git").rstrip("/") or address
+
+
+def with_version(address: str, version: str) -> Source:
+    """Return the template at an address, at one of its versions."""
+    if version.startswith("-") or not version.isprintable() or not version:
+        raise RungError(f"`{version}` is not a template version. Give a tag or a commit.")
+    own = _is_own(address)
+    if own and version == template.tag() and template.clone() is None:
+        _keep_installed()
+    repository = _repository() if own and _is_kept(version) else Path(address)
+    source = Source(address, version, repository if repository.is_dir() else None)
+    if source.repository is not None and source.commit() is None:
+        raise _unknown_version(address, source.repository, version)
+    return source
+
+
+def newest(now: Source) -> Source:
+    """Return the newest version of the template that a project follows."""
+    if _is_own(now.address) and template.clone() is None:
+        return with_version(now.address, template.tag())
+    if now.repository is not None:
+        chosen = choose(str(now.repository), None)
+        return Source(now.address, chosen.ref, now.repository, chosen.note)
+    release = _newest_release(_tags(now.address))
+    if release is None:
+        raise RungError(
+            f"The template {now.address} has no released version.\n"
+            "Name a version of it with `--template-version`."
+        )
+    return with_version(now.address, release)
+
+
+def _newest_release(tags: list[str]) -> str | None:
+    return next((tag for tag in tags if RELEASE.match(tag)), None)
+
+
+def _unknown_version(address: str, repository: Path, version: str) -> RungError:
+    return RungError(
+        f"The template {address} has no version `{version}`.\n"
+        f"`git -C {repository} tag` lists those it has."
+    )
+
+
+def _tags(address: str) -> list[str]:
+    """Return the tags of a template elsewhere, the newest version first."""
+    arguments = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
+    # Away from the project, whose configuration would say how the server is reached.
+    with tempfile.TemporaryDirectory(prefix="rung-") as away:
+        protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
+        extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
+        output = git.run(Path(away), *arguments, extra=extra)
+    return [line.rpartition("refs/tags/")[2] for line in output.splitlines()]
+
+
+# Trusted templates stand in a file of the user's, never in a project, which can come from anywhere.
+
+
+def trusted_file() -> Path:
+    """Return the file of trusted templates: an address a line."""
+    named = os.environ.get("RUNG_CONFIG_DIR")
+    return Path(named or user_config_path("rung", appauthor=False)).absolute() / "templates.txt"
+
+
+def trusted() -> list[str]:
+    """Return the trusted addresses; none if the file is another user's, or cannot be read."""
+    path = trusted_file()
+    try:
+        if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+            return []
+        return path.read_text("utf-8").split("\n")[:-1]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def trust(address: str) -> None:
+    """Trust a template from now on, and say so; report a file that cannot be written, too."""
+    if address in trusted() or not address.isprintable():
+        return
+    path = trusted_file()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as kept:
+            kept.write(f"{address}\n")
+        path.chmod(0o600)
+    except OSError as error:
+        print(f"{path} cannot be written ({error.strerror}): name it again.", file=sys.stderr)
+        return
+    print(f"Trusted from now on, as {path} says: {address}", file=sys.stderr)
+
+
+# The installed template as a git repository in the cache.
+
+
+def _repository() -> Path:
+    return cache.home() / "template.git"
+
+
+def _is_own(address: str) -> bool:
+    return address.removesuffix(".git") == template.url().removesuffix(".git")
+
+
+def _is_kept(version: str) -> bool:
+    return (_repository() / "HEAD").is_file() and bool(_revision(f"refs/tags/{version}"))
+
+
+def _keep_installed() -> None:
+    """Put the installed template into the cache under its tag, beside the versions already there."""
+    version = template.tag()
+    cache.bare("template")
+    tree = _tree(template.folder())
+    if _revision(f"refs/tags/{version}^{{tree}}") == tree:
+        return
+    commit = _git("commit-tree", tree, "-m", f"Rung {version}", extra=git.SAME_EVERYWHERE).strip()
+    _git("update-ref", f"refs/tags/{version}", commit)
+    _git("update-ref", "refs/heads/main", commit)
+    _git("symbolic-ref", "HEAD", "refs/heads/main")
+
+
+def _git(*arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
+    # Named outright: git may be told to look for no bare repository.
+    named = {"GIT_DIR": str(_repository()), **(extra or {})}
+    return git.run(_repository(), *arguments, stdin=stdin, extra=named)
+
+
+def _revision(name: str) -> str | None:
+    named = {"GIT_DIR": str(_repository())}
+    return git.answers(_repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
+
+
+def _tree(source: Path) -> str:
+    """Store the template's files unchanged, independent of its ignore and attribute files."""
+    files = sorted(
+        path
+        for part in ("copier.yml", "levels", "templates")
+        for path in ([source / part] if part == "copier.yml" else (source / part).rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    )
+    paths = "".join(f"{path}\n" for path in files)
+    hashes = _git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=paths).split()
+    lines = [
+        f"{'100755' if path.stat().st_mode & 0o100 else '100644'} {digest}\t"
+        f"{path.relative_to(source).as_posix()}\0"
+        for path, digest in zip(files, hashes, strict=True)
+    ]
+    index = {"GIT_INDEX_FILE": str(_repository() / f"index.{os.getpid()}")}
+    try:
+        _git("update-index", "-z", "--index-info", stdin="".join(lines), extra=index)
+        return _git("write-tree", extra=index).strip()
+    finally:
+        Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
