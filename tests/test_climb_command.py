@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rung.__main__ import main
-from rung.core.transaction import apply
+from rung.core import transaction
+from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from tests.command import git, rung
 from tests.conftest import files_of
@@ -132,7 +133,7 @@ def test_conflicts_end_with_code_1_and_nothing_is_written(in_conflict: Path, cli
     done = climb("--to", "2")
 
     assert 1 == done.returncode
-    assert "rung: Merge conflict. No files were changed.\n" in done.stderr
+    assert f"rung: {NO_FILES_CHANGED}\n" in done.stderr
     assert "ops/tasks.toml: you and Rung changed the same lines" in done.stderr
     assert f"yours | {OURS}" in done.stderr
     assert f"rung  | {LATER}" in done.stderr
@@ -275,7 +276,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
     code: int,
 ) -> None:
     prepare(new_project, "ignore Dockerfile")
-    before, forward = files_of(new_project), apply._forward
+    before, forward = files_of(new_project), transaction._forward
     half = (copier_template / "templates/project/dvc.yaml.jinja").read_text()[:100]
 
     def failing(*arguments: Any) -> str:
@@ -283,7 +284,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
         raise problem
 
     assert forward is not None
-    monkeypatch.setattr(apply, "_forward", failing)
+    monkeypatch.setattr(transaction, "_forward", failing)
     options = ["--to", "2", "--no-verify", "--template", str(copier_template)]
     ended = main(["climb", str(new_project), *options])
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rung.__main__ import main
-from rung.core.doctor import needs
+from rung.core.doctor import load_needs
 from rung.errors import NotDoneError
 from rung.system import process, shortage
 from tests.conftest import ROOT, VENDORS, Quiet
@@ -264,7 +264,7 @@ def test_what_cannot_be_asked_is_refused(
 
 def test_what_machines_need_is_reported_of_questions_and_choices_that_exist() -> None:
     questions = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
-    wanted = needs.load(ROOT / "levels")
+    wanted = load_needs(ROOT / "levels")
 
     for need in (*wanted.programs, wanted.registry, wanted.certificates):
         assert need.fix.endswith((".", "`"))

@@ -6,16 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from rung.check.review import literals
-from rung.errors import RungError
 from tests.conftest import ROOT
 
 SOURCE = ROOT / "generator/rung"
 PRIVATE = re.compile(r"_(?!_)\w*\Z")
 # What its package says may be set.
 SETTINGS = {"os.environ", "sys.stdout", "tempfile.tempdir"}
-# `rung check` asks Python how it parses a regular expression.
-ALLOWED = {"check/review/literals.py": ["_parser"]}
 
 
 def bound_from_elsewhere(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -75,11 +71,11 @@ def test_nothing_of_another_package_is_private_or_replaced() -> None:
     trees = {path: ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
     own = {name for tree in trees.values() for name in defined(tree)}
     result = {
-        path.relative_to(SOURCE).as_posix(): list(foreign(tree, own - {"_parser"}))
+        path.relative_to(SOURCE).as_posix(): list(foreign(tree, own))
         for path, tree in trees.items()
     }
 
-    assert {name: used for name, used in result.items() if used} == ALLOWED
+    assert {name: used for name, used in result.items() if used} == {}
 
 
 @pytest.mark.parametrize(
@@ -106,10 +102,3 @@ def test_what_is_public_or_rungs_own_is_left_alone() -> None:
     text = "import tempfile\nfrom rung import a\na._own\na.x = 1\ntempfile.tempdir = 'x'\n"
 
     assert [] == list(foreign(ast.parse(text), {"_own"}))
-
-
-def test_a_python_without_the_parser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(re, "_parser")
-
-    with pytest.raises(RungError, match=r"has no `re\._parser`.*\nRun Rung with Python"):
-        literals.regex_parser()

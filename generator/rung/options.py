@@ -1,4 +1,4 @@
-"""Options that several verbs take."""
+"""Options that several verbs take, and paths as a user types them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,3 +39,23 @@ def known_game(game: str | None) -> None:
 
     if game is not None and game not in GAMES[1:]:
         raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")
+
+
+def expanded(path: Path) -> Path:
+    """Return a path as a user types it, with `~` and `~somebody` written out.
+
+    Raises:
+        RungError: There is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise RungError(
+            f"{path} cannot be found: there is no user `{path.parts[0][1:]}`.\n"
+            "Write the path out, or put `./` before it."
+        ) from error
+
+
+def typed(path: Path) -> str:
+    """Return a path in a form that no command takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

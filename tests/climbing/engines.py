@@ -10,7 +10,7 @@ import copier
 
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.template_source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from rung.core.adoption import additions
+from rung.core.adoption import complete
 
 RUNG = b"""
 [project]
@@ -32,7 +32,7 @@ line-length = 100
 
 
 def added(ours: str, **how: bool) -> dict:
-    merged, _, _ = additions.toml(ours.encode(), RUNG, **how)
+    merged, _, _ = complete.add_to_toml(ours.encode(), RUNG, **how)
     return tomllib.loads(merged.decode())
 
 
@@ -49,7 +49,7 @@ def added(ours: str, **how: bool) -> dict:
     ],
 )
 def test_every_line_stays_and_every_value_too(ours: str) -> None:
-    merged, got, _ = additions.toml(ours.encode(), RUNG)
+    merged, got, _ = complete.add_to_toml(ours.encode(), RUNG)
 
     before, after = tomllib.loads(ours), tomllib.loads(merged.decode())
     assert got
@@ -134,7 +134,7 @@ def test_where_dependencies_stand_elsewhere_what_predicts_gets_a_group(ours: str
 def test_a_project_table_is_written_only_where_nothing_packages(
     ours: str, packaged: bool, has: bool
 ) -> None:
-    merged, got, _ = additions.toml(ours.encode(), RUNG, packaged=packaged)
+    merged, got, _ = complete.add_to_toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
     assert has != any("dependency-groups.model" in one for one in got)
@@ -159,7 +159,7 @@ def test_src_is_named_where_packaging_does_not_know_it() -> None:
 def test_what_is_not_such_a_file_stays_as_it_is_and_it_is_reported_why(
     ours: bytes, why: str
 ) -> None:
-    merged, got, (reason,) = additions.toml(ours, RUNG)
+    merged, got, (reason,) = complete.add_to_toml(ours, RUNG)
 
     assert (ours, []) == (merged, got)
     assert why in reason
@@ -167,19 +167,19 @@ def test_what_is_not_such_a_file_stays_as_it_is_and_it_is_reported_why(
 
 def test_a_text_where_a_list_goes_is_the_persons_to_change() -> None:
     mine = b'[tool.poe]\ninclude = "mine.toml"\n'
-    merged, got, by_hand = additions.toml(mine, RUNG)
+    merged, got, by_hand = complete.add_to_toml(mine, RUNG)
 
     assert "`tool.poe.include` is not a list" in by_hand[0]
-    assert by_hand == additions.toml(merged, RUNG)[2]
+    assert by_hand == complete.add_to_toml(merged, RUNG)[2]
     assert got
     assert "mine.toml" == tomllib.loads(merged.decode())["tool"]["poe"]["include"]
-    assert [] == additions.toml(mine.replace(b"mine", b"ops/tasks"), RUNG)[2]
+    assert [] == complete.add_to_toml(mine.replace(b"mine", b"ops/tasks"), RUNG)[2]
 
 
 def test_twice_is_once() -> None:
-    once, _, _ = additions.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
+    once, _, _ = complete.add_to_toml(b'[project]\nname = "x"\n', RUNG, flat=True)
 
-    assert (once, [], []) == additions.toml(once, RUNG, flat=True)
+    assert (once, [], []) == complete.add_to_toml(once, RUNG, flat=True)
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,34 @@ def test_twice_is_once() -> None:
     ],
 )
 def test_patterns_are_appended(ours: bytes, merged: bytes) -> None:
-    assert merged == additions.lines(ours, b"# What\n/model/\n\n/logs/\n", lambda _: "")[0]
+    assert merged == complete.add_lines(ours, b"# What\n/model/\n\n/logs/\n", lambda _: "")[0]
+
+
+@pytest.mark.parametrize(
+    ("python", "refused"),
+    [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
+)
+def test_a_python_that_rung_does_not_run_on_is_reported(python: str, refused: bool) -> None:
+    ours = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
+    _, _, by_hand = complete.add_to_toml(ours.encode(), RUNG)
+
+    message = f"`project.requires-python` is '{python}', and Rung runs on '>=3.11' only"
+    assert refused == any(message in reason for reason in by_hand)
+
+
+@pytest.mark.parametrize(
+    ("settings", "configured", "files"),
+    [
+        ("", False, ["src"]),
+        ("[tool.mypy]\nstrict = true\n", False, ["src"]),
+        ('[tool.mypy]\npackages = ["churn"]\n', False, None),
+        ("", True, None),  # a mypy.ini
+    ],
+)
+def test_mypy_gets_the_folders_to_check_unless_they_are_set(
+    settings: str, configured: bool, files: list[str] | None
+) -> None:
+    mypy = added(f'[project]\nname = "a"\n{settings}', mypy=configured)["tool"].get("mypy", {})
+
+    assert files == mypy.get("files")
+    assert ("strict" in settings) == ("strict" in mypy)

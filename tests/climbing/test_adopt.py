@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from rung.core import template_source
+from rung.core import template_source, transaction
 from rung.core.adoption import adopt as adopting
 from rung.core.adoption import complete, messages
 from rung.core.adoption.adopt import Adoption
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
-from rung.core.transaction import apply
 from rung.errors import NotDoneError, RungError
 from tests.command import git, rung
 from tests.conftest import files_of
@@ -222,48 +221,6 @@ def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
     assert ["data/own.csv", "data/rows.parquet"] == ignored.stdout.split()
 
 
-@pytest.mark.parametrize(
-    ("python", "message"),
-    [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
-)
-def test_a_python_that_rung_does_not_run_on_is_reported(
-    tmp_path: Path, template: Source, python: str, message: bool
-) -> None:
-    pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
-    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject})
-
-    output = messages.text(adopt(folder, template, dry_run=True))
-
-    assert message == (f"`project.requires-python` is '{python}', and Rung runs on" in output)
-    assert message == ("make it '>=3.11,<3.14'" in output)
-
-
-@pytest.mark.parametrize(
-    ("also", "settings", "files"),
-    [
-        ({}, "", ["src", "pipeline", "tests"]),
-        ({}, "[tool.mypy]\nstrict = true\n", ["src", "pipeline", "tests"]),
-        ({}, '[tool.mypy]\npackages = ["churn"]\n', None),
-        ({"mypy.ini": "[mypy]\nfiles = src\n"}, "", None),
-    ],
-)
-def test_mypy_gets_the_folders_to_check_unless_they_are_set(
-    tmp_path: Path,
-    template: Source,
-    also: dict[str, str],
-    settings: str,
-    files: list[str] | None,
-) -> None:
-    pyproject = f'[project]\nname = "a"\nversion = "1"\n{settings}'
-    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject, **also})
-
-    adopt(folder, template, merge=True)
-
-    now = tomllib.loads((folder / "pyproject.toml").read_text())["tool"].get("mypy", {})
-    assert files == now.get("files")
-    assert ("strict" in settings) == ("strict" in now)
-
-
 def test_what_was_adopted_without_the_entries_is_completed_later(
     tmp_path: Path, template: Source
 ) -> None:
@@ -390,7 +347,7 @@ def test_a_failure_half_way_changes_nothing(
         (top / "pipeline/train.py").touch()
         raise stop
 
-    monkeypatch.setattr(apply, "_forward", half_way)
+    monkeypatch.setattr(transaction, "_forward", half_way)
     with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
         adopt(folder, template)
 
@@ -412,7 +369,7 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
     if child == 0:
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(apply, "_forward", killed)
+                patch.setattr(transaction, "_forward", killed)
                 adopt(folder, template)
         finally:
             os._exit(0)  # never a second process that goes on with the tests

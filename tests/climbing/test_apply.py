@@ -1,6 +1,5 @@
 """However a climb ends, the project is on the old commit or the new one."""
 
-import json
 import os
 import random
 import signal
@@ -15,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from rung.core import preconditions, transaction
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest, PreparedPlan
-from rung.core.transaction import apply, journal, locks, preconditions, recover
+from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing.planner import PreparedPlan
 from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny
@@ -83,16 +83,30 @@ def in_a_child(what: Callable[[], None]) -> bool:
 def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
     """Return commit and files, once nothing is half-done."""
     assert "" == git(project, "status", "--porcelain")
-    assert "" == git(project, "for-each-ref", "refs/rung/before", "refs/rung/pending")
-    assert not [path for path in (project / ".git").rglob("*.lock") if path.name != locks.NAME]
+    assert "" == git(project, "for-each-ref", transaction.PENDING)
+    assert not [path for path in (project / ".git").rglob("*.lock") if path.name != "rung.lock"]
     git(project, "fsck", "--connectivity-only")
     return git(project, "log", "-1", "--format=%s"), files_of(project)
 
 
-def ended(project: Path) -> recover.Recovered | None:
+def begin(project: Path, pending: str) -> None:
+    """Note a commit as what a climb leads to, which is as far as a killed one had come."""
+    git(project, "update-ref", transaction.PENDING, pending)
+
+
+def planned(project: Path, small: Path, level: int) -> str:
+    """Return the commit that a climb leads to, which the project has already."""
+    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as prepared:
+        tree = prepared.repository_tree(prepared.plan.result)
+        new = prepared.bench.commit(tree, [prepared.plan.head], "New")
+        prepared.bench.keep(prepared.plan.head, new)
+    return new
+
+
+def ended(project: Path) -> transaction.Recovered | None:
     """End what a climb has left, as the next command does."""
-    with locks.acquired(project, wait=30):
-        return recover.ended(project)
+    with transaction.locked(project, wait=30):
+        return transaction.recover(project)
 
 
 @pytest.mark.parametrize(
@@ -138,35 +152,31 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
     old = state_of(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
-        complete = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, complete)
-        number, whole_once = 0, False
-        while not whole_once:
-            number += 1
-            mine: dict[str, str | bytes | None] = {
-                "README.md": b"written while it was down, %d\n" % number,
-                "new-of-mine": b"new %d\n" % number,
-            }
-            journal.write(project, prepared.plan.head, complete)
-            git(project, "read-tree", "-u", "-m", "HEAD", complete)
-            git(project, "read-tree", "HEAD")
-            tiny.write(project, mine)
+    complete = planned(project, small, 2)
+    number, whole_once = 0, False
+    while not whole_once:
+        number += 1
+        mine: dict[str, str | bytes | None] = {
+            "README.md": b"written while it was down, %d\n" % number,
+            "new-of-mine": b"new %d\n" % number,
+        }
+        begin(project, complete)
+        git(project, "read-tree", "-u", "-m", "HEAD", complete)
+        git(project, "read-tree", "HEAD")
+        tiny.write(project, mine)
 
-            def recovery(number: int = number) -> None:
-                with killed_at(number, after=False), locks.acquired(project, wait=30):
-                    recover.ended(project)
+        def recovery(number: int = number) -> None:
+            with killed_at(number, after=False), transaction.locked(project, wait=30):
+                transaction.recover(project)
 
-            whole_once = in_a_child(recovery)
-            ended(project)
-            assert mine == {path: (project / path).read_bytes() for path in mine}
-            (project / "new-of-mine").unlink()
-            git(project, "checkout", "--quiet", "README.md")
-            assert old == state_of(project), number
-            for path, content in mine.items():
-                assert content in list(_snapshots(project, path))
+        whole_once = in_a_child(recovery)
+        ended(project)
+        assert mine == {path: (project / path).read_bytes() for path in mine}
+        (project / "new-of-mine").unlink()
+        git(project, "checkout", "--quiet", "README.md")
+        assert old == state_of(project), number
+        for path, content in mine.items():
+            assert content in list(_snapshots(project, path))
 
 
 def _snapshots(project: Path, path: str) -> Iterator[bytes]:
@@ -179,16 +189,11 @@ def test_what_was_on_disk_is_kept_and_reported(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    journal.write(project, prepared.plan.head, new)
+    begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     (project / "ops/one.py").write_text('"""What a fir')
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        assert prepared.recovered == recover.Recovered(str(project), "before", True)
+        assert prepared.recovered == transaction.Recovered(str(project), "before", True)
         assert "refs/rung/crash" in prepared.recovered.message()
 
     assert not (project / "ops/one.py").exists()
@@ -199,12 +204,7 @@ def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, sm
     project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    journal.write(project, prepared.plan.head, new)
+    begin(project, planned(project, small, 1))
     (project / "Dockerfile").write_text("mine\n")
     (project / "RUNG.md").write_text(HALF)
     ended(project)
@@ -217,15 +217,14 @@ def test_a_project_that_has_moved_on_since_is_left_alone(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
-    before = git(project, "rev-parse", "HEAD")
     (project / "README.md").write_text("later\n")
     after = commit(project)
-    journal.write(project, before, after)
+    begin(project, after)
     (project / "README.md").write_text("not committed yet\n")
 
     result = ended(project)
 
-    assert result == recover.Recovered(str(project), "pending", False)
+    assert result == transaction.Recovered(str(project), "pending", False)
     assert "not committed yet\n" == (project / "README.md").read_text()
 
 
@@ -235,30 +234,21 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     project = new_project(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-        journal.write(other, prepared.plan.head, new)
+    begin(other, planned(other, small, 1))
     (other / "RUNG.md").write_text(HALF)
     (project / "README.md").write_text("not committed yet\n")
 
-    result = ended(project)
+    assert ended(project) is None
+    assert HALF == (other / "RUNG.md").read_text()
 
-    assert result == recover.Recovered(str(other), "before", True)
+    assert ended(other) == transaction.Recovered(str(other), "before", True)
     assert "not committed yet\n" == (project / "README.md").read_text()
     assert "" == git(other, "status", "--porcelain")
 
 
 def begun(project: Path, small: Path) -> None:
     """Let a climb be killed in its fast-forward, after which the person goes on."""
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
-    journal.write(project, prepared.plan.head, new)
+    begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
 
@@ -340,14 +330,14 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
     before, pending = commits
     git(project, "reset", "--quiet", "--hard", before)
     old = state_of(project)
-    journal.write(project, before, pending)
+    begin(project, pending)
     git(project, "read-tree", "-u", "-m", "HEAD", pending)
     if index == "old":
         git(project, "read-tree", "HEAD")
 
     result = ended(project)
 
-    assert result == recover.Recovered(str(project), "before", True)
+    assert result == transaction.Recovered(str(project), "before", True)
     assert old == state_of(project)
     assert Path("here") == (project / "link").readlink()
     assert not (project / "run.sh").stat().st_mode & 0o100
@@ -361,31 +351,11 @@ def test_in_a_copy_of_a_repository_the_copy_is_led_back(
     backup = tiny.copy(project, tmp_path / "backup")
     before = files_of(project)
 
-    assert recover.Recovered(str(backup), "before", True) == ended(backup)
+    assert transaction.Recovered(str(backup), "before", True) == ended(backup)
 
     assert "" == git(backup, "status", "--porcelain")
     assert before == files_of(project)
-    assert recover.Recovered(str(project), "before", True) == ended(project)
-
-
-def test_a_journal_that_names_a_folder_of_somebody_elses_is_not_believed(
-    new_project: NewProject, small: Path, tmp_path: Path
-) -> None:
-    victim = new_project(0)
-    hostile = tiny.copy(victim, tmp_path / "hostile")
-    begun(hostile, small)
-    file = hostile / ".git" / journal.NAME
-    data = json.loads(file.read_text())
-    tiny.write(victim, {"RUNG.md": HALF, "README.md": "mine\n"})
-    commits = {name: data[name] for name in ("before", "pending")}
-    for more in ({}, {"within": "worktrees/none"}):
-        file.write_text(json.dumps({"top": str(victim), **commits, **more}))
-        before = files_of(victim)
-
-        ended(hostile)
-
-        assert before == files_of(victim)
-        journal.write(hostile, data["before"], data["pending"])
+    assert transaction.Recovered(str(project), "before", True) == ended(project)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -456,7 +426,7 @@ def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
 
     assert "Nothing was touched" in str(refused.value)
     assert b"meanwhile\n" == (project / path).read_bytes()
-    assert "" == git(project, "for-each-ref", "refs/rung")
+    assert "" == git(project, "for-each-ref", "refs/rung", "refs/worktree")
     assert head == git(project, "rev-parse", "HEAD")
 
 
@@ -465,14 +435,14 @@ def test_what_is_written_at_the_last_moment_stays(
 ) -> None:
     project = new_project(0)
     now: dict[str, bytes] = {}
-    real = journal.write
+    real = transaction._forward
 
-    def written(*arguments: Any) -> None:
-        real(*arguments)
+    def forward(*arguments: Any) -> str:
         now.update(go_on_working(project))
+        return real(*arguments)
 
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        monkeypatch.setattr(journal, "write", written)
+        monkeypatch.setattr(transaction, "_forward", forward)
         with pytest.raises(RungError, match="could not bring") as refused:
             carry_out(prepared)
 
@@ -481,7 +451,7 @@ def test_what_is_written_at_the_last_moment_stays(
     assert {"README.md", "forced.log"} == set(
         git(project, "diff", "--cached", "--name-only").splitlines()
     )
-    assert "" == git(project, "for-each-ref", "refs/rung")
+    assert "" == git(project, "for-each-ref", "refs/rung", "refs/worktree")
 
 
 def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
@@ -499,7 +469,7 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
         return "No space left"
 
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        monkeypatch.setattr(apply, "_forward", half_way)
+        monkeypatch.setattr(transaction, "_forward", half_way)
         with pytest.raises(RungError, match="No space left") as failed:
             carry_out(prepared)
 
@@ -512,14 +482,14 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
     assert not (project / "ops/one.py").exists()
     reported = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
     assert sorted(MEANWHILE) == sorted(line.split(" ")[-1] for line in reported)
-    assert "refs/rung/pending" not in git(project, "for-each-ref", "refs/rung")
+    assert "" == git(project, "for-each-ref", transaction.PENDING)
 
 
 def test_a_lock_of_another_git_is_not_removed(
     new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
-    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    monkeypatch.setattr(transaction, "PATIENCE", 0.1)
     file = project / ".git/index.lock"
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         file.touch()
@@ -556,21 +526,42 @@ def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
     new_project: NewProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
-    look, looked = preconditions.uncommitted, threading.Event()
+    look, looked = transaction.uncommitted, threading.Event()
 
     def looking(top: Path, **options: bool) -> list[str]:
         changed = look(top, **options)
         looked.set()
         return changed
 
-    monkeypatch.setattr(preconditions, "uncommitted", looking)
+    monkeypatch.setattr(transaction, "uncommitted", looking)
     with ThreadPoolExecutor(1) as pool:
-        with locks.acquired(project):
+        with transaction.locked(project):
             (project / "new.txt").write_text("half of it")
             second = pool.submit(preconditions.committed, project)
             assert looked.wait(60)
             (project / "new.txt").unlink()
         assert second.result() == project
+
+
+def test_answers_that_another_climb_changes_meanwhile_are_not_taken_for_an_edit(
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project(0)
+    look = preconditions.committed
+
+    def meanwhile(folder: Path) -> Path:
+        monkeypatch.setattr(preconditions, "committed", look)
+        tiny.climb(project, small, level=1)
+        return look(folder)
+
+    monkeypatch.setattr(preconditions, "committed", meanwhile)
+    with (
+        pytest.raises(RungError, match="Another climb was under way"),
+        planner.prepare(project, ChangeRequest({"level": 2}), str(small)),
+    ):
+        pass
+
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
 
 
 @pytest.mark.parametrize("many", [2, 8])

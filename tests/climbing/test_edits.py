@@ -10,7 +10,7 @@ import pytest
 
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.merging import tree_merge
 from rung.errors import RungError
 from tests.climbing import tiny

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from rung.core import template_source
+from rung.core import template_source, transaction
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
-from rung.core.transaction import apply
+from rung.core.climbing.plan import ChangeRequest
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -83,14 +82,14 @@ def test_a_forward_that_does_something_else_is_led_back(
         return ""
 
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        monkeypatch.setattr(apply, "_forward", otherwise)
+        monkeypatch.setattr(transaction, "_forward", otherwise)
         with pytest.raises(RungError, match="as it was"):
             climbing.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert before == git(project, "rev-parse", "HEAD")
     assert files == files_of(project)
     assert "" == git(project, "status", "--porcelain")
-    assert "" == git(project, "for-each-ref", "refs/rung/pending")
+    assert "" == git(project, "for-each-ref", transaction.PENDING)
 
 
 def test_a_forward_that_git_refuses_ends_with_what_to_change(
@@ -115,7 +114,7 @@ def test_a_file_written_right_after_the_forward_stays(
     new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
-    real = apply._forward
+    real = transaction._forward
 
     def going_on(top: Path, *others: Any) -> str:
         failed = real(top, *others)
@@ -123,7 +122,7 @@ def test_a_file_written_right_after_the_forward_stays(
         return failed
 
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        monkeypatch.setattr(apply, "_forward", going_on)
+        monkeypatch.setattr(transaction, "_forward", going_on)
         climbing.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert "mine\n" == (project / "README.md").read_text()

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rung.core.merging import key_merge, toml_blocks, yaml_blocks
-from rung.core.merging.blocks import UnmergeableError
+from rung.core.merging import key_merge
+from rung.core.merging.key_merge import UnmergeableError
 from tests.conftest import ROOT
 
 PROJECT = """\
@@ -229,7 +229,7 @@ def test_lines_that_would_mean_another_thing_are_not_merged(
 )
 def test_yaml_that_cannot_be_taken_apart_is_left_to_lines(text: str) -> None:
     with pytest.raises(UnmergeableError):
-        yaml_blocks.blocks(text)
+        key_merge.yaml_blocks(text)
 
 
 def test_a_duplicate_key_is_refused_in_a_climb() -> None:
@@ -252,7 +252,7 @@ def test_every_settings_file_of_the_template_is_taken_apart_byte_for_byte(path: 
     if file.is_relative_to(ROOT / "templates/project/deploy") and re.search("(?m)^---$| &", text):
         pytest.skip("several documents, or anchors: merged by lines")
     cut: Callable[[str], object] = (
-        toml_blocks.blocks if file.suffix == ".toml" else yaml_blocks.blocks
+        key_merge.toml_blocks if file.suffix == ".toml" else key_merge.yaml_blocks
     )
 
     assert cut(file.read_text("utf-8"))  # it raises where the blocks are not the file

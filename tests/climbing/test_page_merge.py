@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.core.merging import page_merge
+from rung.core.merging import line_merge
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit
 
@@ -34,7 +34,7 @@ def test_an_edit_of_the_page_is_kept_and_never_a_conflict(
         assert f"# Rung {answers['level']}\n" in text
         assert own == [line for line in own if line in text.splitlines()]
         assert all(text.splitlines().count(line) == 1 for line in own)
-        assert text.count(page_merge.LINE.decode()) <= 1
+        assert text.count(line_merge.YOURS_BELOW.decode()) <= 1
 
 
 def test_the_template_ends_the_page_with_the_line() -> None:
@@ -42,4 +42,4 @@ def test_the_template_ends_the_page_with_the_line() -> None:
 
     text = (ROOT / "templates/project/RUNG.md.jinja").read_bytes()
 
-    assert text.endswith(page_merge.LINE + b"\n")
+    assert text.endswith(line_merge.YOURS_BELOW + b"\n")

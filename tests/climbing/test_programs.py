@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rung.core import template_source
-from rung.system import git_call
+from rung.system import git as rungs_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git
@@ -54,7 +54,11 @@ def evil(tmp_path: Path) -> Path:
     program = tmp_path / "bin/evil"
     program.write_text(f'#!/bin/sh\necho "$0 $@" >> {tmp_path / "ran"}\ntimeout 5 cat\n')
     program.chmod(0o755)
-    for hook in ("post-checkout", "post-merge", "pre-commit", "reference-transaction"):
+    for hook in (
+        "pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-merge",
+        "post-checkout", "pre-merge-commit", "reference-transaction", "post-index-change",
+        "post-rewrite", "fsmonitor-watchman", "pre-auto-gc",
+    ):  # fmt: skip
         (tmp_path / "bin" / hook).symlink_to(program)
     return program
 
@@ -138,9 +142,9 @@ def test_an_interrupted_climb_is_ended_without_filters(
     new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
+    from rung.core import transaction
     from rung.core.climbing import planner
-    from rung.core.climbing.planner import ChangeRequest
-    from rung.core.transaction import journal
+    from rung.core.climbing.plan import ChangeRequest
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
     project = new_project(0)
@@ -152,7 +156,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
             prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
         )
         prepared.bench.keep(prepared.plan.head, complete)
-        journal.write(project, prepared.plan.head, complete)
+        git(project, "update-ref", transaction.PENDING, complete)
     git(project, "read-tree", "-u", "-m", "HEAD", complete)
     inside = project / ".git/modules/inner"
     git(project / "inner", "config", "filter.other.clean", str(evil))
@@ -166,10 +170,17 @@ def test_an_interrupted_climb_is_ended_without_filters(
     assert "# Rung 0" in (project / "RUNG.md").read_text()
 
 
-@pytest.mark.parametrize("scheme", ["ext", "file", "ssh"])
 @pytest.mark.parametrize(
-    "arguments",
-    [("plan",), ("climb",), ("adopt", "--dry-run"), ("adopt",), ("check", "--base", "HEAD")],
+    ("arguments", "scheme"),
+    [
+        (("plan",), "file"),
+        (("plan",), "ssh"),
+        (("climb",), "ext"),
+        (("adopt", "--dry-run"), "ext"),
+        (("adopt",), "file"),
+        (("check", "--base", "HEAD"), "ext"),
+        (("check", "--base", "HEAD"), "ssh"),
+    ],
 )
 def test_a_partial_clone_is_refused_and_fetches_nothing(
     new_project: NewProject,
@@ -279,7 +290,7 @@ def test_git_lfs_is_off_where_a_repository_names_a_program_for_it(
     project = new_project(0)
     git(project, "config", key, "program")
 
-    assert "filter.lfs.process" in git_call.filters_off(project)
+    assert "filter.lfs.process" in rungs_git.filters_off(project)
 
 
 def test_a_filter_that_cannot_be_turned_off_is_refused(

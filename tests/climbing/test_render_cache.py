@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from rung.core import creation, template_source
-from rung.core.climbing import plan_file, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing import plan as planning
+from rung.core.climbing import planner
+from rung.core.climbing.plan import ChangeRequest
 from rung.core.rendering import answers_file, render_cache, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
@@ -210,14 +211,14 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
     settings.write_text("defaults: {tone: warm}\n")
     request = ChangeRequest({}, "v0.2.0")
     with planner.prepare(project, request, str(template)) as prepared:
-        plan_file.save(tmp_path / "plan", project, request, str(template), prepared.plan)
-    saved = plan_file.load(tmp_path / "plan")
-    plan_file.bound(saved, tiny.plan(project, template, "v0.2.0"))
+        planning.save(tmp_path / "plan", project, request, str(template), prepared.plan)
+    saved = planning.load(tmp_path / "plan")
+    planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
 
     settings.write_text("defaults: {tone: cold}\n")
 
     with pytest.raises(RungError, match="what the climb would give changed"):
-        plan_file.bound(saved, tiny.plan(project, template, "v0.2.0"))
+        planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
     tiny.climb(project, template, "v0.2.0")
     assert "cold\n" == (project / "tone.txt").read_text()
 

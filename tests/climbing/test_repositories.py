@@ -6,9 +6,6 @@ from pathlib import Path
 import pytest
 
 from rung.core import template_source
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
 from rung.errors import RungError
 from rung.system import git as plain_git
 from rung.system import process
@@ -130,58 +127,6 @@ def test_a_repository_of_sha256(small: Path, tmp_path: Path) -> None:
     climb(project, small, level=1)
 
     assert 64 == len(git(project, "rev-parse", "HEAD"))
-
-
-def test_no_program_that_a_repository_names_is_run(
-    new_project: NewProject, small: Path, tmp_path: Path
-) -> None:
-    project = new_project(0)
-    ran = tmp_path / "ran"
-    evil = tmp_path / "evil"
-    evil.write_text(f"#!/bin/sh\necho $0 $@ >> {ran}\ncat\n")
-    evil.chmod(0o755)
-    for hook in (project / ".git/hooks").iterdir():
-        hook.unlink()
-    for name in (
-        "pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-merge",
-        "post-checkout", "pre-merge-commit", "reference-transaction", "post-index-change",
-        "post-rewrite", "fsmonitor-watchman", "pre-auto-gc",
-    ):  # fmt: skip
-        (project / ".git/hooks" / name).symlink_to(evil)
-    (project / ".gitattributes").write_text("* diff=evil merge=evil\n")
-    (project / "ops/zero.py").write_text(
-        tiny.CODE.replace("return 1", "return 1  # mine") + "\n\nLEVEL = 0\n"
-    )
-    commit_quietly(project)
-    for name, value in {
-        "core.fsmonitor": str(evil),
-        "core.hooksPath": str(project / ".git/hooks"),
-        "core.pager": str(evil),
-        "core.editor": str(evil),
-        "diff.external": str(evil),
-        "diff.evil.command": str(evil),
-        "diff.evil.textconv": str(evil),
-        "merge.evil.driver": f"{evil} %A",
-        "commit.gpgSign": "true",
-        "gpg.program": str(evil),
-        "core.alternateRefsCommand": str(evil),
-        "credential.helper": str(evil),
-        "core.sshCommand": str(evil),
-    }.items():
-        git(project, "config", name, value)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        prepared.patch()
-        assert [] == prepared.plan.conflicts
-        climbing.climb_on_branch(prepared, "side", messages.message(prepared.plan))
-        climbing.climb(prepared, messages.message(prepared.plan), verify=False)
-
-    assert "# mine" in (project / "ops/zero.py").read_text()
-    assert not ran.exists(), ran.read_text()
-
-
-def commit_quietly(project: Path) -> None:
-    git(project, "-c", "core.hooksPath=/dev/null", "add", "--all")
-    git(project, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "Edit")
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from rung.core import preconditions
 from rung.core.climbing import messages
-from rung.core.climbing.changelog import sections_of
-from rung.core.rendering import answers_file
-from rung.core.rendering.rendered_trees import _matches
-from rung.core.transaction import preconditions
+from rung.core.merging import line_merge
+from rung.core.merging.conflict import Hunk, hunks
+from rung.core.rendering import answers_file, rendered_trees
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -27,7 +27,7 @@ from tests.climbing.tiny import climb, commit, plan
     ],
 )
 def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, matches: bool) -> None:
-    assert matches == _matches(path, pattern)
+    assert matches == bool(rendered_trees.matching([path], [pattern]))
 
 
 def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
@@ -211,7 +211,24 @@ def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_p
     assert ["kept"] == preconditions.obstructing(tmp_path, ["kept", "empty", "new/file"])
 
 
-def test_a_changelog_is_cut_at_its_versions() -> None:
-    text = "# Changes\n\n## 0.2.0\n\n- B.\n\n## 0.1.0, first\n\n- A.\n"
+LINES = [f"{number}\n" for number in range(1, 30)]
 
-    assert [("0.2.0", "- B."), ("0.1.0, first", "- A.")] == sections_of(text)
+
+def test_places_are_numbered_by_the_users_lines() -> None:
+    mine, rungs = list(LINES), list(LINES)
+    mine[0:2] = ["mine\n", "mine too\n", "and mine\n"]
+    rungs[1] = "rung\n"
+    mine[20] = "mine\n"
+    rungs[20:22] = []
+    texts = ["".join(lines).encode() for lines in (LINES, mine, rungs)]
+    marked, count = line_merge.merge(*texts)
+
+    assert 2 == count
+    assert [
+        Hunk(1, "mine\nmine too\nand mine\n", "1\nrung\n"),
+        Hunk(21, "mine\n21\n22\n", "20\n"),
+    ] == hunks(marked)
+
+
+def test_lines_that_look_like_markers_of_another_kind_are_text() -> None:
+    assert [] == hunks(b"<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main\n")

@@ -7,7 +7,7 @@ import pytest
 
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject

@@ -9,8 +9,7 @@ from typing import Any
 from rung.core import template_source
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import Plan
-from rung.core.climbing.planner import ChangeRequest
+from rung.core.climbing.plan import ChangeRequest, Plan
 from rung.core.rendering.render import render
 
 CODE = """\

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rung import options
 from rung.core import infrastructure
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.answers import check_answers
-from rung.system import expand_user, git
+from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
 
@@ -90,7 +91,7 @@ def _normal(destination: Path) -> Path:
         raise RungError(
             f"The folder's name {text!r} holds characters that do not print. Choose another one."
         )
-    return expand_user.expanded(destination).resolve() if text else destination.resolve()
+    return options.expanded(destination).resolve() if text else destination.resolve()
 
 
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:

@@ -1,30 +1,34 @@
 """Run a program while showing that it runs, and its output only when it fails."""
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from rung.errors import NotDoneError
 from rung.system import shortage
 from rung.system.git import ELSEWHERE
 
-# What would tie a child to Rung's own environment instead of the project's; and bytecode must be
-# kept, or every start compiles everything again.
+# Variables that would tie a child to Rung's own environment instead of the project's, or keep it from
+# writing bytecode, so that every start compiles everything again.
 OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
 FRAMES = "|/-\\"
-# What uv says where every file that an index has was left out by its day.
+# What uv prints where the day of `exclude-newer` left nothing of a package (decision 5).
 TOO_NEW = ("is missing an upload date", "was filtered by `exclude-newer`")
 NO_DAYS = (
-    "Packages newer than the day of `exclude-newer` under [tool.uv] in pyproject.toml are not taken, "
-    "and so are all of an index that gives no days, as many mirrors of companies. Set a later day, or "
-    "delete the line where your index has none; uv.lock still says what is installed."
+    "Packages newer than the day of `exclude-newer` under [tool.uv] in pyproject.toml are not taken. "
+    "Where your package index gives no upload dates, as many company mirrors do not, that excludes "
+    "every package. Set a later day, or delete the line where your index has no dates; uv.lock still "
+    "says what is installed."
 )
 HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
 
@@ -74,7 +78,7 @@ def run(
     """
     started = time.monotonic()
     code, output = attempt(title, command, folder, extra)
-    took = time.monotonic() - started
+    seconds = time.monotonic() - started
     if code:
         print(output, file=sys.stderr)
         if too_new(output):
@@ -83,8 +87,8 @@ def run(
             f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
             f"its output is above. {shortage.remedy_in(output)}".rstrip()
         )
-    print(f"  {title}: {took:.1f} s", flush=True)
-    return took
+    print(f"  {title}: {seconds:.1f} s", flush=True)
+    return seconds
 
 
 def too_new(output: str) -> bool:
@@ -124,3 +128,21 @@ def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None
                 print(f"  {title}: still running after {seconds:.0f} s", flush=True)
     if turning:
         print("\r\033[K", end="", flush=True)
+
+
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Let a request to end, or a closed terminal, tidy up as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except (ValueError, AttributeError):  # not in the main thread; no SIGHUP on this system
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a machine has run out of, or lacks: told from an error, with what to do about it."""
+"""What a machine lacks or has run out of: recognised in an error, with the remedy."""
 
 import errno
 import os
@@ -33,13 +33,13 @@ DOCTOR = "`rung doctor` says what this machine lacks, and how to get it."
 
 
 def remedy(error: BaseException) -> str:
-    """Return what to do about an error that a shortage causes, or nothing for any other one."""
+    """Return what to do about an error that a shortage causes, or nothing for other errors."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     return REMEDIES.get(number, "") if isinstance(number, int) else ""
 
 
 def remedy_in(output: str) -> str:
-    """Return the same where the output of a program names a shortage, or a server out of reach."""
+    """Return what to do where a program's output names a shortage, or a server out of reach."""
     known = {name: REMEDIES[number] for name, number in NAMES.items()}
     known |= dict.fromkeys(GIT_DISTRUSTS, f"{GIT_CERTIFICATE} {DOCTOR}")
     known |= dict.fromkeys((*DISTRUST, *UNREACHED), DOCTOR)
@@ -52,7 +52,7 @@ def distrusts(output: str) -> bool:
 
 
 def end(exit_code: int) -> str:
-    """Say how a program ended that printed nothing: by which signal, or with which exit code."""
+    """Say how a program that printed nothing ended: by which signal, or with which exit code."""
     if exit_code < 0:
         return f"ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
     return f"exit code {exit_code}"

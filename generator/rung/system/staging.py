@@ -5,12 +5,12 @@ import os
 import re
 import secrets
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from rung.errors import RungError
+from rung.system import lock
+from rung.system.process import stopped_like_ctrl_c
 
 # A repository just cloned from an empty one is as good as empty.
 ALLOWED = {".git"}
@@ -47,73 +47,74 @@ def staged(destination: Path) -> Iterator[Path]:
     clear_left_over(destination)
     check_free(destination)
     parent = destination if destination.is_dir() else destination.parent
-    made = _missing(parent)
+    missing = [up for up in (parent, *parent.parents) if not os.path.lexists(up)]
     # Named before it is made, so that cleanup always knows it.
     room = parent / f".rung-{secrets.token_hex(8)}"
-    with stopped_like_ctrl_c():
+    with stopped_like_ctrl_c(), contextlib.ExitStack() as stack:
         try:
-            with contextlib.ExitStack() as held:
-                try:
-                    parent.mkdir(parents=True, exist_ok=True)
-                    with _locked(parent):
-                        room.mkdir(mode=0o700)
-                        held.enter_context(_locked(room))
-                except OSError as error:
-                    raise RungError(_unusable(destination, error)) from error
-                yield room / destination.name
-                with _locked(destination.parent):
-                    check_free(destination)  # another one may have been faster
-                    _place(room, destination)
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+                with _alone(parent):
+                    room.mkdir(mode=0o700)
+                    stack.enter_context(_alone(room))
+            except OSError as error:
+                raise RungError(_unusable(destination, error)) from error
+            yield room / destination.name
+            with _alone(destination.parent):
+                check_free(destination)  # another one may have been faster
+                _place(room, destination)
         except BaseException:
             shutil.rmtree(room, ignore_errors=True)
-            _forget(made)
+            with contextlib.suppress(OSError):
+                for folder in missing:
+                    folder.rmdir()
             raise
         shutil.rmtree(room, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a folder's lock, which ends with this process; give whether it was free.
-
-    A folder that cannot be opened is not locked: nothing can be made in it either.
-    """
-    try:
-        import fcntl  # not on every system
-
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except (ImportError, OSError):
-        yield False
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(descriptor)
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep another `rung new` out of a folder, where the system can lock one (Windows cannot)."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(lock.held(folder, folder=True))
+        yield
 
 
 def clear_left_over(destination: Path) -> None:
-    """Clear away what killed ones have left: their rooms, and what they had moved out of these."""
-    with contextlib.suppress(OSError):
-        parent = destination if destination.is_dir() else destination.parent
-        with _locked(parent):
-            _sweep(parent, destination)
+    """Clear away what killed processes left: their rooms, and what they had moved out of these."""
+    parent = destination if destination.is_dir() else destination.parent
+    with contextlib.suppress(OSError), lock.held(parent, folder=True):
+        for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
+            with contextlib.suppress(OSError), lock.held(room, folder=True, wait=0):
+                if room.is_symlink() or room.stat().st_uid != os.getuid():
+                    continue
+                if room.parent != destination or _take_back(room, destination):
+                    shutil.rmtree(room, ignore_errors=True)
 
 
-def _sweep(parent: Path, destination: Path) -> None:
-    for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
-        with _locked(room, wait=False) as free:
-            if not free or room.is_symlink() or room.stat().st_uid != os.getuid():
-                continue
-        if _take_back(room, destination):
-            shutil.rmtree(room, ignore_errors=True)
+def _place(room: Path, destination: Path) -> None:
+    filled = room / destination.name
+    if not destination.is_dir():
+        filled.rename(destination)
+        return
+    # An empty folder is kept: it may be the shell's current folder, or a mount.
+    names = sorted(path.name for path in filled.iterdir())
+    (room / PLACING).write_text("".join(f"{name}\n" for name in names), "utf-8")
+    try:
+        for name in names:
+            if os.path.lexists(destination / name):
+                raise RungError(f"{destination / name} has come there meanwhile. Nothing was made.")
+            (filled / name).rename(destination / name)
+    except BaseException:
+        _take_back(room, destination)
+        raise
 
 
 def _take_back(room: Path, destination: Path) -> bool:
-    """Remove what a killed one has moved to its destination; not where it was changed since."""
+    """Remove what was moved to the destination; return False if it was changed since, and stays."""
     listed = room / PLACING
-    if not listed.is_file() or room.parent != destination:
+    if not listed.is_file():
         return True
     moved = [
         destination / name
@@ -128,56 +129,6 @@ def _take_back(room: Path, destination: Path) -> bool:
     for path in moved:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     return True
-
-
-def _place(room: Path, destination: Path) -> None:
-    filled = room / destination.name
-    if not destination.is_dir():
-        filled.rename(destination)
-        return
-    # An empty folder is kept: it may be the shell's current folder, or a mount.
-    moved: list[Path] = []
-    names = sorted(path.name for path in filled.iterdir())
-    (room / PLACING).write_text("".join(f"{name}\n" for name in names), "utf-8")
-    try:
-        for name in names:
-            if os.path.lexists(destination / name):
-                raise RungError(f"{destination / name} has come there meanwhile. Nothing was made.")
-            (filled / name).rename(destination / name)
-            moved.append(destination / name)
-    except BaseException:
-        for path in moved:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
-
-
-@contextlib.contextmanager
-def stopped_like_ctrl_c() -> Iterator[None]:
-    """Let a request to end, or a closed terminal, tidy up as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    except (ValueError, AttributeError):  # not in the main thread; no SIGHUP on this system
-        before = {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _missing(parent: Path) -> list[Path]:
-    """Return the folders that have to be made, innermost first."""
-    return [up for up in (parent, *parent.parents) if not os.path.lexists(up)]
-
-
-def _forget(made: list[Path]) -> None:
-    for folder in made:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
 
 
 def _unusable(destination: Path, error: OSError) -> str:

@@ -60,7 +60,7 @@ def check(
     result = review(path, game, limits)
     if prove:
         from rung.check.proof.prove import prove as run_what_proves
-        from rung.system.staging import stopped_like_ctrl_c
+        from rung.system.process import stopped_like_ctrl_c
 
         with stopped_like_ctrl_c():
             result = run_what_proves(path, result, limits, prove_seconds, _say)

@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from rung import options
 from rung.check.review.files import Reading, glob_regex, load_reading
 from rung.errors import RungError
 from rung.levels import template
 from rung.levels.answers import ANSWERS
-from rung.system import expand_user
 
 DEPTH = 5  # folders below the one that was named
 MAX_FOLDERS = 100_000  # that are looked into
@@ -66,7 +66,7 @@ def _in_file(file: Path) -> list[Repository]:
         raise RungError(f"{file} lists more than {MAX_REPOSITORIES:,} repositories. Divide it.")
     by_real_path: dict[str, Repository] = {}
     for name in names:
-        folder = file.parent / expand_user.expanded(Path(name))
+        folder = file.parent / options.expanded(Path(name))
         by_real_path.setdefault(os.path.realpath(folder), Repository(name, folder))
     return list(by_real_path.values())
 

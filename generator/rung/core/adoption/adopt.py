@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core import infrastructure
+from rung.core import infrastructure, preconditions, transaction
 from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
-from rung.core.transaction import apply, preconditions
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS, check_answers
 from rung.system import git
@@ -29,16 +28,16 @@ class Adoption:
 
     Args:
         folder: The repository, or the part of it that is adopted.
-        answers: What the template was asked.
-        inferred: What the repository was taken for.
-        answered: The questions that the person answered.
+        answers: The answers that the template is rendered with.
+        inferred: The facts that were inferred from the repository.
+        answered: The questions that the user answered.
         added: Files that are written.
-        merged: Files of the person's that got further entries, as was asked for.
-        kept: Files of the person's that stand where Rung has one, with what Rung's would say.
+        merged: Files of the user's to which entries were added.
+        kept: Files of the user's that differ from Rung's of the same name.
         blocked: Files left out because a file, link or submodule has the name of their folder.
-        hidden: Files left out because git ignores the person's own of that name.
+        hidden: Files left out because git ignores the user's own of that name.
         example: Whether the example was planted, since nothing of the contract was there.
-        wanting: Entries that the person's pyproject.toml and .gitignore lack.
+        wanting: Entries that the user's pyproject.toml and .gitignore lack.
         completed: Entries that were added to them.
         by_hand: What cannot be added to them, and why.
         commit: The commit that holds it all; nothing for a plan.
@@ -74,7 +73,7 @@ def adopt(
         folder: The root of the repository, or a folder in it that is to be a project.
         source: The template.
         chosen: Answers by question; the others are inferred, and the level is 0.
-        merge: Whether missing entries are added to the person's pyproject.toml and .gitignore.
+        merge: Whether missing entries are added to the user's pyproject.toml and .gitignore.
         dry_run: Whether only to plan.
 
     Raises:
@@ -103,7 +102,7 @@ def adopt(
             return adoption
         tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
         message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
-        adoption.commit = apply.apply(bench, head, tree, message)
+        adoption.commit = transaction.apply(bench, head, tree, message)
     return adoption
 
 
@@ -118,7 +117,7 @@ def _repository(folder: Path) -> tuple[Path, str]:
             f"{folder} is not in a git repository, so an adoption could not be undone.\n"
             "Run `git init`, commit what is there, then adopt."
         )
-    head = apply.head(top)
+    head = transaction.head(top)
     if head is None:
         raise RungError(
             f"{top} has no commit yet, so there is nothing to adopt.\n"
@@ -196,7 +195,7 @@ def _seams(
     if not merge:
         adoption.wanting = complete.described(lacking)
         return {}
-    changes = {path: one.completed for path, one in lacking.items() if one.entries}
+    changes = {path: file.completed for path, file in lacking.items() if file.entries}
     adoption.merged = sorted(changes)
     adoption.completed = complete.described(lacking)
     adoption.kept = [path for path in adoption.kept if path not in changes]

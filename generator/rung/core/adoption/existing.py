@@ -36,7 +36,7 @@ class Existing:
 
     def like(self, *globs: str) -> list[str]:
         """Return the paths that match one of the globs; `*` matches `/` as well."""
-        return sorted(path for path in self.paths if any(fnmatchcase(path, one) for one in globs))
+        return sorted(path for path in self.paths if any(fnmatchcase(path, glob) for glob in globs))
 
     def packages_in(self, folder: str) -> dict[str, int]:
         """Return the packages right below a folder ("" or "src/"), and their numbers of files."""
@@ -109,7 +109,7 @@ def setup_keywords(existing: Existing) -> dict[str, str]:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "setup":
             for keyword in call.keywords:
-                given = getattr(keyword.value, "value", None)  # that of a constant
-                if keyword.arg and isinstance(given, str):
-                    keywords[keyword.arg] = given
+                constant = getattr(keyword.value, "value", None)
+                if keyword.arg and isinstance(constant, str):
+                    keywords[keyword.arg] = constant
     return keywords

@@ -1,13 +1,12 @@
-"""The answers inferred from an existing repository, each with the reason."""
+"""What is inferred from an existing repository, each fact with the reason: answers, and what else
+its adopter should see."""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core.adoption import detected
 from rung.core.adoption import existing as reading
-from rung.core.adoption.detected import Fact
 from rung.core.adoption.existing import Existing
 from rung.levels.ladder import Vendor
 
@@ -20,6 +19,31 @@ BESIDE = {
     "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
 }  # fmt: skip
 TEAM = 8  # people, from which on it is several teams
+LOCKS = {
+    "uv.lock": "uv",
+    "poetry.lock": "Poetry",
+    "pdm.lock": "PDM",
+    "Pipfile.lock": "Pipenv",
+    "pixi.lock": "pixi",
+    "conda-lock.yml": "conda-lock",
+}
+PINNED = re.compile(r"^[A-Za-z0-9._\[\]-]+\s*==\s*\d", re.MULTILINE)
+TRACKERS = re.compile(r"\b(mlflow|wandb|neptune|clearml|comet_ml|dvclive)\b")
+TABLES = ("*.csv", "*.csv.gz", "*.parquet", "*.arrow", "*.jsonl", "*.xlsx")
+REQUIREMENTS = ("*requirements*.txt", "requirements/*.txt")
+DEPENDENCIES = (
+    "pyproject.toml", *REQUIREMENTS, "*environment*.y*ml", "*conda*.y*ml", "env.y*ml", "setup.py",
+    "setup.cfg", "Pipfile",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact detected in a repository: its subject, its value, where it was found."""
+
+    about: str
+    value: str
+    because: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +81,8 @@ def infer(
         _ci(existing, vendors, default_ci),
     ]
     answered.append(_team(existing))
-    facts = (*answered, layout, *detected.all_of(existing))
-    return Inferred({one.about: one.value for one in answered}, facts, own_package)
+    facts = (*answered, layout, *_other_facts(existing))
+    return Inferred({fact.about: fact.value for fact in answered}, facts, own_package)
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
@@ -99,7 +123,7 @@ def _description(existing: Existing, name: str) -> Fact:
 
 
 def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[Fact, Fact, str]:
-    """Return the package that Rung is to call, the layout, and where the person's own one is."""
+    """Return the package that Rung is to call, the layout, and where the user's own package is."""
     wanted = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     inside = existing.packages_in("src/")
     src_is_one = "src/__init__.py" in existing.paths
@@ -147,7 +171,7 @@ def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
 def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:
     files = {name: existing.like(*vendor.files) for name, vendor in vendors.items()}
     used = [name for name, paths in files.items() if paths]
-    host = next((name for name, one in vendors.items() if one.host in existing.remote), None)
+    host = next((name for name, vendor in vendors.items() if vendor.host in existing.remote), None)
     if host in used or (host and not used):
         because = files[host][0] if host in used else "the remote's address; there is no CI yet"
         return Fact("ci", host, because)
@@ -161,3 +185,46 @@ def _team(existing: Existing) -> Fact:
     size = "one" if existing.authors <= 1 else "team" if existing.authors <= TEAM else "teams"
     people = "1 person" if existing.authors == 1 else f"{existing.authors} people"
     return Fact("team_size", size, f"{people} in the latest commits")
+
+
+def _other_facts(existing: Existing) -> tuple[Fact, ...]:
+    """Return the facts about tests, lock, data and tracking."""
+    return _tests(existing), _lock(existing), _data(existing), _tracking(existing)
+
+
+def _tests(existing: Existing) -> Fact:
+    """Say how many files of tests there are, and where."""
+    files = existing.like("test_*.py", "*/test_*.py", "*_test.py")
+    if not files:
+        return Fact("tests", "none", "no test_*.py")
+    tops = sorted({path.split("/")[0] if "/" in path else "." for path in files})
+    number = "1 file" if len(files) == 1 else f"{len(files)} files"
+    return Fact("tests", f"{number} in {', '.join(tops)}", files[0])
+
+
+def _lock(existing: Existing) -> Fact:
+    """Say what pins the versions of the packages."""
+    for path, tool in LOCKS.items():
+        if path in existing.paths:
+            return Fact("lock", tool, path)
+    for path in existing.like(*REQUIREMENTS):
+        if PINNED.search(existing.read(path)):
+            return Fact("lock", "pinned requirements", path)
+    return Fact("lock", "none", "neither a lock nor pins")
+
+
+def _data(existing: Existing) -> Fact:
+    """Say where the data is."""
+    if paths := existing.like("*.dvc", "dvc.yaml", ".dvc/config"):
+        return Fact("data", "files, versioned with DVC", paths[0])
+    if paths := existing.like(*TABLES):
+        return Fact("data", "files in git", paths[0])
+    return Fact("data", "not here", "no tables and no DVC")
+
+
+def _tracking(existing: Existing) -> Fact:
+    """Say which tracker of training runs is a dependency."""
+    for path in existing.like(*DEPENDENCIES):
+        if match := TRACKERS.search(existing.read(path)):
+            return Fact("tracking", match[1], path)
+    return Fact("tracking", "none", "no dependency on a tracker")

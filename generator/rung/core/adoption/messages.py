@@ -4,10 +4,12 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rung import options
 from rung.core.adoption import complete
 from rung.core.adoption.adopt import Adoption
 from rung.core.adoption.complete import Lacking
-from rung.system import expand_user
+from rung.core.climbing.messages import LEFT_ALONE
+from rung.core.transaction import UNDO
 
 SHOWN = 12  # paths of a list; the others are counted
 
@@ -15,7 +17,7 @@ SHOWN = 12  # paths of a list; the others are counted
 def text(adoption: Adoption) -> str:
     """Return all of it, the reasons first and the next commands last."""
     parts = [
-        _taken_for(adoption),
+        _inferred(adoption),
         _changes(adoption),
         _left_alone(adoption),
         _left_to_you(adoption),
@@ -24,7 +26,7 @@ def text(adoption: Adoption) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _taken_for(adoption: Adoption) -> str:
+def _inferred(adoption: Adoption) -> str:
     facts = {fact.about: (fact.value, fact.because) for fact in adoption.inferred.facts}
     for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
         facts.setdefault(question, (str(adoption.answers.get(question, "velocity")), why))
@@ -49,7 +51,7 @@ def _changes(adoption: Adoption) -> str:
 def _left_alone(adoption: Adoption) -> str:
     lines = []
     if adoption.kept:
-        lines += ["Yours, and left alone, where Rung has files of the same names:"]
+        lines += [f"{LEFT_ALONE}, where Rung has files of the same names:"]
         lines += _some("=", adoption.kept)
     if adoption.hidden:
         lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
@@ -91,7 +93,7 @@ def _next(adoption: Adoption) -> str:
         return "Nothing was written."
     completing = "  rung adopt --merge   # adds these entries in a separate commit"
     lines = [
-        f"It is one commit, {adoption.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
+        f"It is one commit, {adoption.commit[:10]}. To take it back: `{UNDO}`.",
         "",
         *_commands(adoption.folder, *([completing] if adoption.wanting else [])),
     ]
@@ -99,8 +101,8 @@ def _next(adoption: Adoption) -> str:
 
 
 def _commands(folder: Path, *first: str) -> list[str]:
-    there = [] if folder == Path() else [f"  cd {shlex.quote(expand_user.no_option(folder))}"]
-    return ["Next:", *there, *first, "  uv sync", "  uv run poe train", "  rung plan"]
+    enter = [] if folder == Path() else [f"  cd {shlex.quote(options.typed(folder))}"]
+    return ["Next:", *enter, *first, "  uv sync", "  uv run poe train", "  rung plan"]
 
 
 def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -> str:
@@ -113,14 +115,17 @@ def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -
         lines += [f"  {entry}" for entry in entries]
     if dry_run or not entries:
         return "\n".join([*lines, "", "Nothing was written."])
-    lines += ["", "It is one commit. To take it back: `git reset --keep HEAD~1`.", ""]
+    lines += ["", f"It is one commit. To take it back: `{UNDO}`.", ""]
     return "\n".join([*lines, *_commands(folder)])
 
 
 def _by_hand(reasons: list[str]) -> list[str]:
     if not reasons:
         return []
-    return ["Change these by hand, so that Rung's commands run:", *(f"  {one}" for one in reasons)]
+    return [
+        "Change these by hand, so that Rung's commands run:",
+        *(f"  {reason}" for reason in reasons),
+    ]
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:

@@ -71,9 +71,7 @@ def check(here: Compared) -> None:
 def _check_earlier(here: Compared) -> None:
     """Raise a RungError if the answers before these fit the files better."""
     states = history.states(here.bench, here.prefix, here.head)
-    earlier, commit = next(
-        ((one, at) for one, at in states if one != dict(here.recorded)), ({}, "")
-    )
+    earlier, commit = next((state for state in states if state[0] != dict(here.recorded)), ({}, ""))
     if earlier.get("_src_path") != here.now.address:
         return
     try:
@@ -107,8 +105,8 @@ def _check_choices(here: Compared) -> None:
         return
     answers = answers_file.answers(dict(here.recorded))
     for name, values in _other_choices(here.now, answers).items():
-        fits = {one: _fit(here, answers | {name: one}) for one in values}
-        best = max(fits, key=lambda one: fits[one], default=None)
+        fits = {value: _fit(here, answers | {name: value}) for value in values}
+        best = max(fits, key=lambda value: fits[value], default=None)
         if best is not None and fits[best] > 0:
             raise _mismatch(here.recorded, {name: best}, f"Write `{name}: {best}` there again")
 
@@ -143,12 +141,12 @@ def _fit(here: Compared, answers: Mapping[str, Any]) -> int:
 
 
 def _telling(
-    one: Mapping[str, Entry], other: Mapping[str, Entry], sources: list[Source]
+    render: Mapping[str, Entry], other: Mapping[str, Entry], sources: list[Source]
 ) -> set[str]:
     """Return the files of Rung's in which two renders differ."""
-    paths = {*one, *other}
+    paths = {*render, *other}
     yours = rendered_trees.of_the_user(paths, sources)
-    return {path for path in paths - yours - {ANSWERS} if one.get(path) != other.get(path)}
+    return {path for path in paths - yours - {ANSWERS} if render.get(path) != other.get(path)}
 
 
 def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -159,7 +157,7 @@ def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[An
         if isinstance(choices, str):  # made of other data of levels/
             choices = {"ci": list(infrastructure.vendors(now)), "level": RUNGS}.get(name, [])
         values = choices.values() if isinstance(choices, dict) else choices
-        alternatives[name] = [one for one in values if one != answers[name]]
+        alternatives[name] = [value for value in values if value != answers[name]]
     return dict(sorted(alternatives.items()))
 
 
@@ -174,10 +172,10 @@ def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str
     )
 
 
-def _same(name: str, one: Any, other: Any) -> bool:
+def _same(name: str, spelling: Any, other: Any) -> bool:
     """Say whether two spellings of the template's address mean the same one."""
     return name == "_src_path" and template_source.normalized(
-        str(one)
+        str(spelling)
     ) == template_source.normalized(str(other))
 
 

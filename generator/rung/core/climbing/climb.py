@@ -1,15 +1,30 @@
-"""Apply a plan: one commit on the current branch, or on a new one."""
+"""Apply a plan: verify the new state, then one commit on the current branch, or on a new one."""
 
 import os
-from pathlib import PurePosixPath
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from rung.core.climbing import messages, verification
+from rung.core import transaction
+from rung.core.climbing import messages
+from rung.core.climbing.plan import Plan
 from rung.core.climbing.planner import PreparedPlan
-from rung.core.merging.conflict import LINES
-from rung.core.rendering.workbench import Entry
-from rung.core.transaction import apply, locks
+from rung.core.merging import tree_merge
+from rung.core.merging.conflict import LINES, OURS
+from rung.core.rendering.workbench import NOBODYS, Entry, Workbench
 from rung.errors import NotDoneError, RungError
-from rung.system import git
+from rung.system import git, process, shortage
+
+LOCK = "uv.lock"
+# The wheel (decision 30). Where a changed one keeps its name, uv.lock has the old hash, and uv refuses it.
+LIBRARY = re.compile(r"vendor/rung_ops-[^/]*\.whl")
+# Tasks that check files one by one and name them. A failing test names none: the climb may have broken it.
+OF_FILES = ("lint", "format-check", "types")
+FOUND = 1  # exit code of ruff and mypy for findings; others mean that they failed themselves
 
 
 def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
@@ -22,7 +37,7 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
     if plan.changes_nothing:
         print(messages.nothing(plan))
         return 0
-    detached = apply.is_detached(prepared.bench.top)
+    detached = transaction.is_detached(prepared.bench.top)
     if branch is not None:
         climb_on_branch(prepared, branch, messages.message(plan))
         print(messages.branched(plan, branch, detached=detached))
@@ -33,7 +48,7 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
     commit = climb(prepared, messages.message(plan), verify=verify)
     print(messages.done(plan, commit, verified=verify))
     if detached:
-        print(apply.ON_NO_BRANCH)
+        print(transaction.ON_NO_BRANCH)
     return 0
 
 
@@ -46,20 +61,22 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     """
     if prepared.plan.conflicts:
         raise RungError("A climb with conflicts goes to a branch of its own, with `--branch`.")
-    verification.parses(prepared.bench, prepared.plan, prepared.prefix)
+    _refuse_unreadable(prepared.bench, prepared.plan, prepared.prefix)
     tree = prepared.plan.result
     if verify:
-        tree = verification.checked(
+        tree = _checked(
             prepared.bench,
             prepared.repository_tree(tree),
             prepared.plan.head,
             prepared.prefix,
             tree,
         )
-    return apply.apply(prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message)
+    return transaction.apply(
+        prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message
+    )
 
 
-def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
+def _rungs_versions(prepared: PreparedPlan) -> dict[str, Entry]:
     """Return Rung's versions of files that cannot have conflict markers, under separate names."""
     entries = {}
     for conflict in prepared.plan.conflicts:
@@ -84,13 +101,13 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
 
 def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     """Apply the plan on a new branch, with conflict markers; return the commit's id."""
-    tree = prepared.bench.edited(prepared.plan.result, _beside(prepared))
+    tree = prepared.bench.edited(prepared.plan.result, _rungs_versions(prepared))
     commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
-    with locks.acquired(top):
-        apply.nothing_interrupted(top)
+    with transaction.locked(top):
+        transaction.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
@@ -99,3 +116,138 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
         prepared.bench.keep(prepared.plan.head, commit)
         git.run(top, "update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
     return commit
+
+
+def _refuse_unreadable(bench: Workbench, plan: Plan, prefix: str) -> None:
+    """Raise a NotDoneError if a file that the climb writes has markers or cannot be parsed."""
+    before, after = bench.files(bench.inside(plan.head, prefix)), bench.files(plan.result)
+    paths = [path for path in (*plan.added, *plan.changed) if after[path].is_text_file]
+    texts = bench.contents([after[path].oid for path in paths])
+    old = bench.contents([before[path].oid for path in paths if path in before])
+    for path in paths:
+        text = texts.get(after[path].oid, b"")
+        base = old.get(before[path].oid, b"") if path in before else b""
+        marked = any(line.startswith(OURS) for line in text.splitlines())
+        broken = not tree_merge.parses(path, text) and (not base or tree_merge.parses(path, base))
+        if marked or broken:
+            raise NotDoneError(
+                f"`{path}` would not be readable after the climb. Nothing was touched.\n"
+                "See it with `rung plan --diff`, or put the climb on a branch with `--branch NAME`."
+            )
+
+
+def _checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tree: str) -> str:
+    """Run the project's own checks on the new state, in a separate folder.
+
+    Args:
+        bench: The repository that holds the trees.
+        repository_tree: The tree of the whole repository in the new state.
+        head: The commit that the new state follows.
+        prefix: The project's folder in the repository, or nothing.
+        tree: The tree of that folder.
+
+    Returns:
+        The folder's tree, with uv.lock as uv wrote it where git tracks one.
+
+    Raises:
+        NotDoneError: They fail; their output was printed.
+    """
+    uv = process.uv()
+    if uv is None:
+        raise RungError(
+            "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
+            "Install uv, or leave the checks to yourself with `--no-verify`. " + shortage.DOCTOR
+        )
+    checkout = bench.folder / "staged"
+    _stage(bench, checkout, bench.commit(repository_tree, [head], "Staged"))
+    folder = checkout / prefix
+    before = bench.files(bench.inside(head, prefix))
+    changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
+    if (folder / LOCK).is_file() and any(
+        LIBRARY.fullmatch(path) for path in before.keys() & changed
+    ):
+        lock = [uv, "lock", "--quiet", "--upgrade-package", "rung-ops"]
+        process.run("lock the new library", lock, folder)
+    try:
+        process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
+    except NotDoneError as error:
+        if failing := _failing_for_own_files(uv, folder, changed):
+            print(
+                f"{', '.join(failing)}: the problems above are in files that the climb does not "
+                "change, so it goes on. `uv run poe check` fails until they are fixed.",
+                file=sys.stderr,
+            )
+            return _with_lock(bench, folder, tree)
+        raise NotDoneError(
+            "The project's checks do not pass in the new state; their output is above. "
+            "Nothing was touched.\n"
+            "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or climb "
+            "with `--no-verify` and fix it afterwards."
+        ) from error
+    return _with_lock(bench, folder, tree)
+
+
+def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:
+    entry = bench.files(tree).get(LOCK)
+    if entry is not None and (folder / LOCK).is_file():
+        tree = bench.edited(
+            tree, {LOCK: Entry(entry.mode, bench.store((folder / LOCK).read_bytes()))}
+        )
+    return tree
+
+
+def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
+    """Check a commit out into a separate repository, as a project's tools expect one."""
+    shutil.rmtree(checkout, ignore_errors=True)
+    form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
+    git.run(bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NOBODYS)
+    (checkout / ".git/objects/info").mkdir(parents=True, exist_ok=True)
+    own = f"{bench.repository / 'objects'}\n"
+    others = (bench.repository / "objects/info/alternates").read_text("utf-8")
+    (checkout / ".git/objects/info/alternates").write_text(own + others, "utf-8")
+    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
+    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
+    git.run(checkout, "reset", "--quiet", "--hard", extra=NOBODYS)
+
+
+def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:
+    """Run the tasks of `poe check` one by one, after it failed.
+
+    Args:
+        uv: The program.
+        folder: The project in its new state.
+        changed: The files that the climb adds or changes, relative to the folder.
+
+    Returns:
+        The tasks that fail for files that the climb does not change; empty where another one fails.
+    """
+    failed: list[str] = []
+    for task in _tasks(folder):
+        command = [uv, "run", "--quiet", "poe", *task.split()]
+        code, output = process.attempt(f"check the new state: {task}", command, folder)
+        if code == 0:
+            continue
+        if task not in OF_FILES or code != FOUND or any(path in output for path in changed):
+            if failed:  # `poe check` may have stopped at the first task that failed
+                print(output, file=sys.stderr)
+            return []
+        failed.append(task)
+    return failed
+
+
+def _tasks(folder: Path) -> list[str]:
+    """Name the tasks that `poe check` runs in sequence; empty if it is something else."""
+    own = _poe(folder / "pyproject.toml")
+    include = own.get("include", [])
+    files = [include] if isinstance(include, str) else include
+    tables = [own, *(_poe(folder / name) for name in files if isinstance(name, str))]
+    check = next((c for table in tables if (c := table.get("tasks", {}).get("check"))), None)
+    sequence = check.get("sequence", []) if isinstance(check, dict) else []
+    names = [step.get("ref") if isinstance(step, dict) else step for step in sequence]
+    return [name for name in names if name] if all(isinstance(name, str) for name in names) else []
+
+
+def _poe(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    return dict(tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("poe", {}))

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from rung.core.climbing.plan import Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
+from rung.core.transaction import UNDO
 
 SHOWN = 6  # lines of each side of a conflict
+LEFT_ALONE = "Yours, and left alone"
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
 MANY = 20  # files of one folder that are still listed one by one
 REASONS = {
@@ -27,10 +29,10 @@ def plan(planned: Plan) -> str:
     lines += _group("Added", "+", _folded(planned.added))
     lines += _group("Changed", "~", _folded(planned.changed, merged))
     lines += _group("Retired", "-", _folded(planned.retired))
-    lines += _group("Yours, and left alone", ".", left_alone(planned))
+    lines += _group(LEFT_ALONE, ".", left_alone(planned))
     if planned.conflicts:
         lines += ["", "Conflicts:"]
-        lines += [line for one in planned.conflicts for line in conflict(one)]
+        lines += [line for met in planned.conflicts for line in conflict(met)]
     lines += _group("New dependencies", "+", planned.dependencies)
     lines += _group(
         "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
@@ -58,8 +60,10 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
 
 
 def ejection(planned: Plan) -> list[str]:
-    """Return what a change between wheel and source means for the project, or nothing."""
-    before, after = (bool(one.answers.get("ejected")) for one in (planned.before, planned.after))
+    """Return what a change between wheel and source means for the project, or nothing (decision 31)."""
+    before, after = (
+        bool(state.answers.get("ejected")) for state in (planned.before, planned.after)
+    )
     if before == after:
         return []
     lines = ["The library rung-ops is now source of yours, in machinery/, instead of the wheel in"]
@@ -72,7 +76,7 @@ def ejection(planned: Plan) -> list[str]:
 
 
 def first_answers(planned: Plan) -> list[str]:
-    """Return the answers to questions that did not matter before."""
+    """Return the answers to questions that did not matter before (decision 37)."""
     names = sorted(planned.after.answers.keys() - planned.before.answers.keys() - {"ejected"})
     return [f"{name}: {planned.after.answers[name]}" for name in names]
 
@@ -182,7 +186,7 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
         lines.append(
             "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
         )
-    lines.append("To go back: `git reset --keep HEAD~1`, as long as nothing is on top.")
+    lines.append(f"To go back: `{UNDO}`, as long as nothing is on top.")
     return "\n".join(lines)
 
 
@@ -199,7 +203,7 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
     steps = [f"git switch {name}"]
     if planned.conflicts:
         lines += ["", "To decide there:"]
-        lines += [line for one in planned.conflicts for line in conflict(one)]
+        lines += [line for met in planned.conflicts for line in conflict(met)]
         steps += [
             "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
             " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
@@ -215,8 +219,8 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
 
 def stopped(planned: Plan, command: str) -> str:
     """Say that nothing was written because of conflicts, and how to go on."""
-    lines = ["Merge conflict. No files were changed."]
-    lines += [line for one in planned.conflicts for line in conflict(one)]
+    lines = [conflict_reasons.NO_FILES_CHANGED]
+    lines += [line for met in planned.conflicts for line in conflict(met)]
     lines += [
         "",
         "Change your side, commit, and climb again; or resolve the conflict on a branch:",

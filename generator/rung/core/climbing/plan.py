@@ -1,22 +1,67 @@
-"""What a climb would do, as data: nothing in it is printed, and nothing is touched."""
+"""A requested change, what a climb for it would do, and that plan in a file.
 
+All of it is data: nothing here is printed, and no project is touched. A saved plan is applied only
+while HEAD, template and answers are unchanged.
+"""
+
+import json
+import os
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from rung import options
 from rung.core import infrastructure
 from rung.core.merging.conflict import Conflict
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
+from rung.errors import RungError
+from rung.system import git
+
+FORM = "rung plan 1"
+LARGEST = 4_000_000  # bytes
+# What must be unchanged when a plan is applied, as the refusal names it.
+BOUND = {
+    "head": "the project's last commit",
+    "before": "the project's answers or its template",
+    "after": "the answers or the template to come",
+    "result": "what the climb would give",
+}
+
+
+@dataclass(frozen=True)
+class ChangeRequest:
+    """The change that a user requests.
+
+    Args:
+        answers: New answers by question, `level` among them.
+        version: Another version of the template; None: the one the project has.
+        newest: Whether to go to the template's newest version.
+    """
+
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    newest: bool = False
+
+    def command(self, verb: str, path: Path, trusted: str | None) -> str:
+        """Return the command that asks for this change."""
+        parts = ["rung", verb, *([] if path == Path() else [options.typed(path)])]
+        for name, value in self.answers.items():
+            parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
+        parts += ["--template-version", self.version] if self.version else []
+        parts += ["--template", trusted] if trusted else []
+        return shlex.join(parts)
 
 
 @dataclass(frozen=True)
 class ProjectState:
-    """Where a project stands: its template, and its answers.
+    """The template and the answers of a project.
 
     Args:
         template: The address.
@@ -38,7 +83,7 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Rise:
-    """A rung on the way up: what it costs, and when not to take it."""
+    """A rung on the way up: what it promises and costs, and when to stay below it."""
 
     level: int
     title: str
@@ -59,13 +104,13 @@ class Plan:
         renamed: The user's names of Rung's files, by Rung's names.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted; they stay away.
-        own: Files of the user's where Rung brings one of the same name; Rung's are left out.
-        ignored: Files of Rung's that are left out, since something git does not keep is there.
-        had: Files like those that Rung retires, which the user had before it brought them; they stay.
+        own: Files of the user's with the name of one that Rung adds; Rung's are left out.
+        ignored: Files of Rung's that are left out, since an untracked file has the name.
+        had: Paths that existed in the user's repository before Rung added the same path; they stay.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
         by_key: Files merged key by key.
-        conflicts: What a person has to decide.
+        conflicts: What the user has to decide.
         dependencies: New requirements.
         commands: New commands, with what they do.
         jobs: New CI files.
@@ -119,8 +164,8 @@ def dependencies(
     bench: Workbench, before: Mapping[str, Entry], after: Mapping[str, Entry]
 ) -> list[str]:
     """Return the requirements of pyproject.toml whose packages were not required before."""
-    had, has = (_requirements(bench, files) for files in (before, after))
-    return [line for name, line in sorted(has.items()) if name not in had]
+    old, new = (_requirements(bench, files) for files in (before, after))
+    return [line for name, line in sorted(new.items()) if name not in old]
 
 
 def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str]:
@@ -165,3 +210,109 @@ def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dic
         "commands": {run: does for run, does in then.commands.items() if run not in now.commands},
         "asks": [ask for ask in new if ask not in known],
     }
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A plan read from a file.
+
+    Args:
+        file: Its path.
+        folder: The project that it was made for.
+        request: The requested change.
+        trusted: The template that the user trusts.
+        plan: The plan as data.
+    """
+
+    file: Path
+    folder: Path
+    request: ChangeRequest
+    trusted: str | None
+    plan: dict[str, Any]
+
+
+def has_room(file: Path, folder: Path) -> None:
+    """Raise a RungError if a plan for a project must not be written to a file.
+
+    It would overwrite another file, or be an uncommitted change that stops the climb.
+    """
+    if os.path.lexists(file):
+        try:
+            if not file.is_file():
+                raise RungError(f"{file} is not a file.")
+            load(file)
+        except RungError as error:
+            raise RungError(
+                f"{file} exists and is not a plan, so it was not overwritten. Name another file."
+            ) from error
+    top = git.repository_above(folder)
+    if top is None or not file.resolve().is_relative_to(top.resolve()):
+        return
+    inside = file.resolve().relative_to(top.resolve())
+    if inside.parts[:1] != (".git",) and not _ignored(top, inside.as_posix()):
+        raise RungError(
+            f"{file} is in the project, and would be a change in it that stops the climb.\n"
+            f"Name a file outside of {top}, or one that git ignores."
+        )
+
+
+def _ignored(top: Path, path: str) -> bool:
+    # What the user's own file ignores counts too, as it does when a climb begins.
+    try:
+        git.run(top, "check-ignore", "--quiet", "--", path, settings=git.QUIET_AS_IGNORED)
+    except RungError:
+        return False
+    return True
+
+
+def save(file: Path, folder: Path, request: ChangeRequest, trusted: str | None, plan: Plan) -> None:
+    """Write a plan to a file."""
+    content = {
+        "form": FORM,
+        "folder": str(folder.absolute()),
+        "request": asdict(request),
+        "template": trusted,
+        "plan": plan.as_data(),
+    }
+    try:
+        file.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+    except OSError as error:
+        raise RungError(f"The plan cannot be written to {file}: {error.strerror}.") from error
+
+
+def load(file: Path) -> Saved:
+    """Read a plan.
+
+    Raises:
+        RungError: It is not a Rung plan file.
+    """
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LARGEST + 1)
+        content: Any = json.loads(text.decode("utf-8")) if len(text) <= LARGEST else {}
+        if content["form"] != FORM:
+            raise KeyError
+        answers, version = dict(content["request"]["answers"]), content["request"]["version"]
+        request = ChangeRequest(answers, version, bool(content["request"]["newest"]))
+        trusted, plan = content["template"], dict(content["plan"])
+        folder = Path(str(content["folder"]))
+        if not isinstance(trusted, str | None) or not isinstance(version, str | None):
+            raise TypeError
+    except OSError as error:
+        raise RungError(f"The plan {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RungError(
+            f"{file} is not a Rung plan file. Make one with `rung plan --out FILE`."
+        ) from error
+    return Saved(file, folder, request, trusted, plan)
+
+
+def refuse_if_moved(plan_file: Saved, now: Plan) -> None:
+    """Raise a RungError if anything that the plan depends on has changed since it was made."""
+    today = json.loads(json.dumps(now.as_data(), default=str))
+    moved = [what for name, what in BOUND.items() if plan_file.plan.get(name) != today[name]]
+    if moved:
+        raise RungError(
+            f"The plan {plan_file.file} was made for another state: {' and '.join(moved)} changed "
+            "since.\nNothing was touched. Make a new one with `rung plan --out FILE`, and read it."
+        )

@@ -1,48 +1,29 @@
-"""Prepare a plan: the requested change, the templates that it needs, and their merge."""
+"""Prepare a plan: render the template with old and new answers, merge both with the project.
+
+The templates that the requested change needs, the merge in named stages, and its outcome as a plan.
+"""
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.core import infrastructure, template_source
-from rung.core.climbing import project_merge
-from rung.core.climbing.plan import Plan
-from rung.core.rendering import answers_file, workbench
+from rung.core import infrastructure, preconditions, template_source, transaction
+from rung.core.climbing import answers_check
+from rung.core.climbing import plan as planning
+from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
+from rung.core.merging import tree_merge
+from rung.core.merging.conflict import Resolved
+from rung.core.merging.merge_inputs import MergeInputs
+from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
-from rung.core.transaction import apply, preconditions, recover
-from rung.core.transaction.recover import Recovered
+from rung.core.transaction import Recovered
 from rung.errors import RungError
-from rung.levels.answers import check_answers, gather_answers
+from rung.levels.answers import ANSWERS, check_answers, gather_answers
 from rung.levels.ladder import RUNGS
-from rung.system import expand_user, git
-
-
-@dataclass(frozen=True)
-class ChangeRequest:
-    """What is to change.
-
-    Args:
-        answers: New answers by question, `level` among them.
-        version: Another version of the template; None: the one the project has.
-        newest: Whether to go to the template's newest version.
-    """
-
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    version: str | None = None
-    newest: bool = False
-
-    def command(self, verb: str, path: Path, trusted: str | None) -> str:
-        """Return the command that asks for this change."""
-        parts = ["rung", verb, *([] if path == Path() else [expand_user.no_option(path)])]
-        for name, value in self.answers.items():
-            parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
-        parts += ["--template-version", self.version] if self.version else []
-        parts += ["--template", trusted] if trusted else []
-        return shlex.join(parts)
+from rung.system import git
 
 
 def requested(
@@ -52,7 +33,9 @@ def requested(
     answers = gather_answers(None, pairs, {"level": to})
     if not answers and version is None:
         git.require()
-        recover.first(path)  # the level may be another one once an interrupted climb has ended
+        transaction.recover_first(
+            path
+        )  # the level may be another one once an interrupted climb has ended
         here = answers_file.recorded(path.absolute())["level"]
         if here >= RUNGS[-1]:
             raise RungError(
@@ -65,10 +48,10 @@ def requested(
 
 @dataclass(frozen=True)
 class PreparedPlan:
-    """A plan, with the bench on which its trees stand.
+    """A plan, with the repository that holds its trees.
 
     Args:
-        bench: Where they stand.
+        bench: The repository that holds them.
         folder: The project.
         prefix: The project's folder within its repository, or nothing.
         plan: The plan.
@@ -119,20 +102,31 @@ def prepare(
     """
     git.require()
     folder = folder.absolute()
-    recovered = recover.first(folder)
+    recovered = transaction.recover_first(folder)
     recorded = answers_file.recorded(folder)
     top = preconditions.committed(folder)
-    head = apply.head(top)
+    head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
+    _refuse_another_climb(folder, recorded)
     before = template_source.followed(recorded, trusted)
     after = _new_template(before, request)
     changed = _checked_answers(folder, request, recorded, after)
     with workbench.opened(top) as bench:
         prefix = git.prefix(bench.top, folder)
-        start = project_merge.Start(bench, folder, prefix, head, recorded, changed, before, after)
-        made = project_merge.merge(start)
-        yield PreparedPlan(bench, folder, prefix, made.plan, recovered, made.theirs, made.base)
+        start = _Start(bench, folder, prefix, head, recorded, changed, before, after)
+        plan, base, theirs = _merge(start)
+        yield PreparedPlan(bench, folder, prefix, plan, recovered, theirs, base)
+
+
+def _refuse_another_climb(folder: Path, recorded: Mapping[str, Any]) -> None:
+    """Raise a RungError if the answers, read before HEAD was, are not those of HEAD any more."""
+    with contextlib.suppress(RungError):  # git removes the file before it writes the new one
+        if answers_file.recorded(folder) == recorded:
+            return
+    raise RungError(
+        f"Another climb was under way in {folder}. Nothing was touched.\nRun the command again."
+    )
 
 
 def _new_template(before: Source, request: ChangeRequest) -> Source:
@@ -158,3 +152,169 @@ def _checked_answers(
     infrastructure.refuse_vendor(after, {**recorded, **changed})
     preconditions.has_package(folder, str(changed.get("package", recorded["package"])))
     return changed
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a plan starts from.
+
+    Args:
+        bench: The repository that holds the trees.
+        folder: The project.
+        prefix: The project's folder within its repository, or nothing.
+        head: The last commit.
+        recorded: The project's answers file.
+        changed: The requested answers.
+        before, after: The template that the project has, and the one it gets.
+    """
+
+    bench: Workbench
+    folder: Path
+    prefix: str
+    head: str
+    recorded: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    before: Source
+    after: Source
+
+
+def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry]]:
+    """Render, check, align, merge; return the plan, and Rung's files now and as planned."""
+    bench, before, after = start.bench, start.before, start.after
+    original = bench.inside(start.head, start.prefix)
+    answers = answers_file.answers(dict(start.recorded))
+    inputs = MergeInputs(
+        bench,
+        rendered_trees.rendered(bench, before, answers),
+        original,
+        rendered_trees.rendered(bench, after, answers | dict(start.changed)),
+    )
+    # The user's own files are planted once, and merged with nothing after that (decision 8).
+    planted = rendered_trees.of_the_user({*inputs.base_files, *inputs.their_files}, [before, after])
+    planted -= _first_planted(inputs, before, after)
+    inputs.leave_out(planted)
+    base = inputs.base_files
+    _check(start, inputs)
+    states = (
+        ProjectState(before.address, start.recorded["_commit"], before.commit(), answers),
+        _state_after(bench, inputs.their_files, after),
+    )
+    if inputs.base == inputs.theirs:
+        return Plan(start.head, *states, original), base, inputs.their_files
+    names, own, had = _align(start, inputs, planted)
+    return _outcome(start, inputs, original, states, names, own, had), base, inputs.their_files
+
+
+def _check(start: _Start, inputs: MergeInputs) -> None:
+    """Raise a RungError if the answers or the files do not allow a climb."""
+    base, ours = inputs.base_files, inputs.our_files
+    answers_check.check(
+        answers_check.Compared(
+            start.bench, start.recorded, start.before, base, ours, start.head, start.prefix
+        )
+    )
+    edited = _edited_contents(start.bench, inputs)
+    preconditions.unobstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
+
+
+def _align(
+    start: _Start, inputs: MergeInputs, planted: set[str]
+) -> tuple[dict[str, str], set[str], list[str]]:
+    """Give each file one name on all sides, with the render it was based on as the merge base.
+
+    Returns:
+        The user's names of Rung's files, by Rung's names; the files that existed before the
+        repository was adopted; the paths that existed before Rung added the same path.
+    """
+    prefix, head, before = start.prefix, start.head, start.before
+    names = inputs.renamed(planted)
+    if before != start.after:
+        inputs.follow_template(start.after)
+    inputs.follow_user(names)
+    own = inputs.recall(prefix, head, before)
+    names |= inputs.recall_absent(prefix, head, before)
+    return names, own, inputs.leave_had(prefix, head)
+
+
+def _outcome(
+    start: _Start,
+    inputs: MergeInputs,
+    original: str,
+    states: tuple[ProjectState, ProjectState],
+    names: Mapping[str, str],
+    own: set[str],
+    had: list[str],
+) -> Plan:
+    """Merge, and describe the outcome as a plan."""
+    bench, folder = start.bench, start.folder
+    base, ours, theirs = inputs.base_files, inputs.our_files, inputs.their_files
+    merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
+    resolved = tree_merge.resolve(bench, merged, base, ours, theirs, own)
+    present, result = bench.files(original), bench.files(resolved.tree)
+    preconditions.distinct(result.keys() - present.keys(), result.keys() & present.keys())
+    ignored = preconditions.obstructing(folder, result.keys() - present.keys())
+    tree = rendered_trees.without(bench, resolved.tree, ignored)
+    result = {path: entry for path, entry in result.items() if path not in ignored}
+    differences = planning.differences(present, result)
+    return Plan(
+        start.head,
+        *states,
+        tree,
+        added=differences["added"],
+        changed=differences["changed"],
+        retired=differences["retired"],
+        renamed={old: new for old, new in names.items() if new in result},
+        kept=resolved.kept,
+        gone=resolved.gone,
+        own=resolved.own,
+        ignored=ignored,
+        had=had,
+        edited=_left_edited(base, ours, result, resolved),
+        yours=len(ours.keys() - base.keys() - theirs.keys()),
+        by_key=resolved.by_key,
+        conflicts=resolved.conflicts,
+        dependencies=planning.dependencies(bench, present, result),
+        jobs=planning.jobs(start.after, differences["added"]),
+        **planning.on_the_way(start.after, *states),
+    )
+
+
+def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[str]:
+    """Return the user's files that the project's version of the template did not know at all.
+
+    The user cannot have deleted them, so they are planted now, once (decision 8).
+    """
+    if before == after:
+        return set()
+    new = inputs.their_files.keys() - inputs.base_files.keys() - inputs.our_files.keys()
+    return rendered_trees.of_the_user(new, [after]) - rendered_trees.of_the_user(new, [before])
+
+
+def _edited_contents(bench: Workbench, inputs: MergeInputs) -> dict[str, bytes]:
+    """Return the contents of those of Rung's files that the user has edited."""
+    base, ours = inputs.base_files, inputs.our_files
+    edited = {path: ours[path].oid for path in ours.keys() & base if ours[path] != base[path]}
+    texts = bench.contents(edited.values())
+    return {path: texts[oid] for path, oid in edited.items() if oid in texts}
+
+
+def _left_edited(
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    result: Mapping[str, Entry],
+    resolved: Resolved,
+) -> list[str]:
+    settled = {*resolved.kept, *(conflict.path for conflict in resolved.conflicts)}
+    return sorted(
+        path
+        for path in base.keys() & ours.keys() - settled
+        if ours[path] != base[path] and result.get(path) == ours[path]
+    )
+
+
+def _state_after(bench: Workbench, theirs: Mapping[str, Entry], after: Source) -> ProjectState:
+    entry = theirs.get(ANSWERS)
+    text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
+    recorded = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
+    answers = answers_file.answers(recorded)
+    return ProjectState(after.address, str(recorded.get("_commit")), after.commit(), answers)

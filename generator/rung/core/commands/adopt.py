@@ -28,13 +28,12 @@ def adopt(
     ] = None,
 ) -> int:
     """Adopt an existing repository; nothing of it is overwritten."""
-    from rung.core import template_source
+    from rung.core import template_source, transaction
     from rung.core.adoption import adopt, complete, messages
-    from rung.core.transaction import recover
     from rung.levels.answers import gather_answers
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
-    recover.first(path)
+    transaction.recover_first(path)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             lacking = complete.complete(path, template, dry_run=dry_run)
@@ -50,8 +49,8 @@ def adopt(
 
 
 def _tell(path: Path, message: str) -> None:
-    from rung.core.transaction import apply
+    from rung.core import transaction
 
     print(message)
-    if apply.is_detached(path):
-        print(apply.ON_NO_BRANCH)
+    if transaction.is_detached(path):
+        print(transaction.ON_NO_BRANCH)

@@ -25,9 +25,10 @@ def climb(
     no_verify: NoVerify = False,
 ) -> int:
     """Take a project to another rung, up or down, or to other answers."""
-    from rung.core.climbing import plan_file, planner
+    from rung.core.climbing import plan as plans
+    from rung.core.climbing import planner
     from rung.core.climbing.climb import finish
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     saved = None
     if path.is_file():
@@ -35,7 +36,7 @@ def climb(
             raise RungError(
                 f"{path} is a plan, which has all answers. Leave out the other options."
             )
-        saved = plan_file.load(path)
+        saved = plans.load(path)
         here = Path.cwd()
         folder = here if (here / ANSWERS).is_file() else saved.folder
         request, trusted = saved.request, saved.trusted
@@ -44,6 +45,6 @@ def climb(
         request = planner.requested(path, to, pairs or [], template_version)
     with stopped_like_ctrl_c(), planner.prepare(folder, request, trusted) as prepared:
         if saved is not None:
-            plan_file.bound(saved, prepared.plan)
+            plans.refuse_if_moved(saved, prepared.plan)
         typed = request.command("climb", folder, trusted)
         return finish(prepared, branch, verify=not no_verify, command=typed)

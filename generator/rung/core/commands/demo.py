@@ -140,7 +140,7 @@ def _free(wanted: Path) -> Path:
 def _show_climb(project: Path, rung: int) -> None:
     """Climb, and print what was added; the checks run afterwards."""
     from rung.core.climbing import climb, messages, planner
-    from rung.core.climbing.planner import ChangeRequest
+    from rung.core.climbing.plan import ChangeRequest
 
     with planner.prepare(project, ChangeRequest({"level": rung})) as prepared:
         plan = prepared.plan

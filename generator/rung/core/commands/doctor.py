@@ -21,7 +21,7 @@ def doctor(
     ] = "text",
 ) -> int:
     """Say what this machine lacks of what a project needs, and how to get it."""
-    from rung.core.doctor.examination import examine
+    from rung.core.doctor import examine
 
     write = formats.writer("doctor", form)
     report = examine(path, to, pairs or [])

@@ -1,4 +1,7 @@
-"""The verb `rung eject`: replace the library's wheel by its source, and back; one answer."""
+"""The verb `rung eject`: replace the library's wheel by its source, and back.
+
+Both are a change of one answer, planned and merged like a climb (decision 31).
+"""
 
 import contextlib
 import os
@@ -91,8 +94,8 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
 @contextlib.contextmanager
 def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[PreparedPlan]":
     from rung.core.climbing import planner
-    from rung.core.climbing.planner import ChangeRequest
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.core.climbing.plan import ChangeRequest
+    from rung.system.process import stopped_like_ctrl_c
 
     request = ChangeRequest({QUESTION: ejected})
     with stopped_like_ctrl_c(), planner.prepare(path, request, trusted) as prepared:
@@ -100,12 +103,12 @@ def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[Prepa
 
 
 def _recorded(path: Path) -> dict[str, Any]:
+    from rung.core import transaction
     from rung.core.rendering import answers_file
-    from rung.core.transaction import recover
     from rung.system import git
 
     git.require()
-    recover.first(path.absolute())
+    transaction.recover_first(path.absolute())
     return answers_file.recorded(path.absolute())
 
 

@@ -25,17 +25,18 @@ def plan(
     ] = None,
 ) -> int:
     """Show what a climb would do, and touch nothing."""
-    from rung.core.climbing import messages, plan_file, planner
-    from rung.core.transaction import apply
-    from rung.system import expand_user
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung import options
+    from rung.core import transaction
+    from rung.core.climbing import messages, planner
+    from rung.core.climbing import plan as plans
+    from rung.system.process import stopped_like_ctrl_c
 
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
-        plan_file.has_room(out, path)
+        plans.has_room(out, path)
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
         if out is not None:
-            plan_file.save(out, path, request, template, prepared.plan)
+            plans.save(out, path, request, template, prepared.plan)
         if as_json:
             print(json.dumps(prepared.plan.as_data(), indent=2, default=str))
         elif diff:
@@ -43,9 +44,9 @@ def plan(
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
             print(messages.plan(prepared.plan))
-            if not prepared.plan.changes_nothing and apply.is_detached(prepared.bench.top):
-                print(f"\n{apply.ON_NO_BRANCH}")
+            if not prepared.plan.changes_nothing and transaction.is_detached(prepared.bench.top):
+                print(f"\n{transaction.ON_NO_BRANCH}")
         if out is not None:
-            saved = shlex.quote(expand_user.no_option(out))
+            saved = shlex.quote(options.typed(out))
             print(f"Saved. To do it: `rung climb {saved}`", file=sys.stderr)
         return 1 if prepared.plan.conflicts else 0

@@ -1,24 +1,36 @@
 """The verb `rung update`: bring a project to a newer version of the template."""
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rung.options import Branch, NoVerify, Place, Trusted, Version
+from rung.options import Branch, NoVerify, Place, Trusted
+from rung.options import Version as TemplateVersion
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+    from rung.core.template_source import Source
+
+HEADING = re.compile(r"^## +(?P<title>.*)$", re.MULTILINE)
+RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)")
+FILE = "CHANGELOG.md"
 
 
 def update(
     path: Place = Path(),
-    template_version: Version = None,
+    template_version: TemplateVersion = None,
     template: Trusted = None,
     branch: Branch = None,
     no_verify: NoVerify = False,
 ) -> int:
     """Bring Rung's files to a newer version of the template."""
     from rung.core import template_source
-    from rung.core.climbing import changelog, planner
+    from rung.core.climbing import planner
     from rung.core.climbing.climb import finish
-    from rung.core.climbing.planner import ChangeRequest
+    from rung.core.climbing.plan import ChangeRequest
     from rung.system import git
-    from rung.system.staging import stopped_like_ctrl_c
+    from rung.system.process import stopped_like_ctrl_c
 
     git.require()
     request = ChangeRequest(version=template_version, newest=template_version is None)
@@ -30,8 +42,71 @@ def update(
         sources = [
             template_source.with_version(one.template, one.version) for one in (before, after)
         ]
-        news = changelog.between(*sources)
+        news = _news(*sources)
         if news:
             print(f"What comes, by the changelog:\n\n{news}\n")
         typed = request.command("update", path, template)
         return finish(prepared, branch, verify=not no_verify, command=typed)
+
+
+def _news(before: "Source", after: "Source") -> str:
+    """Return the entries that came between two versions, newest first; nothing if none did."""
+    new, old = _changelog(after), _changelog(before) if before.repository else None
+    if new is None:
+        return ""
+    if old is not None and old != new:
+        known = set(old.splitlines())
+        sections = (_unknown(title, body, known) for title, body in _sections(new))
+        return "\n\n".join(filter(None, sections))
+    low, high = _version(before.ref), _version(after.ref)
+    if low is None or high is None:
+        return ""
+    entries = []
+    for title, body in _sections(new):
+        version = _version(title)
+        if version and low < version <= high:
+            entries.append(f"{title}\n{body.strip()}")
+    return "\n\n".join(entries)
+
+
+def _sections(text: str) -> list[tuple[str, str]]:
+    """Return the titles of a changelog's versions, each with what it says."""
+    headings = list(HEADING.finditer(text))
+    ends = [match.start() for match in headings[1:]] + [len(text)]
+    return [
+        (match["title"].strip(), text[match.end() : end].strip("\n"))
+        for match, end in zip(headings, ends, strict=True)
+    ]
+
+
+def _unknown(title: str, body: str, known: set[str]) -> str:
+    """Return a section with only the entries that have a line the old text has not."""
+    entries = re.split(r"\n(?=- )", body)
+    new = [entry for entry in entries if not set(entry.splitlines()) <= known]
+    return f"{title}\n" + "\n".join(new).strip() if new else ""
+
+
+def _changelog(source: "Source") -> str | None:
+    from rung.levels import template
+    from rung.system import git
+
+    if source.repository is not None:
+        text = git.show(source.repository, source.ref, FILE)
+        if text is not None:
+            return text
+    try:
+        return (
+            (template.folder() / FILE).read_text("utf-8") if source.ref == template.tag() else None
+        )
+    except OSError:
+        return None
+
+
+def _version(name: str) -> "Version | None":
+    from packaging.version import InvalidVersion, Version
+
+    match = RELEASE.match(name)
+    try:
+        return Version(match.group(1)) if match else None
+    except InvalidVersion:
+        return None

@@ -1,8 +1,10 @@
-"""What a merge came to: what was settled how, and what is left for a person."""
+"""The outcome of a merge: what was settled, how, and what is left for the user."""
 
 from dataclasses import dataclass, field
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
+# What a refusal for a conflict begins with; the changelog promises it.
+NO_FILES_CHANGED = "Merge conflict. No files were changed."
 OURS, MIDDLE, THEIRS = b"<<<<<<< yours", b"=======", b">>>>>>> rung"  # markers
 
 
@@ -23,10 +25,10 @@ class Hunk:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A file that a person has to decide.
+    """A file that the user has to decide.
 
     Args:
-        path: Which.
+        path: Its path.
         why: lines (both changed the same), binary (both changed a binary file), kind
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
             and what comes out does not parse).
@@ -40,14 +42,14 @@ class Conflict:
 
 @dataclass
 class Resolved:
-    """What the merge came to.
+    """The outcome of a merge, settled path by path.
 
     Args:
-        tree: All files; conflicts of lines are between markers, in other conflicts yours is kept.
-        conflicts: What is left for a person.
+        tree: All files. Conflicts of lines have markers; in other conflicts the user's file is kept.
+        conflicts: What is left for the user.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted and Rung has changed since; they stay away.
-        own: Files that the user has written where Rung has one of the same name; they stay.
+        own: Files of the user's with the name of one of Rung's; they stay.
         by_key: Files merged key by key.
     """
 

@@ -1,7 +1,7 @@
-"""What Rung once rendered at a path: the base for a file that went with a rung and stayed edited.
+"""What Rung once rendered at a path: the merge base for an edited file whose rung went.
 
-Going down, a file that the user edited stays. Going up again it is there on both sides, and only
-the render it came from tells the user's changes from Rung's.
+On the way down, a file that the user edited stays. On the way up again both sides have it, and only
+the render it was based on tells the user's changes from Rung's.
 """
 
 from collections.abc import Iterable, Iterator
@@ -80,7 +80,7 @@ def last_rendered(
 
 
 def removed_once(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
-    """Return those of the paths that some commit took away: what never was has no history."""
+    """Return those of the paths that some commit deleted."""
     return set(paths) & {path for _, path in _changes(bench, prefix, head, "D", paths)}
 
 
@@ -126,7 +126,7 @@ def _changes(
 
 
 def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
-    """Return those of the paths that the repository had before it came onto the ladder.
+    """Return those of the paths that existed before the repository was adopted.
 
     They are the user's, whatever a later rung has of the same name.
     """

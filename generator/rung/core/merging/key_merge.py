@@ -1,15 +1,101 @@
-"""Merge TOML and YAML key by key, where their lines could not be merged."""
+"""Merge TOML and YAML key by key, where their lines could not be merged (decision 19).
 
+A settings file is cut into blocks: tables, keys, elements of lists. Every block carries its own text
+with its comments, and the blocks together are the file, byte for byte. So a merge moves whole lines
+and never rewrites a value.
+"""
+
+import itertools
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from rung.core.merging import toml_blocks, yaml_blocks
-from rung.core.merging.blocks import Block, UnmergeableError, merged
 from rung.system import plain_yaml
+
+MAPPING, LIST, LEAF = "mapping", "list", "leaf"
+TABLE = "table"  # a mapping of TOML: all that follows belongs to it, up to the next one
+HEADER = re.compile(r"[ \t]*(\[\[?[^\n]*?\]\]?)[ \t]*(#[^\n]*)?\n?\Z")
+KEY = re.compile(
+    r"[ \t]*((?:\"[^\"\n]*\"|'[^'\n]*'|[\w-]+)(?:[ \t]*\.[ \t]*(?:\"[^\"\n]*\"|'[^'\n]*'|[\w-]+))*)[ \t]*="
+)
+STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
+)
+# What tells the elements of a list of mappings apart, at CI vendors and in pre-commit.
+NAMES = ("id", "name", "repo", "key", "job", "stage", "template", "local", "task", "script", "uses")
+
+
+class UnmergeableError(Exception):
+    """Both sides changed one thing, or a file is not of the form; text markers must do."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A key with its value, an element of a list, or a table.
+
+    Args:
+        key: What it is called among its siblings.
+        lead: The comment and blank lines before it.
+        text: Its own text: all of a leaf, the opening of a mapping or a list.
+        kind: mapping, table, list or leaf.
+        children: The blocks within.
+        tail: What closes it.
+        inline: Whether the children of a list are on one line, joined by commas.
+        yields: Whether the user's version wins where both changed it (a requirement).
+        value: What a leaf means, as data; it can be compared and nothing else.
+    """
+
+    key: str
+    lead: str
+    text: str
+    kind: str = LEAF
+    children: tuple["Block", ...] = field(default=())
+    tail: str = ""
+    inline: bool = False
+    yields: bool = False
+    value: Any = field(default=None, compare=False)
+
+    def body(self) -> str:
+        """Return its text without leading comments."""
+        if self.inline:
+            return self.text + ", ".join(child.body() for child in self.children) + self.tail
+        return self.text + "".join(child.to_text() for child in self.children) + self.tail
+
+    def to_text(self) -> str:
+        """Return its text."""
+        return self.lead + self.body()
+
+    def meaning(self) -> tuple[Any, ...]:
+        """Return its meaning without its text: kinds, keys and values, in order.
+
+        Elements of a list go by their values alone, and lists of tables by their index.
+        """
+        named = self.kind != LIST
+        return (
+            self.kind,
+            self.value if self.kind == LEAF else None,
+            [(_bare(child) if named else "", child.meaning()) for child in self.children],
+        )
+
+    def moved(self, by: int) -> "Block":
+        """Return it some columns further to the right, or with a negative number to the left."""
+        return replace(
+            self,
+            lead=_moved(self.lead, by),
+            text=_moved(self.text, by),
+            tail=_moved(self.tail, by) if self.children else self.tail,
+            children=self.children
+            if self.inline
+            else tuple(child.moved(by) for child in self.children),
+        )
 
 
 def toml(base: str, ours: str, theirs: str) -> str:
@@ -18,7 +104,7 @@ def toml(base: str, ours: str, theirs: str) -> str:
     Raises:
         UnmergeableError: Both changed one value.
     """
-    return _merge(toml_blocks.blocks, base, ours, theirs)
+    return _merge(toml_blocks, base, ours, theirs)
 
 
 def yaml_text(base: str, ours: str, theirs: str) -> str:
@@ -27,18 +113,18 @@ def yaml_text(base: str, ours: str, theirs: str) -> str:
     Raises:
         UnmergeableError: Both changed one value.
     """
-    return _merge(yaml_blocks.blocks, base, ours, theirs)
+    return _merge(yaml_blocks, base, ours, theirs)
 
 
 def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
     before = cut(base) if base.strip() else None
     result = merged(before, cut(ours), cut(theirs))
     text = result.to_text()
-    if not parses("x.toml" if cut is toml_blocks.blocks else "x.yml", text):
+    if not parses("x.toml" if cut is toml_blocks else "x.yml", text):
         raise UnmergeableError("what came out is not of the form")
     if not _keeps_every_token(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
-    # Lines can mean another thing where they stand now: in YAML the column decides.
+    # A moved line can change its meaning: in YAML the column decides.
     if cut(text).meaning() != result.meaning():
         raise UnmergeableError("it would mean something else")
     return text
@@ -69,10 +155,387 @@ def parses(path: str, text: str) -> bool:
 def _keeps_every_token(base: str, ours: str, merged: str) -> bool:
     """Say whether every token of a line that the user added or changed is in the merged text."""
     base_lines = set(base.splitlines())
-    there = set(_tokens(merged))
+    kept = set(_tokens(merged))
     added = (line for line in ours.splitlines() if line not in base_lines)
-    return all(token in there for line in added for token in _tokens(line))
+    return all(token in kept for line in added for token in _tokens(line))
 
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r"[^\s,\[\](){}\"'=:]+", text)
+
+
+def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
+    """Merge two versions of a block.
+
+    Raises:
+        UnmergeableError: Both changed the same value.
+    """
+    lead = _lead(base, ours, theirs)
+    if ours.body() == theirs.body() or (base and theirs.body() == base.body()):
+        return replace(ours, lead=lead)
+    if base and ours.body() == base.body():
+        return replace(theirs, lead=lead)
+    if ours.yields and theirs.yields:
+        return replace(ours, lead=lead)
+    if ours.kind != theirs.kind or ours.kind == LEAF or ours.inline != theirs.inline:
+        raise UnmergeableError(ours.key)
+    if base and base.kind != ours.kind:
+        raise UnmergeableError(ours.key)
+    text = _chosen(base.text if base else "", ours.text, theirs.text, ours.key)
+    tail = _chosen(base.tail if base else "", ours.tail, theirs.tail, ours.key)
+    children = _children(base.children if base else (), ours.children, theirs.children)
+    return replace(ours, lead=lead, text=text, tail=tail, children=children)
+
+
+def _children(
+    base: tuple[Block, ...], ours: tuple[Block, ...], theirs: tuple[Block, ...]
+) -> tuple[Block, ...]:
+    """Merge the contents: the user's order, with new keys put where they belong."""
+    base_blocks, our_blocks, their_blocks = _by_key(base), _by_key(ours), _by_key(theirs)
+    result: list[Block] = []
+    owed = ""  # the user's comments above a block that goes, which move to the next block
+    for block in ours:
+        before, after = base_blocks.get(block.key), their_blocks.get(block.key)
+        if after is not None:
+            block = merged(before, block, after)
+        elif before is not None and before.body() == block.body():
+            owed += block.lead if block.lead != before.lead else ""
+            continue
+        elif before is not None and block.kind != LEAF and before.kind == block.kind:
+            # Rung retires it and the user has edited it: what is the user's own stays.
+            rest = _children(before.children, block.children, ())
+            block = replace(block, children=rest) if rest else block
+        result.append(replace(block, lead=owed + block.lead))
+        owed = ""
+    if owed:
+        raise UnmergeableError("a comment of yours that leads nowhere")
+    for index, block in enumerate(theirs):
+        if (
+            block.key in our_blocks or block.key in base_blocks
+        ):  # it is merged already, or the user removed it and it stays removed
+            continue
+        _insert(result, block, [earlier.key for earlier in theirs[:index]])
+    return tuple(result)
+
+
+def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
+    positions = {known.key: index for index, known in enumerate(result)}
+    before = [positions[key] for key in earlier if key in positions]
+    index = before[-1] + 1 if before else 0
+    first = next((at for at, known in enumerate(result) if known.kind == TABLE), len(result))
+    if result and not block.inline:  # it goes where the user has put those beside it
+        dash = not block.body().lstrip(" ").startswith("- ")  # the first key follows one
+        block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
+    result.insert(max(index, first) if block.kind == TABLE else min(index, first), block)
+
+
+def _column(block: Block, *, dash: bool) -> int:
+    indent = re.match(r" *(- +)*" if dash else " *", block.body())
+    return indent.end() if indent else 0
+
+
+def _moved(text: str, by: int) -> str:
+    if by == 0 or '"""' in text or "'''" in text:  # these texts would change
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        " " * max(0, len(line) - len(line.lstrip(" ")) + by) + line.lstrip(" ")
+        if line.strip()
+        else line
+        for line in lines
+    )
+
+
+def _bare(block: Block) -> str:
+    """Return its key, without the index of a table in a list of tables."""
+    return re.sub(r"(?<=\]\]) \d+\Z", "", block.key) if block.kind == TABLE else block.key
+
+
+def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
+    blocks_by_key: dict[str, Block] = {}
+    for block in blocks:
+        if blocks_by_key.setdefault(block.key, block) is not block:
+            raise UnmergeableError(f"{block.key} occurs twice")
+    return blocks_by_key
+
+
+def _lead(base: Block | None, ours: Block, theirs: Block) -> str:
+    """Return the comments above a block: Rung's new ones unless the user has changed them."""
+    return theirs.lead if base and ours.lead == base.lead else ours.lead
+
+
+def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
+    if ours == theirs or theirs == base:
+        return ours
+    if ours == base:
+        return theirs
+    raise UnmergeableError(key)
+
+
+def toml_blocks(text: str) -> Block:
+    """Return a TOML file as one mapping of tables, each a mapping of keys.
+
+    Raises:
+        UnmergeableError: It is not TOML.
+    """
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UnmergeableError(str(error)) from error
+    if text and not text.endswith("\n"):
+        text += "\n"
+    tables: list[tuple[str, str, str, list[Block]]] = [("", "", "", [])]
+    lead, counts = "", dict[str, int]()
+    for statement in _toml_statements(text):
+        bare = statement.strip()
+        if not bare or bare.startswith("#"):
+            lead += statement
+        elif header := HEADER.match(statement):
+            name = header.group(1)
+            if name.startswith("[["):  # an element of a list of tables goes by its index
+                counts[name] = counts.get(name, 0) + 1
+                name = f"{name} {counts[name]}"
+            tables.append((name, lead, statement, []))
+            lead = ""
+        else:
+            name, _, _, keys = tables[-1]
+            keys.append(_toml_entry(name, lead, statement))
+            lead = ""
+    (_, _, _, keys), *rest = tables
+    children = [*keys, *(Block(name, up, top, TABLE, tuple(of)) for name, up, top, of in rest)]
+    document = Block("", "", "", MAPPING, tuple(children), lead)
+    if document.to_text() != text:
+        raise UnmergeableError("the file could not be taken apart")
+    return document
+
+
+def _toml_statements(text: str) -> Iterator[str]:
+    """Yield each line, or as many lines as a value takes."""
+    start = at = depth = 0
+    while at < len(text):
+        sign = text[at]
+        if sign in "\"'" and (string := STRING.match(text, at)):
+            at = string.end()
+            continue
+        if sign == "#":
+            at = text.index("\n", at)
+            continue
+        # a table's header has brackets, too, but they close on their line
+        depth += (sign in "[{") - (sign in "]}")
+        at += 1
+        if sign == "\n" and depth == 0:
+            yield text[start:at]
+            start = at
+    if start < len(text):
+        yield text[start:]
+
+
+def _toml_entry(table: str, lead: str, statement: str) -> Block:
+    match = KEY.match(statement)
+    if not match:
+        raise UnmergeableError(statement)
+    key = match.group(1)
+    value: Any = tomllib.loads(statement)
+    for _ in re.findall(r"\"[^\"]*\"|'[^']*'|[\w-]+", key):
+        value = next(iter(value.values()))
+    texts = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
+    if not texts:
+        return Block(key, lead, statement, value=value)
+    named = _requirements(value) if _holds_requirements(table, key) else None
+    return replace(_toml_list(key, lead, statement, match.end(), named, value), value=value)
+
+
+def _toml_list(
+    key: str, lead: str, statement: str, at: int, named: list[str] | None, values: list[str]
+) -> Block:
+    opening = statement.index("[", at) + 1
+    if "\n" not in statement.rstrip("\n"):
+        spans = [match.span() for match in STRING.finditer(statement, opening)][: len(values)]
+        between = [statement[end:start] for (_, end), (start, _) in itertools.pairwise(spans)]
+        if not spans or any(gap != ", " for gap in between):
+            return Block(key, lead, statement)
+        parts = [statement[start:end] for start, end in spans]
+        children = _toml_elements(["" for _ in parts], parts, named, values)
+        text, tail = statement[: spans[0][0]], statement[spans[-1][1] :]
+        return Block(key, lead, text, LIST, children, tail, inline=True)
+    first, _, rest = statement.partition("\n")
+    if statement[opening : len(first)].strip():
+        return Block(key, lead, statement)
+    leads, parts, above = [], [], ""
+    *lines, last = rest.splitlines(keepends=True)
+    for line in lines:
+        bare = line.strip()
+        if not bare or bare.startswith("#"):
+            above += line
+            continue
+        strings = STRING.findall(bare)
+        end = STRING.match(bare)
+        if not end or (strings and len(strings) > 1 and "#" not in bare):
+            return Block(key, lead, statement)
+        after = bare[end.end() :].lstrip()
+        if not after.startswith(","):  # the last element needs no comma, until another one follows
+            indent = line[: len(line) - len(line.lstrip())]
+            line = f"{indent}{bare[: end.end()]},{bare[end.end() :]}\n"
+        leads.append(above)
+        parts.append(line)
+        above = ""
+    if len(parts) != len(values) or not last.strip().startswith("]"):
+        return Block(key, lead, statement)
+    children = _toml_elements(leads, parts, named, values)
+    return Block(key, lead, f"{first}\n", LIST, children, above + last)
+
+
+def _toml_elements(
+    leads: list[str], parts: list[str], named: list[str] | None, values: list[str]
+) -> tuple[Block, ...]:
+    names = named or values
+    counts: dict[str, int] = {}
+    elements = []
+    for lead, part, name, value in zip(leads, parts, names, values, strict=True):
+        counts[name] = counts.get(name, 0) + 1
+        key = f"{name} {counts[name]}"
+        elements.append(Block(key, lead, part, LEAF, yields=named is not None, value=value))
+    return tuple(elements)
+
+
+def _holds_requirements(table: str, key: str) -> bool:
+    inner = table.strip("[] ").replace('"', "")
+    return (
+        (inner == "project" and key == "dependencies")
+        or (inner == "build-system" and key == "requires")
+        or inner in ("dependency-groups", "project.optional-dependencies")
+    )
+
+
+def _requirements(values: list[str]) -> list[str] | None:
+    try:
+        return [
+            f"{canonicalize_name(requirement.name)} {requirement.marker or ''}"
+            for requirement in map(Requirement, values)
+        ]
+    except InvalidRequirement:
+        return None
+
+
+def yaml_blocks(text: str) -> Block:
+    """Return a YAML file as blocks.
+
+    Raises:
+        UnmergeableError: It is not YAML, has several documents, or uses anchors.
+    """
+    if not text.endswith("\n"):
+        text += "\n"
+    try:
+        events = list(yaml.parse(text, yaml.SafeLoader))
+        root = yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UnmergeableError(str(error)) from error
+    if any(getattr(event, "anchor", None) for event in events) or root is None:
+        raise UnmergeableError("anchors cannot be merged by key")
+    if getattr(root, "flow_style", True):
+        raise UnmergeableError("it is one value")
+    lines = text.splitlines(keepends=True)
+    first = root.start_mark.line
+    top = "".join(lines[:first])
+    head = max(
+        (at + 1 for at, line in enumerate(lines[:first]) if line.startswith("---")), default=0
+    )
+    children, end = _yaml_children(root, lines, head)
+    document = Block(
+        "", "", "".join(lines[:head]), _yaml_kind(root), children, "".join(lines[end:])
+    )
+    if document.to_text() != text or (head and not top):
+        raise UnmergeableError("the file could not be taken apart")
+    return document
+
+
+def _yaml_kind(node: Node) -> str:
+    return MAPPING if isinstance(node, MappingNode) else LIST
+
+
+def _yaml_children(node: Node, lines: Sequence[str], at: int) -> tuple[tuple[Block, ...], int]:
+    """Return the blocks of a mapping or a list that begin at a line, and the line they end at."""
+    children = []
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise UnmergeableError("a key that is not text")
+            children.append(_yaml_entry(str(key.value), key, value, lines, at))
+            at = _yaml_end(value, key.start_mark.line)
+    elif isinstance(node, SequenceNode):
+        names = _yaml_names(node)
+        for name, item in zip(names, node.value, strict=True):
+            children.append(_yaml_entry(name, item, item, lines, at))
+            at = _yaml_end(item, item.start_mark.line)
+    return tuple(children), at
+
+
+def _yaml_entry(name: str, start: Node, value: Node, lines: Sequence[str], at: int) -> Block:
+    first, end = start.start_mark.line, _yaml_end(value, start.start_mark.line)
+    if first < at:
+        raise UnmergeableError("two on one line")
+    lead = "".join(lines[at:first])
+    inner = value if not getattr(value, "flow_style", True) and value.value else None
+    if inner is None or (inner is start and isinstance(inner, SequenceNode)):
+        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
+    begins = inner.start_mark.line
+    if inner is start:  # a mapping in a list: its first key is beside the dash
+        children, _ = _yaml_children(inner, lines, first)
+        return Block(name, lead, "", MAPPING, children)
+    if begins == first:
+        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
+    try:
+        children, _ = _yaml_children(inner, lines, first + 1)
+    except UnmergeableError:
+        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
+    return Block(name, lead, lines[first], _yaml_kind(inner), children)
+
+
+def _yaml_value(node: Node) -> Any:
+    """Return the meaning of a node, independent of its style."""
+    if isinstance(node, ScalarNode):
+        return node.tag, node.value
+    if isinstance(node, MappingNode):
+        return node.tag, [(_yaml_value(key), _yaml_value(value)) for key, value in node.value]
+    return node.tag, [_yaml_value(item) for item in node.value]
+
+
+def _yaml_end(node: Node, at: int) -> int:
+    """Return the line after a value, the comments and blank lines behind it left out."""
+    if getattr(node, "flow_style", True) or not node.value:
+        literal = isinstance(node, ScalarNode) and node.style in ("|", ">")
+        mark = node.end_mark
+        return max(at + 1, mark.line + (0 if literal and mark.column == 0 else 1))
+    last = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
+    begin = node.value[-1][0] if isinstance(node, MappingNode) else last
+    return _yaml_end(last, begin.start_mark.line)
+
+
+def _yaml_names(node: SequenceNode) -> list[str]:
+    """Name the elements of a list.
+
+    Raises:
+        UnmergeableError: They have no names of their own.
+    """
+    if all(isinstance(item, ScalarNode) for item in node.value):
+        names = [str(item.value) for item in node.value]
+    else:
+        names = [_yaml_name(item) for item in node.value]
+    if len(set(names)) < len(names):
+        raise UnmergeableError("elements of one name")
+    return names
+
+
+def _yaml_name(item: Node) -> str:
+    if isinstance(item, ScalarNode):
+        return str(item.value)
+    if isinstance(item, MappingNode):
+        plain = {
+            str(key.value): str(value.value)
+            for key, value in item.value
+            if isinstance(key, ScalarNode) and isinstance(value, ScalarNode)
+        }
+        for key in NAMES:
+            if key in plain:
+                return f"{key} {plain[key]}"
+    raise UnmergeableError("elements without a name")

@@ -1,4 +1,8 @@
-"""Merge text by lines, with git's own merge: with markers, or both sides where order is free."""
+"""Merge text by lines, with git's own merge: with markers, or both sides where order is free.
+
+Of RUNG.md, Rung writes its page, and what users add to it is kept below a separate line: the page
+changes with every rung and every newer template, so markers would be left wherever it was edited.
+"""
 
 import os
 import tempfile
@@ -7,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from rung.errors import RungError
 from rung.system import git
 
+PAGE = "RUNG.md"
+YOURS_BELOW = b"<!-- Yours: Rung leaves alone what stands below this line. -->"
 IGNORES = (".gitignore", ".dockerignore", ".dvcignore", ".gitattributes", ".prettierignore")
 
 
@@ -59,3 +65,36 @@ def with_line_ends(content: bytes, ends: bytes) -> bytes:
     """Return a text with all its lines ended in one way."""
     plain = content.replace(b"\r\n", b"\n")
     return plain if ends == b"\n" else plain.replace(b"\n", b"\r\n")
+
+
+def merge_page(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return Rung's new page with the user's edits; those that conflict with Rung's go below the line.
+
+    Args:
+        base: The page as Rung rendered it last.
+        ours: The page of the project, with line ends as the others have them.
+        theirs: The page that Rung renders now.
+    """
+    (base_part, _), (our_part, own), (their_part, _) = (
+        _split(text) for text in (base, ours, theirs)
+    )
+    text, _ = merge(base_part, our_part, their_part, favor="theirs")
+    return b"".join(
+        [_ended(text), YOURS_BELOW, b"\n", _ended(own), _missing_lines(our_part, base_part, text)]
+    )
+
+
+def _split(text: bytes) -> tuple[bytes, bytes]:
+    """Return Rung's part of a page, and what is below the line."""
+    their_part, _, own = text.partition(YOURS_BELOW)
+    return their_part, own.removeprefix(b"\n")
+
+
+def _missing_lines(our_part: bytes, base_part: bytes, merged: bytes) -> bytes:
+    """Return the lines that the user has written and the merged page lacks."""
+    known = {line.strip() for text in (base_part, merged) for line in text.splitlines()}
+    return b"".join(line + b"\n" for line in our_part.splitlines() if line.strip() not in known)
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\n") else text + b"\n"

@@ -1,6 +1,7 @@
 """The three trees of a merge, each of their files brought under one name before they are merged."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from rung.core.merging import history
 from rung.core.rendering import rendered_trees
@@ -12,17 +13,19 @@ MOVED = "levels/moved.yml"
 SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
 
 
+@dataclass
 class MergeInputs:
-    """What Rung rendered, what is in the project, and what Rung would render.
+    """The trees of a merge: what Rung rendered, the project, and what Rung would render.
 
-    Attributes:
-        bench: Where they stand.
-        base, ours, theirs: Their trees.
+    Args:
+        bench: The repository that holds them.
+        base, ours, theirs: The trees, replaced as their files are renamed and left out.
     """
 
-    def __init__(self, bench: Workbench, base: str, ours: str, theirs: str) -> None:
-        """Take three trees."""
-        self.bench, self.base, self.ours, self.theirs = bench, base, ours, theirs
+    bench: Workbench
+    base: str
+    ours: str
+    theirs: str
 
     @property
     def base_files(self) -> dict[str, Entry]:
@@ -40,7 +43,7 @@ class MergeInputs:
         return self.bench.files(self.theirs)
 
     def leave_out(self, planted: Collection[str]) -> None:
-        """Take out of both renders what is the user's once it is there."""
+        """Leave out of both renders the files that are the user's once they are planted."""
         self.base = rendered_trees.without(self.bench, self.base, planted & self.base_files.keys())
         self.theirs = rendered_trees.without(
             self.bench, self.theirs, planted & self.their_files.keys()
@@ -75,7 +78,7 @@ class MergeInputs:
     def follow_user(self, names: dict[str, str]) -> None:
         """Give Rung's files the user's names.
 
-        What was renamed, and nothing else, is the user's: it stays when the rung it came with goes.
+        Where the user's only change is the rename, the file stays when its rung goes.
         """
         self.base = _with_names(self.bench, self.base, self.base_files, names)
         self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
@@ -94,7 +97,7 @@ class MergeInputs:
             now: The template, at the version the project has.
 
         Returns:
-            What comes from none: the repository had it before it came onto the ladder.
+            The paths with no earlier render: they existed before the repository was adopted.
         """
         ours, theirs = self.our_files, self.their_files
         again = {
@@ -104,15 +107,15 @@ class MergeInputs:
         }
         if not again:
             return set()
-        came = history.last_rendered(self.bench, prefix, head, now, again)
-        entries = {path: one.entry for path, one in came.items()}
+        renders = history.last_rendered(self.bench, prefix, head, now, again)
+        entries = {path: render.entry for path, render in renders.items()}
         self.base = self.bench.edited(self.base, entries)
-        return history.before_adoption(self.bench, prefix, head, again - came.keys())
+        return history.before_adoption(self.bench, prefix, head, again - renders.keys())
 
     def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
         """Use the last render as the merge base for files that the user deleted or renamed.
 
-        A climb down leaves no trace of either in the answers, so the project's history is asked.
+        A climb down leaves no trace of either in the answers, so the history of the project tells.
 
         Args:
             prefix: The project's folder in its repository, or nothing.
@@ -141,15 +144,15 @@ class MergeInputs:
         return names
 
     def leave_had(self, prefix: str, head: str) -> list[str]:
-        """Take out of the base what the user had before Rung rendered the same, and return it."""
+        """Leave out of the base the paths that existed before Rung added the same; return them."""
         retired = {
             path
             for path in self.base_files.keys() & self.our_files.keys() - self.their_files.keys()
             if self.base_files[path] == self.our_files[path]
         }
-        had = history.added_by_user(self.bench, prefix, head, retired)
-        self.base = rendered_trees.without(self.bench, self.base, had)
-        return sorted(had)
+        users = history.added_by_user(self.bench, prefix, head, retired)
+        self.base = rendered_trees.without(self.bench, self.base, users)
+        return sorted(users)
 
 
 def _moved_files(after: Source) -> dict[str, str]:

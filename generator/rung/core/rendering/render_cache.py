@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rung.core import cache
+from rung.system import lock
 
 OLDEST = 90  # days since it was begun
 LARGEST = 50_000_000  # bytes; a render of Rung's own template adds about 65,000
@@ -30,22 +31,13 @@ def lent(kind: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _read(repository: Path) -> Iterator[None]:
-    try:
-        import fcntl
-
-        descriptor = os.open(repository.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    except (ImportError, OSError):  # not on every system; a cache that is not to be written
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks: nothing is thrown away
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file = repository.with_suffix(".lock")
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # no locks, or no right to write: nothing is thrown away
+            with contextlib.suppress(BlockingIOError), lock.held(file, wait=0):
                 _throw_away(repository)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            stack.enter_context(lock.held(file, shared=True))
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _throw_away(repository: Path) -> None:

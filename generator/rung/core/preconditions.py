@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from rung.core.transaction import locks
+from rung.core import transaction
+from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from rung.levels.answers import ANSWERS
 from rung.system import git
@@ -39,29 +40,29 @@ def committed(folder: Path) -> Path:
             f"{folder} is not in a git repository, so a climb could not be undone.\n"
             "Run `git init`, commit everything, then climb."
         )
-    asked = [word for name in HALF_DONE for word in ("--git-path", name)]
-    markers = git.run(top, "rev-parse", *asked).splitlines()
+    paths = [word for name in HALF_DONE for word in ("--git-path", name)]
+    markers = git.run(top, "rev-parse", *paths).splitlines()
     for marker, command in zip(markers, HALF_DONE.values(), strict=True):
         if (top / marker).exists():
             raise RungError(
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."
             )
-    if changed := _uncommitted_of_the_person(top):
+    if changed := _uncommitted_of_the_user(top):
         raise RungError(
-            f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
+            f"{top} has changes that are not committed, for example `{changed[0].strip()}`.\n"
             "Commit or stash them, so that what changes can be seen, and undone, on its own."
         )
     _overlooks_nothing(top)
     return top
 
 
-def _uncommitted_of_the_person(top: Path) -> list[str]:
-    """Return what is not in a commit, once no other climb is writing; one that stays is refused."""
-    changed = uncommitted(top)
-    if changed and (locks.shared_folder(top) / locks.NAME).exists():
-        with locks.acquired(top):
-            changed = uncommitted(top)
+def _uncommitted_of_the_user(top: Path) -> list[str]:
+    """Return what is not in a commit, once no other climb is writing; one that goes on is refused."""
+    changed = transaction.uncommitted(top)
+    if changed and transaction.lock_file(top).exists():
+        with transaction.locked(top):
+            changed = transaction.uncommitted(top)
     return changed
 
 
@@ -89,19 +90,6 @@ def _overlooks_nothing(top: Path) -> None:
 def _few(paths: list[str]) -> str:
     more = f"   # and {len(paths) - 10} more" if len(paths) > 10 else ""
     return shlex.join(paths[:10]) + more
-
-
-def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
-    """Return what is not in a commit, a line of `git status` for each.
-
-    Git notes in its index what it has seen, for which it needs room, unless it is only to look.
-    """
-    # What the person's own file ignores is as good as ignored by the project's.
-    # Of a submodule only its commit counts: git would run the filters that its configuration has.
-    options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
-    extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
-    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
-    return output.splitlines()
 
 
 def unobstructed(
@@ -150,8 +138,8 @@ def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
             f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs
         )
         raise RungError(
-            f"Merge conflict. No files were changed. {_some([old for old, _ in pairs])} and a file of "
-            "Rung's differ only in upper and lower case, which macOS and Windows take for one file.\n"
+            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and a file of Rung's "
+            "differ only in upper and lower case, which macOS and Windows take for one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
 

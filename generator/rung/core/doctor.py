@@ -1,0 +1,373 @@
+"""What this machine lacks of what a project, or a rung, needs: looked for, and how to get it."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung.core.infrastructure import applies
+from rung.errors import RungError
+from rung.levels import template
+from rung.levels.answers import ANSWERS, check_answers, gather_answers
+from rung.options import expanded
+from rung.system import plain_yaml, process, shortage
+
+FILE = "tools.yml"
+VERSION = re.compile(r"\d+(?:\.\d+)+")
+SECONDS = 20  # for a program that only prints its version
+SECONDS_OF_NETWORK = 60
+# Finds the package as `uv sync` would, and installs and builds nothing.
+RESOLVE = "pip compile --system --only-binary :all: --no-deps --no-header --no-cache --quiet -"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a machine must have.
+
+    Attributes:
+        name: Of the program, or `registry`, or `certificates`.
+        purpose: Completes "Needed to ...".
+        since: The first rung that needs it.
+        fix: What to do where it is missing.
+        when: The answers that need it, all of them.
+        optional: Whether only single tasks need it.
+    """
+
+    name: str
+    purpose: str
+    since: int
+    fix: str
+    when: Mapping[str, Any] = field(default_factory=dict)
+    optional: bool = False
+
+    def concerns(self, level: int, answers: Mapping[str, Any]) -> bool:
+        """Return whether a project on a rung, with these answers, needs it."""
+        return self.since <= level and applies(self.when, answers)
+
+
+@dataclass(frozen=True)
+class Program(Need):
+    """A program.
+
+    Attributes:
+        ways: Commands, of which one has to succeed and to print the version.
+        at_least: The oldest version that will do, or nothing.
+        below: The first version that is too new, or nothing.
+    """
+
+    ways: tuple[str, ...] = ()
+    at_least: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Everything that projects need of a machine.
+
+    Attributes:
+        programs: In the order of the file.
+        registry: The address that packages come from.
+        package: One that every project installs.
+        certificates: The registry's certificates.
+        fix_system: What to do where the system has the certificate that uv lacks.
+    """
+
+    programs: tuple[Program, ...]
+    registry: Need
+    package: str
+    certificates: Need
+    fix_system: str
+
+
+def load_needs(folder: Path) -> Needs:
+    """Read the file of the folder `levels`; raise a RungError when it is not what it must be."""
+    path = folder / FILE
+    try:
+        data = plain_yaml.load(path.read_text(encoding="utf-8"))
+        registry, certificates = data["registry"], data["certificates"]
+        return Needs(
+            programs=tuple(_program_need(name, entry) for name, entry in data["programs"].items()),
+            registry=Need("registry", **_common(registry, {"package"})),
+            package=registry["package"],
+            certificates=Need("certificates", **_common(certificates, {"fix_system"})),
+            fix_system=certificates["fix_system"],
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
+
+
+def _program_need(name: str, entry: Mapping[str, Any]) -> Program:
+    return Program(name, ways=tuple(entry["ways"]), **_common(entry, {"ways"}))
+
+
+def _common(entry: Mapping[str, Any], besides: set[str]) -> dict[str, Any]:
+    names = {"for": "purpose", "from": "since"}
+    return {names.get(key, key): value for key, value in entry.items() if key not in besides}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a need is met.
+
+    Attributes:
+        need: What was looked for.
+        status: Found, missing, too old, too new, fails or not checked.
+        version: Of the program, or nothing.
+        reason: Why it is not found, or nothing.
+        fix: What to do, or nothing.
+    """
+
+    need: Need
+    status: str
+    version: str = ""
+    reason: str = ""
+    fix: str = ""
+
+
+def find_program(need: Program, folder: Path) -> Finding:
+    """Find a program; the first of its commands that works counts, else the last that fails."""
+    finding = Finding(need, "missing", reason="it is not on PATH", fix=need.fix)
+    for way in need.ways:
+        name, *rest = way.split()
+        path = process.uv() if name == "uv" else shutil.which(name)
+        if path is None:
+            continue
+        code, output = _run([path, *rest], folder)
+        finding = _of_output(need, code, output)
+        if finding.status == "found":
+            break
+    return finding
+
+
+def _of_output(need: Program, code: int, output: str) -> Finding:
+    if code:
+        reason = _last(output) or shortage.end(code)
+        return Finding(need, "fails", reason=reason, fix=need.fix)
+    match = VERSION.search(output)
+    version = match.group() if match else ""
+    if need.at_least and (not version or _number(version) < _number(need.at_least)):
+        reason = f"{need.at_least} or newer is needed"
+        return Finding(need, "too old", version, reason, need.fix)
+    if need.below and _number(version) >= _number(need.below):
+        return Finding(need, "too new", version, f"it has to be below {need.below}", need.fix)
+    return Finding(need, "found", version)
+
+
+def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
+    """Ask uv for a package with the settings of a folder; if it fails, look for the reason."""
+    uv = process.uv()
+    if uv is None:
+        return [Finding(needs.registry, "not checked", reason="uv, which asks it, is missing")]
+    code, output = _resolve(uv, needs.package, folder, {})
+    if not code:
+        return [Finding(needs.registry, "found"), Finding(needs.certificates, "found")]
+    reason = _last(output) or shortage.end(code)
+    if not shortage.distrusts(output):
+        return [Finding(needs.registry, "fails", reason=reason, fix=_fix(needs, output))]
+    system = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    trusted = not _resolve(uv, needs.package, folder, system)[0]
+    fix = needs.fix_system if trusted else needs.certificates.fix
+    return [
+        Finding(needs.registry, "fails", reason="its certificate is refused, see `certificates`"),
+        Finding(needs.certificates, "missing", reason=reason, fix=fix),
+    ]
+
+
+def _fix(needs: Needs, output: str) -> str:
+    return process.NO_DAYS if process.too_new(output) else needs.registry.fix
+
+
+def _resolve(uv: str, package: str, folder: Path, extra: Mapping[str, str]) -> tuple[int, str]:
+    quick = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "15", "UV_HTTP_CONNECT_TIMEOUT": "15"}
+    command = [uv, *RESOLVE.split()]
+    return _run(command, folder, {**quick, **extra}, stdin=package, seconds=SECONDS_OF_NETWORK)
+
+
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    extra: Mapping[str, str] | None = None,
+    *,
+    stdin: str = "",
+    seconds: float = SECONDS,
+) -> tuple[int, str]:
+    """Run a program to its end; return its exit code and what it printed."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=process.environment(extra),
+            input=stdin.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"no answer within {seconds:g} seconds"
+    except OSError as error:
+        return 1, os.strerror(error.errno or 0)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def _last(output: str) -> str:
+    """Return the last line that says what went wrong: hints come after it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("hint:")] or lines
+    return telling[-1].removeprefix("cause: ") if telling else ""
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was checked, and what was found.
+
+    Attributes:
+        machine: Rung's version, the system and its Python.
+        subject: The project and its rung, as a sentence.
+        level: The rung that was asked about.
+        needed: What it needs.
+        optional: What single tasks of it need.
+        later: What higher rungs or other answers need.
+    """
+
+    machine: str
+    subject: str
+    level: int
+    needed: Sequence[Finding]
+    optional: Sequence[Finding]
+    later: Sequence[Finding]
+
+    @property
+    def lacks(self) -> list[Finding]:
+        """Return what is needed and not found."""
+        return [finding for finding in self.needed if finding.status != "found"]
+
+
+def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
+    """Look for what a project, or a rung, needs on this machine.
+
+    Args:
+        path: A project, or any folder; uv reads its settings there.
+        to: The rung that is asked about, or None for the project's own.
+        pairs: Answers that differ from the project's, as QUESTION=ANSWER.
+
+    Raises:
+        RungError: There is no such folder or question.
+    """
+    folder = expanded(path)
+    if not folder.is_dir():
+        raise RungError(f"{folder} is not a folder. Give the path of a project.")
+    levels = template.folder() / "levels"
+    changed = gather_answers(None, pairs, {})
+    check_answers(changed, plain_yaml.load((levels / "questions.yml").read_text("utf-8")))
+    recorded = _recorded(folder)
+    answers = recorded | changed
+    level = to if to is not None else int(answers.get("level", 0))
+    return _report(load_needs(levels), folder, level, answers)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """Return the answers of the project in a folder, or none if there is no project."""
+    if not (folder / ANSWERS).is_file():
+        return {}
+    from rung.core.rendering import answers_file
+
+    return answers_file.answers(answers_file.recorded(folder))
+
+
+def _report(wanted: Needs, folder: Path, level: int, answers: dict[str, Any]) -> Report:
+    findings = [find_program(need, folder) for need in wanted.programs]
+    findings += ask_registry(wanted, folder)
+
+    def concerns(need: Need) -> bool:
+        return need.concerns(level, answers)
+
+    here = [finding for finding in findings if concerns(finding.need)]
+    is_project = (folder / ANSWERS).is_file()
+    return Report(
+        machine=f"rung {template.tag()[1:]} on {platform.platform()}, Python {platform.python_version()}",
+        subject=_where(folder if is_project else None, level, answers),
+        level=level,
+        needed=[finding for finding in here if not finding.need.optional],
+        optional=[finding for finding in here if finding.need.optional],
+        later=[finding for finding in findings if not concerns(finding.need)],
+    )
+
+
+def text(report: Report) -> str:
+    """Return the report for a terminal."""
+    lines = [report.machine, report.subject]
+    for title, findings in (
+        ("Needed", report.needed),
+        ("Needed by single tasks", report.optional),
+        ("Not needed here", report.later),
+    ):
+        if findings:
+            lines += ["", title, *(line for finding in findings for line in _lines(finding))]
+    names = ", ".join(finding.need.name for finding in report.lacks)
+    lines += ["", f"To fix: {names}." if names else "Everything needed was found."]
+    return "\n".join(lines)
+
+
+def as_json(report: Report) -> str:
+    """Return the report for machines."""
+    groups = {"needed": report.needed, "optional": report.optional, "later": report.later}
+    data = {
+        "machine": report.machine,
+        "level": report.level,
+        "complete": not report.lacks,
+        **{name: [_data(finding) for finding in findings] for name, findings in groups.items()},
+    }
+    return json.dumps(data, indent=2)
+
+
+def _lines(finding: Finding) -> list[str]:
+    need = finding.need
+    name = f"{need.name} {finding.version}".rstrip()
+    answers = "".join(f", {name}: {_or(wanted)}" for name, wanted in need.when.items())
+    lines = [
+        f"  {finding.status:<11}  {name:<24}  since rung {need.since}{answers}: to {need.purpose}"
+    ]
+    if finding.reason:
+        lines.append(f"{'':15}{finding.reason}")
+    if finding.fix:
+        lines.append(f"{'':15}Fix: {finding.fix}")
+    return lines
+
+
+def _or(wanted: Any) -> str:
+    return wanted if isinstance(wanted, str) else " or ".join(wanted)
+
+
+def _data(finding: Finding) -> dict[str, Any]:
+    need = finding.need
+    return {
+        "name": need.name,
+        "status": finding.status,
+        "version": finding.version or None,
+        "since": need.since,
+        "when": dict(need.when),
+        "for": need.purpose,
+        "reason": finding.reason or None,
+        "fix": finding.fix or None,
+    }
+
+
+def _where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
+    """Say in a line what is checked: a project, or a rung and answers."""
+    answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
+    if project is None:
+        return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."
+    return f"{project} on rung {level}"

@@ -1,1 +1,0 @@
-"""Check this machine for what a project needs: `rung doctor`."""

@@ -1,0 +1,552 @@
+"""A commit brought to branch, index and work tree at once: old or new, never a mix (decision 19).
+
+The new commit is kept under a ref, then git fast-forwards to it, then the ref is deleted. If either
+is killed, the ref is still there at the next command: where HEAD has not moved yet, what git had
+written is taken back, file by file. A file of the climb's is missing then, holds the new content or
+the beginning of it. What holds anything else is the user's, who may have gone on working, and stays.
+"""
+
+import contextlib
+import errno
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rung.core.rendering.workbench import SUBMODULE, Workbench
+from rung.errors import RungError
+from rung.system import git, lock, shortage
+
+# Git has a ref below refs/worktree for each work tree. So a command takes back what was interrupted
+# in its own one, and nothing that a copied or hostile repository says leads to another folder.
+PENDING = "refs/worktree/rung/pending"
+CRASH = "refs/rung/crash"  # what was on disk before anything was taken back
+WAIT = 1.0  # seconds; what a git left alone by a killed climb needs to end
+PATIENCE = 2.0  # seconds in which some other git may still be using what it has locked
+LOCKED = ("index", "HEAD", "ORIG_HEAD", "packed-refs")  # what a fast-forward locks
+# What the user may have set that would stop a fast-forward, or do more than one. What their own
+# file ignores is not overwritten either.
+SETTINGS = git.QUIET_AS_IGNORED | {
+    "advice.diverging": "false",
+    "core.ignoreStat": "false",  # it would set assume-unchanged bits
+    "core.sparseCheckout": "false",  # it would leave new files out
+    "submodule.recurse": "false",
+}
+FORWARD = (
+    "merge",
+    "--ff-only",
+    "--quiet",
+    "--commit",
+    "--no-autostash",
+    "--no-overwrite-ignore",
+    "--no-signoff",
+    "--no-squash",
+    "--no-stat",
+    "--no-verify-signatures",
+)
+NOTHING = "000000"  # git's mode of a file that is not there
+UNDO = "git reset --keep HEAD~1"  # takes back the last commit, and no edit
+ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
+MEND = "Change what the message above names, then run the command again."
+
+Version = tuple[str, str]  # mode and id of a file's content, as git prints them
+Changes = dict[str, tuple[Version, Version]]  # before and after, by path
+
+
+def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
+    """Commit a tree on top of HEAD, and bring branch, index and work tree there at once.
+
+    Args:
+        bench: The repository that holds the tree.
+        before: The commit that HEAD is known to be at.
+        tree: The whole repository's new tree.
+        message: The commit's message.
+
+    Returns:
+        The id of the new commit.
+
+    Raises:
+        RungError: HEAD or a file has changed, another climb or another git is under way; nothing
+            was touched. Or git refused, or failed half-way; what it had written is taken back.
+    """
+    top, commit = bench.top, bench.commit(tree, [before], message)
+    with locked(top) as descriptor:
+        nothing_interrupted(top)
+        _refuse_what_changed(top, before)
+        try:
+            bench.keep(before, commit)
+            git.run(top, "update-ref", PENDING, commit)
+        except (RungError, OSError) as error:
+            raise RungError(
+                f"The climb could not be prepared in {top}: {error}\n"
+                "Nothing was touched. Make room or get the right to write there, then try again."
+            ) from error
+        try:
+            failed = _forward(top, commit, descriptor) or _unfinished(top, before, commit)
+        except BaseException:
+            recovered = _back(top, "The climb was stopped.")
+            if recovered is not None and (recovered.state != "before" or recovered.details()):
+                print(recovered.message(), file=sys.stderr)
+            raise
+        if failed:
+            _report(top, failed, _back(top, failed))
+        else:
+            git.run(top, "update-ref", "-d", PENDING)
+    return commit
+
+
+@contextlib.contextmanager
+def locked(top: Path, wait: float = WAIT) -> Iterator[int]:
+    """Keep other climbs out of a repository; lend the descriptor of the lock.
+
+    Raises:
+        RungError: Another climb is under way, or there can be no lock.
+    """
+    file = lock_file(top)
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(lock.held(file, wait=wait))
+        except BlockingIOError as error:
+            raise RungError(
+                f"Another climb is under way in {top}. Nothing was touched.\n"
+                "Wait for its end, then run the command again."
+            ) from error
+        except OSError as error:
+            if error.errno == errno.ENOTSUP:
+                raise RungError(
+                    "This system lacks the file locks that keep a climb from being undone by "
+                    "another one.\nRun the command on Linux or macOS, or on Windows in its "
+                    "Subsystem for Linux (WSL)."
+                ) from error
+            raise RungError(
+                f"{file} cannot be written: {error.strerror}. Nothing was touched."
+            ) from error
+        yield descriptor
+
+
+def lock_file(top: Path) -> Path:
+    """Return the file whose lock a climb holds, in git's folder that all work trees share."""
+    shared = git.run(top, "rev-parse", "--git-common-dir").rstrip("\n")
+    return (top / shared).resolve() / "rung.lock"
+
+
+def nothing_interrupted(top: Path) -> None:
+    """End what was interrupted since the plan was made; raise a RungError if there was any.
+
+    The caller holds the lock.
+    """
+    if recovered := recover(top):
+        raise RungError(
+            f"{recovered.message()}\n"
+            "The plan is from before that. Nothing was done. Run the command again."
+        )
+
+
+def _refuse_what_changed(top: Path, before: str) -> None:
+    """Raise a RungError if the user has gone on working, for which the checks give minutes."""
+    if head(top) != before:
+        raise RungError(
+            f"{top} has another last commit than when this was planned.\n"
+            "Nothing was touched. Run the command again."
+        )
+    if changed := uncommitted(top, only_look=True):
+        raise RungError(
+            f"{top} was changed meanwhile, for example `{changed[0].strip()}`.\n"
+            "Nothing was touched. Commit or stash your changes, then run the command again."
+        )
+    # So a lock that exists once the climb has begun is the climb's own.
+    for file in _git_locks(top):
+        deadline = time.monotonic() + PATIENCE
+        while file.exists():
+            if time.monotonic() > deadline:
+                raise RungError(
+                    f"Another git is at work in {top}, or was stopped there: {file} exists.\n"
+                    "Nothing was touched. Wait for its end; if none runs, delete that file. "
+                    "Then run the command again."
+                )
+            time.sleep(0.02)
+
+
+def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
+    """Return what is not in a commit, a line of `git status` for each.
+
+    Git notes in its index what it has seen, for which it needs room, unless it is only to look.
+    """
+    # What the user's own file ignores is as good as ignored by the project's.
+    # Of a submodule only its commit counts: git would run the filters that its configuration has.
+    options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
+    extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
+    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    return output.splitlines()
+
+
+def head(top: Path) -> str | None:
+    """Return the id of the last commit, or None if there is none."""
+    return git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+
+def is_detached(top: Path) -> bool:
+    """Return whether HEAD is on no branch, so that a commit would be on none."""
+    return git.answers(top, "symbolic-ref", "--quiet", "HEAD") is None
+
+
+def _forward(top: Path, commit: str, descriptor: int) -> str:
+    """Fast-forward; return why that failed, or nothing.
+
+    The child inherits the lock: if this process dies, no other climb begins before the child has
+    ended.
+    """
+    # What the user has set for the branch may name a strategy, which no option takes back.
+    branch = git.answers(top, "symbolic-ref", "--quiet", "--short", "HEAD")
+    settings = SETTINGS | ({f"branch.{branch}.mergeOptions": ""} if branch else {})
+    with tempfile.TemporaryFile() as errors:
+        child = git.started(
+            top,
+            *FORWARD,
+            commit,
+            settings=settings,
+            pass_fds=(descriptor,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for Rung; git may end what it does
+        )
+        try:
+            code = child.wait()
+        except BaseException:
+            child.wait()
+            raise
+        finally:
+            # It was killed and could not remove its locks; there were none before it began.
+            if (child.returncode or 0) < 0:
+                _remove_git_locks(top, patience=0.0)
+        errors.seek(0)
+        message = errors.read().decode(errors="replace").strip() or shortage.end(code)
+    if not code:
+        return ""
+    lines = [f"Git could not bring {top} forward:", message, shortage.remedy_in(message)]
+    return "\n".join(filter(None, lines))
+
+
+def _unfinished(top: Path, before: str, commit: str) -> str:
+    """Return why a fast-forward that git calls done is not, or nothing.
+
+    Where HEAD has moved and a file is not as it was committed, HEAD goes back.
+    """
+    if head(top) != commit:
+        return f"Git reported no error, and {top} is not on the new commit."
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules")
+    extra = {"GIT_OPTIONAL_LOCKS": "0"}
+    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    changes = _changes(top, "diff-tree", "-r", before, commit)
+    changed = sorted({line[3:] for line in output.split("\0")} & changes.keys())
+    if not changed:
+        return ""
+    git.run(top, "update-ref", "-m", "rung: go back", "HEAD", before, commit)
+    return (
+        f"`{changed[0]}` in {top} differed from the commit right after git had written it.\n"
+        "A filter or an attribute may change it: `git check-attr --all -- "
+        f"{shlex.quote(changed[0])}`."
+    )
+
+
+def _back(top: Path, why: str) -> "Recovered | None":
+    try:
+        return recover(top, killed=False)
+    except (RungError, OSError) as error:
+        raise RungError(
+            f"{why}\nAnd it could not be undone yet: {error}\n"
+            "Make room, or free the files, then run `rung plan`: it leads back first."
+        ) from error
+
+
+def _report(top: Path, failed: str, recovered: "Recovered | None") -> None:
+    """Raise a RungError for a fast-forward that failed, unless it turned out to be complete."""
+    if recovered is None or recovered.state == "before":
+        if recovered is None or not recovered.took_back:
+            raise RungError(
+                f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
+                "or fix what git reports, then run the command again."
+            )
+        raise RungError(f"{failed}\nThe project is as it was.{recovered.details()}\n{MEND}")
+    if recovered.state != "pending":
+        raise RungError(f"{failed}\n{recovered.message()}\n{MEND}")
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """How an interrupted climb ended.
+
+    Args:
+        top: The work tree.
+        state: `before`, `pending`, or `elsewhere` when the user has moved on since.
+        snapshot: Whether what was on disk is kept under refs/rung/crash.
+        yours: Files of the climb's that the user has changed since; they were left alone.
+        took_back: Whether git had written anything.
+    """
+
+    top: str
+    state: str
+    snapshot: bool = False
+    yours: tuple[str, ...] = ()
+    took_back: bool = field(default=False, compare=False)
+
+    def message(self) -> str:
+        """Say how the interrupted climb ended."""
+        where = {
+            "before": f"{self.top} is as it was before.",
+            "pending": f"{self.top} is on its new commit.",
+            "elsewhere": f"{self.top} has moved on since, and was left alone.",
+        }[self.state]
+        return f"An interrupted climb was ended: {where}{self.details()}"
+
+    def details(self) -> str:
+        """Say on further lines what is left of the climb; empty if nothing is."""
+        disk = f"\nWhat was on disk is kept: `git show --stat {CRASH}`." if self.snapshot else ""
+        names = ", ".join(f"`{path}`" for path in self.yours)
+        return disk + (f"\nYou changed these, and they were left alone: {names}." if names else "")
+
+
+def recover_first(folder: Path) -> Recovered | None:
+    """End an interrupted climb before anything is read, and say so: what follows may be refused."""
+    top = git.repository_above(folder)
+    if top is None or _pending(top) is None:
+        return None
+    with locked(top):
+        recovered = recover(top)
+    if recovered is not None:
+        print(recovered.message(), file=sys.stderr)
+    return recovered
+
+
+def recover(top: Path, *, killed: bool = True) -> Recovered | None:
+    """End what is left of a climb; return how, or None when there was nothing to end.
+
+    The caller holds the lock.
+
+    Args:
+        top: The work tree.
+        killed: Whether git may have been killed, so that its locks are left.
+
+    Raises:
+        RungError: Git cannot write, for example because the disk is full; run it again later.
+    """
+    _remove_git_locks(top, [PENDING, CRASH], patience=0.0)
+    pending = _pending(top)
+    if pending is None:
+        return None
+    before = git.answers(top, "rev-parse", "--verify", "--quiet", f"{pending}^1") or pending
+    now = head(top)
+    if killed and now in (before, pending):  # elsewhere they would be another git's
+        _remove_git_locks(top)
+    if now == before:
+        recovered = _take_back(top, before, pending)
+    else:
+        recovered = Recovered(str(top), "pending" if now == pending else "elsewhere")
+    git.run(top, "update-ref", "-d", PENDING)
+    return recovered
+
+
+def _pending(top: Path) -> str | None:
+    """Return the commit of a climb that was begun and not ended."""
+    return git.answers(top, "rev-parse", "--verify", "--quiet", f"{PENDING}^{{commit}}")
+
+
+def _take_back(top: Path, before: str, pending: str) -> Recovered:
+    """Take back what an interrupted fast-forward has written, and nothing else.
+
+    If this is killed as well, the beginning of an old file may be on disk; the next command goes on.
+    """
+    changes = _changes(top, "diff-tree", "-r", before, pending)
+    staged = _changes(top, "diff-index", "--cached", before)
+    staged = {path: change for path, change in staged.items() if changes.get(path) == change}
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        old, new = (_index(top, commit, Path(scratch)) for commit in (before, pending))
+        unlike_old, unlike_new = _unlike(top, old), _unlike(top, new)
+        remove, restore, yours = [], [], []
+        for path, versions in sorted(changes.items()):
+            is_old, is_new = (mode != NOTHING for mode, _ in versions)
+            if is_old and path not in unlike_old:
+                continue
+            if not _is_file(top, path):
+                restore += [path] if is_old else []
+            elif (is_new and path not in unlike_new) or _is_begun(top, path, before, pending):
+                remove.append(path)
+                restore += [path] if is_old else []
+            else:
+                yours.append(path)
+        work = bool(remove or restore or staged)
+        snapshot = work and _snapshot(top, before, pending, Path(scratch))
+        for path in remove:
+            (top / path).unlink(missing_ok=True)
+            if changes[path][0][0] == NOTHING:
+                _remove_empty((top / path).parent, top)
+        _unstage(top, staged)
+        # Attributes first, as they say how the others are written.
+        for attributes in (True, False):
+            paths = [path for path in restore if path.endswith(".gitattributes") is attributes]
+            yours += _write(top, old, paths)
+    if work:
+        git.answers(top, "update-index", "-q", "--refresh")
+    return Recovered(str(top), "before", snapshot, tuple(sorted(yours)), work)
+
+
+def _changes(top: Path, command: str, *arguments: str) -> Changes:
+    """Return the files that a `git diff` of two trees, or of one and the index, lists."""
+    fields = git.run(top, command, "-z", "--raw", "--no-renames", *arguments).split("\0")
+    changes = {}
+    for facts, path in zip(fields[0::2], fields[1::2], strict=False):
+        old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
+        if SUBMODULE not in (old_mode, new_mode):
+            changes[path] = ((old_mode, old_id), (new_mode, new_id))
+    return changes
+
+
+def _index(top: Path, commit: str, scratch: Path) -> dict[str, str]:
+    """Make an index of a commit, with what git knows of the files on disk; return its variable."""
+    index = scratch / commit
+    _copy_index(top, index)
+    extra = {"GIT_INDEX_FILE": str(index)}
+    git.run(top, "read-tree", "--reset", commit, settings=SETTINGS, extra=extra)
+    return extra
+
+
+def _copy_index(top: Path, to: Path) -> None:
+    own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(top / own, to)
+
+
+def _unlike(top: Path, index: dict[str, str]) -> set[str]:
+    """Return the files of an index that git would write in another way than they are on disk."""
+    git.answers(top, "update-index", "-q", "--refresh", extra=index)
+    options = ("-z", "--name-only", "--ignore-submodules")
+    return set(git.run(top, "diff-files", *options, settings=SETTINGS, extra=index).split("\0"))
+
+
+def _is_file(top: Path, path: str) -> bool:
+    """Say whether anything but a folder is at a path, and no link or file is in the way to it."""
+    above = [top / up for up in PurePosixPath(path).parents if up.name]
+    if any(up.is_symlink() or not up.is_dir() for up in above):
+        return False
+    file = top / path
+    return file.is_symlink() or (os.path.lexists(file) and not file.is_dir())
+
+
+def _is_begun(top: Path, path: str, before: str, pending: str) -> bool:
+    """Say whether a file holds the beginning of its old or new content, which git has in full.
+
+    Line ends are left out of account, as the attributes that set them may be gone.
+    """
+    file = top / path
+    if not stat.S_ISREG(file.lstat().st_mode):
+        return False
+    start = _plain(file.read_bytes()).rstrip(b"\r")
+    for commit in (pending, before):
+        for form in ("blob", "--filters"):  # as it is kept, and as the user's filters write it
+            with contextlib.suppress(RungError):
+                content = git.run(top, "cat-file", form, f"{commit}:{path}")
+                if _plain(content.encode("utf-8", "surrogateescape")).startswith(start):
+                    return True
+    return False
+
+
+def _plain(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n")
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    with contextlib.suppress(OSError):
+        while folder != top:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _unstage(top: Path, staged: Changes) -> None:
+    """Give files their old entries in git's index again."""
+    # New ones first: one of them may be in the place of a folder.
+    ordered = sorted(staged.items(), key=lambda item: item[1][0][0] != NOTHING)
+    lines = [f"{mode} {oid} 0\t{path}\0" for path, ((mode, oid), _) in ordered]
+    if lines:
+        git.run(top, "update-index", "-z", "--index-info", stdin="".join(lines))
+
+
+def _write(top: Path, index: dict[str, str], paths: list[str]) -> list[str]:
+    """Write files of an index to disk where nothing is; return those whose path is taken."""
+    taken = [path for path in paths if not _is_free(top, path)]
+    names = "".join(f"{path}\0" for path in paths if path not in taken)
+    if names:
+        arguments = ("checkout-index", "-z", "--stdin")
+        git.run(top, *arguments, settings=SETTINGS, stdin=names, extra=index)
+    return taken
+
+
+def _is_free(top: Path, path: str) -> bool:
+    above = [top / up for up in PurePosixPath(path).parents if up.name]
+    blocked = any(up.is_symlink() or (up.exists() and not up.is_dir()) for up in above)
+    return not blocked and not os.path.lexists(top / path)
+
+
+def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
+    """Keep what is on disk under refs/rung/crash; return whether that worked.
+
+    A second snapshot of the same climb has the first as a parent, so that none is lost. Where
+    there is no room for one, it is left out: only the climb's own files are taken back.
+    """
+    index = scratch / "snapshot"
+    extra = {"GIT_INDEX_FILE": str(index)}
+    try:
+        # From the user's index, which has what they added although git ignores it.
+        _copy_index(top, index)
+        settings = git.QUIET_AS_IGNORED
+        git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
+        tree = git.run(top, "write-tree", extra=extra).strip()
+        earlier = git.answers(top, "rev-parse", "--verify", "--quiet", CRASH)
+        parents = [before, *([earlier] if earlier else [])]
+        options = [word for parent in parents for word in ("-p", parent)]
+        message = f"What an interrupted climb left on disk\n\nIt led to {pending}.\n"
+        settings = git.QUIET | git.NOBODY
+        commit = git.run(top, "commit-tree", tree, *options, settings=settings, stdin=message)
+        git.run(top, "update-ref", CRASH, commit.strip())
+    except (RungError, OSError):
+        return False
+    return True
+
+
+def _own_files(top: Path) -> list[str]:
+    """Return pathspecs for all files but submodules, whose own configuration may name programs."""
+    entries = git.run(top, "ls-files", "--stage", "-z").split("\0")
+    inner = [line.partition("\t")[2] for line in entries if line.startswith(SUBMODULE)]
+    return [".", *(f":(exclude,literal){path}" for path in inner)]
+
+
+def _remove_git_locks(
+    top: Path, names: Iterable[str] = (), *, patience: float | None = None
+) -> None:
+    """Remove the locks that a killed git left; one that may be in use is waited for, in seconds."""
+    patience = PATIENCE if patience is None else patience
+    for file in _git_locks(top, names):
+        deadline = time.monotonic() + patience
+        with contextlib.suppress(FileNotFoundError):
+            while time.time() - file.stat().st_mtime < patience and time.monotonic() < deadline:
+                time.sleep(0.05)
+            file.unlink()
+
+
+def _git_locks(top: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Return git's lock files of these names, or of all that a fast-forward locks."""
+    branch = git.answers(top, "symbolic-ref", "--quiet", "HEAD")
+    wanted = list(names) or [*LOCKED, *([branch] if branch else [])]
+    pairs = [("--git-path", f"{name}.lock") for name in wanted]
+    together = git.run(top, "rev-parse", *(word for pair in pairs for word in pair))
+    lines = together.removesuffix("\n").split("\n")
+    if len(lines) != len(pairs):  # a folder's name may have two lines
+        lines = [git.run(top, "rev-parse", *pair).removesuffix("\n") for pair in pairs]
+    return [top / line for line in lines]

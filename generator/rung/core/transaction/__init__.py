@@ -1,1 +1,0 @@
-"""A commit brought to branch, index and work tree at once, or rolled back."""
