@@ -1,7 +1,4 @@
-"""Which predicates a file may match, by the words that it holds: most match none, and cost nothing.
-
-It may let a predicate pass that does not match, and must never hold one back that does.
-"""
+"""Which predicates a file may match, by its words. None that matches may be held back."""
 
 import re
 from collections import defaultdict
@@ -14,11 +11,11 @@ TOKEN = re.compile(
     r"|(?P<optional>[*?]|\{[0,])|.",
     re.DOTALL,
 )
-NAME = re.compile(r"[a-z0-9_]+")
 # Names stay, in lower case; every other byte becomes a blank.
 KEPT = {*b"abcdefghijklmnopqrstuvwxyz0123456789_"}
 NAMES = bytes(low if (low := byte | 32 * (64 < byte < 91)) in KEPT else 32 for byte in range(256))
 
+MAX_WORDS = 300_000  # that are remembered
 Parts = frozenset[str]  # letters, one of which must be there; empty where that is unknown
 
 
@@ -55,18 +52,20 @@ class Prefilter:
     """What each of some predicates needs: parts of words, or all words of a dotted name."""
 
     def __init__(self, needs: Sequence[Iterable[Parts]], names: Sequence[Iterable[str]]) -> None:
-        groups = [(at, list(filter(None, listed))) for at, listed in enumerate(needs)]
-        self.needs = [(at, listed) for at, listed in groups if not names[at]]
+        groups = [list(filter(None, listed)) for listed in needs]
+        self.needs = [(at, listed) for at, listed in enumerate(groups) if not names[at]]
         self.parts = {part for _, listed in self.needs for parts in listed for part in parts}
         self.read: set[str] = set()  # words of files before, and the parts of those that have any
         self.by_word: dict[str, set[str]] = defaultdict(set)
         self.names: dict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
         for at, name in ((at, name) for at, listed in enumerate(names) for name in listed):
-            words = frozenset(NAME.findall(name.lower()))
+            words = frozenset(re.findall(r"\w+", name.lower()))
             self.names[max(words, key=len)].append((words, at))
 
     def possible(self, content: bytes) -> list[int]:
         """Return the numbers of the predicates that a file may match."""
+        if len(self.read) > MAX_WORDS:
+            self.read, self.by_word = set(), defaultdict(set)
         words = set(content.translate(NAMES).decode().split())
         text = " ".join(new := words - self.read)
         self.read |= new
