@@ -1,4 +1,4 @@
-"""What each maturity level is: the files of levels/ as typed records."""
+"""What each maturity level is: the files of levels/ as typed records (decision 58)."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

@@ -1,6 +1,6 @@
 """A lock on a file or a folder, which the system releases when the last process that holds it ends.
 
-Not the package filelock: a climb hands its lock on to git, so that a git that outlives a killed
+Not the package filelock (decision 60): a climb hands its lock on to git, so that a git that outlives a killed
 Rung still keeps others out, and the cache of renders needs locks that readers share. Filelock
 hides the descriptor, which the first takes, and shares locks only through a database.
 """
