@@ -1,4 +1,4 @@
-"""The folder of Rung's caches, with a bare git repository for each: the template, and renders."""
+"""Rung's caches: a folder with two bare git repositories, of the template and of renders."""
 
 import contextlib
 import os
@@ -14,17 +14,17 @@ from rung.system import git, shortage
 def home() -> Path:
     """Return the folder of Rung's caches."""
     named = os.environ.get("RUNG_CACHE_DIR")
-    # Absolute, since git runs in other folders than this one.
+    # Absolute: git runs in other folders.
     return Path(named or user_cache_path("rung", appauthor=False)).absolute()
 
 
 def prepared() -> Path:
-    """Return the folder of Rung's caches, created if missing, private to the user.
+    """Return the folder of Rung's caches, created if missing and private to the user.
 
-    What is in it is rendered and committed, so no other user may write there.
+    Its content is rendered and committed, so no other user may write there.
 
     Raises:
-        RungError: It belongs to somebody else, or cannot be made.
+        RungError: It belongs to another user, or cannot be made.
     """
     folder = home()
     try:
@@ -52,24 +52,24 @@ def _unwritable(error: OSError) -> RungError:
 def bare(name: str, kind: str = "sha1") -> Path:
     """Return a bare repository of the cache, created if missing.
 
-    It is made aside first, since others may be doing the same.
+    It is made under a temporary name first, since another process may be making it.
 
     Args:
-        name: What it is called, without `.git`.
-        kind: How it names its objects: sha1 or sha256.
+        name: Its name, without `.git`.
+        kind: Its object format: sha1 or sha256.
     """
     repository = prepared() / f"{name}.git"
     try:
         if (repository / "HEAD").is_file():
-            for folder in ("objects", "refs"):  # a cleaner takes away what is empty
+            for folder in ("objects", "refs"):  # a cleaner of caches removes empty folders
                 (repository / folder).mkdir(exist_ok=True)
             return repository
         with tempfile.TemporaryDirectory(dir=home()) as aside:
             made = Path(aside) / repository.name
-            # Always named: GIT_DEFAULT_HASH may say something else.
+            # Always stated: GIT_DEFAULT_HASH may differ.
             form = f"--object-format={kind}"
             git.run(home(), "init", "--quiet", "--bare", form, str(made))
-            with contextlib.suppress(OSError):  # another Rung was faster
+            with contextlib.suppress(OSError):  # another process was faster
                 made.rename(repository)
     except OSError as error:
         raise _unwritable(error) from error

@@ -103,7 +103,7 @@ SAME_EVERYWHERE = {
         ("DATE", "2026-01-01T00:00:00+0000"),
     )
 }
-NOBODY = {"user.name": "Rung", "user.email": "rung@localhost"}
+RUNG_IDENTITY = {"user.name": "Rung", "user.email": "rung@localhost"}
 
 PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
 
@@ -267,7 +267,7 @@ def run(
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def answers(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str | None:
+def output(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str | None:
     """Return what git prints, stripped, or None when it fails."""
     try:
         return run(folder, *arguments, extra=extra).strip()
@@ -282,7 +282,7 @@ def show(repository: Path, version: str, path: str) -> str | None:
     """
     inside = repository / ".git"
     extra = {"GIT_DIR": str(inside if inside.exists() else repository)}
-    return answers(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
+    return output(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
 
 
 def repository_above(folder: Path) -> Path | None:
@@ -291,9 +291,9 @@ def repository_above(folder: Path) -> Path | None:
     return next((up for up in (real, *real.parents) if os.path.lexists(up / ".git")), None)
 
 
-def knows_me(folder: Path) -> bool:
+def has_identity(folder: Path) -> bool:
     """Say whether git has a name and an address to commit with."""
-    lines = (answers(folder, "config", "--get-regexp", r"^user\.(name|email)$") or "").splitlines()
+    lines = (output(folder, "config", "--get-regexp", r"^user\.(name|email)$") or "").splitlines()
     configured = {key: value for key, _, value in (line.partition(" ") for line in lines)}
     name = os.environ.get("GIT_AUTHOR_NAME") or configured.get("user.name")
     email = os.environ.get("GIT_AUTHOR_EMAIL") or configured.get("user.email")
@@ -302,8 +302,8 @@ def knows_me(folder: Path) -> bool:
 
 def commit_all(folder: Path, message: str) -> bool:
     """Commit everything in a folder; return False when it had to be done under Rung's own name."""
-    known = knows_me(folder)
-    settings = QUIET if known else QUIET | NOBODY
+    known = has_identity(folder)
+    settings = QUIET if known else QUIET | RUNG_IDENTITY
     run(folder, "add", "--all")
     run(folder, "commit", "--quiet", "--no-verify", "-m", message, settings=settings)
     return known
@@ -356,7 +356,7 @@ def root(folder: Path) -> Path | None:
     """
     top = repository_above(folder)
     if top is None:
-        if folder.is_dir() and answers(folder, "rev-parse", "--is-bare-repository") == "true":
+        if folder.is_dir() and output(folder, "rev-parse", "--is-bare-repository") == "true":
             raise RungError(
                 f"{folder} is a bare repository, which has no files to work on.\n"
                 "Clone it, then run the command in the clone."
@@ -385,7 +385,7 @@ def refuse_unreadable(top: Path) -> None:
 
 def _refuse_elsewhere(top: Path) -> None:
     """Raise a RungError if git would read and write the files of another folder."""
-    if answers(top, "rev-parse", "--is-bare-repository") == "true":
+    if output(top, "rev-parse", "--is-bare-repository") == "true":
         raise RungError(
             f"{top} is set up as a bare repository (`core.bare`), so git has no files to work on.\n"
             "Run `git config --unset core.bare`, then run the command again."
@@ -401,7 +401,7 @@ def _refuse_elsewhere(top: Path) -> None:
 def _refuse_partial(top: Path) -> None:
     """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
     listing = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
-    keys = [key for key in (answers(top, *listing) or "").split("\0") if key]
+    keys = [key for key in (output(top, *listing) or "").split("\0") if key]
     if any(not key.endswith("filter") for key in keys):  # which alone means nothing
         forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
         raise RungError(

@@ -20,7 +20,7 @@ from rung.system.git import ELSEWHERE
 
 # Variables that would tie a child to Rung's own environment instead of the project's, or keep it from
 # writing bytecode, so that every start compiles everything again.
-OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
+RUNGS_OWN = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
 FRAMES = "|/-\\"
 # What uv prints where the day of `exclude-newer` left nothing of a package (decision 5).
 TOO_NEW = ("is missing an upload date", "was filtered by `exclude-newer`")
@@ -38,7 +38,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in OURS and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
+        if name not in RUNGS_OWN and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
     }
     return {**kept, **(extra or {})}
 

@@ -54,13 +54,13 @@ def staged(destination: Path) -> Iterator[Path]:
         try:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
-                with _alone(parent):
+                with _locked(parent):
                     room.mkdir(mode=0o700)
-                    stack.enter_context(_alone(room))
+                    stack.enter_context(_locked(room))
             except OSError as error:
                 raise RungError(_unusable(destination, error)) from error
             yield room / destination.name
-            with _alone(destination.parent):
+            with _locked(destination.parent):
                 check_free(destination)  # another one may have been faster
                 _place(room, destination)
         except BaseException:
@@ -73,7 +73,7 @@ def staged(destination: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep another `rung new` out of a folder, where the system can lock one (Windows cannot)."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 DEEPEST = 40  # changes of the answers file that are looked back through
@@ -45,7 +45,7 @@ def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str,
         "--",
         f":(top,literal){path}",
     )
-    parents = (git.answers(bench.top, *arguments) or "").splitlines()
+    parents = (git.output(bench.top, *arguments) or "").splitlines()
     known: list[dict[str, Any]] = []
     for commit in (head, *(line.split(" ")[0] for line in parents)):
         text = git.show(bench.top, commit, path) if commit else None
@@ -132,9 +132,9 @@ def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[st
     """
     file = _answers_path(prefix)
     arguments = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
-    added = (git.answers(bench.top, *arguments) or "").split()
+    added = (git.output(bench.top, *arguments) or "").split()
     known = ("rev-parse", "--verify", "--quiet")
-    parent = git.answers(bench.top, *known, f"{added[-1]}^1") if added else None
+    parent = git.output(bench.top, *known, f"{added[-1]}^1") if added else None
     if not parent:
         return set()  # it began as a project, in its first commit
     return set(paths) & bench.files(bench.inside(parent, prefix)).keys()

@@ -38,13 +38,13 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
         directory = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             (directory / name).write_bytes(content)
-        nobodys = {
+        no_user_config = {
             "GIT_DIR": str(directory),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
         arguments = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
-        done = git.completed(directory, *arguments, extra=nobodys)
+        done = git.completed(directory, *arguments, extra=no_user_config)
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode

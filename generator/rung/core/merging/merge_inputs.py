@@ -143,7 +143,7 @@ class MergeInputs:
         self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
         return names
 
-    def leave_had(self, prefix: str, head: str) -> list[str]:
+    def leave_out_earlier(self, prefix: str, head: str) -> list[str]:
         """Leave out of the base the paths that existed before Rung added the same; return them."""
         retired = {
             path

@@ -17,7 +17,7 @@ from rung.core.merging.conflict import BINARY, KIND, LINES, UNREADABLE, Conflict
 from rung.core.merging.key_merge import UnmergeableError
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 SINCE = (2, 43)  # `git merge-tree -X`; `--merge-base` came with 2.40
@@ -64,7 +64,7 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     if version() < SINCE:
         return _in_a_work_tree(bench, sides)
     options = ("--write-tree", "-z", "--no-messages", "-X", "no-renames", f"--merge-base={root}")
-    code, output = bench.tries("merge-tree", *options, *sides)
+    code, output = bench.attempt("merge-tree", *options, *sides)
     if code > 1:
         raise RungError(f"Git could not merge the trees:\n{output.strip()}")
     tree, *lines = output.split("\0")

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 
 LARGEST = 64_000  # bytes of an answers file; a real one has about 500
 MAX_EVENTS = 2_000  # YAML events

@@ -38,7 +38,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     store = bench.renders
     key = _key(source, answers)
     if key:
-        tree_id = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
+        tree_id = git.output(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
         if tree_id and _is_complete(bench, tree_id):
             return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
@@ -116,7 +116,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
-    commit = source.commit()
+    commit = source.commit
     if commit is None:
         return None  # a branch of a repository elsewhere may have moved on
     from importlib.metadata import version

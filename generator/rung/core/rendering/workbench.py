@@ -27,7 +27,11 @@ SETTINGS = git.QUIET | {
     "diff.renames": "true",
 }
 # No configuration but git's own.
-NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+NO_USER_CONFIG = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+}
 LINK, SUBMODULE = "120000", "160000"
 READABLE = 1_000_000  # bytes; no settings file is larger; what is, is not read
 
@@ -66,7 +70,7 @@ class Workbench:
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),
-            **NOBODYS,
+            **NO_USER_CONFIG,
         }
 
     def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
@@ -74,7 +78,7 @@ class Workbench:
         named = self._environment | dict(extra or {})
         return git.run(self.folder, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
 
-    def tries(self, *arguments: str) -> tuple[int, str]:
+    def attempt(self, *arguments: str) -> tuple[int, str]:
         """Run git on the bench where a failure is an answer; return exit code and output."""
         done = git.completed(self.folder, *arguments, settings=SETTINGS, extra=self._environment)
         text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
@@ -171,10 +175,10 @@ class Workbench:
         return self.git("commit-tree", tree, *options, stdin=message, extra=self._person()).strip()
 
     def _person(self) -> dict[str, str]:
-        known = git.knows_me(self.top)
+        known = git.has_identity(self.top)
         person = {}
         for what, setting in (("name", "user.name"), ("email", "user.email")):
-            value = git.answers(self.top, "config", setting) if known else git.NOBODY[setting]
+            value = git.output(self.top, "config", setting) if known else git.RUNG_IDENTITY[setting]
             for who in ("AUTHOR", "COMMITTER"):
                 if value:
                     person[f"GIT_{who}_{what.upper()}"] = value
@@ -214,7 +218,7 @@ class Workbench:
 @contextlib.contextmanager
 def opened(top: Path) -> Iterator[Workbench]:
     """Lend a bench for a project, and clear it away at the end."""
-    kind = git.answers(top, "rev-parse", "--show-object-format") or "sha1"
+    kind = git.output(top, "rev-parse", "--show-object-format") or "sha1"
     with (
         render_cache.lent(kind) as rendered,
         tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
@@ -222,7 +226,7 @@ def opened(top: Path) -> Iterator[Workbench]:
     ):
         directory = Path(folder)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
-        git.run(directory, "init", *options, "bench.git", extra=NOBODYS)
+        git.run(directory, "init", *options, "bench.git", extra=NO_USER_CONFIG)
         (directory / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
         bench = Workbench(top, directory, rendered)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
