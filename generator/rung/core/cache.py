@@ -1,14 +1,24 @@
-"""Rung's caches: a folder with two bare git repositories, of the template and of renders."""
+"""Rung's caches: a folder with bare git repositories, of the template and of renders.
+
+Every render can be made again, so that cache is deleted as a whole when it is old or large, while no
+process reads it.
+"""
 
 import contextlib
 import os
+import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from rung.errors import RungError
-from rung.system import git, shortage
+from rung.system import git, lock, shortage
+
+OLDEST = 90  # days since the cache of renders was begun
+LARGEST = 50_000_000  # bytes of renders; one of Rung's own template adds about 65,000
 
 
 def home() -> Path:
@@ -74,3 +84,40 @@ def bare(name: str, kind: str = "sha1") -> Path:
     except OSError as error:
         raise _unwritable(error) from error
     return repository
+
+
+@contextlib.contextmanager
+def renders(kind: str) -> Iterator[Path]:
+    """Yield the repository of the renders, which is not deleted while it is used.
+
+    Args:
+        kind: Its object format: sha1 or sha256.
+    """
+    name = "renders" if kind == "sha1" else f"renders-{kind}"
+    repository = prepared() / f"{name}.git"
+    file = repository.with_suffix(".lock")
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(
+            OSError
+        ):  # without locks, or the right to write, nothing is deleted
+            with contextlib.suppress(BlockingIOError), lock.held(file, wait=0):
+                _delete_if_outdated(repository)
+            stack.enter_context(lock.held(file, shared=True))
+        yield bare(name, kind)
+
+
+def _delete_if_outdated(repository: Path) -> None:
+    """Delete the renders if they are too old or too large, and what an earlier deletion left."""
+    aside = repository.with_suffix(".old")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is not there, or cannot be removed and stays
+        old = time.time() - (repository / "HEAD").stat().st_mtime > OLDEST * 24 * 3600
+        if old or _bytes(repository) > LARGEST:
+            repository.rename(aside)  # atomic, so that no half of it is ever read
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _bytes(folder: Path) -> int:
+    entries = list(os.scandir(folder))
+    below = sum(_bytes(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
+    return below + sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

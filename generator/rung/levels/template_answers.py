@@ -38,7 +38,9 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     try:
         text = file.read_text("utf-8")
         content = plain_yaml.load(text)
-        twice = plain_yaml.twice(yaml.compose(text, plain_yaml.Loader)) if unique else None
+        repeated = (
+            plain_yaml.duplicate_key(yaml.compose(text, plain_yaml.Loader)) if unique else None
+        )
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
@@ -47,8 +49,10 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
             f"The answers file {file} is not YAML text: {problem}\n"
             "Write one `question: answer` on each line."
         ) from error
-    if twice:
-        raise RungError(f"The answers file {file} answers `{twice}` twice. Remove one of the two.")
+    if repeated:
+        raise RungError(
+            f"The answers file {file} answers `{repeated}` twice. Remove one of the two."
+        )
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise RungError(
             f"The answers file {file} holds no answers: it must be a mapping.\n"
