@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from rung.core.infrastructure import applies
+from rung.core.level_contents import applies
 from rung.errors import RungError
 from rung.levels import template
-from rung.levels.answers import ANSWERS, check_answers, gather_answers
+from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.options import expanded
 from rung.system import plain_yaml, process, shortage
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rung.levels.ladder import STANDING, Capability, Level
+from rung.levels.ladder import MINIMUM_SCORE, Capability, Level
 
 PAGE = """\
 <!-- Generated from levels/ by `rung levels --markdown`. Change it there. -->
@@ -171,7 +171,7 @@ def _requirements(rung: Level) -> str:
     more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
     return (
         f"A repository is here when it uses {needs['both']}{more}; "
-        f"when the rung's capabilities score {STANDING:.2f} on average; and when the rungs below hold."
+        f"when the rung's capabilities score {MINIMUM_SCORE:.2f} on average; and when the rungs below hold."
     )
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core import infrastructure, preconditions, transaction
+from rung.core import level_contents, preconditions, transaction
 from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS, check_answers
+from rung.levels.template_answers import ANSWERS, check_answers
 from rung.system import git
 
 SETTINGS = "ops"
@@ -83,12 +83,12 @@ def adopt(
     check_answers(chosen, questions)
     top, head = _repository(folder)
     if not dry_run:
-        preconditions.committed(folder)
+        preconditions.committed_root(folder)
     prefix = git.prefix(top, folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
-    inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
+    inferred = infer(existing.read(folder), reserved, level_contents.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **chosen}
-    infrastructure.refuse_vendor(source, answers)
+    level_contents.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)

@@ -19,7 +19,7 @@ from rung.core import preconditions, template_source, transaction
 from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 TASKS = b"ops/tasks.toml"
@@ -92,7 +92,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     """
     git.require()
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed(folder)
+    top = preconditions.committed_root(folder)
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")

@@ -34,7 +34,7 @@ class Existing:
     remote: str = ""
     authors: int = 1
 
-    def like(self, *globs: str) -> list[str]:
+    def matching(self, *globs: str) -> list[str]:
         """Return the paths that match one of the globs; `*` matches `/` as well."""
         return sorted(path for path in self.paths if any(fnmatchcase(path, glob) for glob in globs))
 
@@ -43,7 +43,7 @@ class Existing:
         marks = [path for path in self.paths if path.startswith(folder)]
         marks = [path for path in marks if path.removeprefix(folder).count("/") == 1]
         names = {path.split("/")[-2] for path in marks if path.endswith("/__init__.py")}
-        return {name: len(self.like(f"{folder}{name}/*.py")) for name in names}
+        return {name: len(self.matching(f"{folder}{name}/*.py")) for name in names}
 
 
 def read(folder: Path) -> Existing:
@@ -59,14 +59,14 @@ def read(folder: Path) -> Existing:
     def text(path: str) -> str:
         if sizes.get(path, LARGEST + 1) > LARGEST:
             return ""
-        return git.answers(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
+        return git.output(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
 
-    people = git.answers(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
+    people = git.output(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
     return Existing(
         folder.resolve().name,
         frozenset(sizes),
         text,
-        git.answers(folder, "config", "--get", "remote.origin.url") or "",
+        git.output(folder, "config", "--get", "remote.origin.url") or "",
         len(_people(people.splitlines())),
     )
 

@@ -13,7 +13,7 @@ from rung.levels.ladder import Vendor
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
 # Folders with Python beside a package that are not packages.
-BESIDE = {
+NOT_PACKAGES = {
     "app", "apps", "benchmark", "benchmarks", "bin", "ci", "conf", "config", "configs", "data",
     "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
     "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
@@ -133,20 +133,24 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
         layout = Fact("layout", "src", f"src/{own}/__init__.py")
         if PACKAGE.match(own) and own not in reserved:
             return Fact("package", own, f"src/{own}/"), layout, f"src/{own}"
-        return _beside(existing, own, reserved), layout, f"src/{own}"
+        return _new_package(existing, own, reserved), layout, f"src/{own}"
     flat = {
         folder: number
         for folder, number in existing.packages_in("").items()
-        if folder.lower() not in BESIDE and not folder.startswith((".", "_"))
+        if folder.lower() not in NOT_PACKAGES and not folder.startswith((".", "_"))
     }
     if flat:
         own = wanted if wanted in flat else max(sorted(flat), key=flat.__getitem__)
-        return _beside(existing, own, reserved), Fact("layout", "flat", f"{own}/__init__.py"), own
+        return (
+            _new_package(existing, own, reserved),
+            Fact("layout", "flat", f"{own}/__init__.py"),
+            own,
+        )
     if src_is_one or scripts:
         layout = Fact("layout", "scripts in src", "Python in src/ and no package below it")
-        return _beside(existing, wanted, reserved), layout, "src"
-    python = existing.like("*.py")
-    books = existing.like("*.ipynb")
+        return _new_package(existing, wanted, reserved), layout, "src"
+    python = existing.matching("*.py")
+    books = existing.matching("*.ipynb")
     kind, because = (
         ("scripts", python[0])
         if python
@@ -154,10 +158,10 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
         if books
         else ("no Python", "neither .py nor .ipynb")
     )
-    return _beside(existing, wanted, reserved), Fact("layout", kind, because), ""
+    return _new_package(existing, wanted, reserved), Fact("layout", kind, because), ""
 
 
-def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
+def _new_package(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
     """Name a package of its own in src/, which hides none that can be imported from the root."""
     stem = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")[:34].strip("_")
     stem = stem if PACKAGE.match(stem) else f"p{stem}"
@@ -169,7 +173,7 @@ def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
 
 
 def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:
-    files = {name: existing.like(*vendor.files) for name, vendor in vendors.items()}
+    files = {name: existing.matching(*vendor.files) for name, vendor in vendors.items()}
     used = [name for name, paths in files.items() if paths]
     host = next((name for name, vendor in vendors.items() if vendor.host in existing.remote), None)
     if host in used or (host and not used):
@@ -194,7 +198,7 @@ def _other_facts(existing: Existing) -> tuple[Fact, ...]:
 
 def _tests(existing: Existing) -> Fact:
     """Say how many files of tests there are, and where."""
-    files = existing.like("test_*.py", "*/test_*.py", "*_test.py")
+    files = existing.matching("test_*.py", "*/test_*.py", "*_test.py")
     if not files:
         return Fact("tests", "none", "no test_*.py")
     tops = sorted({path.split("/")[0] if "/" in path else "." for path in files})
@@ -207,7 +211,7 @@ def _lock(existing: Existing) -> Fact:
     for path, tool in LOCKS.items():
         if path in existing.paths:
             return Fact("lock", tool, path)
-    for path in existing.like(*REQUIREMENTS):
+    for path in existing.matching(*REQUIREMENTS):
         if PINNED.search(existing.read(path)):
             return Fact("lock", "pinned requirements", path)
     return Fact("lock", "none", "neither a lock nor pins")
@@ -215,16 +219,16 @@ def _lock(existing: Existing) -> Fact:
 
 def _data(existing: Existing) -> Fact:
     """Say where the data is."""
-    if paths := existing.like("*.dvc", "dvc.yaml", ".dvc/config"):
+    if paths := existing.matching("*.dvc", "dvc.yaml", ".dvc/config"):
         return Fact("data", "files, versioned with DVC", paths[0])
-    if paths := existing.like(*TABLES):
+    if paths := existing.matching(*TABLES):
         return Fact("data", "files in git", paths[0])
     return Fact("data", "not here", "no tables and no DVC")
 
 
 def _tracking(existing: Existing) -> Fact:
     """Say which tracker of training runs is a dependency."""
-    for path in existing.like(*DEPENDENCIES):
+    for path in existing.matching(*DEPENDENCIES):
         if match := TRACKERS.search(existing.read(path)):
             return Fact("tracking", match[1], path)
     return Fact("tracking", "none", "no dependency on a tracker")

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core import infrastructure, template_source
+from rung.core import level_contents, template_source
 from rung.core.merging import history
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
 from rung.levels.ladder import RUNGS
+from rung.levels.template_answers import ANSWERS
 
 TELLING = "RUNG.md"  # Rung's page about the project, which says every answer that matters
 
@@ -155,7 +155,7 @@ def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[An
     for name in answers.keys() & (questions := now.read("levels/questions.yml")).keys():
         choices = questions[name].get("choices", [])
         if isinstance(choices, str):  # made of other data of levels/
-            choices = {"ci": list(infrastructure.vendors(now)), "level": RUNGS}.get(name, [])
+            choices = {"ci": list(level_contents.vendors(now)), "level": RUNGS}.get(name, [])
         values = choices.values() if isinstance(choices, dict) else choices
         alternatives[name] = [value for value in values if value != answers[name]]
     return dict(sorted(alternatives.items()))

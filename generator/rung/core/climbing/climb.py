@@ -15,7 +15,7 @@ from rung.core.climbing.plan import Plan
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import LINES, OURS
-from rung.core.rendering.workbench import NOBODYS, Entry, Workbench
+from rung.core.rendering.workbench import NO_USER_CONFIG, Entry, Workbench
 from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage
 
@@ -104,11 +104,11 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     tree = prepared.bench.edited(prepared.plan.result, _rungs_versions(prepared))
     commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     top = prepared.bench.top
-    if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
+    if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
     with transaction.locked(top):
-        transaction.nothing_interrupted(top)
-        if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+        transaction.refuse_interrupted(top)
+        if git.output(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
                 f"`git branch -D {name}`."
@@ -200,14 +200,16 @@ def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
     """Check a commit out into a separate repository, as a project's tools expect one."""
     shutil.rmtree(checkout, ignore_errors=True)
     form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
-    git.run(bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NOBODYS)
+    git.run(
+        bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NO_USER_CONFIG
+    )
     (checkout / ".git/objects/info").mkdir(parents=True, exist_ok=True)
     own = f"{bench.repository / 'objects'}\n"
     others = (bench.repository / "objects/info/alternates").read_text("utf-8")
     (checkout / ".git/objects/info/alternates").write_text(own + others, "utf-8")
-    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
-    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
-    git.run(checkout, "reset", "--quiet", "--hard", extra=NOBODYS)
+    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=NO_USER_CONFIG)
+    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=NO_USER_CONFIG)
+    git.run(checkout, "reset", "--quiet", "--hard", extra=NO_USER_CONFIG)
 
 
 def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:

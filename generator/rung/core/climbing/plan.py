@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from rung import options
-from rung.core import infrastructure
+from rung.core import level_contents
 from rung.core.merging.conflict import Conflict
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
@@ -193,14 +193,14 @@ def _is_table(data: Mapping[str, Any], name: str) -> bool:
 
 def jobs(source: Source, added: Iterable[str]) -> list[str]:
     """Return those of the new files that a CI vendor of the template runs."""
-    vendors = infrastructure.vendors(source).values()
+    vendors = level_contents.vendors(source).values()
     return [path for path in added if any(vendor.runs(path) for vendor in vendors)]
 
 
 def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
     """Return the rungs above the project's, and the commands and asks that it does not have yet."""
-    now = infrastructure.has(source, before.answers)
-    then = infrastructure.has(source, after.answers)
+    now = level_contents.contents(source, before.answers)
+    then = level_contents.contents(source, after.answers)
     known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
     return {
         "rises": [
@@ -231,7 +231,7 @@ class Saved:
     plan: dict[str, Any]
 
 
-def has_room(file: Path, folder: Path) -> None:
+def refuse_output(file: Path, folder: Path) -> None:
     """Raise a RungError if a plan for a project must not be written to a file.
 
     It would overwrite another file, or be an uncommitted change that stops the climb.

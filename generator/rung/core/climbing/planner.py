@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.core import infrastructure, preconditions, template_source, transaction
+from rung.core import level_contents, preconditions, template_source, transaction
 from rung.core.climbing import answers_check
 from rung.core.climbing import plan as planning
 from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
@@ -21,8 +21,8 @@ from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.core.transaction import Recovered
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS, check_answers, gather_answers
 from rung.levels.ladder import RUNGS
+from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.system import git
 
 
@@ -104,7 +104,7 @@ def prepare(
     folder = folder.absolute()
     recovered = transaction.recover_first(folder)
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed(folder)
+    top = preconditions.committed_root(folder)
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
@@ -149,8 +149,8 @@ def _checked_answers(
             raise RungError(
                 f"There is no rung {changed['level']}. Choose one from {RUNGS[0]} to {RUNGS[-1]}."
             )
-    infrastructure.refuse_vendor(after, {**recorded, **changed})
-    preconditions.has_package(folder, str(changed.get("package", recorded["package"])))
+    level_contents.refuse_vendor(after, {**recorded, **changed})
+    preconditions.refuse_missing_package(folder, str(changed.get("package", recorded["package"])))
     return changed
 
 
@@ -196,7 +196,7 @@ def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry
     base = inputs.base_files
     _check(start, inputs)
     states = (
-        ProjectState(before.address, start.recorded["_commit"], before.commit(), answers),
+        ProjectState(before.address, start.recorded["_commit"], before.commit, answers),
         _state_after(bench, inputs.their_files, after),
     )
     if inputs.base == inputs.theirs:
@@ -214,7 +214,7 @@ def _check(start: _Start, inputs: MergeInputs) -> None:
         )
     )
     edited = _edited_contents(start.bench, inputs)
-    preconditions.unobstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
+    preconditions.refuse_obstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
 
 
 def _align(
@@ -233,7 +233,7 @@ def _align(
     inputs.follow_user(names)
     own = inputs.recall(prefix, head, before)
     names |= inputs.recall_absent(prefix, head, before)
-    return names, own, inputs.leave_had(prefix, head)
+    return names, own, inputs.leave_out_earlier(prefix, head)
 
 
 def _outcome(
@@ -251,7 +251,7 @@ def _outcome(
     merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
     resolved = tree_merge.resolve(bench, merged, base, ours, theirs, own)
     present, result = bench.files(original), bench.files(resolved.tree)
-    preconditions.distinct(result.keys() - present.keys(), result.keys() & present.keys())
+    preconditions.refuse_case_twins(result.keys() - present.keys(), result.keys() & present.keys())
     ignored = preconditions.obstructing(folder, result.keys() - present.keys())
     tree = rendered_trees.without(bench, resolved.tree, ignored)
     result = {path: entry for path, entry in result.items() if path not in ignored}
@@ -317,4 +317,4 @@ def _state_after(bench: Workbench, theirs: Mapping[str, Entry], after: Source) -
     text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
     recorded = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
     answers = answers_file.answers(recorded)
-    return ProjectState(after.address, str(recorded.get("_commit")), after.commit(), answers)
+    return ProjectState(after.address, str(recorded.get("_commit")), after.commit, answers)

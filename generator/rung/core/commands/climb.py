@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.options import Answers, Branch, NoVerify, To, Trusted, Version
 
 

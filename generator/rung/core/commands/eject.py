@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rung.errors import NotDoneError, RungError
-from rung.options import NoVerify, Place, Trusted
+from rung.options import NoVerify, ProjectPath, Trusted
 
 if TYPE_CHECKING:
     from rung.core.climbing.planner import PreparedPlan
@@ -22,7 +22,7 @@ SHOWN = 20  # edited files that a message names
 
 
 def eject(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     undo: Annotated[
         bool, typer.Option("--undo", help="Back to the wheel, where nothing was edited.")
     ] = False,

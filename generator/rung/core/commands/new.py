@@ -64,7 +64,7 @@ def new(
 ) -> int:
     """Start a project."""
     from rung.core import creation, template_source
-    from rung.levels.answers import gather_answers
+    from rung.levels.template_answers import gather_answers
 
     chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}

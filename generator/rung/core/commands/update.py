@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rung.options import Branch, NoVerify, Place, Trusted
+from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ FILE = "CHANGELOG.md"
 
 
 def update(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     template_version: TemplateVersion = None,
     template: Trusted = None,
     branch: Branch = None,
