@@ -10,7 +10,7 @@ from typing import Any
 
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.ladder import Vendor, decode_vendor
+from rung.levels.ladder import RUNGS, Vendor, decode_vendor
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def refuse_vendor(source: Source, answers: Mapping[str, Any]) -> None:
     """Raise a RungError where the CI vendor has no jobs for a rung."""
     known = vendors(source)
     ci, level = answers.get("ci"), str(answers.get("level", ""))
-    if ci not in known or not level.isdigit() or int(level) <= known[ci].up_to:
-        return
+    if ci not in known or level not in map(str, RUNGS) or int(level) <= known[ci].up_to:
+        return  # a rung that does not exist is refused as an answer
     chosen = known[ci]
     jobs = ", ".join(chosen.text.replace("JOB", job) for job in chosen.jobs)
     others = [f"`-d ci={name}`" for name, other in known.items() if other.up_to >= int(level)]
