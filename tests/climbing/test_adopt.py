@@ -190,7 +190,7 @@ def test_missing_entries_are_named_and_added_when_asked(tmp_path: Path, template
     plain = repository(tmp_path / "plain", SHAPES["src"])
     merged = repository(tmp_path / "merged", SHAPES["src"])
 
-    wanting = adopt(plain, template).wanting
+    wanting = adopt(plain, template).lacking_entries
     made = adopt(merged, template, merge=True)
 
     assert any("`tool.poe.include`" in entry for entry in wanting)
@@ -202,7 +202,7 @@ def test_missing_entries_are_named_and_added_when_asked(tmp_path: Path, template
     assert (merged / wheel).is_file()
     assert "churn" == pyproject["tool"]["rung"]["package"]
     assert (merged / ".gitignore").read_text().startswith("*.pyc\n")
-    assert [] == made.wanting
+    assert [] == made.lacking_entries
 
 
 @pytest.mark.parametrize("rule", ["data", "/data/", "data/*", "/data/**"])
@@ -237,7 +237,7 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     adopt(once, template, merge=True)
 
     assert (0, 0, 0) == (dry.returncode, done.returncode, again.returncode), done.stderr
-    assert all(entry in dry.stdout and entry in done.stdout for entry in made.wanting)
+    assert all(entry in dry.stdout and entry in done.stdout for entry in made.lacking_entries)
     assert "Nothing was written." in dry.stdout and "Nothing was written." in again.stdout
     assert before == git(late, "rev-parse", "HEAD~1")
     assert "" == git(late, "status", "--porcelain")

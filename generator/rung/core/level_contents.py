@@ -84,7 +84,7 @@ def refuse_vendor(source: Source, answers: Mapping[str, Any]) -> None:
     known = vendors(source)
     ci, level = answers.get("ci"), str(answers.get("level", ""))
     if ci not in known or level not in map(str, RUNGS) or int(level) <= known[ci].up_to:
-        return
+        return  # a rung that does not exist is refused as an answer
     chosen = known[ci]
     jobs = ", ".join(chosen.text.replace("JOB", job) for job in chosen.jobs)
     others = [f"`-d ci={name}`" for name, other in known.items() if other.up_to >= int(level)]

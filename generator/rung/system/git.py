@@ -103,6 +103,12 @@ SAME_EVERYWHERE = {
         ("DATE", "2026-01-01T00:00:00+0000"),
     )
 }
+# Git's own defaults: no configuration of the system or the user.
+NO_USER_CONFIG = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+}
 RUNG_IDENTITY = {"user.name": "Rung", "user.email": "rung@localhost"}
 
 PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"

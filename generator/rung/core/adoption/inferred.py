@@ -1,5 +1,4 @@
-"""What is inferred from an existing repository, each fact with the reason: answers, and what else
-its adopter should see."""
+"""Facts inferred from an existing repository, with their reasons: answers, and what else to know."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -18,7 +17,7 @@ NOT_PACKAGES = {
     "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
     "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
 }  # fmt: skip
-TEAM = 8  # people, from which on it is several teams
+TEAM = 8  # people; more are several teams
 LOCKS = {
     "uv.lock": "uv",
     "poetry.lock": "Poetry",
@@ -39,7 +38,7 @@ DEPENDENCIES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact detected in a repository: its subject, its value, where it was found."""
+    """A fact about a repository: its subject, its value, and where it was found."""
 
     about: str
     value: str
@@ -48,11 +47,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Inferred:
-    """What was found out.
+    """The facts about a repository, and the answers among them.
 
     Args:
-        answers: The template's questions that could be answered.
-        facts: All that was found, the answers among it.
+        answers: Answers to the template's questions.
+        facts: All facts, answers included.
         own_package: The user's own package, relative to the root; empty if there is none.
     """
 
@@ -68,9 +67,9 @@ def infer(
 
     Args:
         existing: The repository.
-        reserved: Names that no package of a project may have.
+        reserved: Names that a project's package cannot have.
         vendors: The CI vendors of the template, by their answer.
-        default_ci: The answer where nothing tells the vendor.
+        default_ci: The answer if nothing shows the vendor.
     """
     name = _name(existing)
     package, layout, own_package = _package(existing, name.value, reserved)
@@ -86,7 +85,7 @@ def infer(
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
-    """Return what the packaging says under `name` or `description`, and the file it is in."""
+    """Return the name or description in the packaging, and the file it is in."""
     tables = reading.pyproject(existing)
     for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
@@ -123,7 +122,7 @@ def _description(existing: Existing, name: str) -> Fact:
 
 
 def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[Fact, Fact, str]:
-    """Return the package that Rung is to call, the layout, and where the user's own package is."""
+    """Return the package for Rung to call, the layout, and the path of the user's own package."""
     wanted = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     inside = existing.packages_in("src/")
     src_is_one = "src/__init__.py" in existing.paths
@@ -162,7 +161,7 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
 
 
 def _new_package(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
-    """Name a package of its own in src/, which hides none that can be imported from the root."""
+    """Name a new package in src/ that hides nothing that can be imported from the root."""
     stem = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")[:34].strip("_")
     stem = stem if PACKAGE.match(stem) else f"p{stem}"
     tops = {path.split("/")[0].removesuffix(".py") for path in existing.paths}
@@ -197,7 +196,7 @@ def _other_facts(existing: Existing) -> tuple[Fact, ...]:
 
 
 def _tests(existing: Existing) -> Fact:
-    """Say how many files of tests there are, and where."""
+    """Return how many test files there are, and where."""
     files = existing.matching("test_*.py", "*/test_*.py", "*_test.py")
     if not files:
         return Fact("tests", "none", "no test_*.py")
@@ -207,7 +206,7 @@ def _tests(existing: Existing) -> Fact:
 
 
 def _lock(existing: Existing) -> Fact:
-    """Say what pins the versions of the packages."""
+    """Return what pins the versions of packages."""
     for path, tool in LOCKS.items():
         if path in existing.paths:
             return Fact("lock", tool, path)
@@ -218,7 +217,7 @@ def _lock(existing: Existing) -> Fact:
 
 
 def _data(existing: Existing) -> Fact:
-    """Say where the data is."""
+    """Return where the data is."""
     if paths := existing.matching("*.dvc", "dvc.yaml", ".dvc/config"):
         return Fact("data", "files, versioned with DVC", paths[0])
     if paths := existing.matching(*TABLES):
@@ -227,7 +226,7 @@ def _data(existing: Existing) -> Fact:
 
 
 def _tracking(existing: Existing) -> Fact:
-    """Say which tracker of training runs is a dependency."""
+    """Return the tracker of training runs among the dependencies."""
     for path in existing.matching(*DEPENDENCIES):
         if match := TRACKERS.search(existing.read(path)):
             return Fact("tracking", match[1], path)

@@ -37,18 +37,18 @@ def adopt(
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             lacking = complete.complete(path, template, dry_run=dry_run)
-        _tell(path, summary.completion(path, lacking, dry_run=dry_run))
+        _print(path, summary.completion(path, lacking, dry_run=dry_run))
         return 0
     chosen = template_source.choose(template, template_version)
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
         adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
-    _tell(path, summary.text(adoption))
+    _print(path, summary.text(adoption))
     return 0
 
 
-def _tell(path: Path, message: str) -> None:
+def _print(path: Path, message: str) -> None:
     from rung.core import transaction
 
     print(message)

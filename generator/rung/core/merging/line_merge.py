@@ -5,7 +5,6 @@ one would often be in conflict. Rung's text wins there, and what the user wrote 
 of its own.
 """
 
-import os
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -39,13 +38,9 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
         directory = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             (directory / name).write_bytes(content)
-        no_user_config = {
-            "GIT_DIR": str(directory),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        }
+        extra = {"GIT_DIR": str(directory), **git.NO_USER_CONFIG}
         arguments = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
-        done = git.completed(directory, *arguments, extra=no_user_config)
+        done = git.completed(directory, *arguments, extra=extra)
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode

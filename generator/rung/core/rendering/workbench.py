@@ -26,12 +26,6 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
-# Git's own defaults: no configuration of the system or the user.
-NO_USER_CONFIG = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_ATTR_NOSYSTEM": "1",
-}
 LINK, SUBMODULE = "120000", "160000"
 READABLE = 1_000_000  # bytes; larger files are not read, and no settings file is larger
 
@@ -69,7 +63,7 @@ class Workbench:
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),
-            **NO_USER_CONFIG,
+            **git.NO_USER_CONFIG,
         }
 
     def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
@@ -227,7 +221,7 @@ def opened(top: Path) -> Iterator[Workbench]:
     ):
         directory = Path(folder)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
-        git.run(directory, "init", *options, "bench.git", extra=NO_USER_CONFIG)
+        git.run(directory, "init", *options, "bench.git", extra=git.NO_USER_CONFIG)
         (directory / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
         bench = Workbench(top, directory, rendered)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
