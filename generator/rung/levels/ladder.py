@@ -1,4 +1,4 @@
-"""The ladder: the files of levels/ as typed records."""
+"""The ladder: the files of levels/ as typed records (decision 58)."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

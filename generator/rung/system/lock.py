@@ -1,7 +1,7 @@
 """A lock on a file or a folder, released by the system when the last process that holds it ends.
 
-Not the package filelock: a climb passes its lock on to git, so that a git that outlives a killed
-Rung still keeps other climbs out, and readers of the cache of renders share a lock. The first needs
+Not the package filelock (decision 60): a climb passes its lock on to git, so that a git that outlives a
+killed Rung still keeps other climbs out, and readers of the cache of renders share a lock. The first needs
 the descriptor, which filelock hides; for the second, filelock needs a database.
 """
 

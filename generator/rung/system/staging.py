@@ -83,7 +83,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def clear_left_over(destination: Path) -> None:
     """Remove what killed processes left: temporary folders, and files moved out of them."""
-    parent = destination if destination.is_dir() else destination.parent
+    try:
+        parent = destination if destination.is_dir() else destination.parent
+    except OSError as error:  # for example because the name is too long
+        raise RungError(_unusable(destination, error)) from error
     with contextlib.suppress(OSError), lock.held(parent, folder=True):
         for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
             with contextlib.suppress(OSError), lock.held(room, folder=True, wait=0):

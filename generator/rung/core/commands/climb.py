@@ -14,7 +14,7 @@ def climb(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="[PATH|FILE]", parser=Path, show_default=False, help="The project, or a plan."
+            metavar="PATH|FILE", parser=Path, show_default=False, help="The project, or a plan."
         ),
     ] = Path(),
     to: To = None,
