@@ -11,7 +11,7 @@ from rung.check.review import data_files, documents, shell
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
 from rung.check.review.files import WILDCARDS
-from rung.check.review.prefilter import required
+from rung.check.review.prefilter import may_match
 from rung.check.review.runners import Command, Runners, commands_of
 from rung.check.review.shell import executed, joined
 
@@ -143,8 +143,10 @@ class CI:
         for path in files.find("**/*.yml", "**/*.yaml"):
             if files.clock.stops(files.left_out, path):
                 return
-            raw = (files.read(path) or b"").decode("utf-8", "replace").lower()
-            possible = [kind for kind in kinds if all(_may_match(regex, raw) for regex in kind)]
+            raw = (files.read(path) or b"").lower()
+            possible = [
+                kind for kind in kinds if all(may_match(regex.pattern, raw) for regex in kind)
+            ]
             if possible and len(raw) < files.limits.data:
                 text = documents.without_comments(path, self.content.text(path) or "")
                 text = "\n".join(line for _, line in _filled(text))
@@ -245,11 +247,6 @@ def _filled(text: str) -> list[tuple[int, str]]:
 
 def _is_scheduled(text: str) -> bool:
     return SCHEDULED.search("\n".join(line for _, line in _filled(text))) is not None
-
-
-def _may_match(regex: re.Pattern[str], lower: str) -> bool:
-    parts = required(regex.pattern)
-    return not parts or any(part in lower for part in parts)
 
 
 def _is_called(events: Node | None) -> bool:

@@ -1,80 +1,92 @@
-"""Which predicates a file may match, by its words. None that matches may be held back."""
+"""What a line must hold for an expression to match it, found for all evidence in one pass (decision 55).
+
+No line that matches is held back.
+"""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+
 TOKEN = re.compile(
-    r"(?P<letters>[A-Za-z]+)(?![*?]|\{[0,])|\\(?:x..|u.{4}|.)|\[\^?\]?(?:\\.|[^\]\\])*\]"
+    r"(?P<literal>[A-Za-z0-9_-]+)(?![*?]|\{[0,])|\\(?:x..|u.{4}|.)|\[\^?\]?(?:\\.|[^\]\\])*\]"
     r"|(?P<group>\((?:\?(?:P<\w+>|[:>])|(?!\?)))|(?P<other>\(\?)|(?P<end>\))|(?P<or>\|)"
-    r"|(?P<optional>[*?]|\{[0,])|.",
+    r"|(?P<optional>(?:[*?]|\{[0,][0-9,]*\}?)[+?]?)|\+[+?]?|\{[0-9]+(?:,[0-9]*)?\}[+?]?|.",
     re.DOTALL,
 )
-# Names stay, in lower case; every other byte becomes a blank.
-KEPT = {*b"abcdefghijklmnopqrstuvwxyz0123456789_"}
-NAMES = bytes(low if (low := byte | 32 * (64 < byte < 91)) in KEPT else 32 for byte in range(256))
+Clause = frozenset[bytes]  # literals in lower case, one of which must be there
 
-MAX_WORDS = 300_000  # that are remembered
-Parts = frozenset[str]  # letters, one of which must be there; empty where that is unknown
+
+def telling(clause: Clause) -> int:
+    """Return how rare a text is that meets a clause, by its shortest literal; 0 if any does."""
+    return min(map(len, clause), default=0)
 
 
 @cache  # a fleet is read by the same expressions
-def required(regex: str) -> Parts:
-    """Return letters of which a text in lower case must hold one for an expression to match it."""
-    return _group(TOKEN.finditer(regex))
+def required(regex: str) -> tuple[Clause, ...]:
+    """Return clauses, all of which a line must meet to match an expression; the most telling first."""
+    return tuple(sorted(_group(TOKEN.finditer(regex)), key=telling, reverse=True))
 
 
-def _group(tokens: Iterator[re.Match[str]]) -> Parts:
-    """Return what a group needs: the most telling part of each alternative, if all have one."""
-    alternatives: list[list[Parts]] = [[]]
+def may_match(regex: str, lower: bytes) -> bool:
+    """Return whether a text in lower case meets all that an expression requires."""
+    return all(any(literal in lower for literal in clause) for clause in required(regex))
+
+
+def _group(tokens: Iterator[re.Match[str]]) -> list[Clause]:
+    """Return what a group needs: its clauses, or of several alternatives the most telling ones."""
+    alternatives: list[list[list[Clause]]] = [[]]  # by alternative and token
     for token in tokens:
-        parts = alternatives[-1]
         if token["end"]:
             break
         if token["or"]:
             alternatives.append([])
         elif token["optional"]:  # what is before may be missing
-            parts[-1:] = []
-        elif token["letters"]:
-            parts.append(frozenset([token["letters"].lower()]))
+            alternatives[-1][-1:] = []
+        elif token["literal"]:
+            alternatives[-1].append([frozenset([token["literal"].lower().encode()])])
         else:
-            inner = _group(tokens) if token["group"] or token["other"] else frozenset()
-            parts.append(inner if token["group"] else frozenset())
-    best = [
-        max(parts, key=lambda each: min(map(len, each), default=0), default=frozenset())
-        for parts in alternatives
-    ]
-    return frozenset().union(*best) if all(best) else frozenset()
+            inner = _group(tokens) if token["group"] or token["other"] else []
+            alternatives[-1].append(inner if token["group"] else [])
+    clauses = [[clause for part in parts for clause in part] for parts in alternatives]
+    if len(clauses) == 1 or not all(clauses):
+        return clauses[0] if len(clauses) == 1 else []
+    return [frozenset().union(*(max(listed, key=telling) for listed in clauses))]
 
 
 class Prefilter:
-    """What each of some predicates needs: parts of words, or all words of a dotted name."""
+    """What each of many predicates needs: clauses that a file must meet to match it."""
 
-    def __init__(self, needs: Sequence[Iterable[Parts]], names: Sequence[Iterable[str]]) -> None:
-        groups = [list(filter(None, listed)) for listed in needs]
-        self.needs = [(at, listed) for at, listed in enumerate(groups) if not names[at]]
-        self.parts = {part for _, listed in self.needs for parts in listed for part in parts}
-        self.read: set[str] = set()  # words of files before, and the parts of those that have any
-        self.by_word: dict[str, set[str]] = defaultdict(set)
-        self.names: dict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
-        for at, name in ((at, name) for at, listed in enumerate(names) for name in listed):
-            words = frozenset(re.findall(r"\w+", name.lower()))
-            self.names[max(words, key=len)].append((words, at))
+    def __init__(self, needs: Sequence[Sequence[Clause]]) -> None:
+        self.needs = needs
+        self.masks: dict[bytes, int] = defaultdict(int)  # by literal, a bit for each predicate
+        self.always = 0  # those that need nothing
+        for number, clauses in enumerate(needs):
+            for literal in (best := max(clauses, key=telling, default=frozenset())):
+                self.masks[literal] |= 1 << number
+            self.always |= (not best) << number
+        self.literals = sorted({literal for listed in needs for one in listed for literal in one})
+        self.automaton = BytesAhoCorasick(
+            self.literals, matchkind=MatchKind.Standard, implementation=Implementation.DFA
+        )
 
-    def possible(self, content: bytes) -> list[int]:
-        """Return the numbers of the predicates that a file may match."""
-        if len(self.read) > MAX_WORDS:
-            self.read, self.by_word = set(), defaultdict(set)
-        words = set(content.translate(NAMES).decode().split())
-        text = " ".join(new := words - self.read)
-        self.read |= new
-        for part in [part for part in self.parts if part in text]:
-            for word in new:
-                if part in word:
-                    self.by_word[word].add(part)
-        held = set().union(*(self.by_word[word] for word in self.by_word.keys() & words))
-        possible = {at for at, groups in self.needs if not any(map(held.isdisjoint, groups))}
-        for word in self.names.keys() & words:
-            possible.update(at for parts, at in self.names[word] if words >= parts)
-        return sorted(possible)
+    def positions(self, lower: bytes) -> dict[bytes, list[int]]:
+        """Return where a text in lower case holds each literal that it has."""
+        positions: dict[bytes, list[int]] = defaultdict(list)
+        for number, start, _ in self.automaton.find_matches_as_indexes(lower, overlapping=True):
+            positions[self.literals[number]].append(start)
+        return positions
+
+    def possible(self, bits: int, held: Mapping[bytes, object]) -> Iterator[int]:
+        """Give which of some predicates, a bit for each, a file may match that holds literals."""
+        mask = self.always
+        for literal in held:
+            mask |= self.masks.get(literal, 0)
+        bits &= mask
+        while bits:
+            number = (bits & -bits).bit_length() - 1
+            bits &= bits - 1
+            if not any(map(held.keys().isdisjoint, self.needs[number])):
+                yield number
