@@ -36,7 +36,8 @@ def match(
     matches: dict[str, list[Match]] = defaultdict(list)
     listed = list(predicates.items())
     concerned = _concerned(content, list(predicates.values()), tests)
-    prefilter = Prefilter([predicate.needs for predicate in predicates.values()])
+    words = (word for predicate in predicates.values() for name in predicate.words for word in name)
+    prefilter = Prefilter([predicate.needs for predicate in predicates.values()], words)
     idle: dict[str, frozenset[int]] = {}
     files = content.files
     for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import chain
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Self
 
 from rung.check.review import data_files, documents, python
@@ -18,16 +18,14 @@ from rung.check.review.shell import executed
 FLAGS = re.IGNORECASE | re.MULTILINE
 CODE = ("**/*.py", "**/*.ipynb")
 DEFINED = re.compile(rb"def\s+(\w+)")
+IN_NAMES = frozenset(bytes([byte]) for byte in b"abcdefghijklmnopqrstuvwxyz0123456789_")
 IMPORT = frozenset([b"import"])
+MARK = re.compile("[\"'#]")
+MAX_MARKS = 12  # of a line: to try all that may be left of it takes longer than to read the file
+PREFIXED = re.compile(r"\b[rbuRBUfF]{1,2}[\"']")
 OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
-
-
-@cache  # a fleet is read by the same names
-def word_regex(word: bytes) -> re.Pattern[bytes]:
-    """Return what matches a name in lower case that is no part of a longer one."""
-    return re.compile(rb"%b(?<![a-z0-9_]%b)(?![a-z0-9_])" % (re.escape(word), re.escape(word)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,8 @@ class FilePredicate:
     @cached_property
     def words(self) -> list[list[bytes]]:
         """The parts of each name, in lower case."""
-        return [name.lower().encode().split(b".") for name in self.value]
+        named = self.value if self.kind in ("imports", "calls") else ()
+        return [name.lower().encode().split(b".") for name in named]
 
     @cached_property
     def last_parts(self) -> frozenset[str]:
@@ -217,15 +216,12 @@ class File:
         text = documents.PLACEHOLDER.sub("", "\n".join(self.searchable))
         return bool(FILLER.sub("", text))
 
-    def candidates(self, clauses: Sequence[Clause]) -> Iterator[int]:
-        """Give the numbers of the lines that meet all clauses, comments included.
+    def holding(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, int, int]]:
+        """Give the lines that meet all clauses: their numbers, where they begin and where they end.
 
         Args:
-            clauses: The first of them is made of literals of the prefilter, or there are none.
+            clauses: The first of them is made of literals of the prefilter.
         """
-        if not clauses or self.path.endswith(".ipynb"):  # which has no lines of its own
-            yield from range(1, len(self.searchable) + 1)
-            return
         number, begin, end = 1, 0, -1
         held = (self.held[literal] for literal in clauses[0] if literal in self.held)
         for position in sorted(chain.from_iterable(held)):
@@ -236,24 +232,44 @@ class File:
                 end = len(self.lower) if end < 0 else end
                 line = self.lower[begin:end]
                 if all(any(literal in line for literal in clause) for clause in clauses[1:]):
-                    yield number
+                    yield number, begin, end
+
+    def candidates(self, regex: re.Pattern[str]) -> Iterator[int]:
+        """Give the numbers of the lines in which an expression may match."""
+        clauses = required(regex.pattern)
+        if not clauses or self.path.endswith(".ipynb"):  # which has no lines of its own
+            lines = (
+                len(self.searchable) if self.path.endswith(".ipynb") else self.raw.count(b"\n") + 1
+            )
+            yield from range(1, lines + 1)
+            return
+        length = self.content.files.limits.line
+        for number, begin, end in self.holding(clauses):
+            line = self.raw[begin : min(end, begin + 4 * length)].decode("utf-8", "replace")
+            line = line.removeprefix("\ufeff").removesuffix("\r")[:length]
+            if not self.is_python or _may_match(regex, line):
+                yield number
 
     def has_word(self, word: bytes) -> bool:
         """Return whether it holds a name, in upper or lower case, that is no part of a longer one."""
         if word not in self.words:
-            self.words[word] = word_regex(word).search(self.lower) is not None
+            self.words[word] = any(
+                self.lower[start - 1 : start] not in IN_NAMES
+                and self.lower[start + len(word) : start + len(word) + 1] not in IN_NAMES
+                for start in self.held.get(word, ())
+            )
         return self.words[word]
 
     def may_import(self, words: Sequence[bytes]) -> bool:
         """Return whether a statement may import a name: its first part is in the first line."""
         if words[0] not in self.held or not all(map(self.has_word, words)):
             return False
-        return any(self.candidates([frozenset(words[:1]), IMPORT]))
+        return any(self.holding([frozenset(words[:1]), IMPORT]))
 
     def matching(self, form: str, regex: re.Pattern[str]) -> Iterator[tuple[int, str]]:
         """Give the lines of a form of it in which an expression matches, with their numbers."""
         files = self.content.files
-        for number in self.candidates(required(regex.pattern)):
+        for number in self.candidates(regex):
             if files.clock.stops(files.left_out, self.path):
                 return
             lines = getattr(self, form)
@@ -268,6 +284,23 @@ class File:
         lines = self.raw.split(b"\n", number)
         text = lines[number - 1] if 0 < number <= len(lines) else b""
         return text[:400].decode("utf-8", "replace").strip()
+
+
+def _may_match(regex: re.Pattern[str], line: str) -> bool:
+    """Return whether a line of Python may match without comments, docstrings and prefixes of strings.
+
+    A comment may begin at each `#`, and a docstring end at each quote.
+    """
+    if regex.search(line):
+        return True
+    marks = [match.start() for match in islice(MARK.finditer(line), MAX_MARKS + 1)]
+    if len(marks) > MAX_MARKS or PREFIXED.search(line):
+        return True
+    starts = [0, *(mark + 1 for mark in marks if line[mark] != "#")]
+    ends = [*(mark for mark in marks if line[mark] == "#"), len(line)]
+    parts = {line[start:end] for start in starts for end in ends if start < end}
+    parts |= {python.DEFINITION.sub(r"\1 (", part) for part in parts if "def" in part}
+    return any(map(regex.search, parts - {line}))
 
 
 def _without_idle_stages(documents_: Sequence[Node]) -> list[Node]:
@@ -337,7 +370,7 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
     (named,) = predicate.regexes
     if predicate.value and not any(map(named.search, file.defined)):
         return
-    if not all(any(file.candidates(required(regex.pattern))) for regex in predicate.body):
+    if not all(any(file.candidates(regex)) for regex in predicate.body):
         return  # before strings and comments are told apart, which takes longer
     matched: list[set[int]] = []  # by expression, the lines that match
     for regex in predicate.body:

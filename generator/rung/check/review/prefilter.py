@@ -5,8 +5,9 @@ No line that matches is held back.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
@@ -57,9 +58,14 @@ def _group(tokens: Iterator[re.Match[str]]) -> list[Clause]:
 
 
 class Prefilter:
-    """What each of many predicates needs: clauses that a file must meet to match it."""
+    """Finds the predicates that a file may match.
 
-    def __init__(self, needs: Sequence[Sequence[Clause]]) -> None:
+    Args:
+        needs: Clauses that a file must meet to match, for each predicate.
+        literals: Others that are to be found.
+    """
+
+    def __init__(self, needs: Sequence[Sequence[Clause]], literals: Iterable[bytes] = ()) -> None:
         self.needs = needs
         self.masks: dict[bytes, int] = defaultdict(int)  # by literal, a bit for each predicate
         self.always = 0  # those that need nothing
@@ -67,7 +73,8 @@ class Prefilter:
             for literal in (best := max(clauses, key=telling, default=frozenset())):
                 self.masks[literal] |= 1 << number
             self.always |= (not best) << number
-        self.literals = sorted({literal for listed in needs for one in listed for literal in one})
+        clauses = (clause for listed in needs for clause in listed)
+        self.literals = sorted({*literals, *chain.from_iterable(clauses)})
         self.automaton = BytesAhoCorasick(
             self.literals, matchkind=MatchKind.Standard, implementation=Implementation.DFA
         )
