@@ -11,7 +11,7 @@ from rung.check.review import data_files, documents, shell
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
 from rung.check.review.files import WILDCARDS
-from rung.check.review.prefilter import may_match
+from rung.check.review.prefilter import required
 from rung.check.review.runners import Command, Runners, commands_of
 from rung.check.review.shell import executed, joined
 
@@ -145,7 +145,13 @@ class CI:
                 return
             raw = (files.read(path) or b"").lower()
             possible = [
-                kind for kind in kinds if all(may_match(regex.pattern, raw) for regex in kind)
+                kind
+                for kind in kinds
+                if all(
+                    any(literal in raw for literal in clause)
+                    for regex in kind
+                    for clause in required(regex.pattern)
+                )
             ]
             if possible and len(raw) < files.limits.data:
                 text = documents.without_comments(path, self.content.text(path) or "")

@@ -47,10 +47,17 @@ def match(
             break
         file = File(content, path, prefilter)
         lines: set[int] = set()  # that match
-        # A file is not read for predicates that need nothing of it.
-        held = file.held if concerned[path] & ~prefilter.always else {}
-        for number in prefilter.possible(concerned[path], held):
+        possible = prefilter.by_literal[b""]
+        if concerned[path] & ~possible:  # else it need not be read
+            for literal in file.held:
+                possible |= prefilter.by_literal.get(literal, 0)
+        possible &= concerned[path]
+        while possible:
+            number = possible.bit_length() - 1
+            possible ^= 1 << number
             name, predicate = listed[number]
+            if any(file.held.keys().isdisjoint(clause) for clause in predicate.needs):
+                continue
             if len(matches[name]) < MAX_MATCHES:
                 located = [_located(content, each) for each in predicate.matches(file)]
                 matches[name] += located
@@ -150,7 +157,8 @@ def _unnamed_functions(
 
 def _mentions(raw: bytes, name: str) -> int:
     """Return how often a text holds a name that is no part of a longer one."""
-    return len(re.findall(rb"(?<![A-Za-z0-9_])%s(?![A-Za-z0-9_])" % re.escape(name.encode()), raw))
+    word = name.encode()  # first, which makes the search fast
+    return len(re.findall(rb"%b(?<![A-Za-z0-9_]%b)(?![A-Za-z0-9_])" % (word, word), raw))
 
 
 def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[str]:

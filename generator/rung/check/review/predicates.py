@@ -1,7 +1,7 @@
 """The predicates of levels/ that look at one file: what they read, and when they match."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Any, Self
 from rung.check.review import data_files, documents, python
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node
-from rung.check.review.prefilter import Clause, Prefilter, required
+from rung.check.review.prefilter import LEAST, Clause, Prefilter, required
 from rung.check.review.python import Source
 from rung.check.review.shell import executed
 
@@ -236,22 +236,27 @@ class File:
 
     def candidates(self, regex: re.Pattern[str]) -> Iterator[int]:
         """Give the numbers of the lines in which an expression may match."""
+        files = self.content.files
         clauses = required(regex.pattern)
-        if not clauses or self.path.endswith(".ipynb"):  # which has no lines of its own
-            lines = (
-                len(self.searchable) if self.path.endswith(".ipynb") else self.raw.count(b"\n") + 1
-            )
-            yield from range(1, lines + 1)
-            return
-        length = self.content.files.limits.line
-        for number, begin, end in self.holding(clauses):
-            line = self.raw[begin : min(end, begin + 4 * length)].decode("utf-8", "replace")
-            line = line.removeprefix("\ufeff").removesuffix("\r")[:length]
-            if not self.is_python or _may_match(regex, line):
+        lines: Iterable[tuple[int, int, int]]
+        if self.path.endswith(".ipynb"):  # which has no lines of its own
+            lines = [(number, 0, 0) for number in range(1, len(self.searchable) + 1)]
+        elif not clauses:
+            lines = [(number, 0, 0) for number in range(1, self.raw.count(b"\n") + 2)]
+        else:
+            lines = self.holding(clauses)
+        for number, begin, end in lines:
+            if files.clock.stops(files.left_out, self.path):
+                return
+            line = self.raw[begin : min(end, begin + 4 * files.limits.line)]
+            line = line.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
+            if not end or not self.is_python or _may_match(regex, line[: files.limits.line]):
                 yield number
 
     def has_word(self, word: bytes) -> bool:
-        """Return whether it holds a name, in upper or lower case, that is no part of a longer one."""
+        """Return whether it may hold a name, in any case, that is no part of a longer one."""
+        if len(word) < LEAST:
+            return True
         if word not in self.words:
             self.words[word] = any(
                 self.lower[start - 1 : start] not in IN_NAMES
@@ -268,10 +273,7 @@ class File:
 
     def matching(self, form: str, regex: re.Pattern[str]) -> Iterator[tuple[int, str]]:
         """Give the lines of a form of it in which an expression matches, with their numbers."""
-        files = self.content.files
         for number in self.candidates(regex):
-            if files.clock.stops(files.left_out, self.path):
-                return
             lines = getattr(self, form)
             if number <= len(lines) and regex.search(lines[number - 1]):
                 yield number, lines[number - 1]
