@@ -143,9 +143,9 @@ def _unnamed_functions(
         if not unnamed or files.clock.stops(files.left_out, path):
             return {}
         raw = files.read(path) or b""
-        for name in unnamed.keys() & names.positions(raw).keys():
-            if suspects[unnamed[name]] != [path] and _mentions(raw, unnamed[name]):
-                del unnamed[name]
+        for word in unnamed.keys() & names.positions(raw).keys():
+            if suspects[unnamed[word]] != [path] and _mentions(raw, unnamed[word]):
+                del unnamed[word]
     by_file: dict[str, frozenset[int]] = {}
     for name in unnamed.values():
         (path,) = suspects[name]

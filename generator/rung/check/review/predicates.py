@@ -248,8 +248,8 @@ class File:
         for number, begin, end in lines:
             if files.clock.stops(files.left_out, self.path):
                 return
-            line = self.raw[begin : min(end, begin + 4 * files.limits.line)]
-            line = line.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
+            written = self.raw[begin : min(end, begin + 4 * files.limits.line)]
+            line = written.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
             if not end or not self.is_python or _may_match(regex, line[: files.limits.line]):
                 yield number
 
@@ -377,8 +377,10 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
     matched: list[set[int]] = []  # by expression, the lines that match
     for regex in predicate.body:
         matched.append({number for number, _ in file.matching("calling", regex)})
-        if not matched[-1] or file.source is None:
+        if not matched[-1]:
             return
+    if file.source is None:
+        return
     functions = file.source.functions
     for candidate in functions.values():
         if not named.search(candidate.name):
