@@ -46,8 +46,7 @@ A fleet of generated projects of rung 2, half of each game:
 |-:|-|-:|-:|-:|
 {many}
 
-The peak is that of one process. CPU seconds of one run and their ratios are comparable on a busy machine; wall
-times less so.
+The peak is that of one process.
 
 Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).

@@ -25,7 +25,7 @@ after one warm-up run. The whole command, its start included. *Before* is commit
 {rows}
 
 The last row of each is the least that any reader of all files does, compiled ones included, which
-`rung check` does not open. CPU seconds of one run and their ratios are comparable on a busy machine.
+`rung check` does not open.
 
 Made by `uv run python benchmarks/check_trees.py --rounds {rounds} --before {before} --write docs/benchmarks.md FOLDER ...`.
 [What the folders hold](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).

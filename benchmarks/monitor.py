@@ -144,8 +144,7 @@ load {load:.1f} at the start;
 {_judged()}
 
 *Check* is reading, testing and summarizing, without the start of Python and its imports; *process*
-is everything. The machine is shared: CPU seconds of one run, and their ratios, are more reliable
-than wall time.
+is everything.
 
 Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).

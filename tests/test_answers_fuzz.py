@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rung.core import creation
 from rung.core.template_source import Source, choose
 from rung.errors import RungError
-from rung.levels import answers
+from rung.levels import template_answers
 from tests.conftest import files_of
 from tests.parsing import PARSERS
 
@@ -143,6 +143,6 @@ def test_any_file_of_answers_is_read_or_refused(content: bytes) -> None:
         file = Path(directory) / "answers.yml"
         file.write_bytes(content)
         try:
-            assert isinstance(answers.read(file), dict)
+            assert isinstance(template_answers.read(file), dict)
         except RungError as error:
             assert error.code == 2

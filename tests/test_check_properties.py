@@ -57,7 +57,7 @@ TEXTS = [
 CONTENTS = st.one_of(st.sampled_from(TEXTS), st.text(max_size=60), st.binary(max_size=60))
 TREES = st.dictionaries(st.sampled_from(NAMES), CONTENTS, max_size=9)
 # Trees that stand somewhere, so that there is something to rise from.
-STANDING = TREES.map(lambda tree: {**TESTED, **tree})
+MINIMUM_SCORE = TREES.map(lambda tree: {**TESTED, **tree})
 SOME = settings(max_examples=40, deadline=None)
 FINDINGS = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
 DRAWN = st.fixed_dictionaries({name: st.sampled_from([None, *TIERS]) for name in FINDINGS})
@@ -98,7 +98,7 @@ def test_any_tree_is_reviewed_and_twice_alike(tree: dict[str, str | bytes]) -> N
 
 
 @SOME
-@given(STANDING, st.sampled_from(NAMES))
+@given(MINIMUM_SCORE, st.sampled_from(NAMES))
 def test_an_empty_file_raises_no_level(tree: dict[str, str | bytes], name: str) -> None:
     with planted(tree) as folder:
         before = look(folder)

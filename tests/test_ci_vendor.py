@@ -7,7 +7,7 @@ import copier
 import pytest
 import yaml
 
-from rung.core import infrastructure, template_source
+from rung.core import level_contents, template_source
 from rung.core.adoption.existing import Existing
 from rung.core.adoption.inferred import infer
 from rung.core.template_source import Source
@@ -136,7 +136,7 @@ def test_an_adoption_recognises_it(
     template: Source, paths: list[str], remote: str, because: str
 ) -> None:
     existing = Existing("here", frozenset(paths), lambda path: "", remote)
-    result = infer(existing, [], infrastructure.vendors(template), "github")
+    result = infer(existing, [], level_contents.vendors(template), "github")
 
     assert ("bitbucket", because) == next(
         (fact.value, fact.because) for fact in result.facts if fact.about == "ci"
@@ -167,4 +167,4 @@ def test_a_vendor_has_every_job_of_the_rungs_that_it_serves(name: str) -> None:
 def test_a_vendor_of_version_0_2_is_still_read() -> None:
     data = yaml.safe_load("{title: Forge, job: .forge/JOB.yml, files: [.forge/*.yml], host: forge}")
 
-    assert ladder.vendor(data, Path("infrastructure.yml")).runs(".forge/check.yml")
+    assert ladder.decode_vendor(data, Path("infrastructure.yml")).runs(".forge/check.yml")

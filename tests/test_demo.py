@@ -46,10 +46,10 @@ def test_a_program_runs_outside_rungs_own_environment(
 def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
     directory = tmp_path / "a place"
 
-    assert f"cd '{directory}' && uv run poe runs" in demo.views_of(directory, 2)
-    assert f"cd '{directory}' && uv run poe serve" in demo.views_of(directory, 3)
-    assert f"{directory}/reports/replay/timeline.html" in demo.views_of(directory, 4)
-    assert not [where for where in demo.views_of(directory, 1) if "poe runs" in where]
+    assert f"cd '{directory}' && uv run poe runs" in demo.results(directory, 2)
+    assert f"cd '{directory}' && uv run poe serve" in demo.results(directory, 3)
+    assert f"{directory}/reports/replay/timeline.html" in demo.results(directory, 4)
+    assert not [where for where in demo.results(directory, 1) if "poe runs" in where]
 
 
 def test_a_replay_that_fails_is_a_failure(

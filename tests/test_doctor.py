@@ -250,7 +250,7 @@ def test_json_says_the_same(machine: Machine, doctor: Doctor) -> None:
         (("--format", "xml"), "There is no format `xml`"),
         (("-d", "colour=red"), "There is no question `colour`"),
         (("nowhere",), "nowhere is not a folder"),
-        (("--to", "7"), "not in the range"),
+        (("--to", "7"), "less than or equal to 4"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(

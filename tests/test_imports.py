@@ -57,7 +57,7 @@ def test_no_module_imports_itself_by_way_of_others(source: str) -> None:
     graph = graph_of(ROOT / source)
     importer, known = SOURCES[source]
 
-    assert len(graph) > 150
+    assert len(graph) > 50
     assert known in graph[importer]
     TopologicalSorter(graph).prepare()  # it raises CycleError, which names the circle
 

@@ -56,8 +56,8 @@ def test_fifteen_lines_are_a_capability(levels: Path) -> None:
     page = show.markdown(ladder.load(levels), yaml.safe_load((levels / "sources.yml").read_text()))
 
     assert len(FILE.splitlines()) <= 15
-    assert f"| `{NAME}` | both | {known.why} | `notebooks/.gitattributes` | Rung's own |" in page
-    assert f"`{NAME}`" in page.partition("| not in the workflow |")[2].splitlines()[0]
+    assert f"|`{NAME}`|both|{known.why}|`notebooks/.gitattributes`|Rung's own|" in page
+    assert f"`{NAME}`" in page.partition("|not in the workflow|")[2].splitlines()[0]
 
 
 @pytest.mark.parametrize(("level", "there"), [(0, False), (1, True)])

@@ -1,4 +1,4 @@
-"""What a project has is said alike by levels/has.jinja, for Copier, and by `infrastructure.has`."""
+"""What a project has is said alike by levels/has.jinja, for Copier, and by `level_contents.contents`."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import jinja2
 import pytest
 import yaml
 
-from rung.core import infrastructure
+from rung.core import level_contents
 from rung.core.template_source import Source
 from tests.conftest import CHOICES, ROOT, VARIANTS, VENDORS, name_of
 
@@ -63,7 +63,7 @@ def macro() -> Any:
 
 def agree(macro: Any, answers: dict[str, Any]) -> None:
     said = macro(answers)
-    found = infrastructure.has(Kept(str(ROOT), "", None), answers)
+    found = level_contents.contents(Kept(str(ROOT), "", None), answers)
 
     commands = [list(command) for command in found.commands.items()]
     assert [commands, found.asks, found.answers_ask] == said

@@ -9,7 +9,7 @@ import copier
 import pytest
 import yaml
 
-from rung.levels.answers import is_answer
+from rung.levels.template_answers import is_answer
 from tests import asking
 from tests.command import rung, typing
 from tests.conftest import CHOICES, ROOT, Render, files_of

@@ -79,7 +79,7 @@ def _row(parameter: Any) -> str | None:
         return None
     if parameter.param_type_name == "argument":
         name = parameter.metavar or parameter.human_readable_name
-        return f"|`{_cell(name)}`|{_cell(parameter.help or '')}|"
+        return f"|{_code(name)}|{_cell(parameter.help or '')}|"
     value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
     names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
     default = parameter.default
@@ -91,6 +91,11 @@ def _row(parameter: Any) -> str | None:
 def _paragraphs(command: Any) -> list[str]:
     text = (command.help or "").split("\f")[0].strip()
     return [" ".join(each.split()) for each in text.split("\n\n")]
+
+
+def _code(text: str) -> str:
+    """Return code for a cell. Of `\\|` between backticks the site would show the backslash."""
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _cell(text: str) -> str:

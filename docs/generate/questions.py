@@ -15,7 +15,7 @@ import yaml
 from jinja2 import nodes
 
 from rung.levels import ladder
-from rung.levels.answers import is_answer
+from rung.levels.template_answers import is_answer
 
 SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"

@@ -1,4 +1,4 @@
-"""The command `rung`: run it, and turn errors into messages and exit codes, only here."""
+"""The command `rung`. Errors become messages and exit codes here, and nowhere else (decision 4)."""
 
 import io
 import os
@@ -13,20 +13,20 @@ from rung.cli import app
 from rung.errors import RungError
 from rung.system import shortage
 
-UNREADABLE = 2
+USAGE = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
 COMPLETE = "_RUNG_COMPLETE"  # set by the scripts of `rung --show-completion`
-NOT_READ = 141  # as a program that SIGPIPE ends
+OUTPUT_CLOSED = 141  # the exit code of a program that SIGPIPE ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    if sys.stdout is None:  # closed by the parent process; nothing may be opened instead
+    if sys.stdout is None:  # the parent process closed it
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name need not be a text
+            stream.reconfigure(errors="backslashreplace")  # a file name may not be valid text
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
@@ -35,15 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rung: {error}", file=sys.stderr)
         return error.code
     except typer.TyperException as error:
-        print(f"rung: {_unreadable(error)}", file=sys.stderr)
-        return UNREADABLE
+        print(f"rung: {_usage_message(error)}", file=sys.stderr)
+        return USAGE
     except KeyboardInterrupt:
         print("rung: stopped; nothing is left half-done.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing may be flushed to it at exit.
+        # The reader, such as `head`, has closed the pipe: flushing at exit would fail again.
         _drop_output()
-        return NOT_READ
+        return OUTPUT_CLOSED
     except Exception as error:
         if isinstance(error, OSError) and _output_fails():
             print(
@@ -51,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "The command itself finished. Make room, or write somewhere else.",
                 file=sys.stderr,
             )
-            return UNREADABLE
+            return USAGE
         if os.environ.get("RUNG_DEBUG"):
             raise
         if advice := shortage.remedy(error):
             print(f"rung: {_short(error)}.\n{advice} Then run it again.", file=sys.stderr)
-            return UNREADABLE
+            return USAGE
         from rung.levels import template
 
         print(
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _output_fails() -> bool:
-    """Say whether the output itself cannot be written, so that another line would fail, too."""
+    """Say whether standard output cannot be written, for example because the disk is full."""
     try:
         print(flush=True)
     except OSError:
@@ -82,16 +82,16 @@ def _drop_output() -> None:
 
 
 def _short(error: Exception) -> str:
-    """Say what the machine has run out of, and at which file, if that is known."""
+    """Say what has run out, and at which file if that is known."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return "Out of memory"
 
 
 def _run(arguments: list[str]) -> int:
-    # Typer's own `app()` would turn interruptions and broken pipes into messages of its own.
+    # Not `app()`: Typer would print its own messages for interruptions and broken pipes.
     command = typer.main.get_command(app)
-    if COMPLETE in os.environ:  # a shell asks what could be typed; this prints it and exits
+    if COMPLETE in os.environ:  # a shell asks for completions: print them and exit
         command.main(arguments, "rung")
     try:
         with command.make_context("rung", arguments) as context:
@@ -100,8 +100,8 @@ def _run(arguments: list[str]) -> int:
         return stop.exit_code
 
 
-def _unreadable(error: typer.TyperException) -> str:
-    """Say what could not be read, with commands in backquotes, and where help is."""
+def _usage_message(error: typer.TyperException) -> str:
+    """Say what is wrong with the command line, with commands in backquotes, and where help is."""
     context = getattr(error, "ctx", None)
     message = re.sub(r"'([^']*)'", r"`\1`", error.format_message()).rstrip(".")
     return f"{message}.\nSee `{context.command_path if context else 'rung'} --help`."

@@ -1,4 +1,4 @@
-"""The command line: what `rung` is, and its verbs in the order of its help."""
+"""The command line: `rung` and its verbs, in the order of its help."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +21,11 @@ from rung.levels.command import levels
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help, for which nothing has to be loaded
+    rich_markup_mode=None,  # plain help, which loads nothing (decision 4)
 )
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         from rung.core import template_source
         from rung.levels import template
@@ -35,7 +35,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _advised(assessment: Path) -> dict[str, Any]:
+def _answers_advised_in(assessment: Path) -> dict[str, Any]:
     from rung.assess.assessment import advised
 
     return advised(assessment)
@@ -46,11 +46,13 @@ def rung(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the versions."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the versions."
+        ),
     ] = False,
 ) -> None:
     """Machine-learning repositories that can climb."""
-    context.obj = _advised  # what `rung new --from-assessment` reads a file with
+    context.obj = _answers_advised_in  # for `rung new --from-assessment`: core imports no assess
 
 
 for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, doctor, demo):

@@ -1,8 +1,8 @@
-"""The errors a person can meet, each with the exit code the command ends with."""
+"""The errors that a user can meet, each with the exit code of the command."""
 
 
 class RungError(Exception):
-    """Something the person must change: what happened, where, and what to do (exit code 2)."""
+    """Something that the user must change: what happened, where, what to do (exit code 2)."""
 
     code = 2
 

@@ -1,6 +1,6 @@
-"""The output formats of the commands: a new one is a module with a function, and a line here.
+"""The output formats of the commands: a new format is a function, and a line here.
 
-A function is imported when its format is asked for, so that `rung --help` loads none of them.
+A function is imported when its format is used, so that `rung --help` loads none of them.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from rung.errors import RungError
 
-# Function by command and format. Those of a command take the same arguments and return text.
+# Functions by command and format. Those of one command have the same arguments and return text.
 FORMATS: dict[str, dict[str, str]] = {
     "check": {
         "text": "rung.check.report.text:make",

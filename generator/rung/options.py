@@ -1,4 +1,4 @@
-"""Options that several verbs take, and paths as a user types them."""
+"""Options that several verbs share, and paths as users type them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from rung.errors import RungError
 
-Place = Annotated[
+ProjectPath = Annotated[
     Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
 ]
 To = Annotated[int | None, typer.Option(metavar="N", help="The rung to climb to (the next one).")]
@@ -33,8 +33,8 @@ Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or ve
 BELOW = 1  # exit code of check and fleet: a repository is below the required rung
 
 
-def known_game(game: str | None) -> None:
-    """Raise a RungError if there is no such game."""
+def refuse_unknown_game(game: str | None) -> None:
+    """Raise a RungError for a name that is none of the games."""
     from rung.levels.ladder import GAMES
 
     if game is not None and game not in GAMES[1:]:
@@ -42,7 +42,7 @@ def known_game(game: str | None) -> None:
 
 
 def expanded(path: Path) -> Path:
-    """Return a path as a user types it, with `~` and `~somebody` written out.
+    """Return a path with `~` and `~user` expanded.
 
     Raises:
         RungError: There is no such user.
@@ -57,5 +57,5 @@ def expanded(path: Path) -> Path:
 
 
 def typed(path: Path) -> str:
-    """Return a path in a form that no command takes for an option."""
+    """Return a path in a form that no command mistakes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)

@@ -40,12 +40,8 @@ def _rendered() -> Path:
     if shared := os.environ.get(SHARED):
         return Path(shutil.copytree(shared, folder, symlinks=True))
     import copier
-    from rung.core import copier_patches
 
-    with copier_patches.rendering():
-        copier.run_copy(
-            str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD"
-        )
+    copier.run_copy(str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD")
     identity = (
         "-c",
         "user.name=Ada",

@@ -12,7 +12,7 @@ import yaml
 
 from rung.core import template_source, transaction
 from rung.core.adoption import adopt as adopting
-from rung.core.adoption import complete, messages
+from rung.core.adoption import complete, summary
 from rung.core.adoption.adopt import Adoption
 from rung.core.climbing import climb as climbing
 from rung.core.climbing import planner
@@ -135,7 +135,7 @@ def test_a_file_of_the_same_name_is_left_alone_and_reported(
 
     assert "Dockerfile" in made.kept
     assert "README.md" not in made.added  # some systems take it for the person's readme.md
-    assert "  = Dockerfile" in messages.text(made)
+    assert "  = Dockerfile" in summary.text(made)
 
 
 def test_what_git_ignores_is_left_alone_and_reported(tmp_path: Path, template: Source) -> None:
@@ -190,7 +190,7 @@ def test_missing_entries_are_named_and_added_when_asked(tmp_path: Path, template
     plain = repository(tmp_path / "plain", SHAPES["src"])
     merged = repository(tmp_path / "merged", SHAPES["src"])
 
-    wanting = adopt(plain, template).wanting
+    wanting = adopt(plain, template).lacking_entries
     made = adopt(merged, template, merge=True)
 
     assert any("`tool.poe.include`" in entry for entry in wanting)
@@ -202,7 +202,7 @@ def test_missing_entries_are_named_and_added_when_asked(tmp_path: Path, template
     assert (merged / wheel).is_file()
     assert "churn" == pyproject["tool"]["rung"]["package"]
     assert (merged / ".gitignore").read_text().startswith("*.pyc\n")
-    assert [] == made.wanting
+    assert [] == made.lacking_entries
 
 
 @pytest.mark.parametrize("rule", ["data", "/data/", "data/*", "/data/**"])
@@ -227,7 +227,7 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     late = repository(tmp_path / "late", SHAPES["src"])
     once = repository(tmp_path / "once", SHAPES["src"])
     made = adopt(late, template)
-    assert "rung adopt --merge" in messages.text(made).split("Next:")[1]
+    assert "rung adopt --merge" in summary.text(made).split("Next:")[1]
     before = git(late, "rev-parse", "HEAD")
 
     dry = rung("adopt", "--merge", "--dry-run", "--template", template.address, cwd=late)
@@ -237,7 +237,7 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     adopt(once, template, merge=True)
 
     assert (0, 0, 0) == (dry.returncode, done.returncode, again.returncode), done.stderr
-    assert all(entry in dry.stdout and entry in done.stdout for entry in made.wanting)
+    assert all(entry in dry.stdout and entry in done.stdout for entry in made.lacking_entries)
     assert "Nothing was written." in dry.stdout and "Nothing was written." in again.stdout
     assert before == git(late, "rev-parse", "HEAD~1")
     assert "" == git(late, "status", "--porcelain")
@@ -263,7 +263,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: Source) -> None:
     made = adopt(folder, template, dry_run=True)
 
     assert {"ops/tasks.toml", "pipeline/train.py"} <= set(made.added)
-    assert "Nothing was written." in messages.text(made)
+    assert "Nothing was written." in summary.text(made)
     assert before == snapshot(folder)
 
 
@@ -272,12 +272,12 @@ def test_what_cannot_be_completed_is_reported_and_not_taken_for_complete(
     tmp_path: Path, template: Source, text: str
 ) -> None:
     folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})
-    output = messages.text(adopt(folder, template, merge=True))
+    output = summary.text(adopt(folder, template, merge=True))
     again = complete.complete(folder, template.address)
 
     assert "Change these by hand, so that Rung's commands run:\n  pyproject.toml: " in output
     assert ["pyproject.toml"] == list(again)
-    assert "by hand" in messages.completion(folder, again, dry_run=False)
+    assert "by hand" in summary.completion(folder, again, dry_run=False)
     assert text == (folder / "pyproject.toml").read_text()
 
 
@@ -448,7 +448,7 @@ def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
     patterns = (folder / ".gitignore").read_text().splitlines()
     assert not {"/model/", "/logs/"} & set(patterns)
     assert "/reports/" in patterns
-    output = messages.text(made)
+    output = summary.text(made)
     assert ".gitignore: patterns: " in output and "`/reports/`" in output
     assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in output
     assert "" == git(folder, "status", "--porcelain", "--ignored")

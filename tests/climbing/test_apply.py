@@ -537,7 +537,7 @@ def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
     with ThreadPoolExecutor(1) as pool:
         with transaction.locked(project):
             (project / "new.txt").write_text("half of it")
-            second = pool.submit(preconditions.committed, project)
+            second = pool.submit(preconditions.committed_root, project)
             assert looked.wait(60)
             (project / "new.txt").unlink()
         assert second.result() == project
@@ -547,7 +547,7 @@ def test_answers_that_another_climb_changes_meanwhile_are_not_taken_for_an_edit(
     new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
-    look = preconditions.committed
+    look = preconditions.committed_root
 
     def meanwhile(folder: Path) -> Path:
         monkeypatch.setattr(preconditions, "committed", look)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung.core import infrastructure
+from rung.core import level_contents
 from rung.core.adoption import existing
 from rung.core.adoption.existing import Existing
 from rung.core.adoption.inferred import Inferred, infer
@@ -17,7 +17,7 @@ RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved
     "default"
 ]
 
-CI = infrastructure.vendors(Source(str(ROOT), "", None))
+CI = level_contents.vendors(Source(str(ROOT), "", None))
 
 
 def looked_at(

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from rung.core import creation, template_source
+from rung.core import cache, creation, template_source
 from rung.core.climbing import plan as planning
 from rung.core.climbing import planner
 from rung.core.climbing.plan import ChangeRequest
-from rung.core.rendering import answers_file, render_cache, rendered_trees, workbench
+from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
 from rung.system import git as rungs_git
@@ -37,12 +37,12 @@ def kept(home: Path) -> int:
 
 
 def grow_old(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long_ago = time.time() - (render_cache.OLDEST + 1) * 24 * 3600
+    long_ago = time.time() - (cache.OLDEST + 1) * 24 * 3600
     os.utime(home / "renders.git/HEAD", (long_ago, long_ago))
 
 
 def grow_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_cache, "LARGEST", 1000)
+    monkeypatch.setattr(cache, "LARGEST", 1000)
 
 
 Grow = Callable[[Path, pytest.MonkeyPatch], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.levels import answers
+from rung.levels import template_answers
 from tests.climbing import tiny
 from tests.command import git
 from tests.conftest import ROOT
@@ -102,7 +102,7 @@ def unlike_fresh(project: Path, template: Path, folder: Path) -> set[str]:
         template: what template() made.
         folder: where to make the fresh one.
     """
-    given = answers.read(project / ".copier-answers.yml")
+    given = template_answers.read(project / ".copier-answers.yml")
     fresh = tiny.files_of(tiny.fresh(template, folder, TODAY, **given))
     mine = tiny.files_of(project)
     assert fresh.keys() == mine.keys()

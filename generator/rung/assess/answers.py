@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rung.assess.strategy import NO_CHOICE, Choice, Shares, game_of
 from rung.assess.weights import GAMES, Answers, Assumption, Question, Weights
 from rung.errors import RungError
-from rung.levels import answers as files
+from rung.levels import template_answers
 
 TOP = 4  # the highest rung
 LARGEST = 1_000_000  # bytes; all answers take some hundred
@@ -81,7 +81,7 @@ def load(file: Path) -> dict[str, Any]:
         raise RungError(f"{file} is not a file. Name a file of answers.")
     if file.exists() and file.stat().st_size > LARGEST:
         raise RungError(f"{file} is larger than {LARGEST:,} bytes: no file of answers is so large.")
-    return files.read(file, unique=True)
+    return template_answers.read(file, unique=True)
 
 
 def understand(values: Mapping[str, Any], weights: Weights, where: str = "") -> Answers:

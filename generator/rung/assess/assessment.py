@@ -13,9 +13,9 @@ from rung.assess.weights import Answers, Weights
 from rung.assess.weights import load as load_weights
 from rung.errors import RungError
 from rung.levels import template
-from rung.levels.answers import ANSWERS
 from rung.levels.ladder import Level
 from rung.levels.ladder import load as load_levels
+from rung.levels.template_answers import ANSWERS
 
 PROJECT = (
     "use_case",

@@ -1,30 +1,40 @@
-"""The folder of Rung's caches, with a bare git repository for each: the template, and renders."""
+"""Rung's caches: a folder with bare git repositories, of the template and of renders.
+
+Every render can be made again, so that cache is deleted as a whole when it is old or large, while no
+process reads it.
+"""
 
 import contextlib
 import os
+import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from rung.errors import RungError
-from rung.system import git, shortage
+from rung.system import git, lock, shortage
+
+OLDEST = 90  # days since the cache of renders was begun
+LARGEST = 50_000_000  # bytes of renders; one of Rung's own template adds about 65,000
 
 
 def home() -> Path:
     """Return the folder of Rung's caches."""
     named = os.environ.get("RUNG_CACHE_DIR")
-    # Absolute, since git runs in other folders than this one.
+    # Absolute: git runs in other folders.
     return Path(named or user_cache_path("rung", appauthor=False)).absolute()
 
 
 def prepared() -> Path:
-    """Return the folder of Rung's caches, created if missing, private to the user.
+    """Return the folder of Rung's caches, created if missing and private to the user.
 
-    What is in it is rendered and committed, so no other user may write there.
+    Its content is rendered and committed, so no other user may write there.
 
     Raises:
-        RungError: It belongs to somebody else, or cannot be made.
+        RungError: It belongs to another user, or cannot be made.
     """
     folder = home()
     try:
@@ -52,25 +62,62 @@ def _unwritable(error: OSError) -> RungError:
 def bare(name: str, kind: str = "sha1") -> Path:
     """Return a bare repository of the cache, created if missing.
 
-    It is made aside first, since others may be doing the same.
+    It is made under a temporary name first, since another process may be making it.
 
     Args:
-        name: What it is called, without `.git`.
-        kind: How it names its objects: sha1 or sha256.
+        name: Its name, without `.git`.
+        kind: Its object format: sha1 or sha256.
     """
     repository = prepared() / f"{name}.git"
     try:
         if (repository / "HEAD").is_file():
-            for folder in ("objects", "refs"):  # a cleaner takes away what is empty
+            for folder in ("objects", "refs"):  # a cleaner of caches removes empty folders
                 (repository / folder).mkdir(exist_ok=True)
             return repository
         with tempfile.TemporaryDirectory(dir=home()) as aside:
             made = Path(aside) / repository.name
-            # Always named: GIT_DEFAULT_HASH may say something else.
+            # Always stated: GIT_DEFAULT_HASH may differ.
             form = f"--object-format={kind}"
             git.run(home(), "init", "--quiet", "--bare", form, str(made))
-            with contextlib.suppress(OSError):  # another Rung was faster
+            with contextlib.suppress(OSError):  # another process was faster
                 made.rename(repository)
     except OSError as error:
         raise _unwritable(error) from error
     return repository
+
+
+@contextlib.contextmanager
+def renders(kind: str) -> Iterator[Path]:
+    """Yield the repository of the renders, which is not deleted while it is used.
+
+    Args:
+        kind: Its object format: sha1 or sha256.
+    """
+    name = "renders" if kind == "sha1" else f"renders-{kind}"
+    repository = prepared() / f"{name}.git"
+    file = repository.with_suffix(".lock")
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(
+            OSError
+        ):  # without locks, or the right to write, nothing is deleted
+            with contextlib.suppress(BlockingIOError), lock.held(file, wait=0):
+                _delete_if_outdated(repository)
+            stack.enter_context(lock.held(file, shared=True))
+        yield bare(name, kind)
+
+
+def _delete_if_outdated(repository: Path) -> None:
+    """Delete the renders if they are too old or too large, and what an earlier deletion left."""
+    aside = repository.with_suffix(".old")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is not there, or cannot be removed and stays
+        old = time.time() - (repository / "HEAD").stat().st_mtime > OLDEST * 24 * 3600
+        if old or _bytes(repository) > LARGEST:
+            repository.rename(aside)  # atomic, so that no half of it is ever read
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _bytes(folder: Path) -> int:
+    entries = list(os.scandir(folder))
+    below = sum(_bytes(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
+    return below + sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rung import options
-from rung.core import infrastructure
+from rung.core import level_contents
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import check_answers
+from rung.levels.template_answers import check_answers
 from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
@@ -26,10 +26,10 @@ class CreatedProject:
         folder: Its path.
         files: Its files, relative to the folder.
         level: The rung it starts on.
-        repository: The repository around it that it was left to, or None when it has its own.
+        repository: The repository that the folder is inside, or None.
         committed: Whether its files are in a first commit.
-        signed: Whether that commit bears the person's name.
-        asks: What the answers about infrastructure ask of the team.
+        signed: Whether that commit is in the user's name.
+        asks: What the answers about infrastructure require of the team.
     """
 
     folder: Path
@@ -55,22 +55,22 @@ def create(
         destination: A path that does not exist yet, or an empty folder.
         source: The template.
         answers: Answers by question.
-        defaults: Take the default where no answer is given; ask a person otherwise.
-        with_git: Whether to make a repository; None: unless there is one around it.
+        defaults: Take the default where no answer is given; ask the user otherwise.
+        with_git: Whether to make a repository; None: unless the folder is inside one.
     """
     folder = _normal(destination)
     clear_left_over(folder)
     _check(folder, source, answers, defaults=defaults)
-    around = git.repository_above(folder)
+    outer = git.repository_above(folder)
     with staged(folder) as room:
         render(source, room, answers, defaults=defaults)
         files = _files(room)
         recorded = answers_file.read(room)
         rendered_trees.keep(source, answers_file.answers(recorded), room)
-        own = around is None if with_git is None else with_git
+        own = outer is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
-    asks = infrastructure.has(source, recorded).answers_ask
-    return CreatedProject(folder, files, int(recorded["level"]), around, own, signed, asks)
+    asks = level_contents.contents(source, recorded).answers_ask
+    return CreatedProject(folder, files, int(recorded["level"]), outer, own, signed, asks)
 
 
 def preview(
@@ -97,7 +97,7 @@ def _normal(destination: Path) -> Path:
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:
     check_free(folder)
     check_answers(answers, source.read("levels/questions.yml"))
-    infrastructure.refuse_vendor(source, answers)
+    level_contents.refuse_vendor(source, answers)
     if not defaults and not sys.stdin.isatty():
         raise RungError(
             "There is no terminal to ask the questions on.\n"

@@ -1,4 +1,4 @@
-"""What this machine lacks of what a project, or a rung, needs: looked for, and how to get it."""
+"""What a project or a rung needs of this machine, what of it is missing, and how to get it."""
 
 import json
 import os
@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from rung.core.infrastructure import applies
+from rung.core.level_contents import applies
+from rung.core.rendering import answers_file
 from rung.errors import RungError
 from rung.levels import template
-from rung.levels.answers import ANSWERS, check_answers, gather_answers
+from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.options import expanded
 from rung.system import plain_yaml, process, shortage
 
@@ -33,11 +34,11 @@ class Need:
     """Something that a machine must have.
 
     Attributes:
-        name: Of the program, or `registry`, or `certificates`.
+        name: The program's name, or `registry`, or `certificates`.
         purpose: Completes "Needed to ...".
         since: The first rung that needs it.
-        fix: What to do where it is missing.
-        when: The answers that need it, all of them.
+        fix: What to do if it is missing.
+        when: The answers with which it is needed, all of them.
         optional: Whether only single tasks need it.
     """
 
@@ -55,12 +56,12 @@ class Need:
 
 @dataclass(frozen=True)
 class Program(Need):
-    """A program.
+    """A program that a machine must have.
 
     Attributes:
-        ways: Commands, of which one has to succeed and to print the version.
-        at_least: The oldest version that will do, or nothing.
-        below: The first version that is too new, or nothing.
+        ways: Commands, one of which has to succeed and print the version.
+        at_least: The oldest version that suffices; empty for any.
+        below: The first version that is too new; empty for none.
     """
 
     ways: tuple[str, ...] = ()
@@ -75,9 +76,9 @@ class Needs:
     Attributes:
         programs: In the order of the file.
         registry: The address that packages come from.
-        package: One that every project installs.
+        package: A package that every project installs.
         certificates: The registry's certificates.
-        fix_system: What to do where the system has the certificate that uv lacks.
+        fix_system: What to do if the system trusts a certificate that uv does not.
     """
 
     programs: tuple[Program, ...]
@@ -88,7 +89,7 @@ class Needs:
 
 
 def load_needs(folder: Path) -> Needs:
-    """Read the file of the folder `levels`; raise a RungError when it is not what it must be."""
+    """Read levels/tools.yml; raise a RungError if it cannot be read."""
     path = folder / FILE
     try:
         data = plain_yaml.load(path.read_text(encoding="utf-8"))
@@ -120,9 +121,9 @@ class Finding:
     Attributes:
         need: What was looked for.
         status: Found, missing, too old, too new, fails or not checked.
-        version: Of the program, or nothing.
-        reason: Why it is not found, or nothing.
-        fix: What to do, or nothing.
+        version: The program's version, if known.
+        reason: Why it is not found.
+        fix: What to do about it.
     """
 
     need: Need
@@ -133,7 +134,7 @@ class Finding:
 
 
 def find_program(need: Program, folder: Path) -> Finding:
-    """Find a program; the first of its commands that works counts, else the last that fails."""
+    """Look for a program; its first command that works counts, or else the last that fails."""
     finding = Finding(need, "missing", reason="it is not on PATH", fix=need.fix)
     for way in need.ways:
         name, *rest = way.split()
@@ -162,7 +163,7 @@ def _of_output(need: Program, code: int, output: str) -> Finding:
 
 
 def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
-    """Ask uv for a package with the settings of a folder; if it fails, look for the reason."""
+    """Resolve a package by uv with the settings of a folder; if that fails, find the reason."""
     uv = process.uv()
     if uv is None:
         return [Finding(needs.registry, "not checked", reason="uv, which asks it, is missing")]
@@ -199,7 +200,7 @@ def _run(
     stdin: str = "",
     seconds: float = SECONDS,
 ) -> tuple[int, str]:
-    """Run a program to its end; return its exit code and what it printed."""
+    """Run a program; return its exit code and output."""
     try:
         done = subprocess.run(
             command,
@@ -219,7 +220,7 @@ def _run(
 
 
 def _last(output: str) -> str:
-    """Return the last line that says what went wrong: hints come after it."""
+    """Return the last line that is not a hint: it says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("hint:")] or lines
     return telling[-1].removeprefix("cause: ") if telling else ""
@@ -231,15 +232,15 @@ def _number(version: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Report:
-    """What was checked, and what was found.
+    """The findings about a machine.
 
     Attributes:
         machine: Rung's version, the system and its Python.
         subject: The project and its rung, as a sentence.
-        level: The rung that was asked about.
-        needed: What it needs.
-        optional: What single tasks of it need.
-        later: What higher rungs or other answers need.
+        level: The rung that the findings are for.
+        needed: Findings about what the rung needs.
+        optional: About what single tasks of it need.
+        later: About what higher rungs or other answers need.
     """
 
     machine: str
@@ -256,11 +257,11 @@ class Report:
 
 
 def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
-    """Look for what a project, or a rung, needs on this machine.
+    """Look for what a project or a rung needs on this machine.
 
     Args:
         path: A project, or any folder; uv reads its settings there.
-        to: The rung that is asked about, or None for the project's own.
+        to: The rung to look for, or None for the project's own.
         pairs: Answers that differ from the project's, as QUESTION=ANSWER.
 
     Raises:
@@ -279,11 +280,9 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """Return the answers of the project in a folder, or none if there is no project."""
+    """Return the answers of the project in a folder; empty if there is no project."""
     if not (folder / ANSWERS).is_file():
         return {}
-    from rung.core.rendering import answers_file
-
     return answers_file.answers(answers_file.recorded(folder))
 
 
@@ -366,7 +365,7 @@ def _data(finding: Finding) -> dict[str, Any]:
 
 
 def _where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
-    """Say in a line what is checked: a project, or a rung and answers."""
+    """Return a line that says what is checked: a project, or a rung and answers."""
     answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
     if project is None:
         return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."

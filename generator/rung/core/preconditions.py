@@ -1,4 +1,4 @@
-"""The preconditions of a climb: everything that could be lost is in a commit."""
+"""The preconditions of a climb: everything that could be lost is in a commit (decision 19)."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from rung.core import transaction
 from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
-# What git keeps in its folder while something is half-done, by the command that ends it.
+# Git's own marks of an unfinished command, with that command.
 HALF_DONE = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -23,8 +23,8 @@ HALF_DONE = {
 }
 
 
-def has_package(folder: Path, package: str) -> None:
-    """Raise a RungError unless the user's code is where the answers say."""
+def refuse_missing_package(folder: Path, package: str) -> None:
+    """Raise a RungError unless the package that the answers name exists."""
     if not package.isidentifier() or not (folder / "src" / package).is_dir():
         raise RungError(
             f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
@@ -32,8 +32,8 @@ def has_package(folder: Path, package: str) -> None:
         )
 
 
-def committed(folder: Path) -> Path:
-    """Return the repository's root, once everything in it is known to be in a commit."""
+def committed_root(folder: Path) -> Path:
+    """Return the repository's root; raise a RungError unless everything in it is committed."""
     top = git.root(folder)
     if top is None:
         raise RungError(
@@ -48,17 +48,17 @@ def committed(folder: Path) -> Path:
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."
             )
-    if changed := _uncommitted_of_the_user(top):
+    if changed := _users_uncommitted(top):
         raise RungError(
             f"{top} has changes that are not committed, for example `{changed[0].strip()}`.\n"
             "Commit or stash them, so that what changes can be seen, and undone, on its own."
         )
-    _overlooks_nothing(top)
+    _refuse_overlooked(top)
     return top
 
 
-def _uncommitted_of_the_user(top: Path) -> list[str]:
-    """Return what is not in a commit, once no other climb is writing; one that goes on is refused."""
+def _users_uncommitted(top: Path) -> list[str]:
+    """Return what is not in a commit. Changes that a running climb is writing do not count."""
     changed = transaction.uncommitted(top)
     if changed and transaction.lock_file(top).exists():
         with transaction.locked(top):
@@ -66,15 +66,15 @@ def _uncommitted_of_the_user(top: Path) -> list[str]:
     return changed
 
 
-def _overlooks_nothing(top: Path) -> None:
-    """Raise a RungError if git was told not to look at some files."""
+def _refuse_overlooked(top: Path) -> None:
+    """Raise a RungError if git was told to ignore changes in some files."""
     lines = git.run(top, "ls-files", "-v", "-z").split("\0")
     skipped = [line[2:] for line in lines if line[:1] in ("s", "S")]
     assumed = [line[2:] for line in lines if line[:1].islower()]
     if not skipped and not assumed:
         return
     commands = []
-    if skipped and git.answers(top, "config", "--type=bool", "core.sparseCheckout") == "true":
+    if skipped and git.output(top, "config", "--type=bool", "core.sparseCheckout") == "true":
         commands.append("git sparse-checkout disable")
     elif skipped:
         commands.append(f"git update-index --no-skip-worktree -- {_few(skipped)}")
@@ -92,18 +92,18 @@ def _few(paths: list[str]) -> str:
     return shlex.join(paths[:10]) + more
 
 
-def unobstructed(
+def refuse_obstructed(
     folder: Path, paths: Iterable[str], edited: Mapping[str, bytes], kept: Container[str]
 ) -> None:
-    """Raise a RungError if Rung's files would be reached through a link, or are still undecided.
+    """Raise a RungError if a climb would write through a link, or conflicts are left.
 
-    A link that git keeps is merged as a file of the user's, and nothing goes through it.
+    A link that git tracks is merged like any file of the user's, so nothing is written through it.
 
     Args:
         folder: The project.
         paths: The files of Rung's that a climb may write or remove, relative to the folder.
-        edited: Those of them that the user has edited, with what they hold.
-        kept: The files of the project that git keeps.
+        edited: The content of those that the user has edited.
+        kept: The files of the project that git tracks.
     """
     paths = sorted(paths)
     above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
@@ -122,14 +122,14 @@ def unobstructed(
         )
 
 
-def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
-    """Raise a RungError if a new file has the name of one of the user's but for upper and lower case.
+def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
+    """Raise a RungError if a new file's name differs from an existing one only in case.
 
-    On the file systems of macOS and Windows both are one file.
+    On the file systems of macOS and Windows both are the same file.
 
     Args:
         new: The files that the climb adds.
-        kept: Those of the project that stay.
+        kept: The files of the project that stay.
     """
     yours = {path.casefold(): path for path in kept}
     pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
@@ -145,7 +145,7 @@ def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
 
 
 def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
-    """Return those of the new files whose path is taken by something that git does not track.
+    """Return the new files at whose path there is something that git does not track.
 
     Raises:
         RungError: A folder is in the place of a file, or a file in the place of a folder.

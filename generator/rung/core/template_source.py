@@ -1,8 +1,8 @@
 """Which template a project is made from or follows, at which version, and where it is read from.
 
-A template is Rung's own, or one that the user named with `--template`. An installed Rung keeps its
-own template in a repository of the cache, one tag for each version, since Copier updates only from
-git; git is pointed from the template's address to that repository, so no network is needed.
+A template is Rung's own, or one that the user named with `--template` (decision 3). Copier updates
+only from git, so an installed Rung commits its template to a repository in its cache, a tag for
+every version. Git redirects the template's address there, and needs no network (decision 1).
 """
 
 import os
@@ -21,7 +21,7 @@ from platformdirs import user_config_path
 from rung.core import cache
 from rung.errors import RungError
 from rung.levels import template
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git, plain_yaml
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
@@ -30,13 +30,13 @@ NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
 
 @dataclass(frozen=True)
 class Source:
-    """A template that can be rendered and, later, updated from.
+    """A version of a template.
 
     Args:
         address: An absolute path or a URL; a project records it.
         ref: The tag or commit to render.
         repository: A git repository on this machine that holds the ref, if there is one.
-        note: What the user should know about the choice, or nothing.
+        note: A sentence about the choice for the user, or an empty text.
     """
 
     address: str
@@ -61,22 +61,19 @@ class Source:
     def _texts(self) -> dict[str, str]:
         return {}
 
-    def commit(self) -> str | None:
-        """Return the full id of the commit that the ref names, or None when it is not here."""
-        return self._commit
-
     @cached_property
-    def _commit(self) -> str | None:
+    def commit(self) -> str | None:
+        """Return the full id of the commit that the ref names, or None if it is not on this machine."""
         if self.repository is None:
             return None
         inside = self.repository / ".git"
         named = {"GIT_DIR": str(inside if inside.exists() else self.repository)}
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.ref}^{{commit}}")
-        output = git.answers(self.repository, *wanted, extra=named)
+        output = git.output(self.repository, *wanted, extra=named)
         return output.splitlines()[-1] if output else None
 
     def git_settings(self) -> dict[str, str]:
-        """Return the git settings that read the template from the cache, if it is there."""
+        """Return git settings that redirect the template's address to the cache, if it is there."""
         if self.repository != _repository():
             return {}
         return {f"url.{_repository().as_uri()}.insteadOf": f"{normalized(self.address)}.git"}
@@ -86,7 +83,10 @@ class Source:
 
 
 def choose(wanted: str | None, version: str | None) -> Source:
-    """Return the template to use: the requested one, the clone Rung runs from, or its own copy."""
+    """Return the requested template, the clone Rung runs from, or the installed one.
+
+    Of a clone, the newest release tag or else HEAD counts, never the work tree (decision 2).
+    """
     git.require()
     if wanted and not Path(wanted).exists():
         if "://" not in wanted and not wanted.startswith("git@"):
@@ -123,11 +123,11 @@ def _from_clone(repository: Path, version: str | None) -> Source:
             "never be updated.\nGive `--template` the path or the URL of a git repository."
         )
     git.refuse_unreadable(repository)
-    head = git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = git.output(repository, "rev-parse", "--verify", "--quiet", "HEAD")
     if head is None:
         raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
     if version:
-        known = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
+        known = git.output(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
         if known is None or version.startswith("-"):
             raise _unknown_version(str(repository), repository, version)
         return Source(str(repository), version, repository)
@@ -149,10 +149,10 @@ def _from_clone(repository: Path, version: str | None) -> Source:
 
 
 def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
-    """Return the template at the version the project has, if it is one that may be followed.
+    """Return the template at the version the project has, if it may be followed (decision 3).
 
     A project can come from anywhere, and so can the address in it: only Rung's own template, and
-    one that was named by `--template` once, is read.
+    one that was named once with `--template`, is read.
 
     Args:
         answers: The answers file.
@@ -190,7 +190,7 @@ def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
 
 
 def normalized(address: str) -> str:
-    """Return an address in one spelling: a slash or `.git` at its end changes nothing."""
+    """Return an address without a slash or `.git` at its end, so that spellings can be compared."""
     return address.rstrip("/").removesuffix(".git").rstrip("/") or address
 
 
@@ -203,7 +203,7 @@ def with_version(address: str, version: str) -> Source:
         _keep_installed()
     repository = _repository() if own and _is_kept(version) else Path(address)
     source = Source(address, version, repository if repository.is_dir() else None)
-    if source.repository is not None and source.commit() is None:
+    if source.repository is not None and source.commit is None:
         raise _unknown_version(address, source.repository, version)
     return source
 
@@ -236,9 +236,9 @@ def _unknown_version(address: str, repository: Path, version: str) -> RungError:
 
 
 def _tags(address: str) -> list[str]:
-    """Return the tags of a template elsewhere, the newest version first."""
+    """Return the tags of a template that is not on this machine, newest version first."""
     arguments = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
-    # Away from the project, whose configuration would say how the server is reached.
+    # Not in the project, whose configuration could redirect the address or name a proxy.
     with tempfile.TemporaryDirectory(prefix="rung-") as away:
         protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
         extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
@@ -246,17 +246,18 @@ def _tags(address: str) -> list[str]:
     return [line.rpartition("refs/tags/")[2] for line in output.splitlines()]
 
 
-# Trusted templates stand in a file of the user's, never in a project, which can come from anywhere.
+# Trusted templates are listed in a file of the user's, never in a project, which can come from
+# anywhere (decision 3).
 
 
 def trusted_file() -> Path:
-    """Return the file of trusted templates: an address a line."""
+    """Return the file of trusted templates, an address on each line."""
     named = os.environ.get("RUNG_CONFIG_DIR")
     return Path(named or user_config_path("rung", appauthor=False)).absolute() / "templates.txt"
 
 
 def trusted() -> list[str]:
-    """Return the trusted addresses; none if the file is another user's, or cannot be read."""
+    """Return the trusted addresses; none if the file is another user's or cannot be read."""
     path = trusted_file()
     try:
         if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
@@ -267,7 +268,7 @@ def trusted() -> list[str]:
 
 
 def trust(address: str) -> None:
-    """Trust a template from now on, and say so; report a file that cannot be written, too."""
+    """Trust a template from now on, and say so; report it if the file cannot be written."""
     if address in trusted() or not address.isprintable():
         return
     path = trusted_file()
@@ -282,7 +283,7 @@ def trust(address: str) -> None:
     print(f"Trusted from now on, as {path} says: {address}", file=sys.stderr)
 
 
-# The installed template as a git repository in the cache.
+# The installed template as a git repository in the cache (decision 1).
 
 
 def _repository() -> Path:
@@ -311,18 +312,18 @@ def _keep_installed() -> None:
 
 
 def _git(*arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
-    # Named outright: git may be told to look for no bare repository.
+    # Stated, since git may be configured not to discover bare repositories.
     named = {"GIT_DIR": str(_repository()), **(extra or {})}
     return git.run(_repository(), *arguments, stdin=stdin, extra=named)
 
 
 def _revision(name: str) -> str | None:
     named = {"GIT_DIR": str(_repository())}
-    return git.answers(_repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
+    return git.output(_repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
 
 
 def _tree(source: Path) -> str:
-    """Store the template's files unchanged, independent of its ignore and attribute files."""
+    """Store the template's files unchanged, whatever its ignore and attribute files say."""
     files = sorted(
         path
         for part in ("copier.yml", "levels", "templates")

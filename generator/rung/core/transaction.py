@@ -1,9 +1,9 @@
-"""A commit brought to branch, index and work tree at once: old or new, never a mix (decision 19).
+"""Apply a commit to branch, index and work tree at once: old or new, never a mix (decision 19).
 
-The new commit is kept under a ref, then git fast-forwards to it, then the ref is deleted. If either
-is killed, the ref is still there at the next command: where HEAD has not moved yet, what git had
-written is taken back, file by file. A file of the climb's is missing then, holds the new content or
-the beginning of it. What holds anything else is the user's, who may have gone on working, and stays.
+The new commit is stored under a ref, then git fast-forwards to it, then the ref is deleted. If Rung
+or git is killed in between, the next command finds the ref. Where HEAD has not moved yet, it removes
+what git had written, file by file: a file that is missing, or that holds the new content or the
+beginning of it, was the climb's. Any other content is the work of a user who went on, and stays.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from rung.core.rendering.workbench import SUBMODULE, Workbench
 from rung.errors import RungError
 from rung.system import git, lock, shortage
 
-# Git has a ref below refs/worktree for each work tree. So a command takes back what was interrupted
-# in its own one, and nothing that a copied or hostile repository says leads to another folder.
+# Refs below refs/worktree belong to one work tree. So a command recovers only its own work tree, and
+# a copied or hostile repository cannot lead it to another folder.
 PENDING = "refs/worktree/rung/pending"
-CRASH = "refs/rung/crash"  # what was on disk before anything was taken back
-WAIT = 1.0  # seconds; what a git left alone by a killed climb needs to end
-PATIENCE = 2.0  # seconds in which some other git may still be using what it has locked
+CRASH = "refs/rung/crash"  # what was on disk before a recovery
+WAIT = 1.0  # seconds for which another climb is waited for; a git whose Rung was killed ends in that time
+PATIENCE = 2.0  # seconds for which a lock of git's may be in use
 LOCKED = ("index", "HEAD", "ORIG_HEAD", "packed-refs")  # what a fast-forward locks
-# What the user may have set that would stop a fast-forward, or do more than one. What their own
-# file ignores is not overwritten either.
+# Against settings of the user's that would stop a fast-forward, or do more than it. Files that the
+# user's own excludes file ignores are not overwritten either.
 SETTINGS = git.QUIET_AS_IGNORED | {
     "advice.diverging": "false",
     "core.ignoreStat": "false",  # it would set assume-unchanged bits
@@ -52,7 +52,7 @@ FORWARD = (
     "--no-verify-signatures",
 )
 NOTHING = "000000"  # git's mode of a file that is not there
-UNDO = "git reset --keep HEAD~1"  # takes back the last commit, and no edit
+UNDO = "git reset --keep HEAD~1"  # undoes the last commit, and keeps edits
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
 MEND = "Change what the message above names, then run the command again."
 
@@ -61,7 +61,7 @@ Changes = dict[str, tuple[Version, Version]]  # before and after, by path
 
 
 def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
-    """Commit a tree on top of HEAD, and bring branch, index and work tree there at once.
+    """Commit a tree on top of HEAD, and apply it to branch, index and work tree at once.
 
     Args:
         bench: The repository that holds the tree.
@@ -73,12 +73,12 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         The id of the new commit.
 
     Raises:
-        RungError: HEAD or a file has changed, another climb or another git is under way; nothing
-            was touched. Or git refused, or failed half-way; what it had written is taken back.
+        RungError: HEAD or a file has changed, or another climb or git is running; nothing was
+            touched. Or git refused, or failed half-way; what it had written is removed again.
     """
     top, commit = bench.top, bench.commit(tree, [before], message)
     with locked(top) as descriptor:
-        nothing_interrupted(top)
+        refuse_interrupted(top)
         _refuse_what_changed(top, before)
         try:
             bench.keep(before, commit)
@@ -91,12 +91,12 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         try:
             failed = _forward(top, commit, descriptor) or _unfinished(top, before, commit)
         except BaseException:
-            recovered = _back(top, "The climb was stopped.")
+            recovered = _recover_after(top, "The climb was stopped.")
             if recovered is not None and (recovered.state != "before" or recovered.details()):
                 print(recovered.message(), file=sys.stderr)
             raise
         if failed:
-            _report(top, failed, _back(top, failed))
+            _report(top, failed, _recover_after(top, failed))
         else:
             git.run(top, "update-ref", "-d", PENDING)
     return commit
@@ -104,10 +104,10 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
 
 @contextlib.contextmanager
 def locked(top: Path, wait: float = WAIT) -> Iterator[int]:
-    """Keep other climbs out of a repository; lend the descriptor of the lock.
+    """Keep other climbs out of a repository; yield the descriptor of the lock.
 
     Raises:
-        RungError: Another climb is under way, or there can be no lock.
+        RungError: Another climb is running, or the system has no file locks.
     """
     file = lock_file(top)
     with contextlib.ExitStack() as stack:
@@ -132,13 +132,13 @@ def locked(top: Path, wait: float = WAIT) -> Iterator[int]:
 
 
 def lock_file(top: Path) -> Path:
-    """Return the file whose lock a climb holds, in git's folder that all work trees share."""
+    """Return the file that a climb locks, in the git folder that all work trees share."""
     shared = git.run(top, "rev-parse", "--git-common-dir").rstrip("\n")
     return (top / shared).resolve() / "rung.lock"
 
 
-def nothing_interrupted(top: Path) -> None:
-    """End what was interrupted since the plan was made; raise a RungError if there was any.
+def refuse_interrupted(top: Path) -> None:
+    """Recover from a climb that was interrupted since the plan was made; raise a RungError if so.
 
     The caller holds the lock.
     """
@@ -150,7 +150,7 @@ def nothing_interrupted(top: Path) -> None:
 
 
 def _refuse_what_changed(top: Path, before: str) -> None:
-    """Raise a RungError if the user has gone on working, for which the checks give minutes."""
+    """Raise a RungError if the user changed something while the project's checks ran."""
     if head(top) != before:
         raise RungError(
             f"{top} has another last commit than when this was planned.\n"
@@ -161,7 +161,7 @@ def _refuse_what_changed(top: Path, before: str) -> None:
             f"{top} was changed meanwhile, for example `{changed[0].strip()}`.\n"
             "Nothing was touched. Commit or stash your changes, then run the command again."
         )
-    # So a lock that exists once the climb has begun is the climb's own.
+    # Wait for git's locks to go: one that exists after the climb has begun is then the climb's own.
     for file in _git_locks(top):
         deadline = time.monotonic() + PATIENCE
         while file.exists():
@@ -177,10 +177,12 @@ def _refuse_what_changed(top: Path, before: str) -> None:
 def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
     """Return what is not in a commit, a line of `git status` for each.
 
-    Git notes in its index what it has seen, for which it needs room, unless it is only to look.
+    Args:
+        top: The work tree.
+        only_look: Whether git must not refresh its index, for which it needs disk space.
     """
-    # What the user's own file ignores is as good as ignored by the project's.
-    # Of a submodule only its commit counts: git would run the filters that its configuration has.
+    # Files that the user's own excludes file ignores are no changes. Of a submodule only its commit
+    # counts: to look inside, git would run the filters of the submodule's configuration.
     options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
     extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
     output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
@@ -189,22 +191,21 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
 
 def head(top: Path) -> str | None:
     """Return the id of the last commit, or None if there is none."""
-    return git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    return git.output(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
 
 def is_detached(top: Path) -> bool:
-    """Return whether HEAD is on no branch, so that a commit would be on none."""
-    return git.answers(top, "symbolic-ref", "--quiet", "HEAD") is None
+    """Say whether HEAD is detached, so that a commit would be on no branch."""
+    return git.output(top, "symbolic-ref", "--quiet", "HEAD") is None
 
 
 def _forward(top: Path, commit: str, descriptor: int) -> str:
-    """Fast-forward; return why that failed, or nothing.
+    """Fast-forward; return why that failed, or an empty text.
 
-    The child inherits the lock: if this process dies, no other climb begins before the child has
-    ended.
+    The child inherits the lock: if this process dies, no other climb begins before the child ends.
     """
-    # What the user has set for the branch may name a strategy, which no option takes back.
-    branch = git.answers(top, "symbolic-ref", "--quiet", "--short", "HEAD")
+    # The branch's mergeOptions may name a strategy, which no option overrides.
+    branch = git.output(top, "symbolic-ref", "--quiet", "--short", "HEAD")
     settings = SETTINGS | ({f"branch.{branch}.mergeOptions": ""} if branch else {})
     with tempfile.TemporaryFile() as errors:
         child = git.started(
@@ -216,7 +217,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C is for Rung; git may end what it does
+            start_new_session=True,  # Ctrl-C reaches Rung alone, and git finishes
         )
         try:
             code = child.wait()
@@ -224,7 +225,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             child.wait()
             raise
         finally:
-            # It was killed and could not remove its locks; there were none before it began.
+            # A killed git leaves its locks; there were none before it began.
             if (child.returncode or 0) < 0:
                 _remove_git_locks(top, patience=0.0)
         errors.seek(0)
@@ -236,9 +237,9 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
 
 
 def _unfinished(top: Path, before: str, commit: str) -> str:
-    """Return why a fast-forward that git calls done is not, or nothing.
+    """Return why a fast-forward that git reports as done is not, or an empty text.
 
-    Where HEAD has moved and a file is not as it was committed, HEAD goes back.
+    If HEAD has moved and a file differs from the commit, HEAD is moved back.
     """
     if head(top) != commit:
         return f"Git reported no error, and {top} is not on the new commit."
@@ -257,7 +258,7 @@ def _unfinished(top: Path, before: str, commit: str) -> str:
     )
 
 
-def _back(top: Path, why: str) -> "Recovered | None":
+def _recover_after(top: Path, why: str) -> "Recovered | None":
     try:
         return recover(top, killed=False)
     except (RungError, OSError) as error:
@@ -268,9 +269,9 @@ def _back(top: Path, why: str) -> "Recovered | None":
 
 
 def _report(top: Path, failed: str, recovered: "Recovered | None") -> None:
-    """Raise a RungError for a fast-forward that failed, unless it turned out to be complete."""
+    """Raise a RungError for a failed fast-forward, unless the new commit is in place after all."""
     if recovered is None or recovered.state == "before":
-        if recovered is None or not recovered.took_back:
+        if recovered is None or not recovered.wrote_files:
             raise RungError(
                 f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
                 "or fix what git reports, then run the command again."
@@ -287,16 +288,16 @@ class Recovered:
     Args:
         top: The work tree.
         state: `before`, `pending`, or `elsewhere` when the user has moved on since.
-        snapshot: Whether what was on disk is kept under refs/rung/crash.
+        snapshot: Whether the files that were on disk are stored under refs/rung/crash.
         yours: Files of the climb's that the user has changed since; they were left alone.
-        took_back: Whether git had written anything.
+        wrote_files: Whether git had written anything, so that files were removed or restored.
     """
 
     top: str
     state: str
     snapshot: bool = False
     yours: tuple[str, ...] = ()
-    took_back: bool = field(default=False, compare=False)
+    wrote_files: bool = field(default=False, compare=False)
 
     def message(self) -> str:
         """Say how the interrupted climb ended."""
@@ -308,14 +309,14 @@ class Recovered:
         return f"An interrupted climb was ended: {where}{self.details()}"
 
     def details(self) -> str:
-        """Say on further lines what is left of the climb; empty if nothing is."""
+        """Say on further lines what is left of the climb, if anything."""
         disk = f"\nWhat was on disk is kept: `git show --stat {CRASH}`." if self.snapshot else ""
         names = ", ".join(f"`{path}`" for path in self.yours)
         return disk + (f"\nYou changed these, and they were left alone: {names}." if names else "")
 
 
 def recover_first(folder: Path) -> Recovered | None:
-    """End an interrupted climb before anything is read, and say so: what follows may be refused."""
+    """Recover from an interrupted climb before anything is read, and print how it ended."""
     top = git.repository_above(folder)
     if top is None or _pending(top) is None:
         return None
@@ -327,13 +328,13 @@ def recover_first(folder: Path) -> Recovered | None:
 
 
 def recover(top: Path, *, killed: bool = True) -> Recovered | None:
-    """End what is left of a climb; return how, or None when there was nothing to end.
+    """Recover from an interrupted climb; return how it ended, or None if there was none.
 
     The caller holds the lock.
 
     Args:
         top: The work tree.
-        killed: Whether git may have been killed, so that its locks are left.
+        killed: Whether git may have been killed and may have left its locks.
 
     Raises:
         RungError: Git cannot write, for example because the disk is full; run it again later.
@@ -342,9 +343,9 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
     pending = _pending(top)
     if pending is None:
         return None
-    before = git.answers(top, "rev-parse", "--verify", "--quiet", f"{pending}^1") or pending
+    before = git.output(top, "rev-parse", "--verify", "--quiet", f"{pending}^1") or pending
     now = head(top)
-    if killed and now in (before, pending):  # elsewhere they would be another git's
+    if killed and now in (before, pending):  # if HEAD is elsewhere, the locks are another git's
         _remove_git_locks(top)
     if now == before:
         recovered = _take_back(top, before, pending)
@@ -355,14 +356,14 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
 
 
 def _pending(top: Path) -> str | None:
-    """Return the commit of a climb that was begun and not ended."""
-    return git.answers(top, "rev-parse", "--verify", "--quiet", f"{PENDING}^{{commit}}")
+    """Return the commit of an unfinished climb, or None."""
+    return git.output(top, "rev-parse", "--verify", "--quiet", f"{PENDING}^{{commit}}")
 
 
 def _take_back(top: Path, before: str, pending: str) -> Recovered:
-    """Take back what an interrupted fast-forward has written, and nothing else.
+    """Undo what an interrupted fast-forward has written, and nothing else.
 
-    If this is killed as well, the beginning of an old file may be on disk; the next command goes on.
+    If this is killed as well, half of an old file may be on disk; the next command goes on.
     """
     changes = _changes(top, "diff-tree", "-r", before, pending)
     staged = _changes(top, "diff-index", "--cached", before)
@@ -394,12 +395,12 @@ def _take_back(top: Path, before: str, pending: str) -> Recovered:
             paths = [path for path in restore if path.endswith(".gitattributes") is attributes]
             yours += _write(top, old, paths)
     if work:
-        git.answers(top, "update-index", "-q", "--refresh")
+        git.output(top, "update-index", "-q", "--refresh")
     return Recovered(str(top), "before", snapshot, tuple(sorted(yours)), work)
 
 
 def _changes(top: Path, command: str, *arguments: str) -> Changes:
-    """Return the files that a `git diff` of two trees, or of one and the index, lists."""
+    """Return the files that differ between two trees, or between a tree and the index."""
     fields = git.run(top, command, "-z", "--raw", "--no-renames", *arguments).split("\0")
     changes = {}
     for facts, path in zip(fields[0::2], fields[1::2], strict=False):
@@ -410,7 +411,7 @@ def _changes(top: Path, command: str, *arguments: str) -> Changes:
 
 
 def _index(top: Path, commit: str, scratch: Path) -> dict[str, str]:
-    """Make an index of a commit, with what git knows of the files on disk; return its variable."""
+    """Make an index of a commit that keeps git's file times; return the variable that names it."""
     index = scratch / commit
     _copy_index(top, index)
     extra = {"GIT_INDEX_FILE": str(index)}
@@ -425,14 +426,14 @@ def _copy_index(top: Path, to: Path) -> None:
 
 
 def _unlike(top: Path, index: dict[str, str]) -> set[str]:
-    """Return the files of an index that git would write in another way than they are on disk."""
-    git.answers(top, "update-index", "-q", "--refresh", extra=index)
+    """Return the files of an index that differ from those on disk."""
+    git.output(top, "update-index", "-q", "--refresh", extra=index)
     options = ("-z", "--name-only", "--ignore-submodules")
     return set(git.run(top, "diff-files", *options, settings=SETTINGS, extra=index).split("\0"))
 
 
 def _is_file(top: Path, path: str) -> bool:
-    """Say whether anything but a folder is at a path, and no link or file is in the way to it."""
+    """Say whether there is a file or link at a path, and only real folders above it."""
     above = [top / up for up in PurePosixPath(path).parents if up.name]
     if any(up.is_symlink() or not up.is_dir() for up in above):
         return False
@@ -443,14 +444,14 @@ def _is_file(top: Path, path: str) -> bool:
 def _is_begun(top: Path, path: str, before: str, pending: str) -> bool:
     """Say whether a file holds the beginning of its old or new content, which git has in full.
 
-    Line ends are left out of account, as the attributes that set them may be gone.
+    Line ends are ignored, as the attributes that set them may be gone.
     """
     file = top / path
     if not stat.S_ISREG(file.lstat().st_mode):
         return False
     start = _plain(file.read_bytes()).rstrip(b"\r")
     for commit in (pending, before):
-        for form in ("blob", "--filters"):  # as it is kept, and as the user's filters write it
+        for form in ("blob", "--filters"):  # as stored, and as the user's filters write it
             with contextlib.suppress(RungError):
                 content = git.run(top, "cat-file", form, f"{commit}:{path}")
                 if _plain(content.encode("utf-8", "surrogateescape")).startswith(start):
@@ -470,8 +471,8 @@ def _remove_empty(folder: Path, top: Path) -> None:
 
 
 def _unstage(top: Path, staged: Changes) -> None:
-    """Give files their old entries in git's index again."""
-    # New ones first: one of them may be in the place of a folder.
+    """Restore the old entries of files in git's index."""
+    # Added files first: one of them may be in the place of a folder.
     ordered = sorted(staged.items(), key=lambda item: item[1][0][0] != NOTHING)
     lines = [f"{mode} {oid} 0\t{path}\0" for path, ((mode, oid), _) in ordered]
     if lines:
@@ -479,7 +480,7 @@ def _unstage(top: Path, staged: Changes) -> None:
 
 
 def _write(top: Path, index: dict[str, str], paths: list[str]) -> list[str]:
-    """Write files of an index to disk where nothing is; return those whose path is taken."""
+    """Write files of an index to free paths; return those whose path is taken."""
     taken = [path for path in paths if not _is_free(top, path)]
     names = "".join(f"{path}\0" for path in paths if path not in taken)
     if names:
@@ -495,24 +496,24 @@ def _is_free(top: Path, path: str) -> bool:
 
 
 def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
-    """Keep what is on disk under refs/rung/crash; return whether that worked.
+    """Store what is on disk under refs/rung/crash; return whether that worked.
 
-    A second snapshot of the same climb has the first as a parent, so that none is lost. Where
-    there is no room for one, it is left out: only the climb's own files are taken back.
+    A second snapshot of the same climb has the first as a parent, so that none is lost. It is
+    skipped if the disk is full: only the climb's own files are changed anyway.
     """
     index = scratch / "snapshot"
     extra = {"GIT_INDEX_FILE": str(index)}
     try:
-        # From the user's index, which has what they added although git ignores it.
+        # Start from the user's index, which has ignored files that they added.
         _copy_index(top, index)
         settings = git.QUIET_AS_IGNORED
         git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
         tree = git.run(top, "write-tree", extra=extra).strip()
-        earlier = git.answers(top, "rev-parse", "--verify", "--quiet", CRASH)
+        earlier = git.output(top, "rev-parse", "--verify", "--quiet", CRASH)
         parents = [before, *([earlier] if earlier else [])]
         options = [word for parent in parents for word in ("-p", parent)]
         message = f"What an interrupted climb left on disk\n\nIt led to {pending}.\n"
-        settings = git.QUIET | git.NOBODY
+        settings = git.QUIET | git.RUNG_IDENTITY
         commit = git.run(top, "commit-tree", tree, *options, settings=settings, stdin=message)
         git.run(top, "update-ref", CRASH, commit.strip())
     except (RungError, OSError):
@@ -521,7 +522,7 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
 
 
 def _own_files(top: Path) -> list[str]:
-    """Return pathspecs for all files but submodules, whose own configuration may name programs."""
+    """Return pathspecs for all files except submodules, whose configuration may name programs."""
     entries = git.run(top, "ls-files", "--stage", "-z").split("\0")
     inner = [line.partition("\t")[2] for line in entries if line.startswith(SUBMODULE)]
     return [".", *(f":(exclude,literal){path}" for path in inner)]
@@ -530,7 +531,7 @@ def _own_files(top: Path) -> list[str]:
 def _remove_git_locks(
     top: Path, names: Iterable[str] = (), *, patience: float | None = None
 ) -> None:
-    """Remove the locks that a killed git left; one that may be in use is waited for, in seconds."""
+    """Remove the locks that a killed git left, once they are older than `patience` seconds."""
     patience = PATIENCE if patience is None else patience
     for file in _git_locks(top, names):
         deadline = time.monotonic() + patience
@@ -541,12 +542,12 @@ def _remove_git_locks(
 
 
 def _git_locks(top: Path, names: Iterable[str] = ()) -> list[Path]:
-    """Return git's lock files of these names, or of all that a fast-forward locks."""
-    branch = git.answers(top, "symbolic-ref", "--quiet", "HEAD")
+    """Return git's lock files for these names, or for all that a fast-forward locks."""
+    branch = git.output(top, "symbolic-ref", "--quiet", "HEAD")
     wanted = list(names) or [*LOCKED, *([branch] if branch else [])]
     pairs = [("--git-path", f"{name}.lock") for name in wanted]
     together = git.run(top, "rev-parse", *(word for pair in pairs for word in pair))
     lines = together.removesuffix("\n").split("\n")
-    if len(lines) != len(pairs):  # a folder's name may have two lines
+    if len(lines) != len(pairs):  # the name of a folder contains a newline
         lines = [git.run(top, "rev-parse", *pair).removesuffix("\n") for pair in pairs]
     return [top / line for line in lines]

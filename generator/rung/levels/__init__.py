@@ -1,1 +1,1 @@
-"""The ladder as data: what `levels/` says, where the template is, and the answers it asks for."""
+"""The ladder as data: the files of `levels/`, where the template is, and answers to its questions."""

@@ -1,4 +1,4 @@
-"""What each maturity level is: the files of levels/ as typed records."""
+"""The ladder: the files of levels/ as typed records (decision 58)."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -31,13 +31,14 @@ GAMES: tuple[str, ...] = get_args(Game)
 BLOCKS: tuple[str, ...] = get_args(Block)
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
 TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
-STANDING = 0.40  # points that a rung needs on average over its capabilities
+MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilities
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A path that a project gets, and the answers it takes besides the rung and the game.
+    """A path that a project gets, and the answers that it needs besides the rung and the game.
 
-    `since` is the rung from which it comes, where that is not the rung of what brings it.
+    `since` is its first rung, where that differs from the rung of the capability or answer that
+    brings it.
     """
 
     path: str
@@ -164,16 +165,16 @@ def load_vendors(folder: Path) -> dict[str, Vendor]:
     except (KeyError, TypeError) as error:
         raise _wrong(path, "there is no list `infrastructure.default.vendors`") from error
     files = {name: folder / "ci" / f"{name}.yml" for name in names}
-    return {name: vendor(_read(path), path) for name, path in files.items()}
+    return {name: decode_vendor(_read(path), path) for name, path in files.items()}
 
 
-def vendor(data: Any, path: Path) -> Vendor:
+def decode_vendor(data: Any, path: Path) -> Vendor:
     """Return the CI vendor that the data of a file describes."""
     owns = data.get("owns", {}) if isinstance(data, dict) else {}
     if not isinstance(data, dict) or not isinstance(owns, dict):
         raise _wrong(path, "it and its `owns` must be mappings of keys to values")
-    whole = {name: _decode(_Owner, {"owns": claims}, path).owns for name, claims in owns.items()}
-    return _decode(Vendor, data | {"owns": whole}, path)
+    claims = {name: _decode(_Owner, {"owns": paths}, path).owns for name, paths in owns.items()}
+    return _decode(Vendor, data | {"owns": claims}, path)
 
 
 class _Owner(msgspec.Struct):
@@ -181,23 +182,23 @@ class _Owner(msgspec.Struct):
 
 
 def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
-    path, name = folder / f"{number}.yml", f"rung_{number}"
+    path, key = folder / f"{number}.yml", f"rung_{number}"
     document = _read(path)
     try:
-        data = document[name]["default"]
+        data = document[key]["default"]
         names = data["capabilities"]
     except (KeyError, TypeError) as error:
-        raise _wrong(path, f"there is no list `{name}.default.capabilities`") from error
+        raise _wrong(path, f"there is no list `{key}.default.capabilities`") from error
     if data.get("level") != number:
         raise _wrong(path, f"`level` must be {number}, as in the file's name")
     if not isinstance(names, list):
         raise _wrong(path, "`capabilities` must be a list of names")
-    capabilities = {str(each): _capability(folder, str(each), number, vendors) for each in names}
+    capabilities = {str(name): _capability(folder, str(name), number, vendors) for name in names}
     return _decode(Level, data | {"capabilities": capabilities}, path)
 
 
 def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendor]) -> Capability:
-    """Read a capability; what the CI vendors bring for it is its own as well."""
+    """Read a capability, and add the paths that CI vendors bring for it."""
     path = folder / "capabilities" / f"{name}.yml"
     data = _read(path)
     if not isinstance(data, dict):
@@ -221,17 +222,17 @@ def _read(path: Path) -> Any:
 
 
 def _decode(kind: type[Record], data: dict[str, Any], path: Path) -> Record:
-    """Return a record of what a file says, with its short forms written out."""
+    """Return what a file says as a record; its short forms are expanded."""
     lists = [key for key in ("asks", "owns") if isinstance(data.get(key), list)]
-    whole = {key: [_whole(key, entry) for entry in data[key]] for key in lists}
+    expanded = {key: [_expanded(key, entry) for entry in data[key]] for key in lists}
     try:
-        return msgspec.convert(data | whole, kind)
+        return msgspec.convert(data | expanded, kind)
     except msgspec.ValidationError as error:
         raise _wrong(path, str(error)) from error
 
 
-def _whole(key: str, entry: Any) -> Any:
-    """Write out an ask or a claim that is only a text, or that names one answer without a list."""
+def _expanded(key: str, entry: Any) -> Any:
+    """Expand an ask or a claim that is only a text, or that names a single answer without a list."""
     if key == "asks":
         return {"ask": entry} if isinstance(entry, str) else entry
     if isinstance(entry, str):
@@ -240,9 +241,11 @@ def _whole(key: str, entry: Any) -> Any:
         return entry
     own = {"path": "path", "from": "since"}
     needs = {
-        name: [of] if isinstance(of, str) else of for name, of in entry.items() if name not in own
+        name: [value] if isinstance(value, str) else value
+        for name, value in entry.items()
+        if name not in own
     }
-    return {own[name]: of for name, of in entry.items() if name in own} | {"needs": needs}
+    return {own[name]: value for name, value in entry.items() if name in own} | {"needs": needs}
 
 
 def _wrong(path: Path, what: str) -> RungError:

@@ -3,27 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rung.levels.ladder import STANDING, Capability, Level
+from rung.levels.ladder import MINIMUM_SCORE, Capability, Level
 
 PAGE = """\
 <!-- Generated from levels/ by `rung levels --markdown`. Change it there. -->
 
-# The ladder
+# Rungs and capabilities
 
-A rung is a level of MLOps maturity. Each is useful in itself: start on the lowest one that keeps
-its promise to the people who depend on you, and climb when they need more. Two games are played,
-and a capability may belong to one of them: **velocity** (learn fast, release often, undo in
-seconds) and **governance** (decisions are explained and approved before they count).
+[What a rung and a game are](ladder.md). Start on the lowest rung that keeps its promise to the people who depend on
+you, and climb when they need more.
 
 {summary}
 
-Two maturity models stand behind the rungs, Microsoft's (levels 0 to 4) and Google's (levels 0 to
-2); [what a rung lacks of them](#the-models-behind-the-rungs) is named below. The controls of the
-governance game come from banking supervision, the EU AI Act, the NIST AI Risk Management Framework
-and the FDA. The last column of each table names the source.
-
-In the tables, *in your project* lists what a generated project has for the capability: files,
-of which you get those of your own CI vendor and team size, and jobs of your CI.
+Microsoft's and Google's maturity models stand behind the rungs; [what a rung lacks of
+them](#the-models-behind-the-rungs) is named below. The controls of the governance game come from banking supervision,
+the EU AI Act, the NIST AI Risk Management Framework and the FDA. *In your project* lists jobs of your CI, and files: of
+these you get those of your CI vendor and team size.
 """
 
 SECTION = """\
@@ -176,7 +171,7 @@ def _requirements(rung: Level) -> str:
     more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
     return (
         f"A repository is here when it uses {needs['both']}{more}; "
-        f"when the rung's capabilities score {STANDING:.2f} on average; and when the rungs below hold."
+        f"when the rung's capabilities score {MINIMUM_SCORE:.2f} on average; and when the rungs below hold."
     )
 
 
@@ -196,5 +191,5 @@ def _project(capability: Capability) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["-"] * len(head), *rows]
     return "\n".join(
-        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines
+        f"|{'|'.join(cell.replace('|', '&#124;') for cell in line)}|" for line in lines
     )

@@ -1,4 +1,4 @@
-"""Where the template is: the clone Rung runs from, or the copy inside the installed package."""
+"""Where the template is: the clone Rung runs from, or the copy in the wheel (decision 1)."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def folder() -> Path:
 
 def url() -> str:
     """Return the template's address: `Repository` in pyproject.toml."""
-    from importlib.metadata import metadata  # it takes as long as a third of a command's start
+    from importlib.metadata import metadata  # slow: a third of a command's start-up time
 
     for entry in metadata("rung").get_all("Project-URL") or []:
         label, _, address = entry.partition(", ")

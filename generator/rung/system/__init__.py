@@ -1,1 +1,1 @@
-"""What all products stand on: git, processes, folders that appear whole, and short files."""
+"""What all products share: git, processes, locks, pages, and folders that appear whole."""

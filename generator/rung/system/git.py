@@ -1,8 +1,8 @@
 """Git, started so that it runs no program and contacts no server that a repository names.
 
-Every call of git goes through here. A repository can come from anywhere, and its
-configuration may name programs: filters, hooks, a file system monitor, a pager, an editor, a
-command for ssh. Git offers no switch that turns all of them off, so each is turned off on its own.
+Every call of git goes through here. A repository can come from anywhere, and its configuration may
+name programs: filters, hooks, a file system monitor, a pager, an editor, a command for ssh. Git has
+no switch that turns all of them off, so they are turned off one by one.
 """
 
 import os
@@ -29,9 +29,9 @@ QUIET = {
     "gc.auto": "0",  # a child in the background would hold locks
     "maintenance.auto": "false",
 }
-# The same where what the user's own file ignores counts as ignored by the project.
+# The same, but files that the user's own excludes file ignores count as ignored.
 QUIET_AS_IGNORED = {name: value for name, value in QUIET.items() if name != "core.excludesFile"}
-# Variables that lead git to another repository, or make it read paths and attributes in another way.
+# Variables that lead git to another repository, or change how it reads paths and attributes.
 ELSEWHERE = {
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",
@@ -54,14 +54,14 @@ ELSEWHERE = {
 CLOSED = {
     # A partial clone would start its remote for an object that it lacks.
     "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "",  # an empty list: no way to any remote, ext:: and file:: included
+    "GIT_ALLOW_PROTOCOL": "",  # an empty list: no remote at all, not even ext:: and file::
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": ":",
     "GIT_SEQUENCE_EDITOR": ":",
     "GIT_LFS_SKIP_SMUDGE": "1",  # Git LFS would download with programs that the repository names
     "LC_ALL": "C.UTF-8",
 }
-# Commands that compare or write no files of a work tree, for which git may run filters.
+# Commands that neither read nor write files of a work tree, so that git runs no filter for them.
 WITHOUT_FILES = {
     "cat-file",
     "check-ignore",
@@ -93,7 +93,7 @@ USER_SCOPES = {"system", "global", "command"}  # scopes that a repository cannot
 # Settings of Git LFS by which a repository names programs for it.
 LFS_PROGRAM = re.compile(r"lfs\.(extension|customtransfer)\.|lfs\..*standalonetransferagent$")
 
-# For commits that are the same on every machine: nothing of this one goes into them.
+# For commits that are the same on every machine, with the same id.
 SAME_EVERYWHERE = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -103,13 +103,19 @@ SAME_EVERYWHERE = {
         ("DATE", "2026-01-01T00:00:00+0000"),
     )
 }
-NOBODY = {"user.name": "Rung", "user.email": "rung@localhost"}
+# Git's own defaults: no configuration of the system or the user.
+NO_USER_CONFIG = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+}
+RUNG_IDENTITY = {"user.name": "Rung", "user.email": "rung@localhost"}
 
 PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for git: this one, with all ways out closed.
+    """Return the environment for git: the current one, without ways to other repositories.
 
     Args:
         extra: Variables to add, which win.
@@ -177,7 +183,7 @@ def _command(
 def _environment(settings: Mapping[str, str], extra: Mapping[str, str] | None) -> dict[str, str]:
     """Return the environment for git, with the settings that no option can name.
 
-    A branch may have `=` in its name. Git knows these variables from 2.31 on.
+    The name of a branch may contain `=`. These variables need git 2.31.
     """
     variables = environment(extra)
     odd = [(name, value) for name, value in settings.items() if "=" in name]
@@ -197,9 +203,9 @@ def _may_filter(arguments: tuple[str, ...]) -> bool:
 
 
 def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return settings that turn the filters off which a repository's own configuration has.
+    """Return settings that turn off the filters in a repository's own configuration.
 
-    The user's own, such as Git LFS in ~/.gitconfig, stay.
+    Those of the user, such as Git LFS in ~/.gitconfig, stay.
 
     Raises:
         RungError: A filter has a name that cannot be given on git's command line.
@@ -267,7 +273,7 @@ def run(
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def answers(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str | None:
+def output(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str | None:
     """Return what git prints, stripped, or None when it fails."""
     try:
         return run(folder, *arguments, extra=extra).strip()
@@ -276,24 +282,22 @@ def answers(folder: Path, *arguments: str, extra: Mapping[str, str] | None = Non
 
 
 def show(repository: Path, version: str, path: str) -> str | None:
-    """Return a file as it is in a version, or None when it is not there.
-
-    The repository is named outright: git may be told to look for no bare one.
-    """
+    """Return the text of a file in a version, or None if it is not there."""
     inside = repository / ".git"
+    # Stated, since git may be configured not to discover bare repositories.
     extra = {"GIT_DIR": str(inside if inside.exists() else repository)}
-    return answers(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
+    return output(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
 
 
 def repository_above(folder: Path) -> Path | None:
     """Return the nearest folder, from this one up, that is a git work tree."""
-    real = folder.resolve()  # of `../project` the parents as written are other folders
+    real = folder.resolve()  # the parents of `../project`, as written, are other folders
     return next((up for up in (real, *real.parents) if os.path.lexists(up / ".git")), None)
 
 
-def knows_me(folder: Path) -> bool:
+def has_identity(folder: Path) -> bool:
     """Say whether git has a name and an address to commit with."""
-    lines = (answers(folder, "config", "--get-regexp", r"^user\.(name|email)$") or "").splitlines()
+    lines = (output(folder, "config", "--get-regexp", r"^user\.(name|email)$") or "").splitlines()
     configured = {key: value for key, _, value in (line.partition(" ") for line in lines)}
     name = os.environ.get("GIT_AUTHOR_NAME") or configured.get("user.name")
     email = os.environ.get("GIT_AUTHOR_EMAIL") or configured.get("user.email")
@@ -301,22 +305,22 @@ def knows_me(folder: Path) -> bool:
 
 
 def commit_all(folder: Path, message: str) -> bool:
-    """Commit everything in a folder; return False when it had to be done under Rung's own name."""
-    known = knows_me(folder)
-    settings = QUIET if known else QUIET | NOBODY
+    """Commit everything in a folder; return False if git knows no user, so that Rung is the author."""
+    known = has_identity(folder)
+    settings = QUIET if known else QUIET | RUNG_IDENTITY
     run(folder, "add", "--all")
     run(folder, "commit", "--quiet", "--no-verify", "-m", message, settings=settings)
     return known
 
 
 def start(folder: Path, message: str) -> bool:
-    """Make a folder a repository on branch main with one commit; return as `commit_all`."""
+    """Make a folder a repository with one commit on branch main; return what `commit_all` returns."""
     run(folder, "init", "--quiet", "--initial-branch=main")
     return commit_all(folder, message)
 
 
 def prefix(top: Path, folder: Path) -> str:
-    """Return the path of a folder below its repository's root; nothing for the root itself."""
+    """Return the path of a folder below its repository's root; empty for the root itself."""
     below = folder.resolve().relative_to(top.resolve()).as_posix()
     return "" if below == "." else below
 
@@ -340,7 +344,7 @@ def blobs(output: str, oids: Iterable[str]) -> dict[str, bytes]:
 
 
 def lacks(oid: str) -> RungError:
-    """Return the error for an object that a repository ought to hold."""
+    """Return the error for an object that is missing in a repository."""
     return RungError(
         f"The repository lacks the object {oid}.\n"
         "`git fsck` lists what is missing; a fresh clone brings it back."
@@ -356,7 +360,7 @@ def root(folder: Path) -> Path | None:
     """
     top = repository_above(folder)
     if top is None:
-        if folder.is_dir() and answers(folder, "rev-parse", "--is-bare-repository") == "true":
+        if folder.is_dir() and output(folder, "rev-parse", "--is-bare-repository") == "true":
             raise RungError(
                 f"{folder} is a bare repository, which has no files to work on.\n"
                 "Clone it, then run the command in the clone."
@@ -384,8 +388,8 @@ def refuse_unreadable(top: Path) -> None:
 
 
 def _refuse_elsewhere(top: Path) -> None:
-    """Raise a RungError if git would read and write the files of another folder."""
-    if answers(top, "rev-parse", "--is-bare-repository") == "true":
+    """Raise a RungError if the repository's work tree is another folder, or it has none."""
+    if output(top, "rev-parse", "--is-bare-repository") == "true":
         raise RungError(
             f"{top} is set up as a bare repository (`core.bare`), so git has no files to work on.\n"
             "Run `git config --unset core.bare`, then run the command again."
@@ -399,10 +403,10 @@ def _refuse_elsewhere(top: Path) -> None:
 
 
 def _refuse_partial(top: Path) -> None:
-    """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
+    """Raise a RungError for a partial clone; since 2.47 only the remote's settings show it."""
     listing = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
-    keys = [key for key in (answers(top, *listing) or "").split("\0") if key]
-    if any(not key.endswith("filter") for key in keys):  # which alone means nothing
+    keys = [key for key in (output(top, *listing) or "").split("\0") if key]
+    if any(not key.endswith("filter") for key in keys):  # a filter alone means nothing
         forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
         raise RungError(
             f"{top} is a partial clone, and what it lacks would have to be fetched.\n"

@@ -1,4 +1,4 @@
-"""HTML pages from Jinja templates: every text is escaped, and shown on one line."""
+"""HTML pages from Jinja templates: all text is escaped and printed on one line."""
 
 import re
 from typing import Any
@@ -12,9 +12,9 @@ from rung.system.printable import printable
 def render(template: str, **values: Any) -> str:
     """Return a page.
 
-    A template extends `system/page.html.jinja`, whose blocks are title, style (CSS of its own) and
-    body. What stands between double braces is escaped; `| prose` also shows what stands in
-    backquotes as code, and `| lines` keeps the lines of a text apart.
+    A template extends `system/page.html.jinja`, which has the blocks title, style (more CSS) and body.
+    Expressions are escaped; the filter `prose` also turns backquotes into code, and `lines` keeps line
+    breaks.
 
     Args:
         template: Its path in this package, such as `check/report/page.html.jinja`.

@@ -1,8 +1,8 @@
-"""A lock on a file or a folder, which the system releases when the last process that holds it ends.
+"""A lock on a file or a folder, released by the system when the last process that holds it ends.
 
-Not the package filelock: a climb hands its lock on to git, so that a git that outlives a killed
-Rung still keeps others out, and the cache of renders needs locks that readers share. Filelock
-hides the descriptor, which the first takes, and shares locks only through a database.
+Not the package filelock (decision 60): a climb passes its lock on to git, so that a git that outlives a
+killed Rung still keeps other climbs out, and readers of the cache of renders share a lock. The first needs
+the descriptor, which filelock hides; for the second, filelock needs a database.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from pathlib import Path
 def held(
     path: Path, *, folder: bool = False, shared: bool = False, wait: float | None = None
 ) -> Iterator[int]:
-    """Hold a lock, and lend its descriptor: a child process that inherits it holds the lock as well.
+    """Hold a lock, and yield its descriptor; a child that inherits it holds the lock, too.
 
     Args:
         path: A file, which is created if it is missing, or a folder.
         folder: Whether it is a folder, which is never created.
-        shared: Whether others may hold it at the same time, if they share it too.
+        shared: Whether other processes may share it.
         wait: Seconds to wait for the lock; None: until it is free.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Text of a repository that can be shown on a terminal, in a log and on a page."""
+"""Text from a repository, made safe for a terminal, a CI log and a page."""
 
 import re
 
-# In a log, these make GitHub Actions and Azure Pipelines do something: Azure's may stand anywhere in
-# a line, GitHub's `::name::` at its start.
+# Commands that GitHub Actions and Azure Pipelines obey when they read them in a log: Azure's anywhere
+# in a line, GitHub's `::name::` at its start.
 CI_COMMAND = re.compile(r"##(?=\[|vso\[)|^(\s*):(?=:)", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""Run a program while showing that it runs, and its output only when it fails."""
+"""Run a program with a sign that it runs, and with its output only if it fails."""
 
 import contextlib
 import itertools
@@ -18,11 +18,10 @@ from rung.errors import NotDoneError
 from rung.system import shortage
 from rung.system.git import ELSEWHERE
 
-# Variables that would tie a child to Rung's own environment instead of the project's, or keep it from
-# writing bytecode, so that every start compiles everything again.
-OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
+# Variables that would make a child use Rung's environment, or compile its modules at every start.
+RUNGS_OWN = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
 FRAMES = "|/-\\"
-# What uv prints where the day of `exclude-newer` left nothing of a package (decision 5).
+# What uv prints if `exclude-newer` leaves no version of a package (decision 5).
 TOO_NEW = ("is missing an upload date", "was filtered by `exclude-newer`")
 NO_DAYS = (
     "Packages newer than the day of `exclude-newer` under [tool.uv] in pyproject.toml are not taken. "
@@ -30,7 +29,7 @@ NO_DAYS = (
     "every package. Set a later day, or delete the line where your index has no dates; uv.lock still "
     "says what is installed."
 )
-HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
+HEARTBEAT = 10.0  # seconds between lines where no spinner can be shown
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,13 +37,13 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in OURS and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
+        if name not in RUNGS_OWN and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
     }
     return {**kept, **(extra or {})}
 
 
 def uv() -> str | None:
-    """Return where uv is: the one that started Rung, or else the one on PATH."""
+    """Return the path of the uv that started Rung, or else of the one on PATH."""
     return os.environ.get("UV") or shutil.which("uv")
 
 
@@ -56,7 +55,7 @@ def begin(
     *,
     apart: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that asks nothing and prints into a file; apart, with a process group."""
+    """Start a program without input that prints into a file; `apart` gives it its own session."""
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -92,7 +91,7 @@ def run(
 
 
 def too_new(output: str) -> bool:
-    """Say whether uv left out every file that an index has, by its day."""
+    """Say whether uv excluded all versions of a package by their day (decision 5)."""
     return any(message in output for message in TOO_NEW)
 
 
@@ -132,7 +131,7 @@ def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None
 
 @contextlib.contextmanager
 def stopped_like_ctrl_c() -> Iterator[None]:
-    """Let a request to end, or a closed terminal, tidy up as Ctrl-C does."""
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a machine lacks or has run out of: recognised in an error, with the remedy."""
+"""What a machine lacks or has run out of, recognised in an error, and the remedy."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ REMEDIES = {
     errno.ENOMEM: "Memory is used up or limited here. End other programs, or see `ulimit -v`.",
     errno.EAGAIN: "Too many processes run, or `ulimit -u` allows too few.",
 }
-# How programs name these in their output: the C library's message, or one of their own.
+# How programs name these in their output: by the C library's message, or by their own.
 NAMES = {os.strerror(number): number for number in REMEDIES} | {
     "Out of diskspace": errno.ENOSPC,  # git, of a write that was cut short
     "File size limit exceeded": errno.EFBIG,  # the signal SIGXFSZ
@@ -33,13 +33,13 @@ DOCTOR = "`rung doctor` says what this machine lacks, and how to get it."
 
 
 def remedy(error: BaseException) -> str:
-    """Return what to do about an error that a shortage causes, or nothing for other errors."""
+    """Return what to do about an error from a shortage; an empty text for other errors."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     return REMEDIES.get(number, "") if isinstance(number, int) else ""
 
 
 def remedy_in(output: str) -> str:
-    """Return what to do where a program's output names a shortage, or a server out of reach."""
+    """Return what to do about a shortage, or an unreachable server, that a program's output names."""
     known = {name: REMEDIES[number] for name, number in NAMES.items()}
     known |= dict.fromkeys(GIT_DISTRUSTS, f"{GIT_CERTIFICATE} {DOCTOR}")
     known |= dict.fromkeys((*DISTRUST, *UNREACHED), DOCTOR)
@@ -47,7 +47,7 @@ def remedy_in(output: str) -> str:
 
 
 def distrusts(output: str) -> bool:
-    """Say whether a program refuses the certificate of a server."""
+    """Say whether a program does not trust the certificate of a server."""
     return any(message in output for message in DISTRUST)
 
 

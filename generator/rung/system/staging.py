@@ -12,10 +12,10 @@ from rung.errors import RungError
 from rung.system import lock
 from rung.system.process import stopped_like_ctrl_c
 
-# A repository just cloned from an empty one is as good as empty.
+# A new clone of an empty repository counts as empty.
 ALLOWED = {".git"}
-ROOM = re.compile(r"\.rung-[0-9a-f]{16}\Z")  # where a project is made before it is moved
-PLACING = "placing"  # in a room: what is moved, one name a line
+ROOM = re.compile(r"\.rung-[0-9a-f]{16}\Z")  # a temporary folder beside the destination
+PLACING = "placing"  # a file in the temporary folder: the names that are moved out of it
 
 
 def check_free(destination: Path) -> None:
@@ -40,28 +40,28 @@ def check_free(destination: Path) -> None:
 
 @contextlib.contextmanager
 def staged(destination: Path) -> Iterator[Path]:
-    """Lend a folder to fill; move it to its destination at the end, or leave nothing behind.
+    """Yield a folder to fill; move it to its destination at the end, or leave nothing behind.
 
-    It is beside the destination, so that the move is one rename on one file system.
+    It is beside the destination, so that the move is a rename within a file system.
     """
     clear_left_over(destination)
     check_free(destination)
     parent = destination if destination.is_dir() else destination.parent
     missing = [up for up in (parent, *parent.parents) if not os.path.lexists(up)]
-    # Named before it is made, so that cleanup always knows it.
+    # The name is chosen first, so that the cleanup knows it whenever it is interrupted.
     room = parent / f".rung-{secrets.token_hex(8)}"
     with stopped_like_ctrl_c(), contextlib.ExitStack() as stack:
         try:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
-                with _alone(parent):
+                with _locked(parent):
                     room.mkdir(mode=0o700)
-                    stack.enter_context(_alone(room))
+                    stack.enter_context(_locked(room))
             except OSError as error:
                 raise RungError(_unusable(destination, error)) from error
             yield room / destination.name
-            with _alone(destination.parent):
-                check_free(destination)  # another one may have been faster
+            with _locked(destination.parent):
+                check_free(destination)  # another process may have been faster
                 _place(room, destination)
         except BaseException:
             shutil.rmtree(room, ignore_errors=True)
@@ -73,7 +73,7 @@ def staged(destination: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep another `rung new` out of a folder, where the system can lock one (Windows cannot)."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -82,8 +82,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def clear_left_over(destination: Path) -> None:
-    """Clear away what killed processes left: their rooms, and what they had moved out of these."""
-    parent = destination if destination.is_dir() else destination.parent
+    """Remove what killed processes left: temporary folders, and files moved out of them."""
+    try:
+        parent = destination if destination.is_dir() else destination.parent
+    except OSError as error:  # for example because the name is too long
+        raise RungError(_unusable(destination, error)) from error
     with contextlib.suppress(OSError), lock.held(parent, folder=True):
         for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
             with contextlib.suppress(OSError), lock.held(room, folder=True, wait=0):
@@ -98,7 +101,7 @@ def _place(room: Path, destination: Path) -> None:
     if not destination.is_dir():
         filled.rename(destination)
         return
-    # An empty folder is kept: it may be the shell's current folder, or a mount.
+    # An existing folder is filled, not replaced: it may be a mount, or the shell's current folder.
     names = sorted(path.name for path in filled.iterdir())
     (room / PLACING).write_text("".join(f"{name}\n" for name in names), "utf-8")
     try:
@@ -112,7 +115,7 @@ def _place(room: Path, destination: Path) -> None:
 
 
 def _take_back(room: Path, destination: Path) -> bool:
-    """Remove what was moved to the destination; return False if it was changed since, and stays."""
+    """Remove what was moved to the destination; return False if it was changed since, so it stays."""
     listed = room / PLACING
     if not listed.is_file():
         return True

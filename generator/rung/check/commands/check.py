@@ -10,7 +10,7 @@ import typer
 
 from rung import formats
 from rung.errors import RungError
-from rung.options import BELOW, Game, known_game
+from rung.options import BELOW, Game, refuse_unknown_game
 
 if TYPE_CHECKING:
     from rung.check.review.files import Limits
@@ -54,7 +54,7 @@ def check(
     from rung.check.review.files import Limits
     from rung.check.review.review import review
 
-    known_game(game)
+    refuse_unknown_game(game)
     write = formats.writer("check", form)
     limits = Limits(seconds=seconds)
     result = review(path, game, limits)
@@ -107,7 +107,7 @@ def write_commit(repository: Path, revision: str, folder: Path) -> None:
         raise RungError(
             f"`--base {revision}` needs a commit, and {repository} in a git repository."
         )
-    commit = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = git.output(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not commit:
         raise RungError(
             f"There is no commit `{revision}` in {repository}. `git fetch` may bring it."

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rung import formats
-from rung.options import BELOW, Game, known_game
+from rung.options import BELOW, Game, refuse_unknown_game
 
 
 def fleet(
@@ -33,7 +33,7 @@ def fleet(
     from rung.check.fleet import repositories, reviews
     from rung.system.printable import printable
 
-    known_game(game)
+    refuse_unknown_game(game)
     write = formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))

@@ -8,7 +8,7 @@ from rung import options
 from rung.check.review.files import Reading, glob_regex, load_reading
 from rung.errors import RungError
 from rung.levels import template
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 
 DEPTH = 5  # folders below the one that was named
 MAX_FOLDERS = 100_000  # that are looked into

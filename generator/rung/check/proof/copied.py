@@ -38,7 +38,7 @@ def copy(repository: Path, into: Path) -> Path:
     if within.parts and f"\0{within.as_posix()}/" not in f"\0{listed}":
         _files(repository, into, _all(repository))  # git above it ignores it, or does not know it
         return into
-    if git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD"):
+    if git.output(top, "rev-parse", "--verify", "--quiet", "HEAD"):
         # Objects lent or linked would be touched: git renews the date of one that it finds there.
         clone = ("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--template=")
         local = {"GIT_ALLOW_PROTOCOL": "file"}

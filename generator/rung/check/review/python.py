@@ -1,8 +1,8 @@
 """Python source: what it imports, calls and starts, its functions, and lines of it that never run.
 
 Imports, calls and text are read by tokens, so that Python 2, notebooks with `%magic` and files that
-do not parse are read as well, and because `ast` takes many times as long. What only the structure
-shows is read with `ast`, of the few files or statements for which it matters.
+do not parse are read as well, and because `ast` takes six times as long (decision 61): 0.12 s for a
+megabyte. What only the structure shows is read with `ast`, of the few files for which it matters.
 """
 
 import ast

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from rung.check.review.findings import Finding
-from rung.levels.ladder import BLOCKS, STANDING, TIERS, Level
+from rung.levels.ladder import BLOCKS, MINIMUM_SCORE, TIERS, Level
 
 EFFORTS = ("an hour", "a day", "a week", "a month")  # of levels/, least first
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
@@ -86,7 +86,7 @@ def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml
         if not groups:
             continue  # every machine-learning repository is at least there
         missing = [group for group in groups if not _met(group, findings)]
-        if missing or averages[rung.level] < STANDING or not ml:
+        if missing or averages[rung.level] < MINIMUM_SCORE or not ml:
             break
         level = rung.level
     above = levels[min(level + 1, len(levels) - 1)]
@@ -109,7 +109,9 @@ def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Findi
 def _missing(rung: Level, findings: Mapping[str, Finding], game: str) -> tuple[int, float]:
     keystones = sum(not _met(group, findings) for group in _groups(rung, game))
     asked = _counted(_asked(findings, game, rung.level))
-    return keystones, max(0.0, STANDING * len(asked) - sum(finding.points for finding in asked))
+    return keystones, max(
+        0.0, MINIMUM_SCORE * len(asked) - sum(finding.points for finding in asked)
+    )
 
 
 def _average(findings: Sequence[Finding]) -> float:
@@ -145,8 +147,8 @@ def _blockers(
                 reason += f", or on {' or '.join(others)}" if others else ""
                 blockers[name] = Blocker(findings[name], reason)
     average = averages[rung.level]
-    if average < STANDING:
-        reason = f"rung {rung.level} scores {average:.2f} on average and needs {STANDING:.2f}"
+    if average < MINIMUM_SCORE:
+        reason = f"rung {rung.level} scores {average:.2f} on average and needs {MINIMUM_SCORE:.2f}"
         weak = sorted(_asked(findings, game, rung.level), key=lambda finding: finding.points)
         for finding in weak:
             if finding.points < 0.5 and not finding.waived:

@@ -1,1 +1,1 @@
-"""What `rung adopt` does: an existing repository comes onto the ladder, and keeps every file."""
+"""`rung adopt`: an existing repository becomes a project, and keeps every file."""

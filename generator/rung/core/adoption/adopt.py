@@ -1,4 +1,4 @@
-"""Adopt an existing repository: add what is missing, in one commit."""
+"""Adopt an existing repository: add the files that are missing, in one commit."""
 
 import os
 from collections.abc import Mapping
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core import infrastructure, preconditions, transaction
+from rung.core import level_contents, preconditions, transaction
 from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS, check_answers
+from rung.levels.template_answers import ANSWERS, check_answers
 from rung.system import git
 
 SETTINGS = "ops"
 CONTRACT = ("dataset.py", "features.py", "model.py")
-# Planted once, as the example is, and needed without it: Rung's verbs call them.
+# Written once like the example (decision 8), and needed without it: Rung's verbs call them.
 CALLED = ("pipeline/", "tests/test_contract.py")
 
 
@@ -29,18 +29,18 @@ class Adoption:
     Args:
         folder: The repository, or the part of it that is adopted.
         answers: The answers that the template is rendered with.
-        inferred: The facts that were inferred from the repository.
+        inferred: The facts that were found in the repository.
         answered: The questions that the user answered.
         added: Files that are written.
         merged: Files of the user's to which entries were added.
         kept: Files of the user's that differ from Rung's of the same name.
         blocked: Files left out because a file, link or submodule has the name of their folder.
         hidden: Files left out because git ignores the user's own of that name.
-        example: Whether the example was planted, since nothing of the contract was there.
-        wanting: Entries that the user's pyproject.toml and .gitignore lack.
+        example: Whether the example is written, as there is no module of the contract's names.
+        lacking_entries: Entries that the user's pyproject.toml and .gitignore lack.
         completed: Entries that were added to them.
         by_hand: What cannot be added to them, and why.
-        commit: The commit that holds it all; nothing for a plan.
+        commit: The id of the commit; empty for a plan.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Adoption:
     blocked: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     example: bool = True
-    wanting: list[str] = field(default_factory=list)
+    lacking_entries: list[str] = field(default_factory=list)
     completed: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
     commit: str = ""
@@ -67,12 +67,12 @@ def adopt(
     merge: bool = False,
     dry_run: bool = False,
 ) -> Adoption:
-    """Add to a repository, in one commit, what it lacks of a project with its answers.
+    """Add the files that a repository lacks of a project with its answers, in one commit.
 
     Args:
         folder: The root of the repository, or a folder in it that is to be a project.
         source: The template.
-        chosen: Answers by question; the others are inferred, and the level is 0.
+        chosen: Answers by question; others are inferred, and the level is 0 by default.
         merge: Whether missing entries are added to the user's pyproject.toml and .gitignore.
         dry_run: Whether only to plan.
 
@@ -83,12 +83,12 @@ def adopt(
     check_answers(chosen, questions)
     top, head = _repository(folder)
     if not dry_run:
-        preconditions.committed(folder)
+        preconditions.committed_root(folder)
     prefix = git.prefix(top, folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
-    inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
+    inferred = infer(existing.read(folder), reserved, level_contents.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **chosen}
-    infrastructure.refuse_vendor(source, answers)
+    level_contents.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)
@@ -97,7 +97,7 @@ def adopt(
         rendered = bench.files(rendered_trees.rendered(bench, source, answers))
         planted = rendered_trees.of_the_user(rendered, [source])
         new = _missing(adoption, files, rendered, planted)
-        changes = new | _seams(adoption, bench, files, rendered, merge=merge)
+        changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:
             return adoption
         tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
@@ -127,7 +127,7 @@ def _repository(folder: Path) -> tuple[Path, str]:
 
 
 def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
-    """Raise a RungError if Rung's parts would be mixed with something else's."""
+    """Raise a RungError if there are other files where Rung's answers and settings go."""
     if ANSWERS in files or os.path.lexists(folder / ANSWERS):
         raise RungError(_already(folder))
     taken = next((path for path in files if path.split("/")[0].casefold() == SETTINGS), None)
@@ -156,7 +156,7 @@ def _already(folder: Path) -> str:
 def _missing(
     adoption: Adoption, files: Mapping[str, Entry], rendered: Mapping[str, Entry], planted: set[str]
 ) -> dict[str, Entry]:
-    """Choose what to write: nothing that exists, and the example as a whole or not at all."""
+    """Return the files to write: none that exists, and all of the example or nothing of it."""
     package = f"src/{adoption.answers['package']}"
     names = {path.casefold() for path in files}
     adoption.example = not any(f"{package}/{name}" in files for name in CONTRACT)
@@ -179,7 +179,7 @@ def _missing(
     return new
 
 
-def _seams(
+def _completed_files(
     adoption: Adoption,
     bench: Workbench,
     files: Mapping[str, Entry],
@@ -187,13 +187,13 @@ def _seams(
     *,
     merge: bool,
 ) -> dict[str, Entry]:
-    """Add entries to the files that a project shares with Rung, or say which are wanting."""
+    """Return the shared files with the entries that they lack, or only record those entries."""
     flat = adoption.inferred.own_package != f"src/{adoption.answers['package']}"
     theirs = {path: rendered[path] for path in adoption.kept}
     lacking = complete.lacking(bench, files, theirs, flat=flat)
     adoption.by_hand = complete.by_hand(lacking)
     if not merge:
-        adoption.wanting = complete.described(lacking)
+        adoption.lacking_entries = complete.described(lacking)
         return {}
     changes = {path: file.completed for path, file in lacking.items() if file.entries}
     adoption.merged = sorted(changes)

@@ -1,7 +1,7 @@
-"""Complete the files that a repository shares with Rung: entries are added, and nothing changes.
+"""Complete the files that a repository shares with Rung: entries are added, nothing else changes.
 
-tomlkit may do that here, as Rung never rendered the file: it puts new keys at the end of a table
-(decision 19).
+Not by the merge by key: it needs a render as the base, and the user's file has none. tomlkit adds
+keys at the end of a table (decision 19).
 """
 
 import re
@@ -19,18 +19,18 @@ from rung.core import preconditions, template_source, transaction
 from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 TASKS = b"ops/tasks.toml"
 SHARED = {"pyproject.toml", ".gitignore"}
 NAME = re.compile(r"[A-Za-z0-9._-]+")
-# Settings that Rung's verbs need; those for building, linting and testing are the user's.
+# Rung's verbs need these settings; those for building, linting and testing are the user's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
-GROUP = "model"  # of the packages that predict, where they cannot be in [project]
+GROUP = "model"  # the group for packages that predict, if they cannot be in [project]
 SOURCES = "tool.uv.sources"
 PYTHONS = tuple(f"3.{minor}" for minor in range(6, 11))  # older than Rung's, still in use
-# Rules that also hide the records of new data, which git has to hold from rung 2 on.
+# Rules that would also ignore the records of new data, which git has to track from rung 2 on.
 HIDES_DATA = {
     b"data",
     b"data/",
@@ -55,9 +55,9 @@ ENVIRONMENT = "tool.poe.env"
 
 @dataclass(frozen=True)
 class Lacking:
-    """The entries that a file lacks, as they are shown, and the file completed with them.
+    """The entries that a file lacks, as they are shown, and the completed file.
 
-    `by_hand` says what cannot be added, and why.
+    `by_hand` lists what cannot be added, and why.
     """
 
     entries: list[str]
@@ -82,17 +82,17 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     Args:
         folder: A project that was adopted.
         trusted: A template that the user trusts: a path or a URL.
-        dry_run: Whether only to look.
+        dry_run: Whether to write nothing.
 
     Returns:
-        What was lacking, by file.
+        What the files lack, by path.
 
     Raises:
         RungError: It cannot be done; nothing was touched.
     """
     git.require()
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed(folder)
+    top = preconditions.committed_root(folder)
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
@@ -116,13 +116,13 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
 def lacking(
     bench: Workbench, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], *, flat: bool
 ) -> dict[str, Lacking]:
-    """Return what the user's files lack of Rung's, by file.
+    """Return what the user's files lack, by path.
 
     Args:
         bench: The repository that holds both.
         ours: The user's files.
         theirs: Rung's.
-        flat: Whether src/ has to be named, since the user's own packaging may not know of it.
+        flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
     """
     packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
     mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
@@ -145,30 +145,30 @@ def lacking(
 
 
 def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
-    """Return a function that gives the first file of the project that an ignore pattern matches."""
+    """Return a function that gives the first tracked file that an ignore pattern matches."""
     bench.git("read-tree", bench.edited(bench.empty(), ours))
 
     def tracked(pattern: str) -> str:
         arguments = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
-        # Git requires a work tree for it, but does not read it.
+        # Git requires a work tree here, but does not read it.
         return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.folder)}).partition("\0")[0]
 
     return tracked
 
 
 def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
-    """Say whether pyproject.toml was completed before; then its entries about src/ are intended."""
+    """Say whether pyproject.toml was completed before, so that src/ was dealt with then."""
     entry = ours.get("pyproject.toml")
     return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
 
 
 def described(missing: Mapping[str, Lacking]) -> list[str]:
-    """Return what is lacking, one line an entry."""
+    """Return the entries that are lacking, a line each."""
     return [f"{path}: {entry}" for path, file in missing.items() for entry in file.entries]
 
 
 def by_hand(missing: Mapping[str, Lacking]) -> list[str]:
-    """Return what the user has to add, one line each."""
+    """Return what the user has to add, a line each."""
     return [f"{path}: {reason}" for path, file in missing.items() for reason in file.by_hand]
 
 
@@ -180,13 +180,13 @@ def add_to_toml(
     Args:
         ours: The user's file.
         theirs: Rung's.
-        flat: Whether src/ has to be named, since the user's own packaging may not know of it.
+        flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
         packaged: Whether another file, such as setup.py, says how the repository is packaged.
         mypy: Whether another file, such as mypy.ini, says what mypy checks.
 
     Returns:
-        The completed file, what it got, and why it could not get the rest; the file as it was where
-        it is not TOML.
+        The completed file, the entries it got, and why others could not be added; the file
+        unchanged if it is not TOML.
     """
     by_hand: list[str] = []
     at = "tool"
@@ -207,7 +207,7 @@ def add_to_toml(
         project, wanted = present.get("project"), rung["project"]["dependencies"]
         if project is not None and "dependencies" not in project.get("dynamic", []):
             got += _listed(project, "dependencies", wanted, "project.dependencies")
-        else:  # they stand where uv does not look, or are made up by something else
+        else:  # uv does not read them elsewhere, or a build tool computes them
             at = "dependency-groups"
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
@@ -219,7 +219,7 @@ def add_to_toml(
         if project is not None:
             by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(present).encode(), got, by_hand
-    except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
+    except (TOMLKitError, TypeError, AttributeError):  # a key exists with a value of another type
         return ours, [], [f"nothing was added, since `{at}` conflicts with what is there"]
 
 
@@ -230,7 +230,7 @@ def _has_no_packaging(present: Any) -> bool:
 
 
 def _completed(present: Any, rung: Any, dotted: str, by_hand: list[str]) -> list[str]:
-    """Add what Rung's file has under a dotted key, with the tables above it."""
+    """Add what Rung's file has at a dotted key, and the tables above it."""
     *above, last = dotted.split(".")
     for part in above:
         rung = rung[part]
@@ -244,7 +244,7 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
         target[key] = _inline(value) if dotted.startswith(SOURCES) else _multiline(value)
         return [f"`{dotted}`"]
     if dotted.startswith(SOURCES):
-        return []  # another build of the library, as the user says
+        return []  # the user has another source for the package
     if isinstance(value, dict):
         return [
             name
@@ -261,7 +261,7 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
 
 
 def _checked_by_mypy(tool: Any, needed: dict[str, Any]) -> list[str]:
-    """Set the files that mypy checks if unset: `poe types` names none, and would fail."""
+    """Set the files that mypy checks, if unset: `poe types` names none and would fail."""
     if "mypy" not in tool:
         tool["mypy"] = _multiline(needed)
         return ["`tool.mypy`"]
@@ -272,7 +272,7 @@ def _checked_by_mypy(tool: Any, needed: dict[str, Any]) -> list[str]:
 
 
 def _python(project: Any, needed: str) -> list[str]:
-    """Say that a project takes a Python that Rung does not run on: uv would find no packages."""
+    """Return a line if the project allows a Python that Rung does not: uv would find no packages."""
     declared = project.get("requires-python")
     try:
         taken = SpecifierSet(declared) if isinstance(declared, str) else None
@@ -302,7 +302,7 @@ def _multiline(value: Any) -> Any:
 
 
 def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[str]:
-    """Complete a list of packages; the user's own version of one stays."""
+    """Complete a list of packages; those that are listed keep the user's version."""
     target.setdefault(key, tomlkit.array())
     listed = {_name(entry) for entry in target[key] if isinstance(entry, str)}
     new = [entry for entry in wanted if _name(entry) not in listed]
@@ -314,7 +314,7 @@ def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[s
 
 
 def _name(requirement: str) -> str:
-    """Return the name of a package, as PEP 503 compares it."""
+    """Return the name of a package, normalized by PEP 503."""
     match = NAME.match(requirement.strip())
     return canonicalize_name(match[0]) if match else requirement
 
@@ -327,10 +327,10 @@ def add_lines(
     Args:
         ours: The user's file.
         theirs: Rung's.
-        tracked: Gives a file that git keeps and a pattern matches, or nothing.
+        tracked: Returns a file that git tracks and a pattern matches, or an empty text.
 
     Returns:
-        The file, what it got, and the patterns that are left out, since they match what git keeps.
+        The file, what it got, and the patterns left out because they match files that git tracks.
     """
     present = {line.strip() for line in ours.splitlines()}
     lacks = [
@@ -345,7 +345,7 @@ def add_lines(
     ]
     if (hiding := present & HIDES_DATA) and SHOWS_DATA[2] not in present:
         deep = any(rule.endswith(b"**") for rule in hiding)
-        # First, as what Rung makes in data/ stays hidden by the patterns that follow.
+        # First, so that the patterns after them still hide what Rung makes in data/.
         new = [*SHOWS_DATA, *(SHOWS_ALL if deep else []), *new]
     if not new:
         return ours, [], left_out

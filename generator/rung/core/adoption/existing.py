@@ -1,4 +1,4 @@
-"""An existing repository as it was committed: its paths, its texts, who wrote it, where it lives."""
+"""The last commit of an existing repository: its paths and texts, its authors and its remote."""
 
 import ast
 import re
@@ -12,20 +12,20 @@ from typing import Any
 from rung.system import git
 
 LARGEST = 1_000_000  # bytes; a longer setup.py or pyproject.toml is not read
-RECENT = "200"  # commits looked at for who works on it
+RECENT = "200"  # commits whose authors are counted
 ROBOTS = re.compile(r"\[bot\]|dependabot|renovate|github-actions", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Existing:
-    """What a repository says about itself; nothing of it is executed.
+    """The facts of a repository, which is only read: none of its code runs.
 
     Args:
         name: Its folder's name.
         paths: The tracked files, relative to it.
-        read: Gives the text of a path, or nothing if it is not a short text.
+        read: Returns the text of a path, or an empty text if it has none or is too long.
         remote: The address of `origin`, or nothing.
-        authors: How many people made the latest commits.
+        authors: How many people wrote the latest commits.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Existing:
     remote: str = ""
     authors: int = 1
 
-    def like(self, *globs: str) -> list[str]:
-        """Return the paths that match one of the globs; `*` matches `/` as well."""
+    def matching(self, *globs: str) -> list[str]:
+        """Return the paths that match any of the globs; `*` matches `/` as well."""
         return sorted(path for path in self.paths if any(fnmatchcase(path, glob) for glob in globs))
 
     def packages_in(self, folder: str) -> dict[str, int]:
@@ -43,49 +43,51 @@ class Existing:
         marks = [path for path in self.paths if path.startswith(folder)]
         marks = [path for path in marks if path.removeprefix(folder).count("/") == 1]
         names = {path.split("/")[-2] for path in marks if path.endswith("/__init__.py")}
-        return {name: len(self.like(f"{folder}{name}/*.py")) for name in names}
+        return {name: len(self.matching(f"{folder}{name}/*.py")) for name in names}
 
 
 def read(folder: Path) -> Existing:
-    """Read the last commit of the repository, or of the part of it that is in a folder."""
+    """Read the last commit of the repository, or of a folder in it."""
     listed = git.run(folder, "ls-tree", "-r", "-z", "--long", "HEAD", ".").split("\0")
     sizes = {}
     for line in filter(None, listed):
         about, path = line.split("\t", 1)
         mode, _, _, size = about.split()
         if mode in ("100644", "100755"):  # links and submodules have no text
-            sizes[path] = int(size) if size.isdigit() else LARGEST + 1  # git says BAD of none
+            sizes[path] = (
+                int(size) if size.isdigit() else LARGEST + 1
+            )  # git prints BAD for a missing object
 
     def text(path: str) -> str:
         if sizes.get(path, LARGEST + 1) > LARGEST:
             return ""
-        return git.answers(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
+        return git.output(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
 
-    people = git.answers(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
+    people = git.output(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
     return Existing(
         folder.resolve().name,
         frozenset(sizes),
         text,
-        git.answers(folder, "config", "--get", "remote.origin.url") or "",
+        git.output(folder, "config", "--get", "remote.origin.url") or "",
         len(_people(people.splitlines())),
     )
 
 
 def _people(lines: Iterable[str]) -> list[set[str]]:
-    """Gather the names, without spaces, and the addresses that belong to one person each."""
+    """Return the names and addresses that belong together, a set for every author."""
     people: list[set[str]] = []
     for line in sorted(set(lines)):
         if line and not ROBOTS.search(line):
             name, _, address = line.rpartition(" <")
             known = {re.sub(r"\W", "", name).casefold(), address}
-            same = [person for person in people if person & known]
-            people = [person for person in people if person not in same]
+            same = [author for author in people if author & known]
+            people = [author for author in people if author not in same]
             people.append(known.union(*same))
     return people
 
 
 def pyproject(existing: Existing) -> dict[str, Any]:
-    """Return pyproject.toml as data, empty if it is missing or no TOML."""
+    """Return pyproject.toml as data; empty if it is missing or not TOML."""
     try:
         return tomllib.loads(existing.read("pyproject.toml"))
     except (ValueError, RecursionError):
@@ -93,7 +95,7 @@ def pyproject(existing: Existing) -> dict[str, Any]:
 
 
 def setup_keywords(existing: Existing) -> dict[str, str]:
-    """Return the plain texts that setup.py gives to `setup()`, and setup.cfg under [metadata]."""
+    """Return the texts that setup.py passes to `setup()`, and those under [metadata] in setup.cfg."""
     keywords: dict[str, str] = {}
     section = ""
     for line in existing.read("setup.cfg").splitlines():

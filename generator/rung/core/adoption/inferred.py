@@ -1,5 +1,4 @@
-"""What is inferred from an existing repository, each fact with the reason: answers, and what else
-its adopter should see."""
+"""Facts inferred from an existing repository, with their reasons: answers, and what else to know."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -13,12 +12,12 @@ from rung.levels.ladder import Vendor
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
 # Folders with Python beside a package that are not packages.
-BESIDE = {
+NOT_PACKAGES = {
     "app", "apps", "benchmark", "benchmarks", "bin", "ci", "conf", "config", "configs", "data",
     "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
     "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
 }  # fmt: skip
-TEAM = 8  # people, from which on it is several teams
+TEAM = 8  # people; more are several teams
 LOCKS = {
     "uv.lock": "uv",
     "poetry.lock": "Poetry",
@@ -39,7 +38,7 @@ DEPENDENCIES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact detected in a repository: its subject, its value, where it was found."""
+    """A fact about a repository: its subject, its value, and where it was found."""
 
     about: str
     value: str
@@ -48,11 +47,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Inferred:
-    """What was found out.
+    """The facts about a repository, and the answers among them.
 
     Args:
-        answers: The template's questions that could be answered.
-        facts: All that was found, the answers among it.
+        answers: Answers to the template's questions.
+        facts: All facts, answers included.
         own_package: The user's own package, relative to the root; empty if there is none.
     """
 
@@ -68,9 +67,9 @@ def infer(
 
     Args:
         existing: The repository.
-        reserved: Names that no package of a project may have.
+        reserved: Names that a project's package cannot have.
         vendors: The CI vendors of the template, by their answer.
-        default_ci: The answer where nothing tells the vendor.
+        default_ci: The answer if nothing shows the vendor.
     """
     name = _name(existing)
     package, layout, own_package = _package(existing, name.value, reserved)
@@ -86,7 +85,7 @@ def infer(
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
-    """Return what the packaging says under `name` or `description`, and the file it is in."""
+    """Return the name or description in the packaging, and the file it is in."""
     tables = reading.pyproject(existing)
     for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
@@ -123,7 +122,7 @@ def _description(existing: Existing, name: str) -> Fact:
 
 
 def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[Fact, Fact, str]:
-    """Return the package that Rung is to call, the layout, and where the user's own package is."""
+    """Return the package for Rung to call, the layout, and the path of the user's own package."""
     wanted = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     inside = existing.packages_in("src/")
     src_is_one = "src/__init__.py" in existing.paths
@@ -133,20 +132,24 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
         layout = Fact("layout", "src", f"src/{own}/__init__.py")
         if PACKAGE.match(own) and own not in reserved:
             return Fact("package", own, f"src/{own}/"), layout, f"src/{own}"
-        return _beside(existing, own, reserved), layout, f"src/{own}"
+        return _new_package(existing, own, reserved), layout, f"src/{own}"
     flat = {
         folder: number
         for folder, number in existing.packages_in("").items()
-        if folder.lower() not in BESIDE and not folder.startswith((".", "_"))
+        if folder.lower() not in NOT_PACKAGES and not folder.startswith((".", "_"))
     }
     if flat:
         own = wanted if wanted in flat else max(sorted(flat), key=flat.__getitem__)
-        return _beside(existing, own, reserved), Fact("layout", "flat", f"{own}/__init__.py"), own
+        return (
+            _new_package(existing, own, reserved),
+            Fact("layout", "flat", f"{own}/__init__.py"),
+            own,
+        )
     if src_is_one or scripts:
         layout = Fact("layout", "scripts in src", "Python in src/ and no package below it")
-        return _beside(existing, wanted, reserved), layout, "src"
-    python = existing.like("*.py")
-    books = existing.like("*.ipynb")
+        return _new_package(existing, wanted, reserved), layout, "src"
+    python = existing.matching("*.py")
+    books = existing.matching("*.ipynb")
     kind, because = (
         ("scripts", python[0])
         if python
@@ -154,11 +157,11 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
         if books
         else ("no Python", "neither .py nor .ipynb")
     )
-    return _beside(existing, wanted, reserved), Fact("layout", kind, because), ""
+    return _new_package(existing, wanted, reserved), Fact("layout", kind, because), ""
 
 
-def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
-    """Name a package of its own in src/, which hides none that can be imported from the root."""
+def _new_package(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
+    """Name a new package in src/ that hides nothing that can be imported from the root."""
     stem = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")[:34].strip("_")
     stem = stem if PACKAGE.match(stem) else f"p{stem}"
     tops = {path.split("/")[0].removesuffix(".py") for path in existing.paths}
@@ -169,7 +172,7 @@ def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
 
 
 def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:
-    files = {name: existing.like(*vendor.files) for name, vendor in vendors.items()}
+    files = {name: existing.matching(*vendor.files) for name, vendor in vendors.items()}
     used = [name for name, paths in files.items() if paths]
     host = next((name for name, vendor in vendors.items() if vendor.host in existing.remote), None)
     if host in used or (host and not used):
@@ -193,8 +196,8 @@ def _other_facts(existing: Existing) -> tuple[Fact, ...]:
 
 
 def _tests(existing: Existing) -> Fact:
-    """Say how many files of tests there are, and where."""
-    files = existing.like("test_*.py", "*/test_*.py", "*_test.py")
+    """Return how many test files there are, and where."""
+    files = existing.matching("test_*.py", "*/test_*.py", "*_test.py")
     if not files:
         return Fact("tests", "none", "no test_*.py")
     tops = sorted({path.split("/")[0] if "/" in path else "." for path in files})
@@ -203,28 +206,28 @@ def _tests(existing: Existing) -> Fact:
 
 
 def _lock(existing: Existing) -> Fact:
-    """Say what pins the versions of the packages."""
+    """Return what pins the versions of packages."""
     for path, tool in LOCKS.items():
         if path in existing.paths:
             return Fact("lock", tool, path)
-    for path in existing.like(*REQUIREMENTS):
+    for path in existing.matching(*REQUIREMENTS):
         if PINNED.search(existing.read(path)):
             return Fact("lock", "pinned requirements", path)
     return Fact("lock", "none", "neither a lock nor pins")
 
 
 def _data(existing: Existing) -> Fact:
-    """Say where the data is."""
-    if paths := existing.like("*.dvc", "dvc.yaml", ".dvc/config"):
+    """Return where the data is."""
+    if paths := existing.matching("*.dvc", "dvc.yaml", ".dvc/config"):
         return Fact("data", "files, versioned with DVC", paths[0])
-    if paths := existing.like(*TABLES):
+    if paths := existing.matching(*TABLES):
         return Fact("data", "files in git", paths[0])
     return Fact("data", "not here", "no tables and no DVC")
 
 
 def _tracking(existing: Existing) -> Fact:
-    """Say which tracker of training runs is a dependency."""
-    for path in existing.like(*DEPENDENCIES):
+    """Return the tracker of training runs among the dependencies."""
+    for path in existing.matching(*DEPENDENCIES):
         if match := TRACKERS.search(existing.read(path)):
             return Fact("tracking", match[1], path)
     return Fact("tracking", "none", "no dependency on a tracker")

@@ -1,4 +1,4 @@
-"""Apply a plan: verify the new state, then one commit on the current branch, or on a new one."""
+"""Apply a plan: check the new state, then commit on the current branch or a new one (decision 19)."""
 
 import os
 import re
@@ -15,16 +15,16 @@ from rung.core.climbing.plan import Plan
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import LINES, OURS
-from rung.core.rendering.workbench import NOBODYS, Entry, Workbench
+from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage
 
 LOCK = "uv.lock"
-# The wheel (decision 30). Where a changed one keeps its name, uv.lock has the old hash, and uv refuses it.
+# The wheel (decision 30). uv refuses one that changed under the same name, as uv.lock has its old hash.
 LIBRARY = re.compile(r"vendor/rung_ops-[^/]*\.whl")
-# Tasks that check files one by one and name them. A failing test names none: the climb may have broken it.
+# Tasks that name the files they complain about. A failing test names none: the climb may be the cause.
 OF_FILES = ("lint", "format-check", "types")
-FOUND = 1  # exit code of ruff and mypy for findings; others mean that they failed themselves
+FINDINGS = 1  # exit code of ruff and mypy for findings; other codes mean that they could not run
 
 
 def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
@@ -56,7 +56,7 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     """Apply the plan as one commit, and return its id.
 
     Raises:
-        RungError: Something moved since; nothing was touched.
+        RungError: The project has changed since the plan; nothing was touched.
         NotDoneError: The project's checks fail in the new state; nothing was touched.
     """
     if prepared.plan.conflicts:
@@ -90,7 +90,7 @@ def _rungs_versions(prepared: PreparedPlan) -> dict[str, Entry]:
 
 
 def _free_name(prepared: PreparedPlan, path: str) -> str:
-    """Return `PATH.rung`, or `PATH.rung-2` and so on where the user has that name."""
+    """Return `PATH.rung`, or `PATH.rung-2` and so on where the user has such a file."""
     files = prepared.bench.files(prepared.plan.result)
     taken = {str(up) for file in files for up in (file, *PurePosixPath(file).parents)}
     names = (f"{path}.rung{number}" for number in ("", *(f"-{count}" for count in range(2, 999))))
@@ -104,11 +104,11 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     tree = prepared.bench.edited(prepared.plan.result, _rungs_versions(prepared))
     commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     top = prepared.bench.top
-    if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
+    if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
     with transaction.locked(top):
-        transaction.nothing_interrupted(top)
-        if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+        transaction.refuse_interrupted(top)
+        if git.output(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
                 f"`git branch -D {name}`."
@@ -143,7 +143,7 @@ def _checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tre
         bench: The repository that holds the trees.
         repository_tree: The tree of the whole repository in the new state.
         head: The commit that the new state follows.
-        prefix: The project's folder in the repository, or nothing.
+        prefix: The project's folder in the repository; empty for the root.
         tree: The tree of that folder.
 
     Returns:
@@ -197,21 +197,29 @@ def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:
 
 
 def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
-    """Check a commit out into a separate repository, as a project's tools expect one."""
+    """Check a commit out into a new repository, as tools of the project may call git."""
     shutil.rmtree(checkout, ignore_errors=True)
     form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
-    git.run(bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NOBODYS)
+    git.run(
+        bench.folder,
+        "init",
+        "--quiet",
+        "--template=",
+        form,
+        str(checkout),
+        extra=git.NO_USER_CONFIG,
+    )
     (checkout / ".git/objects/info").mkdir(parents=True, exist_ok=True)
     own = f"{bench.repository / 'objects'}\n"
     others = (bench.repository / "objects/info/alternates").read_text("utf-8")
     (checkout / ".git/objects/info/alternates").write_text(own + others, "utf-8")
-    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
-    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
-    git.run(checkout, "reset", "--quiet", "--hard", extra=NOBODYS)
+    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=git.NO_USER_CONFIG)
+    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=git.NO_USER_CONFIG)
+    git.run(checkout, "reset", "--quiet", "--hard", extra=git.NO_USER_CONFIG)
 
 
 def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:
-    """Run the tasks of `poe check` one by one, after it failed.
+    """Run the tasks of `poe check` one by one after it failed.
 
     Args:
         uv: The program.
@@ -219,7 +227,7 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
         changed: The files that the climb adds or changes, relative to the folder.
 
     Returns:
-        The tasks that fail for files that the climb does not change; empty where another one fails.
+        The tasks that fail for files that the climb does not change; empty if any other task fails.
     """
     failed: list[str] = []
     for task in _tasks(folder):
@@ -227,7 +235,7 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
         code, output = process.attempt(f"check the new state: {task}", command, folder)
         if code == 0:
             continue
-        if task not in OF_FILES or code != FOUND or any(path in output for path in changed):
+        if task not in OF_FILES or code != FINDINGS or any(path in output for path in changed):
             if failed:  # `poe check` may have stopped at the first task that failed
                 print(output, file=sys.stderr)
             return []
@@ -236,7 +244,7 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
 
 
 def _tasks(folder: Path) -> list[str]:
-    """Name the tasks that `poe check` runs in sequence; empty if it is something else."""
+    """Return the tasks that `poe check` runs in sequence; empty if it is not a sequence."""
     own = _poe(folder / "pyproject.toml")
     include = own.get("include", [])
     files = [include] if isinstance(include, str) else include

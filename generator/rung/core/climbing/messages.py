@@ -1,4 +1,4 @@
-"""The messages of a plan and of the outcome of a climb."""
+"""The texts of a plan, of a climb's commit and of its outcome."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from rung.core.transaction import UNDO
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
-MANY = 20  # files of one folder that are still listed one by one
+MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
     conflict_reasons.BINARY: "you and Rung both changed this binary file",
@@ -49,7 +49,7 @@ def plan(planned: Plan) -> str:
 
 
 def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
-    """Return the paths; of a folder with many of them, the folder and their number."""
+    """Return the paths; a folder with MANY of them is one entry with their number."""
     tops = [path.partition("/")[0] for path in paths]
     many = {top for top in tops if tops.count(top) > MANY}
     lines = [
@@ -60,7 +60,7 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
 
 
 def ejection(planned: Plan) -> list[str]:
-    """Return what a change between wheel and source means for the project, or nothing (decision 31)."""
+    """Return lines about a change between wheel and source, if there is one (decision 31)."""
     before, after = (
         bool(state.answers.get("ejected")) for state in (planned.before, planned.after)
     )
@@ -109,7 +109,7 @@ def nothing(planned: Plan) -> str:
 
 
 def left_alone(planned: Plan) -> list[str]:
-    """Return files of the user that a climb leaves alone, with the reason."""
+    """Return the files that a climb leaves alone, with the reason."""
     entries = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
     entries += [f"{path} (you deleted it)" for path in planned.gone]
     entries += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
@@ -124,7 +124,7 @@ def left_alone(planned: Plan) -> list[str]:
 
 
 def conflict(conflict: Conflict) -> list[str]:
-    """List the conflicts of a file, with both sides."""
+    """Return lines that show the conflicts of a file, with both sides."""
     lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}"]
     for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
@@ -196,7 +196,7 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
     Args:
         planned: The climb.
         name: The branch.
-        detached: Whether HEAD is on no branch, so that there is none to go back to.
+        detached: Whether HEAD is detached, so that there is no branch to go back to.
     """
     here = "HEAD" if detached else "your own branch"
     lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]

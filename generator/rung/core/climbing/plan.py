@@ -1,7 +1,7 @@
-"""A requested change, what a climb for it would do, and that plan in a file.
+"""A requested change, the plan of a climb for it, and a plan in a file.
 
-All of it is data: nothing here is printed, and no project is touched. A saved plan is applied only
-while HEAD, template and answers are unchanged.
+These are data: nothing is printed here, and no project is touched. A saved plan is applied only while
+HEAD, template, answers and outcome are the same (decision 19).
 """
 
 import json
@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from rung import options
-from rung.core import infrastructure
+from rung.core import level_contents
 from rung.core.merging.conflict import Conflict
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
@@ -26,7 +26,7 @@ from rung.system import git
 
 FORM = "rung plan 1"
 LARGEST = 4_000_000  # bytes
-# What must be unchanged when a plan is applied, as the refusal names it.
+# The fields that must be the same when a saved plan is applied, with their names in the refusal.
 BOUND = {
     "head": "the project's last commit",
     "before": "the project's answers or its template",
@@ -37,7 +37,7 @@ BOUND = {
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """The change that a user requests.
+    """A change that the user requests.
 
     Args:
         answers: New answers by question, `level` among them.
@@ -50,7 +50,7 @@ class ChangeRequest:
     newest: bool = False
 
     def command(self, verb: str, path: Path, trusted: str | None) -> str:
-        """Return the command that asks for this change."""
+        """Return the command line that requests this change."""
         parts = ["rung", verb, *([] if path == Path() else [options.typed(path)])]
         for name, value in self.answers.items():
             parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
@@ -65,7 +65,7 @@ class ProjectState:
 
     Args:
         template: The address.
-        version: The version, as the answers file says it.
+        version: The version in the answers file.
         commit: The full id of the version's commit, if the template is available.
         answers: Answers by question.
     """
@@ -83,7 +83,7 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Rise:
-    """A rung on the way up: what it promises and costs, and when to stay below it."""
+    """A rung on the way up: what it promises and costs, and when to stay on it."""
 
     level: int
     title: str
@@ -143,7 +143,7 @@ class Plan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Say whether the project is already there."""
+        """Say whether the climb would change nothing."""
         return not (self.added or self.changed or self.retired or self.conflicts)
 
     def as_data(self) -> dict[str, Any]:
@@ -192,15 +192,15 @@ def _is_table(data: Mapping[str, Any], name: str) -> bool:
 
 
 def jobs(source: Source, added: Iterable[str]) -> list[str]:
-    """Return those of the new files that a CI vendor of the template runs."""
-    vendors = infrastructure.vendors(source).values()
+    """Return the new files that a CI vendor of the template runs."""
+    vendors = level_contents.vendors(source).values()
     return [path for path in added if any(vendor.runs(path) for vendor in vendors)]
 
 
-def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
-    """Return the rungs above the project's, and the commands and asks that it does not have yet."""
-    now = infrastructure.has(source, before.answers)
-    then = infrastructure.has(source, after.answers)
+def new_contents(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
+    """Return the rungs on the way up, and the commands and requirements that are new."""
+    now = level_contents.contents(source, before.answers)
+    then = level_contents.contents(source, after.answers)
     known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
     return {
         "rises": [
@@ -231,10 +231,10 @@ class Saved:
     plan: dict[str, Any]
 
 
-def has_room(file: Path, folder: Path) -> None:
-    """Raise a RungError if a plan for a project must not be written to a file.
+def refuse_output(file: Path, folder: Path) -> None:
+    """Raise a RungError if a plan must not be written to a file.
 
-    It would overwrite another file, or be an uncommitted change that stops the climb.
+    It would overwrite something else, or be an uncommitted change that stops the climb.
     """
     if os.path.lexists(file):
         try:
@@ -257,7 +257,7 @@ def has_room(file: Path, folder: Path) -> None:
 
 
 def _ignored(top: Path, path: str) -> bool:
-    # What the user's own file ignores counts too, as it does when a climb begins.
+    # The user's own excludes file counts here as it does when a climb begins.
     try:
         git.run(top, "check-ignore", "--quiet", "--", path, settings=git.QUIET_AS_IGNORED)
     except RungError:

@@ -1,6 +1,6 @@
 """Prepare a plan: render the template with old and new answers, merge both with the project.
 
-The templates that the requested change needs, the merge in named stages, and its outcome as a plan.
+All of it happens in a temporary repository, so a plan is exactly what a climb applies (decision 19).
 """
 
 import contextlib
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.core import infrastructure, preconditions, template_source, transaction
+from rung.core import level_contents, preconditions, template_source, transaction
 from rung.core.climbing import answers_check
-from rung.core.climbing import plan as planning
+from rung.core.climbing import plan as plans
 from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import Resolved
@@ -21,21 +21,19 @@ from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.core.transaction import Recovered
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS, check_answers, gather_answers
 from rung.levels.ladder import RUNGS
+from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.system import git
 
 
 def requested(
     path: Path, to: int | None, pairs: Sequence[str], version: str | None
 ) -> ChangeRequest:
-    """Return the change that the options ask for; without any, the next rung."""
+    """Return the change that the options request; without options, the next rung."""
     answers = gather_answers(None, pairs, {"level": to})
     if not answers and version is None:
         git.require()
-        transaction.recover_first(
-            path
-        )  # the level may be another one once an interrupted climb has ended
+        transaction.recover_first(path)  # which may change the recorded level
         here = answers_file.recorded(path.absolute())["level"]
         if here >= RUNGS[-1]:
             raise RungError(
@@ -53,10 +51,10 @@ class PreparedPlan:
     Args:
         bench: The repository that holds them.
         folder: The project.
-        prefix: The project's folder within its repository, or nothing.
+        prefix: The project's folder within its repository; empty for the root.
         plan: The plan.
-        recovered: An earlier climb that was ended first, if there was one.
-        theirs: Rung's files as the plan would have them.
+        recovered: How an interrupted climb ended before, if there was one.
+        theirs: Rung's files after the change.
         base: Rung's files as the project's version of the template renders them.
     """
 
@@ -90,12 +88,12 @@ class PreparedPlan:
 def prepare(
     folder: Path, request: ChangeRequest, trusted: str | None = None
 ) -> Iterator[PreparedPlan]:
-    """Lend a plan. The project is not touched, except that an interrupted climb is ended first.
+    """Yield a plan. The project is not touched, except to recover from an interrupted climb.
 
     Args:
         folder: The project.
         request: What is to change.
-        trusted: A template to follow besides the one Rung comes with.
+        trusted: A template that the user trusts besides Rung's own (decision 3).
 
     Raises:
         RungError: The project cannot climb; the message says why and what to do.
@@ -104,7 +102,7 @@ def prepare(
     folder = folder.absolute()
     recovered = transaction.recover_first(folder)
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed(folder)
+    top = preconditions.committed_root(folder)
     head = transaction.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
@@ -120,7 +118,7 @@ def prepare(
 
 
 def _refuse_another_climb(folder: Path, recorded: Mapping[str, Any]) -> None:
-    """Raise a RungError if the answers, read before HEAD was, are not those of HEAD any more."""
+    """Raise a RungError if the answers have changed since they were read, before HEAD was."""
     with contextlib.suppress(RungError):  # git removes the file before it writes the new one
         if answers_file.recorded(folder) == recorded:
             return
@@ -140,7 +138,7 @@ def _new_template(before: Source, request: ChangeRequest) -> Source:
 def _checked_answers(
     folder: Path, request: ChangeRequest, recorded: Mapping[str, Any], after: Source
 ) -> dict[str, Any]:
-    """Return the requested answers, once the questions accept them."""
+    """Return the requested answers; raise a RungError for any that the questions do not accept."""
     changed = dict(request.answers)
     check_answers(changed, after.read("levels/questions.yml"))
     if "level" in changed:
@@ -149,8 +147,8 @@ def _checked_answers(
             raise RungError(
                 f"There is no rung {changed['level']}. Choose one from {RUNGS[0]} to {RUNGS[-1]}."
             )
-    infrastructure.refuse_vendor(after, {**recorded, **changed})
-    preconditions.has_package(folder, str(changed.get("package", recorded["package"])))
+    level_contents.refuse_vendor(after, {**recorded, **changed})
+    preconditions.refuse_missing_package(folder, str(changed.get("package", recorded["package"])))
     return changed
 
 
@@ -161,7 +159,7 @@ class _Start:
     Args:
         bench: The repository that holds the trees.
         folder: The project.
-        prefix: The project's folder within its repository, or nothing.
+        prefix: The project's folder within its repository; empty for the root.
         head: The last commit.
         recorded: The project's answers file.
         changed: The requested answers.
@@ -189,38 +187,38 @@ def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry
         original,
         rendered_trees.rendered(bench, after, answers | dict(start.changed)),
     )
-    # The user's own files are planted once, and merged with nothing after that (decision 8).
+    # The user's own files are written once, and never merged after that (decision 8).
     planted = rendered_trees.of_the_user({*inputs.base_files, *inputs.their_files}, [before, after])
     planted -= _first_planted(inputs, before, after)
     inputs.leave_out(planted)
     base = inputs.base_files
     _check(start, inputs)
     states = (
-        ProjectState(before.address, start.recorded["_commit"], before.commit(), answers),
+        ProjectState(before.address, start.recorded["_commit"], before.commit, answers),
         _state_after(bench, inputs.their_files, after),
     )
     if inputs.base == inputs.theirs:
         return Plan(start.head, *states, original), base, inputs.their_files
-    names, own, had = _align(start, inputs, planted)
-    return _outcome(start, inputs, original, states, names, own, had), base, inputs.their_files
+    names, own, earlier = _align(start, inputs, planted)
+    return _outcome(start, inputs, original, states, names, own, earlier), base, inputs.their_files
 
 
 def _check(start: _Start, inputs: MergeInputs) -> None:
     """Raise a RungError if the answers or the files do not allow a climb."""
     base, ours = inputs.base_files, inputs.our_files
     answers_check.check(
-        answers_check.Compared(
+        answers_check.RenderedProject(
             start.bench, start.recorded, start.before, base, ours, start.head, start.prefix
         )
     )
     edited = _edited_contents(start.bench, inputs)
-    preconditions.unobstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
+    preconditions.refuse_obstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
 
 
 def _align(
     start: _Start, inputs: MergeInputs, planted: set[str]
 ) -> tuple[dict[str, str], set[str], list[str]]:
-    """Give each file one name on all sides, with the render it was based on as the merge base.
+    """Give a file the same name on all sides, with the render it was based on as the merge base.
 
     Returns:
         The user's names of Rung's files, by Rung's names; the files that existed before the
@@ -233,7 +231,7 @@ def _align(
     inputs.follow_user(names)
     own = inputs.recall(prefix, head, before)
     names |= inputs.recall_absent(prefix, head, before)
-    return names, own, inputs.leave_had(prefix, head)
+    return names, own, inputs.leave_out_earlier(prefix, head)
 
 
 def _outcome(
@@ -243,7 +241,7 @@ def _outcome(
     states: tuple[ProjectState, ProjectState],
     names: Mapping[str, str],
     own: set[str],
-    had: list[str],
+    earlier: list[str],
 ) -> Plan:
     """Merge, and describe the outcome as a plan."""
     bench, folder = start.bench, start.folder
@@ -251,11 +249,11 @@ def _outcome(
     merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
     resolved = tree_merge.resolve(bench, merged, base, ours, theirs, own)
     present, result = bench.files(original), bench.files(resolved.tree)
-    preconditions.distinct(result.keys() - present.keys(), result.keys() & present.keys())
+    preconditions.refuse_case_twins(result.keys() - present.keys(), result.keys() & present.keys())
     ignored = preconditions.obstructing(folder, result.keys() - present.keys())
     tree = rendered_trees.without(bench, resolved.tree, ignored)
     result = {path: entry for path, entry in result.items() if path not in ignored}
-    differences = planning.differences(present, result)
+    differences = plans.differences(present, result)
     return Plan(
         start.head,
         *states,
@@ -268,21 +266,21 @@ def _outcome(
         gone=resolved.gone,
         own=resolved.own,
         ignored=ignored,
-        had=had,
+        had=earlier,
         edited=_left_edited(base, ours, result, resolved),
         yours=len(ours.keys() - base.keys() - theirs.keys()),
         by_key=resolved.by_key,
         conflicts=resolved.conflicts,
-        dependencies=planning.dependencies(bench, present, result),
-        jobs=planning.jobs(start.after, differences["added"]),
-        **planning.on_the_way(start.after, *states),
+        dependencies=plans.dependencies(bench, present, result),
+        jobs=plans.jobs(start.after, differences["added"]),
+        **plans.new_contents(start.after, *states),
     )
 
 
 def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[str]:
-    """Return the user's files that the project's version of the template did not know at all.
+    """Return the user's files that the project's version of the template does not have.
 
-    The user cannot have deleted them, so they are planted now, once (decision 8).
+    The user cannot have deleted them, so they are written now, once (decision 8).
     """
     if before == after:
         return set()
@@ -291,7 +289,7 @@ def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[st
 
 
 def _edited_contents(bench: Workbench, inputs: MergeInputs) -> dict[str, bytes]:
-    """Return the contents of those of Rung's files that the user has edited."""
+    """Return the contents of the files of Rung's that the user has edited."""
     base, ours = inputs.base_files, inputs.our_files
     edited = {path: ours[path].oid for path in ours.keys() & base if ours[path] != base[path]}
     texts = bench.contents(edited.values())
@@ -317,4 +315,4 @@ def _state_after(bench: Workbench, theirs: Mapping[str, Entry], after: Source) -
     text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
     recorded = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
     answers = answers_file.answers(recorded)
-    return ProjectState(after.address, str(recorded.get("_commit")), after.commit(), answers)
+    return ProjectState(after.address, str(recorded.get("_commit")), after.commit, answers)

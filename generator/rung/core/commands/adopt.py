@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from rung.options import Answers, Place, Version
+from rung.options import Answers, ProjectPath, Version
 
 
 def adopt(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     level: Annotated[
         str | None, typer.Option(metavar="N", help="The rung to start on (0).")
     ] = None,
@@ -29,26 +29,26 @@ def adopt(
 ) -> int:
     """Adopt an existing repository; nothing of it is overwritten."""
     from rung.core import template_source, transaction
-    from rung.core.adoption import adopt, complete, messages
-    from rung.levels.answers import gather_answers
+    from rung.core.adoption import adopt, complete, summary
+    from rung.levels.template_answers import gather_answers
     from rung.system.process import stopped_like_ctrl_c
 
     transaction.recover_first(path)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             lacking = complete.complete(path, template, dry_run=dry_run)
-        _tell(path, messages.completion(path, lacking, dry_run=dry_run))
+        _print(path, summary.completion(path, lacking, dry_run=dry_run))
         return 0
     chosen = template_source.choose(template, template_version)
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
         adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
-    _tell(path, messages.text(adoption))
+    _print(path, summary.text(adoption))
     return 0
 
 
-def _tell(path: Path, message: str) -> None:
+def _print(path: Path, message: str) -> None:
     from rung.core import transaction
 
     print(message)

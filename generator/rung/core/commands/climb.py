@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.options import Answers, Branch, NoVerify, To, Trusted, Version
 
 
@@ -14,7 +14,7 @@ def climb(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="[PATH|FILE]", parser=Path, show_default=False, help="The project, or a plan."
+            metavar="PATH|FILE", parser=Path, show_default=False, help="The project, or a plan."
         ),
     ] = Path(),
     to: To = None,

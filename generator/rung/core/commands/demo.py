@@ -1,4 +1,4 @@
-"""The verb `rung demo`: one project on real data, taken up the ladder."""
+"""The verb `rung demo`: a project on real data climbs the ladder."""
 
 import json
 import os
@@ -20,14 +20,14 @@ ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": 
 LAST = 4
 REPORT = "reports/report.html"
 TIMELINE = "reports/replay/timeline.html"
-# Of the ten months that `poe replay` goes through, four that show it all in six minutes: drift, a
-# version that the gate refuses, the next one, and its promotion.
+# Four of the ten months of `poe replay`, which show everything in six minutes: drift, a version that
+# the gate refuses, the next version, and its promotion.
 FROM, MONTHS = "2013-08", 4
 
-# What is done on each rung, as its README has it; `check` comes before it.
+# The tasks that are run on a rung after `check`, as the project's README names them.
 TASKS = {
     0: ["train", "evaluate"],
-    1: [],  # nothing that a model is made of has changed
+    1: [],  # neither code nor data of the model has changed
     2: ["pipeline"],
     3: ["keys", "pipeline", "gate", "release", "deploy production"],
     4: ["pipeline"],
@@ -36,7 +36,7 @@ TASKS = {
 
 @dataclass(frozen=True)
 class RungResult:
-    """What a rung came to: its number, tracked files, tests passed, score, and seconds."""
+    """The row of a rung: its number, tracked files, passed tests, score, and seconds."""
 
     rung: int
     files: int
@@ -57,7 +57,7 @@ def demo(
 
 
 def run(folder: Path | None, upto: int) -> int:
-    """Make a velocity project on the flights data and climb with it, running all it offers."""
+    """Make a velocity project on the flights data, climb with it, and run its commands."""
     from rung.core import template_source
     from rung.core.creation import create
     from rung.system import git, process, shortage
@@ -94,42 +94,42 @@ def run(folder: Path | None, upto: int) -> int:
     if replayed:
         print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
     print("\nWhere to look:")
-    for where, what in views_of(project, upto).items():
+    for where, what in results(project, upto).items():
         print(f"  {where}\n      {what}")
     return 0
 
 
-def views_of(project: Path, rung: int) -> dict[str, str]:
-    """Return what there is to see, by the path or the command that shows it."""
+def results(project: Path, rung: int) -> dict[str, str]:
+    """Return descriptions of the results, by the path or the command that shows them."""
     folder = shlex.quote(str(project))
-    views = {
+    places = {
         str(project / REPORT): "the report of the last model, for a browser",
         str(project / "RUNG.md"): "what this rung offers, and what the next one brings",
         f"git -C {folder} log --stat": "what each climb changed",
     }
     if rung == LAST:
-        views[str(project / TIMELINE)] = (
+        places[str(project / TIMELINE)] = (
             "these months with and without the autopilot, for a browser"
         )
     if rung >= 3:
-        views[f"cd {folder} && uv run poe serve"] = "the prediction service"
+        places[f"cd {folder} && uv run poe serve"] = "the prediction service"
     if rung >= 2:
-        views[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
-    return views
+        places[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
+    return places
 
 
 def table(climbed: list[RungResult]) -> str:
-    """Return one row for each rung, for a terminal."""
+    """Return a table of the rungs for a terminal."""
     rows = [("rung", "files", "tests passed", "score", "seconds")] + [
-        (str(one.rung), str(one.files), str(one.tests), one.score, f"{one.seconds:.0f}")
-        for one in climbed
+        (str(row.rung), str(row.files), str(row.tests), row.score, f"{row.seconds:.0f}")
+        for row in climbed
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
 
 
 def _free(wanted: Path) -> Path:
-    """Return a free path: the wanted one, or it with a number."""
+    """Return the wanted path if it is free, or else the same with a number."""
     number, path = 1, wanted
     while os.path.lexists(path):
         number += 1
@@ -138,14 +138,14 @@ def _free(wanted: Path) -> Path:
 
 
 def _show_climb(project: Path, rung: int) -> None:
-    """Climb, and print what was added; the checks run afterwards."""
+    """Climb without checks, which run later, and print what changed."""
     from rung.core.climbing import climb, messages, planner
     from rung.core.climbing.plan import ChangeRequest
 
     with planner.prepare(project, ChangeRequest({"level": rung})) as prepared:
         plan = prepared.plan
         if plan.conflicts:
-            paths = ", ".join(one.path for one in plan.conflicts)
+            paths = ", ".join(conflict.path for conflict in plan.conflicts)
             raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
         climb.climb(prepared, messages.message(plan), verify=False)
     print(
@@ -170,7 +170,7 @@ def _use(uv: str, project: Path, rung: int) -> int:
         tests = _passed(record)
     for task in TASKS[rung]:
         process.run(task, [uv, "run", "poe", *task.split()], project)
-        # A release leads back to a commit, so nothing is left lying about for long.
+        # A release names a commit, so results are committed after every task.
         if git.run(project, "status", "--porcelain"):
             git.commit_all(project, f"{task.split()[0].capitalize()} on rung {rung}")
     return tests
@@ -199,7 +199,7 @@ def _replay(command: list[str], project: Path) -> str:
         errors="replace",
     ) as child:
         for line in child.stdout or ():
-            if lines or not line.strip():  # an empty line precedes its last words
+            if lines or not line.strip():  # the summary begins after an empty line
                 lines.append(line)
             else:
                 print(f"    {line}", end="", flush=True)
@@ -228,7 +228,7 @@ def _passed(record: Path) -> int:
 
 
 def _score(project: Path) -> str:
-    """Return the project's own score, by its own name for it."""
+    """Return the project's score with the name that params.toml has for it."""
     metric = tomllib.loads((project / "params.toml").read_text("utf-8"))["score"]["metric"]
     metrics = json.loads((project / "reports/metrics.json").read_text("utf-8"))
     return f"{metric} {metrics[metric]:.3f}"

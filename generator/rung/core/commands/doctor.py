@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from rung import formats
-from rung.options import Answers, Place
+from rung.options import Answers, ProjectPath
 
 
 def doctor(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     to: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, max=4, help="The rung to look for (the project's)."),

@@ -1,6 +1,6 @@
 """The verb `rung eject`: replace the library's wheel by its source, and back.
 
-Both are a change of one answer, planned and merged like a climb (decision 31).
+Both change an answer, and are planned and merged like a climb (decision 31).
 """
 
 import contextlib
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rung.errors import NotDoneError, RungError
-from rung.options import NoVerify, Place, Trusted
+from rung.options import NoVerify, ProjectPath, Trusted
 
 if TYPE_CHECKING:
     from rung.core.climbing.planner import PreparedPlan
 
 QUESTION, FOLDER = "ejected", "machinery"
-SHOWN = 20  # edited files that a message names
+SHOWN = 20  # edited files that a message lists
 
 
 def eject(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     undo: Annotated[
         bool, typer.Option("--undo", help="Back to the wheel, where nothing was edited.")
     ] = False,
@@ -38,8 +38,8 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
     """Replace the wheel in vendor/ by the library's source and tests in machinery/.
 
     Raises:
-        RungError: It is there already, something else is there, or the project's
-            version of the template cannot do it.
+        RungError: The source or something else is in machinery/ already, or the project's
+            version of the template cannot eject.
     """
     from rung.core import template_source
     from rung.core.climbing.climb import finish
@@ -113,7 +113,7 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 
 def _edited(prepared: "PreparedPlan") -> list[str]:
-    """Return a line for each file in machinery/ that is not as it was rendered."""
+    """Return a line for every file in machinery/ that differs from the render."""
     ours = prepared.bench.files(prepared.bench.inside(prepared.plan.head, prepared.prefix))
     paths = sorted(path for path in {*prepared.base, *ours} if path.startswith(f"{FOLDER}/"))
     lines = []

@@ -64,13 +64,13 @@ def new(
 ) -> int:
     """Start a project."""
     from rung.core import creation, template_source
-    from rung.levels.answers import gather_answers
+    from rung.levels.template_answers import gather_answers
 
     chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     answered = gather_answers(answers, pairs or [], options)
     if from_assessment:
-        # The command line reads it, as the strategy is another product.
+        # cli.py passes the function that reads it, as core does not import assess.
         answered = context.obj(from_assessment) | answered
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from rung.options import Answers, Place, To, Trusted, Version
+from rung.options import Answers, ProjectPath, To, Trusted, Version
 
 
 def plan(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     to: To = None,
     pairs: Answers = None,
     template_version: Version = None,
@@ -33,7 +33,7 @@ def plan(
 
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
-        plans.has_room(out, path)
+        plans.refuse_output(out, path)
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
         if out is not None:
             plans.save(out, path, request, template, prepared.plan)

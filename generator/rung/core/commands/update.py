@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rung.options import Branch, NoVerify, Place, Trusted
+from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ FILE = "CHANGELOG.md"
 
 
 def update(
-    path: Place = Path(),
+    path: ProjectPath = Path(),
     template_version: TemplateVersion = None,
     template: Trusted = None,
     branch: Branch = None,
@@ -40,7 +40,7 @@ def update(
             print(f"The project already has the template at {after.version}.")
             return 0
         sources = [
-            template_source.with_version(one.template, one.version) for one in (before, after)
+            template_source.with_version(state.template, state.version) for state in (before, after)
         ]
         news = _news(*sources)
         if news:
@@ -50,7 +50,7 @@ def update(
 
 
 def _news(before: "Source", after: "Source") -> str:
-    """Return the entries that came between two versions, newest first; nothing if none did."""
+    """Return the changelog's entries between two versions, newest first."""
     new, old = _changelog(after), _changelog(before) if before.repository else None
     if new is None:
         return ""
@@ -70,7 +70,7 @@ def _news(before: "Source", after: "Source") -> str:
 
 
 def _sections(text: str) -> list[tuple[str, str]]:
-    """Return the titles of a changelog's versions, each with what it says."""
+    """Return the sections of a changelog: titles and texts."""
     headings = list(HEADING.finditer(text))
     ends = [match.start() for match in headings[1:]] + [len(text)]
     return [
@@ -80,7 +80,7 @@ def _sections(text: str) -> list[tuple[str, str]]:
 
 
 def _unknown(title: str, body: str, known: set[str]) -> str:
-    """Return a section with only the entries that have a line the old text has not."""
+    """Return a section with only the entries that have a line which the old text lacks."""
     entries = re.split(r"\n(?=- )", body)
     new = [entry for entry in entries if not set(entry.splitlines()) <= known]
     return f"{title}\n" + "\n".join(new).strip() if new else ""

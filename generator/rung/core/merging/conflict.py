@@ -1,16 +1,16 @@
-"""The outcome of a merge: what was settled, how, and what is left for the user."""
+"""The outcome of a merge: what was settled, and the conflicts that are left for the user."""
 
 from dataclasses import dataclass, field
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
-# What a refusal for a conflict begins with; the changelog promises it.
+# The first words of every refusal for a conflict; the changelog promises them.
 NO_FILES_CHANGED = "Merge conflict. No files were changed."
 OURS, MIDDLE, THEIRS = b"<<<<<<< yours", b"=======", b">>>>>>> rung"  # markers
 
 
 @dataclass(frozen=True)
 class Hunk:
-    """One hunk of a conflict.
+    """A group of lines in conflict.
 
     Args:
         line: Where it begins in the user's file, from 1.
@@ -25,14 +25,14 @@ class Hunk:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A file that the user has to decide.
+    """A file for which the user has to decide.
 
     Args:
         path: Its path.
         why: lines (both changed the same), binary (both changed a binary file), kind
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
-            and what comes out does not parse).
-        hunks: What differs in it, for lines.
+            and the result does not parse).
+        hunks: The groups of lines, where `why` is lines.
     """
 
     path: str

@@ -1,7 +1,8 @@
-"""What Rung once rendered at a path: the merge base for an edited file whose rung went.
+"""What Rung once rendered at a path: the merge base for an edited file of a rung that was left.
 
-On the way down, a file that the user edited stays. On the way up again both sides have it, and only
-the render it was based on tells the user's changes from Rung's.
+When a project comes down a rung, files that the user edited stay. When it climbs again, both sides
+have such a file, and only the render it was based on tells the user's changes from Rung's
+(decision 19).
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,10 +14,10 @@ from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
-DEEPEST = 40  # changes of the answers file that are looked back through
+DEEPEST = 40  # changes of the answers file that are searched
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Rendered:
 
 
 def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield what the answers file said and the last commit in which it did, newest first, each once."""
+    """Yield the contents of the answers file with the last commit of each, newest first."""
     path = _answers_path(prefix)
     arguments = (
         "log",
@@ -45,7 +46,7 @@ def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str,
         "--",
         f":(top,literal){path}",
     )
-    parents = (git.answers(bench.top, *arguments) or "").splitlines()
+    parents = (git.output(bench.top, *arguments) or "").splitlines()
     known: list[dict[str, Any]] = []
     for commit in (head, *(line.split(" ")[0] for line in parents)):
         text = git.show(bench.top, commit, path) if commit else None
@@ -61,7 +62,7 @@ def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str,
 def last_rendered(
     bench: Workbench, prefix: str, head: str, now: Source, paths: Iterable[str]
 ) -> dict[str, Rendered]:
-    """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
+    """Return what Rung last rendered in this project at paths that were once Rung's."""
     wanted, rendered = set(paths), dict[str, Rendered]()
     for recorded, commit in states(bench, prefix, head):
         if not wanted:
@@ -80,14 +81,14 @@ def last_rendered(
 
 
 def removed_once(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
-    """Return those of the paths that some commit deleted."""
+    """Return the paths that a commit deleted."""
     return set(paths) & {path for _, path in _changes(bench, prefix, head, "D", paths)}
 
 
 def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
-    """Return those of the paths whose newest addition came without a change of the answers.
+    """Return the paths whose newest addition came without a change of the answers.
 
-    A climb adds its files and changes the answers in one commit.
+    A climb adds its files and changes the answers in the same commit.
     """
     newest: dict[str, str] = {}
     for commit, path in _changes(bench, prefix, head, "A", paths):
@@ -103,14 +104,14 @@ def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]
 
 
 def _answers_path(prefix: str) -> str:
-    """Return the path of the answers file in a repository, of a project below a prefix or none."""
+    """Return the path of the answers file in a repository; the project's prefix may be empty."""
     return f"{prefix}/{ANSWERS}" if prefix else ANSWERS
 
 
 def _changes(
     bench: Workbench, prefix: str, head: str, kind: str, paths: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield commit and path of each addition (A) or deletion (D) of the paths, newest first."""
+    """Yield commit and path of every addition (A) or deletion (D) of the paths, newest first."""
     below = f"{prefix}/" if prefix else ""
     specs = [f":(top,literal){below}{path}" for path in sorted(paths)]
     if not specs:
@@ -126,15 +127,15 @@ def _changes(
 
 
 def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
-    """Return those of the paths that existed before the repository was adopted.
+    """Return the paths that existed before the repository was adopted.
 
-    They are the user's, whatever a later rung has of the same name.
+    They are the user's, also where a later rung has a file of the same name.
     """
     file = _answers_path(prefix)
     arguments = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
-    added = (git.answers(bench.top, *arguments) or "").split()
+    added = (git.output(bench.top, *arguments) or "").split()
     known = ("rev-parse", "--verify", "--quiet")
-    parent = git.answers(bench.top, *known, f"{added[-1]}^1") if added else None
+    parent = git.output(bench.top, *known, f"{added[-1]}^1") if added else None
     if not parent:
         return set()  # it began as a project, in its first commit
     return set(paths) & bench.files(bench.inside(parent, prefix)).keys()

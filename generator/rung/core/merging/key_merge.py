@@ -1,8 +1,8 @@
 """Merge TOML and YAML key by key, where their lines could not be merged (decision 19).
 
-A settings file is cut into blocks: tables, keys, elements of lists. Every block carries its own text
-with its comments, and the blocks together are the file, byte for byte. So a merge moves whole lines
-and never rewrites a value.
+A settings file is cut into blocks: tables, keys, elements of lists. A block contains its text and
+its comments, and all blocks together are the file, byte for byte. So a merge moves whole lines and
+never rewrites a value.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rung.system import plain_yaml
 
 MAPPING, LIST, LEAF = "mapping", "list", "leaf"
-TABLE = "table"  # a mapping of TOML: all that follows belongs to it, up to the next one
+TABLE = "table"  # a mapping of TOML: all lines up to the next table belong to it
 HEADER = re.compile(r"[ \t]*(\[\[?[^\n]*?\]\]?)[ \t]*(#[^\n]*)?\n?\Z")
 KEY = re.compile(
     r"[ \t]*((?:\"[^\"\n]*\"|'[^'\n]*'|[\w-]+)(?:[ \t]*\.[ \t]*(?:\"[^\"\n]*\"|'[^'\n]*'|[\w-]+))*)[ \t]*="
@@ -29,12 +29,12 @@ KEY = re.compile(
 STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
 )
-# What tells the elements of a list of mappings apart, at CI vendors and in pre-commit.
+# Keys that identify the elements of a list of mappings, for CI vendors and pre-commit.
 NAMES = ("id", "name", "repo", "key", "job", "stage", "template", "local", "task", "script", "uses")
 
 
 class UnmergeableError(Exception):
-    """Both sides changed one thing, or a file is not of the form; text markers must do."""
+    """The files cannot be merged by key: both sides changed a value, or one cannot be cut up."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Block:
     """A key with its value, an element of a list, or a table.
 
     Args:
-        key: What it is called among its siblings.
+        key: Its name among its siblings.
         lead: The comment and blank lines before it.
-        text: Its own text: all of a leaf, the opening of a mapping or a list.
+        text: Its own text: all of a leaf, the first line of a mapping or a list.
         kind: mapping, table, list or leaf.
         children: The blocks within.
-        tail: What closes it.
-        inline: Whether the children of a list are on one line, joined by commas.
-        yields: Whether the user's version wins where both changed it (a requirement).
-        value: What a leaf means, as data; it can be compared and nothing else.
+        tail: Its closing text.
+        inline: Whether it is a list on a single line.
+        yields: Whether the user's version wins where both changed it, as for a requirement.
+        value: The value of a leaf, only for comparison.
     """
 
     key: str
@@ -64,19 +64,19 @@ class Block:
     value: Any = field(default=None, compare=False)
 
     def body(self) -> str:
-        """Return its text without leading comments."""
+        """Return its text without the lead."""
         if self.inline:
             return self.text + ", ".join(child.body() for child in self.children) + self.tail
         return self.text + "".join(child.to_text() for child in self.children) + self.tail
 
     def to_text(self) -> str:
-        """Return its text."""
+        """Return its text with the lead."""
         return self.lead + self.body()
 
     def meaning(self) -> tuple[Any, ...]:
-        """Return its meaning without its text: kinds, keys and values, in order.
+        """Return its kinds, keys and values in order, without its text.
 
-        Elements of a list go by their values alone, and lists of tables by their index.
+        Elements of a list have no key here, and a table in a list of tables has no index.
         """
         named = self.kind != LIST
         return (
@@ -86,7 +86,7 @@ class Block:
         )
 
     def moved(self, by: int) -> "Block":
-        """Return it some columns further to the right, or with a negative number to the left."""
+        """Return it indented by more columns, or by fewer if the number is negative."""
         return replace(
             self,
             lead=_moved(self.lead, by),
@@ -124,14 +124,14 @@ def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> st
         raise UnmergeableError("what came out is not of the form")
     if not _keeps_every_token(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
-    # A moved line can change its meaning: in YAML the column decides.
+    # A line that was indented differently can mean something else in YAML.
     if cut(text).meaning() != result.meaning():
         raise UnmergeableError("it would mean something else")
     return text
 
 
 def kind(path: str) -> Callable[[str, str, str], str] | None:
-    """Return how a file is merged by key, going by its name."""
+    """Return the function that merges a file of this name by key, or None."""
     suffix = PurePosixPath(path).suffix.lower()
     return {".toml": toml, ".yml": yaml_text, ".yaml": yaml_text}.get(suffix)
 
@@ -144,8 +144,8 @@ def parses(path: str, text: str) -> bool:
             tomllib.loads(text)
         elif suffix in (".yml", ".yaml"):
             for document in yaml.compose_all(text, plain_yaml.Loader):
-                # CI vendors refuse a duplicate key.
-                if plain_yaml.twice(document, besides="<<") is not None:
+                # A duplicate key is refused by CI vendors.
+                if plain_yaml.duplicate_key(document, besides="<<") is not None:
                     return False
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError):
         return False
@@ -190,10 +190,10 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
 def _children(
     base: tuple[Block, ...], ours: tuple[Block, ...], theirs: tuple[Block, ...]
 ) -> tuple[Block, ...]:
-    """Merge the contents: the user's order, with new keys put where they belong."""
+    """Merge children in the user's order; Rung's new keys follow their neighbours in Rung's file."""
     base_blocks, our_blocks, their_blocks = _by_key(base), _by_key(ours), _by_key(theirs)
     result: list[Block] = []
-    owed = ""  # the user's comments above a block that goes, which move to the next block
+    owed = ""  # the user's comments above a removed block, which move to the next block
     for block in ours:
         before, after = base_blocks.get(block.key), their_blocks.get(block.key)
         if after is not None:
@@ -202,7 +202,7 @@ def _children(
             owed += block.lead if block.lead != before.lead else ""
             continue
         elif before is not None and block.kind != LEAF and before.kind == block.kind:
-            # Rung retires it and the user has edited it: what is the user's own stays.
+            # Rung removes it and the user has edited it: the user's own children stay.
             rest = _children(before.children, block.children, ())
             block = replace(block, children=rest) if rest else block
         result.append(replace(block, lead=owed + block.lead))
@@ -210,10 +210,8 @@ def _children(
     if owed:
         raise UnmergeableError("a comment of yours that leads nowhere")
     for index, block in enumerate(theirs):
-        if (
-            block.key in our_blocks or block.key in base_blocks
-        ):  # it is merged already, or the user removed it and it stays removed
-            continue
+        if block.key in our_blocks or block.key in base_blocks:
+            continue  # merged above, or removed by the user
         _insert(result, block, [earlier.key for earlier in theirs[:index]])
     return tuple(result)
 
@@ -223,8 +221,10 @@ def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
     before = [positions[key] for key in earlier if key in positions]
     index = before[-1] + 1 if before else 0
     first = next((at for at, known in enumerate(result) if known.kind == TABLE), len(result))
-    if result and not block.inline:  # it goes where the user has put those beside it
-        dash = not block.body().lstrip(" ").startswith("- ")  # the first key follows one
+    if result and not block.inline:  # indented as the user's blocks are
+        dash = (
+            not block.body().lstrip(" ").startswith("- ")
+        )  # a mapping in a list: its first key follows the dash
         block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
     result.insert(max(index, first) if block.kind == TABLE else min(index, first), block)
 
@@ -235,7 +235,7 @@ def _column(block: Block, *, dash: bool) -> int:
 
 
 def _moved(text: str, by: int) -> str:
-    if by == 0 or '"""' in text or "'''" in text:  # these texts would change
+    if by == 0 or '"""' in text or "'''" in text:  # strings of several lines would change
         return text
     lines = text.splitlines(keepends=True)
     return "".join(
@@ -247,7 +247,7 @@ def _moved(text: str, by: int) -> str:
 
 
 def _bare(block: Block) -> str:
-    """Return its key, without the index of a table in a list of tables."""
+    """Return a block's key, without the index of a table in a list of tables."""
     return re.sub(r"(?<=\]\]) \d+\Z", "", block.key) if block.kind == TABLE else block.key
 
 
@@ -260,7 +260,7 @@ def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
 
 
 def _lead(base: Block | None, ours: Block, theirs: Block) -> str:
-    """Return the comments above a block: Rung's new ones unless the user has changed them."""
+    """Return the comments above a block: Rung's, unless the user has changed them."""
     return theirs.lead if base and ours.lead == base.lead else ours.lead
 
 
@@ -273,7 +273,7 @@ def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
 
 
 def toml_blocks(text: str) -> Block:
-    """Return a TOML file as one mapping of tables, each a mapping of keys.
+    """Return a TOML file as a mapping of tables, which are mappings of keys.
 
     Raises:
         UnmergeableError: It is not TOML.
@@ -292,7 +292,7 @@ def toml_blocks(text: str) -> Block:
             lead += statement
         elif header := HEADER.match(statement):
             name = header.group(1)
-            if name.startswith("[["):  # an element of a list of tables goes by its index
+            if name.startswith("[["):  # a table in a list of tables is named by its index
                 counts[name] = counts.get(name, 0) + 1
                 name = f"{name} {counts[name]}"
             tables.append((name, lead, statement, []))
@@ -302,7 +302,10 @@ def toml_blocks(text: str) -> Block:
             keys.append(_toml_entry(name, lead, statement))
             lead = ""
     (_, _, _, keys), *rest = tables
-    children = [*keys, *(Block(name, up, top, TABLE, tuple(of)) for name, up, top, of in rest)]
+    children = [
+        *keys,
+        *(Block(name, up, top, TABLE, tuple(inner)) for name, up, top, inner in rest),
+    ]
     document = Block("", "", "", MAPPING, tuple(children), lead)
     if document.to_text() != text:
         raise UnmergeableError("the file could not be taken apart")
@@ -310,7 +313,7 @@ def toml_blocks(text: str) -> Block:
 
 
 def _toml_statements(text: str) -> Iterator[str]:
-    """Yield each line, or as many lines as a value takes."""
+    """Yield the statements of a TOML file: lines, together with those of a longer value."""
     start = at = depth = 0
     while at < len(text):
         sign = text[at]
@@ -320,7 +323,7 @@ def _toml_statements(text: str) -> Iterator[str]:
         if sign == "#":
             at = text.index("\n", at)
             continue
-        # a table's header has brackets, too, but they close on their line
+        # The brackets of a table's header close on their own line.
         depth += (sign in "[{") - (sign in "]}")
         at += 1
         if sign == "\n" and depth == 0:
@@ -479,7 +482,7 @@ def _yaml_entry(name: str, start: Node, value: Node, lines: Sequence[str], at: i
     if inner is None or (inner is start and isinstance(inner, SequenceNode)):
         return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
     begins = inner.start_mark.line
-    if inner is start:  # a mapping in a list: its first key is beside the dash
+    if inner is start:  # a mapping in a list: its first key is on the line of the dash
         children, _ = _yaml_children(inner, lines, first)
         return Block(name, lead, "", MAPPING, children)
     if begins == first:
@@ -492,7 +495,7 @@ def _yaml_entry(name: str, start: Node, value: Node, lines: Sequence[str], at: i
 
 
 def _yaml_value(node: Node) -> Any:
-    """Return the meaning of a node, independent of its style."""
+    """Return the value of a node, independent of its style."""
     if isinstance(node, ScalarNode):
         return node.tag, node.value
     if isinstance(node, MappingNode):
@@ -501,7 +504,7 @@ def _yaml_value(node: Node) -> Any:
 
 
 def _yaml_end(node: Node, at: int) -> int:
-    """Return the line after a value, the comments and blank lines behind it left out."""
+    """Return the line after a value, without comments and blank lines that follow it."""
     if getattr(node, "flow_style", True) or not node.value:
         literal = isinstance(node, ScalarNode) and node.style in ("|", ">")
         mark = node.end_mark
@@ -512,10 +515,10 @@ def _yaml_end(node: Node, at: int) -> int:
 
 
 def _yaml_names(node: SequenceNode) -> list[str]:
-    """Name the elements of a list.
+    """Return names for the elements of a list.
 
     Raises:
-        UnmergeableError: They have no names of their own.
+        UnmergeableError: They have no names, or two have the same.
     """
     if all(isinstance(item, ScalarNode) for item in node.value):
         names = [str(item.value) for item in node.value]

@@ -1,10 +1,10 @@
-"""Merge text by lines, with git's own merge: with markers, or both sides where order is free.
+"""Merge text by lines with `git merge-file`: with markers, or both sides where order is free.
 
-Of RUNG.md, Rung writes its page, and what users add to it is kept below a separate line: the page
-changes with every rung and every newer template, so markers would be left wherever it was edited.
+RUNG.md is merged in its own way: it changes with every rung and every newer template, so an edited
+one would often be in conflict. Rung's text wins there, and what the user wrote moves below a line
+of its own.
 """
 
-import os
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ IGNORES = (".gitignore", ".dockerignore", ".dvcignore", ".gitattributes", ".pret
 
 
 def takes_both(path: str) -> bool:
-    """Say whether a file is a list of patterns, in which both sides' lines may stand."""
+    """Say whether a file is a list of patterns, which may hold the lines of both sides."""
     name = PurePosixPath(path).name
     return name in IGNORES or name.endswith((".dockerignore", ".gitignore"))
 
@@ -27,8 +27,8 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
 
     Args:
         base, ours, theirs: The texts.
-        favor: What is kept where both changed the same lines: `union` (both) or `theirs`, without
-            markers.
+        favor: What to keep where both changed the same lines, instead of markers: `union` (both)
+            or `theirs`.
 
     Raises:
         RungError: It is not text.
@@ -38,42 +38,38 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
         directory = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             (directory / name).write_bytes(content)
-        nobodys = {
-            "GIT_DIR": str(directory),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        }
+        extra = {"GIT_DIR": str(directory), **git.NO_USER_CONFIG}
         arguments = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
-        done = git.completed(directory, *arguments, extra=nobodys)
+        done = git.completed(directory, *arguments, extra=extra)
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode
 
 
 def is_text(content: bytes) -> bool:
-    """Say whether git takes a content for text: no zero byte in its first 8000."""
+    """Say whether git treats a content as text: no zero byte in its first 8000."""
     return b"\0" not in content[:8000]
 
 
 def line_ends(content: bytes) -> bytes:
-    """Return how the lines of a text end, going by the most of them."""
+    """Return how most lines of a text end."""
     carried = content.count(b"\r\n")
     return b"\r\n" if carried * 2 > content.count(b"\n") else b"\n"
 
 
 def with_line_ends(content: bytes, ends: bytes) -> bytes:
-    """Return a text with all its lines ended in one way."""
+    """Return a text with these line ends."""
     plain = content.replace(b"\r\n", b"\n")
     return plain if ends == b"\n" else plain.replace(b"\n", b"\r\n")
 
 
 def merge_page(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """Return Rung's new page with the user's edits; those that conflict with Rung's go below the line.
+    """Return Rung's new page with the user's edits; those in conflict move below the line.
 
     Args:
         base: The page as Rung rendered it last.
-        ours: The page of the project, with line ends as the others have them.
-        theirs: The page that Rung renders now.
+        ours: The page of the project.
+        theirs: The page that Rung renders now. All three have the same line ends.
     """
     (base_part, _), (our_part, own), (their_part, _) = (
         _split(text) for text in (base, ours, theirs)
@@ -85,13 +81,13 @@ def merge_page(base: bytes, ours: bytes, theirs: bytes) -> bytes:
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
-    """Return Rung's part of a page, and what is below the line."""
+    """Return Rung's part of a page, and the user's below the line."""
     their_part, _, own = text.partition(YOURS_BELOW)
     return their_part, own.removeprefix(b"\n")
 
 
 def _missing_lines(our_part: bytes, base_part: bytes, merged: bytes) -> bytes:
-    """Return the lines that the user has written and the merged page lacks."""
+    """Return the user's lines that the merged page lacks."""
     known = {line.strip() for text in (base_part, merged) for line in text.splitlines()}
     return b"".join(line + b"\n" for line in our_part.splitlines() if line.strip() not in known)
 

@@ -1,4 +1,4 @@
-"""The three trees of a merge, each of their files brought under one name before they are merged."""
+"""The three trees of a merge, in which a file gets the same name on all sides first (decision 19)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rung.core.template_source import Source
 from rung.errors import RungError
 
 MOVED = "levels/moved.yml"
-SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
+SIMILAR = 60  # percent; how much of a file a newer template must keep for it to count as renamed
 
 
 @dataclass
@@ -43,7 +43,7 @@ class MergeInputs:
         return self.bench.files(self.theirs)
 
     def leave_out(self, planted: Collection[str]) -> None:
-        """Leave out of both renders the files that are the user's once they are planted."""
+        """Remove from both renders the files that are the user's once written (decision 8)."""
         self.base = rendered_trees.without(self.bench, self.base, planted & self.base_files.keys())
         self.theirs = rendered_trees.without(
             self.bench, self.theirs, planted & self.their_files.keys()
@@ -55,10 +55,10 @@ class MergeInputs:
         return _renamed_files(self.bench, self.base, ours)
 
     def follow_template(self, after: Source) -> None:
-        """Rename what a newer template has renamed, so that what the user wrote goes along.
+        """Rename files of the user's that a newer template has renamed, with their edits.
 
-        Git finds a rename by the text; others are listed in the template's levels/moved.yml, and a
-        deletion by the user follows those, too.
+        Git finds renames by similar text. Others are listed in the template's levels/moved.yml;
+        for these, a file that the user deleted stays deleted under its new name.
 
         Args:
             after: The newer template.
@@ -78,7 +78,7 @@ class MergeInputs:
     def follow_user(self, names: dict[str, str]) -> None:
         """Give Rung's files the user's names.
 
-        Where the user's only change is the rename, the file stays when its rung goes.
+        A file of which the user changed only the name stays when its rung is left.
         """
         self.base = _with_names(self.bench, self.base, self.base_files, names)
         self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
@@ -89,7 +89,7 @@ class MergeInputs:
         self.base = rendered_trees.without(self.bench, self.base, only & base.keys())
 
     def recall(self, prefix: str, head: str, now: Source) -> set[str]:
-        """Use the last render as the merge base for files on both sides.
+        """Use the last render as the merge base for files that are on both sides but not in the base.
 
         Args:
             prefix: The project's folder in its repository, or nothing.
@@ -97,7 +97,7 @@ class MergeInputs:
             now: The template, at the version the project has.
 
         Returns:
-            The paths with no earlier render: they existed before the repository was adopted.
+            The paths without an earlier render that existed before the repository was adopted.
         """
         ours, theirs = self.our_files, self.their_files
         again = {
@@ -115,7 +115,7 @@ class MergeInputs:
     def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
         """Use the last render as the merge base for files that the user deleted or renamed.
 
-        A climb down leaves no trace of either in the answers, so the history of the project tells.
+        The answers show neither after a climb down, so the history of the project is searched.
 
         Args:
             prefix: The project's folder in its repository, or nothing.
@@ -132,7 +132,7 @@ class MergeInputs:
         for path, last in history.last_rendered(self.bench, prefix, head, now, removed).items():
             project = self.bench.inside(last.commit, prefix)
             if path in self.bench.files(project):
-                continue  # the climb took it away
+                continue  # the climb removed it, not the user
             name = _renamed_files(self.bench, last.tree, project).get(path)
             if name in self.our_files:
                 names[path] = name
@@ -143,8 +143,8 @@ class MergeInputs:
         self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
         return names
 
-    def leave_had(self, prefix: str, head: str) -> list[str]:
-        """Leave out of the base the paths that existed before Rung added the same; return them."""
+    def leave_out_earlier(self, prefix: str, head: str) -> list[str]:
+        """Remove from the base the paths that existed before Rung added the same; return them."""
         retired = {
             path
             for path in self.base_files.keys() & self.our_files.keys() - self.their_files.keys()
@@ -156,20 +156,20 @@ class MergeInputs:
 
 
 def _moved_files(after: Source) -> dict[str, str]:
-    """Return new paths by old ones, as a template lists them."""
+    """Return the new paths that a template lists, by the old ones."""
     try:
         return dict(after.read(MOVED))
     except (RungError, FileNotFoundError):
-        return {}  # a template that has moved nothing
+        return {}  # a template without such a list
 
 
 def _renamed_files(bench: Workbench, before: str, after: str, similar: int = 50) -> dict[str, str]:
     """Return new names by old ones.
 
     Args:
-        bench: Where both trees stand.
+        bench: The repository that holds both.
         before, after: The trees.
-        similar: How much of a file must be the same for it to be that file, in percent.
+        similar: How much of a file must be the same for it to count as renamed, in percent.
     """
     options = (f"--find-renames={similar}%", "--no-rename-empty", "--diff-filter=R")
     output = bench.git("diff-tree", "-r", "-z", "--no-ext-diff", *options, before, after)
@@ -180,7 +180,7 @@ def _renamed_files(bench: Workbench, before: str, after: str, similar: int = 50)
 def _with_names(
     bench: Workbench, tree: str, files: Mapping[str, Entry], names: Mapping[str, str]
 ) -> str:
-    """Return a tree in which files bear their new names, where those are free."""
+    """Return a tree in which files have their new names, where those are free."""
     changes: dict[str, Entry | None] = {}
     for old, new in names.items():
         if old in files and new not in files:

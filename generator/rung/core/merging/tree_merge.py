@@ -1,7 +1,7 @@
 """Merge three trees: by lines with git, then by key, by pattern, by who deleted what (decision 19).
 
-What none of these can settle is reported as a conflict. No work tree is needed; a git from before
-2.43 merges in a temporary one.
+Whatever these cannot settle is reported as a conflict. Git needs no work tree for it, except a
+version before 2.43, which merges in a temporary one.
 """
 
 import ast
@@ -17,7 +17,7 @@ from rung.core.merging.conflict import BINARY, KIND, LINES, UNREADABLE, Conflict
 from rung.core.merging.key_merge import UnmergeableError
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 SINCE = (2, 43)  # `git merge-tree -X`; `--merge-base` came with 2.40
@@ -25,9 +25,9 @@ BASE, OURS, THEIRS = 1, 2, 3  # git's numbers for the versions of a path in conf
 Changes = dict[str, Entry | None]  # by path; None: the file goes
 Versions = tuple[Entry | None, Entry, Entry]  # base, ours, theirs
 
-MACHINERY = ("ops/", "machinery/")  # does not work with a foreign file in it
-SHARED = 0.2  # of Rung's lines, and of the user's; a file that shares fewer was rewritten
-FEWEST = 5  # lines of Rung's; after an edit, a shorter file cannot be recognised
+MACHINERY = ("ops/", "machinery/")  # does not work with another file in place of its own
+SHARED = 0.2  # a file with a smaller share of common lines is the user's own
+FEWEST = 5  # lines; a shorter file of Rung's cannot be recognised after an edit
 REQUIRED = {
     ANSWERS,
     "pyproject.toml",
@@ -43,7 +43,7 @@ class Merged:
 
     Args:
         tree: All files; those in conflict are as git leaves them.
-        stages: For each path in conflict, the versions there are: BASE, OURS, THEIRS.
+        stages: The versions of paths in conflict: BASE, OURS, THEIRS.
     """
 
     tree: str
@@ -53,7 +53,7 @@ class Merged:
 def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     """Merge two trees over their base.
 
-    Renames are not looked for: git would take a retired file and a similar new one for a rename,
+    Git must not look for renames: it would take a retired file and a similar new one for a rename,
     and move the user's edit there (decision 19).
     """
     root = bench.git("commit-tree", base, "-m", "base", extra=git.SAME_EVERYWHERE).strip()
@@ -64,7 +64,7 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     if version() < SINCE:
         return _in_a_work_tree(bench, sides)
     options = ("--write-tree", "-z", "--no-messages", "-X", "no-renames", f"--merge-base={root}")
-    code, output = bench.tries("merge-tree", *options, *sides)
+    code, output = bench.attempt("merge-tree", *options, *sides)
     if code > 1:
         raise RungError(f"Git could not merge the trees:\n{output.strip()}")
     tree, *lines = output.split("\0")
@@ -86,13 +86,13 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     index = bench.folder / "merging.index"
     index.unlink(missing_ok=True)
     extra = {"GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(index), **git.SAME_EVERYWHERE}
-    # The attributes of the trees must not count here: every file is taken as it is.
+    # Files are merged as they are, whatever the attributes in the trees say.
     attributes = bench.repository / "info/attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text("* !merge -text -filter -ident -working-tree-encoding\n", "utf-8")
     bench.git("update-ref", "--no-deref", "HEAD", sides[0], extra=extra)
     bench.git("read-tree", "--reset", "-u", sides[0], extra=extra)
-    # Named: from 2.34 on, git's default is another strategy, which renames such files differently.
+    # Since 2.34 git's default is another strategy, which renames such files differently.
     strategy = ("-s", "recursive", "-X", "no-renames")
     arguments = ("merge", "--no-commit", "--no-ff", "--quiet", *strategy, sides[1])
     try:
@@ -104,7 +104,7 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     bench.git("add", "--all", "--force", ".", extra=extra)
     tree = bench.git("write-tree", extra=extra).strip()
     shutil.rmtree(folder, ignore_errors=True)
-    # A file in the place of a folder is renamed, to the same name as by merge-tree.
+    # Git renames a file in the place of a folder to `NAME~COMMIT`, as merge-tree does.
     merged = bench.files(tree).keys()
     made_up = merged - bench.files(sides[0]).keys() - bench.files(sides[1]).keys()
     renamed = {name.rpartition("~")[0]: name for name in made_up}
@@ -135,7 +135,7 @@ def resolve(
         bench: The repository that holds the trees.
         merged: The outcome of git's merge.
         base, ours, theirs: Their files.
-        own: Files of the user's that are merged with nothing of Rung's.
+        own: Files of the user's that are not merged with Rung's.
     """
     resolved = Resolved(merged.tree)
     changes: Changes = {}
@@ -150,19 +150,19 @@ def resolve(
 def _settle_presence(
     merged: Merged, sides: Sequence[Mapping[str, Entry]], resolved: Resolved, changes: Changes
 ) -> dict[str, Versions]:
-    """Settle the paths that a side has no file at; return the versions of the others.
+    """Settle the paths that are missing on one side; return the versions of the others.
 
     Args:
         merged: The outcome of git's merge.
         sides: The files of base, ours and theirs.
-        resolved, changes: What is settled goes here.
+        resolved, changes: The outcome is added to these.
     """
     _, ours, theirs = sides
     versions: dict[str, Versions] = {}
     for path, stages in merged.stages.items():
         our_entry, their_entry = stages.get(OURS), stages.get(THEIRS)
         if not any(path in files for files in sides):
-            # Git renames the file to `data~commit`. The user's stays where it was; Rung's is left out.
+            # Git renamed the file to `NAME~COMMIT`. The user's keeps its path; Rung's is left out.
             real = path.rpartition("~")[0]
             changes[path] = None
             if _can_be_own(real):
@@ -213,8 +213,8 @@ def _settle_contents(
         bench: The repository that holds the contents.
         versions: Paths that git could not merge.
         clean: Paths that git merged.
-        own: Files of the user's that are merged with nothing of Rung's.
-        resolved, changes: The outcome goes here.
+        own: Files of the user's that are not merged with Rung's.
+        resolved, changes: The outcome is added to these.
     """
     every = {**versions, **clean}
     texts = bench.contents(entry.oid for three in every.values() for entry in three if entry)
@@ -239,14 +239,14 @@ def _settle_contents(
 
 
 def _can_be_own(path: str) -> bool:
-    """Say whether the project works where a file of the user's replaces Rung's."""
+    """Say whether the project works with a file of the user's in place of Rung's."""
     return not path.startswith(MACHINERY) and path not in REQUIRED
 
 
 def _is_own(three: Versions, texts: Mapping[str, bytes]) -> bool:
-    """Say whether the user's file never was Rung's: hardly a line is in both.
+    """Say whether the user's file was never Rung's, as they have hardly a line in common.
 
-    A file cut down to a few of Rung's lines, or of a line or two, does not count as the user's.
+    A file that was cut down to a few of Rung's lines does not count as the user's own.
     """
     base, ours, _ = three
     if base is None:
@@ -271,15 +271,15 @@ def _settled(
     *,
     clean: bool,
 ) -> Conflict | tuple[bytes, Conflict | None, bool] | None:
-    """Return the merged content, its conflict if it has one, and whether it was merged by key.
+    """Return the merged content, its conflict or None, and whether it was merged by key.
 
-    None: git's own clean merge stands.
+    Or the conflict alone where there is no merged content, or None where git's clean merge stands.
     """
     base, ours, theirs = three
     if not ours.is_text_file or not theirs.is_text_file:
         return Conflict(path, KIND)
     if ours.oid == theirs.oid or (base and base.oid in (ours.oid, theirs.oid)):
-        # One side changed only the executable bit.
+        # One side changed at most the executable bit.
         changed = theirs.oid if base and base.oid == ours.oid else ours.oid
         return None if clean else (texts.get(changed, b""), None, False)
     if any(entry.oid not in texts for entry in three if entry):
@@ -323,11 +323,11 @@ def _by_key(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
 
 
 def parses(path: str, content: bytes) -> bool:
-    """Say whether a file is readable as what its name says."""
+    """Say whether a file parses as Python, TOML or YAML, by its suffix; others always do."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        return True  # git took it for text; nothing more is known
+        return True  # git merged it as text; nothing more is known
     if PurePosixPath(path).suffix == ".py":
         try:
             ast.parse(text)

@@ -1,4 +1,4 @@
-"""What a project's answers file says, read with care: it can come from anywhere."""
+"""A project's answers file, read with limits, as it can come from anywhere (decision 3)."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from rung.errors import RungError
-from rung.levels.answers import ANSWERS
+from rung.levels.template_answers import ANSWERS
+from rung.system import plain_yaml
 
 LARGEST = 64_000  # bytes of an answers file; a real one has about 500
 MAX_EVENTS = 2_000  # YAML events
@@ -21,10 +22,9 @@ def parse(text: str, where: str) -> dict[str, Any]:
     """
     if len(text) > LARGEST:
         raise RungError(f"{where} is larger than {LARGEST} bytes. Restore it from git.")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = 0
     try:
-        for number, event in enumerate(yaml.parse(text, loader)):
+        for number, event in enumerate(yaml.parse(text, plain_yaml.Loader)):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -33,7 +33,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
                 raise RungError(
                     f"{where} is larger or deeper than answers are. Restore it from git."
                 )
-        content = yaml.load(text, loader)
+        content = plain_yaml.load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise RungError(f"{where} cannot be read: {problem}\nRestore it from git.") from error
@@ -43,7 +43,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the content of a folder's answers file, from any template."""
+    """Return the content of a folder's answers file, of whichever template."""
     file = folder / ANSWERS
     try:
         with file.open("rb") as stream:
@@ -59,7 +59,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """Return the project's answers, checked for a climb."""
+    """Return the content of the answers file, checked for the entries that a climb needs."""
     file, content = folder / ANSWERS, read(folder)
     for entry, kind in (("_src_path", str), ("_commit", str), ("level", int), ("package", str)):
         if type(content.get(entry)) is not kind:
@@ -68,5 +68,5 @@ def recorded(folder: Path) -> dict[str, Any]:
 
 
 def answers(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the answers alone, without Copier's own entries."""
+    """Return the answers without Copier's own entries."""
     return {name: value for name, value in content.items() if not name.startswith("_")}

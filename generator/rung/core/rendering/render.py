@@ -1,4 +1,4 @@
-"""Render projects with Copier, which is imported only when it must be."""
+"""Projects rendered by Copier, which is imported only here and only when needed (decision 4)."""
 
 import contextlib
 import os
@@ -40,14 +40,14 @@ def render(
 
 
 def settings_file() -> Path:
-    """Return the path of Copier's settings, by which a house changes defaults of answers."""
+    """Return the path of Copier's settings, in which a company can change defaults of answers."""
     named = os.environ.get("COPIER_SETTINGS_PATH")
     return Path(named) if named else user_config_path("copier", appauthor=False) / "settings.yml"
 
 
 @contextlib.contextmanager
 def _copier(source: Source) -> Iterator[Any]:
-    """Lend Copier with git kept quiet, and turn its errors into Rung's."""
+    """Yield Copier with Rung's settings for git, and turn its errors into Rung's."""
     with _surroundings(git.QUIET | source.git_settings()):
         import copier
         from copier.errors import (
@@ -60,7 +60,7 @@ def _copier(source: Source) -> Iterator[Any]:
 
         try:
             with warnings.catch_warnings():
-                # What they say (uncommitted or shallow templates), Rung says in messages of its own.
+                # Rung has its own messages for what they report: uncommitted or shallow templates.
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", MissingSettingsWarning)
                 yield copier
@@ -87,9 +87,9 @@ def _copier(source: Source) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
-    """Give Copier's git these settings, and its mirrors of the template a folder of Rung's own.
+    """Give Copier's git these settings, and its mirrors of templates a folder in Rung's cache.
 
-    A mirror made through the redirection must never stand where plain Copier looks for one.
+    A mirror that was made through the redirection (decision 1) must not be where plain Copier looks.
     """
     from plumbum import local
 
@@ -113,7 +113,7 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _unreadable(source: Source, output: str, exit_code: int) -> str:
-    """Say why git could not clone a template: its last line, and what to do."""
+    """Say why git could not clone a template, and what to do."""
     ended = [shortage.end(exit_code)] if exit_code < 0 else []
     lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
     advice = shortage.remedy_in("\n".join(lines))
@@ -124,7 +124,7 @@ def _unreadable(source: Source, output: str, exit_code: int) -> str:
 
 
 def _plain_message(error: Exception) -> str:
-    """Say which answer was refused, why, and how to give another."""
+    """Say which answer Copier refused, why, and how to give another."""
     message = " ".join(str(error).split())
     refused = re.match(
         r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", message

@@ -1,7 +1,7 @@
-"""Renders of the template as git trees, each made once and kept in Rung's cache.
+"""Renders of the template as git trees, made once and kept in Rung's cache.
 
-A render is a function of the template's commit, its address, the answers, and the user's settings
-of Copier, so it is kept under the hash of these, in a repository beside the template's. Cached or new, it is read by a workbench.
+A render depends on the template's commit and address, on the answers, and on the user's settings of
+Copier. So it is kept under the hash of these, in a repository beside the template's.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung.core.rendering import render_cache
+from rung.core import cache
 from rung.core.rendering.render import render, settings_file
 from rung.core.rendering.workbench import LINK, Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.system import git
 
-FORM = 1  # goes up when what is kept of a render changes
+FORM = 1  # increased when the content of cached renders changes
 
 
 def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> str:
-    """Return the tree that the template gives for these answers: all files, also the user's own.
+    """Return the tree that the template renders for these answers, all files included.
 
     Args:
         bench: Where the tree can be read afterwards.
@@ -33,19 +33,21 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
         answers: Answers by question; a missing one takes the default.
 
     Raises:
-        RungError: It cannot be rendered, or a path of it leads where no file may be written.
+        RungError: It cannot be rendered, or has a path at which no file may be written.
     """
     store = bench.renders
     key = _key(source, answers)
     if key:
-        tree_id = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
+        tree_id = git.output(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
         if tree_id and _is_complete(bench, tree_id):
             return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / "project"
         render(source, room, answers, defaults=True)
         tree = _stored(room, store, Path(scratch) / "index")
-    if not _is_complete(bench, tree):  # git leaves a broken file alone that has the right name
+    if not _is_complete(
+        bench, tree
+    ):  # git does not rewrite a damaged object that has the right name
         raise RungError(
             f"The cache of renders {store} is damaged, and cannot repair itself.\n"
             "Delete that folder (all in it can be made again), then run the same command again."
@@ -56,19 +58,19 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
 
 
 def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
-    """Keep the files of a new project as a render, which its first climb then needs not make.
+    """Keep the files of a new project as a render, to spare its first climb one.
 
     Args:
         source: The template and its version.
         answers: The answers that the project has recorded.
-        room: Its folder, with what Copier wrote and nothing else.
+        room: Its folder, with exactly the files that Copier wrote.
     """
     key = _key(source, answers)
     if key is None:
         return
     with (
         contextlib.suppress(RungError, OSError),  # the climb renders it, and says what is wrong
-        render_cache.lent("sha1") as store,
+        cache.renders("sha1") as store,
         tempfile.TemporaryDirectory(prefix="rung-") as scratch,
     ):
         tree = _stored(room, store, Path(scratch) / "index")
@@ -76,7 +78,7 @@ def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
 
 
 def _is_complete(bench: Workbench, tree: str) -> bool:
-    """Say whether all of a render is there: a cleaner or a power cut may have taken some of it."""
+    """Say whether no object of a render is missing, for example after a power cut."""
     try:
         wanted = {entry.oid for entry in bench.files(tree).values()}
         return bench.sizes(wanted).keys() == wanted
@@ -90,7 +92,7 @@ def without(bench: Workbench, tree: str, paths: Iterable[str]) -> str:
 
 
 def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
-    """Return the files that are planted once and then the user's, by levels/yours.yml."""
+    """Return the files that are written once and then the user's, by levels/yours.yml (decision 8)."""
     globs = {
         pattern
         for source in sources
@@ -101,22 +103,22 @@ def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
 
 
 def matching(files: Iterable[str], patterns: Iterable[str]) -> set[str]:
-    """Return the files that one of the patterns names, as those of levels/yours.yml do."""
+    """Return the files that match one of the patterns of levels/yours.yml."""
     wanted = tuple(patterns)
     return {path for path in files if any(_matches(path, pattern) for pattern in wanted)}
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Match part by part: a `*` stands for no slash, and `src/*/x.py` begins at the root."""
+    """Match part by part: `*` matches no slash, and `src/*/x.py` begins at the root."""
     parts = path.split("/")
     wanted = pattern.split("/")
     return len(parts) == len(wanted) and all(
-        PurePosixPath(part).match(one) for part, one in zip(parts, wanted, strict=True)
+        PurePosixPath(part).match(glob) for part, glob in zip(parts, wanted, strict=True)
     )
 
 
 def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
-    commit = source.commit()
+    commit = source.commit
     if commit is None:
         return None  # a branch of a repository elsewhere may have moved on
     from importlib.metadata import version
@@ -178,7 +180,7 @@ def _collected(room: Path, folder: Path) -> dict[str, str]:
 
 
 def _refuse_name(name: str, path: str) -> None:
-    """Refuse what some file system takes for git's own folder, and what no line can hold."""
+    """Refuse a name that a file system takes for `.git`, or that has control characters."""
     letters = "".join(letter for letter in name if letter.isprintable()).casefold()
     if letters.rstrip(" .").split(":")[0] in (".git", "git~1"):
         raise RungError(

@@ -1,8 +1,8 @@
-"""A git repository of its own beside a project's, in which trees are made, compared and merged.
+"""A temporary git repository beside a project's, in which trees are made, compared and merged.
 
-It reads the project's objects and writes none there. It has its own configuration, no work tree
-and no attributes, so nothing that the project configures (hooks, filters, merge drivers) runs.
-What is wanted in the end is copied over with `keep`; the rest goes with the bench.
+It reads the project's objects and writes none there. It has its own configuration, no work tree and
+no attributes, so no hook, filter or merge driver of the project runs. `keep` copies the final commit
+into the project; everything else is deleted with the bench (decision 19).
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung.core.rendering import render_cache
+from rung.core import cache
 from rung.errors import RungError
 from rung.system import git
 
@@ -26,15 +26,13 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
-# No configuration but git's own.
-NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
 LINK, SUBMODULE = "120000", "160000"
-READABLE = 1_000_000  # bytes; no settings file is larger; what is, is not read
+READABLE = 1_000_000  # bytes; larger files are not read, and no settings file is larger
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a tree: git's mode (such as 100644) and the id of its content."""
+    """A file in a tree: git's mode, such as 100644, and the id of its content."""
 
     mode: str
     oid: str
@@ -46,7 +44,7 @@ class Entry:
 
 
 class Workbench:
-    """Trees and contents, read from a project and from the cache of renders.
+    """A temporary repository that reads a project's objects and those of the cache of renders.
 
     Args:
         top: The root of the project's work tree.
@@ -55,10 +53,9 @@ class Workbench:
     """
 
     def __init__(self, top: Path, folder: Path, renders: Path) -> None:
-        """Take the repository `bench.git` in `folder`."""
         self.top, self.folder, self.renders = top, folder, renders
         self.repository = folder / "bench.git"
-        # Cached, as what an id names never changes; what was missing is asked for again.
+        # Caches: the content of an id never changes. Missing objects are not remembered.
         self._files: dict[str, dict[str, Entry]] = {}
         self._sizes: dict[str, int] = {}
         self._contents: dict[str, bytes] = {}
@@ -66,7 +63,7 @@ class Workbench:
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),
-            **NOBODYS,
+            **git.NO_USER_CONFIG,
         }
 
     def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
@@ -74,8 +71,8 @@ class Workbench:
         named = self._environment | dict(extra or {})
         return git.run(self.folder, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
 
-    def tries(self, *arguments: str) -> tuple[int, str]:
-        """Run git on the bench where a failure is an answer; return exit code and output."""
+    def attempt(self, *arguments: str) -> tuple[int, str]:
+        """Run git on the bench; return exit code and output, also of a failure."""
         done = git.completed(self.folder, *arguments, settings=SETTINGS, extra=self._environment)
         text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
         return done.returncode, text.decode("utf-8", "surrogateescape")
@@ -89,7 +86,7 @@ class Workbench:
             file.write_text(f'{known}"{quoted}"\n', "utf-8")
 
     def files(self, tree: str) -> dict[str, Entry]:
-        """Return every file of a tree, which is named by its id, by its path."""
+        """Return the files of a tree by path."""
         if tree in self._files:
             return self._files[tree]
         entries = {}
@@ -101,7 +98,7 @@ class Workbench:
         return entries
 
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:
-        """Return the size in bytes of each content that is there."""
+        """Return the sizes in bytes by id, without missing objects."""
         wanted = list(oids)
         if new := "".join(f"{oid}\n" for oid in wanted if oid not in self._sizes):
             answers = self.git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=new)
@@ -110,7 +107,7 @@ class Workbench:
         return {oid: self._sizes[oid] for oid in wanted if oid in self._sizes}
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
-        """Return contents by id, all in one call; those over READABLE bytes are left out."""
+        """Return contents by id, without those over READABLE bytes."""
         small = [oid for oid, size in self.sizes(dict.fromkeys(oids)).items() if size <= READABLE]
         if new := [oid for oid in small if oid not in self._contents]:
             text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in new))
@@ -118,12 +115,12 @@ class Workbench:
         return {oid: self._contents[oid] for oid in small}
 
     def store(self, content: bytes) -> str:
-        """Keep a content on the bench and return its id."""
+        """Store a content on the bench and return its id."""
         text = content.decode("utf-8", "surrogateescape")
         return self.git("hash-object", "-w", "--no-filters", "--stdin", stdin=text).strip()
 
     def edited(self, tree: str, changes: Mapping[str, Entry | None]) -> str:
-        """Return a tree with some files replaced or added, and those of None removed."""
+        """Return a tree with files replaced or added; None removes a file."""
         if not changes:
             return tree
         key = (tree, frozenset(changes.items()))
@@ -138,7 +135,7 @@ class Workbench:
         return self._edited[key]
 
     def inside(self, tree: str, prefix: str) -> str:
-        """Return the tree of a folder within a tree; the empty tree where it is not there."""
+        """Return the tree of a folder within a tree, or the empty tree if there is no such folder."""
         if not prefix:
             return self.git("rev-parse", f"{tree}^{{tree}}").strip()
         literal = {"GIT_LITERAL_PATHSPECS": "1"}
@@ -166,24 +163,26 @@ class Workbench:
         return self.git("mktree", "-z", stdin="".join(f"{line}\0" for line in lines)).strip()
 
     def commit(self, tree: str, parents: Iterable[str], message: str) -> str:
-        """Make a commit on the bench, in the name that the project's git has for the person."""
+        """Make a commit on the bench, with the user's name as the project's git knows it."""
         options = [word for parent in parents for word in ("-p", parent)]
-        return self.git("commit-tree", tree, *options, stdin=message, extra=self._person()).strip()
+        return self.git(
+            "commit-tree", tree, *options, stdin=message, extra=self._identity()
+        ).strip()
 
-    def _person(self) -> dict[str, str]:
-        known = git.knows_me(self.top)
-        person = {}
+    def _identity(self) -> dict[str, str]:
+        known = git.has_identity(self.top)
+        variables = {}
         for what, setting in (("name", "user.name"), ("email", "user.email")):
-            value = git.answers(self.top, "config", setting) if known else git.NOBODY[setting]
+            value = git.output(self.top, "config", setting) if known else git.RUNG_IDENTITY[setting]
             for who in ("AUTHOR", "COMMITTER"):
                 if value:
-                    person[f"GIT_{who}_{what.upper()}"] = value
-        return {name: os.environ.get(name) or value for name, value in person.items()}
+                    variables[f"GIT_{who}_{what.upper()}"] = value
+        return {name: os.environ.get(name) or value for name, value in variables.items()}
 
     def keep(self, before: str, commit: str) -> None:
-        """Copy a commit, and what it has beyond the commit `before`, into the project.
+        """Copy a commit, with the objects that the commit `before` lacks, into the project.
 
-        Nothing is read into memory here, however large the files are.
+        The objects are piped from git to git, as files may be larger than the memory.
         """
         fields = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit).split("\0")
         changed = (facts[1:].split(" ") for facts in fields[0:-1:2])  # a path follows each
@@ -213,16 +212,16 @@ class Workbench:
 
 @contextlib.contextmanager
 def opened(top: Path) -> Iterator[Workbench]:
-    """Lend a bench for a project, and clear it away at the end."""
-    kind = git.answers(top, "rev-parse", "--show-object-format") or "sha1"
+    """Yield a bench for a project, and delete it at the end."""
+    kind = git.output(top, "rev-parse", "--show-object-format") or "sha1"
     with (
-        render_cache.lent(kind) as rendered,
+        cache.renders(kind) as rendered,
         tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
         _temporary_files_in(folder),
     ):
         directory = Path(folder)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
-        git.run(directory, "init", *options, "bench.git", extra=NOBODYS)
+        git.run(directory, "init", *options, "bench.git", extra=git.NO_USER_CONFIG)
         (directory / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
         bench = Workbench(top, directory, rendered)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
@@ -233,7 +232,7 @@ def opened(top: Path) -> Iterator[Workbench]:
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Let Copier's checkouts lie in a folder: a climb that is stopped just then leaves none behind."""
+    """Put Copier's checkouts into a folder, so that a stopped climb leaves none behind."""
     before, tempfile.tempdir = tempfile.tempdir, folder
     try:
         yield

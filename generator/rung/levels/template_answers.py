@@ -1,4 +1,4 @@
-"""The user's answers on the command line: gathered, and checked against the questions."""
+"""Answers to the template's questions: gathered from the command line, and checked."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 from rung.errors import RungError
 from rung.system import plain_yaml
 
-ANSWERS = ".copier-answers.yml"  # the file in which a project records them
+ANSWERS = ".copier-answers.yml"  # where a project records its answers
 
 
 def gather_answers(
@@ -30,15 +30,17 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
 
     Args:
         file: The file.
-        unique: Whether a key that is there twice is refused; in YAML the last one counts.
+        unique: Whether to refuse a duplicate key, of which YAML silently takes the last.
 
     Raises:
-        RungError: It cannot be read, or holds no mapping of names.
+        RungError: It cannot be read, or is not a mapping with names as keys.
     """
     try:
         text = file.read_text("utf-8")
         content = plain_yaml.load(text)
-        twice = plain_yaml.twice(yaml.compose(text, plain_yaml.Loader)) if unique else None
+        repeated = (
+            plain_yaml.duplicate_key(yaml.compose(text, plain_yaml.Loader)) if unique else None
+        )
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
@@ -47,8 +49,10 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
             f"The answers file {file} is not YAML text: {problem}\n"
             "Write one `question: answer` on each line."
         ) from error
-    if twice:
-        raise RungError(f"The answers file {file} answers `{twice}` twice. Remove one of the two.")
+    if repeated:
+        raise RungError(
+            f"The answers file {file} answers `{repeated}` twice. Remove one of the two."
+        )
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise RungError(
             f"The answers file {file} holds no answers: it must be a mapping.\n"
@@ -59,22 +63,25 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
 
 
 def is_answer(name: str, question: Mapping[str, Any]) -> bool:
-    """Return whether an answer is recorded; levels/questions.yml says what the others are."""
+    """Return whether a question is answered by the user and recorded (decision 37).
+
+    The others are computed, or are the first step of a question with a suggestion.
+    """
     return question.get("when") is not False and not name.startswith("typed_")
 
 
 def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
-    """Raise a RungError for an answer to no question, or one that cannot be written down."""
-    asked = [name for name, question in questions.items() if is_answer(name, question)]
+    """Raise a RungError for an answer to an unknown question, or one that cannot be recorded."""
+    known = [name for name, question in questions.items() if is_answer(name, question)]
     for name, answer in answers.items():
-        if name not in asked:
+        if name not in known:
             raise RungError(
-                f"There is no question `{name}`. The questions are: {', '.join(asked)}."
+                f"There is no question `{name}`. The questions are: {', '.join(known)}."
             )
-        _writable(name, answer, questions[name].get("type"))
+        _refuse_unwritable(name, answer, questions[name].get("type"))
 
 
-def _writable(name: str, answer: Any, kind: str | None) -> None:
+def _refuse_unwritable(name: str, answer: Any, kind: str | None) -> None:
     if not isinstance(answer, str | int | float):
         raise RungError(
             f"The answer to `{name}` is not one line of text. Write it in quotes, on one line."

@@ -1,6 +1,6 @@
-"""What a project has on a rung beside its files: commands, and what the team has to bring.
+"""What a rung and the answers bring beside files: commands, requirements, CI jobs (decision 21).
 
-levels/has.jinja says the same to Copier; tests/test_levels_has.py holds the two together.
+levels/has.jinja says the same to Copier; tests/test_levels_has.py compares the two.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typing import Any
 
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.ladder import Vendor, vendor
+from rung.levels.ladder import RUNGS, Vendor, decode_vendor
 
 
 @dataclass(frozen=True)
-class Has:
-    """What a project with certain answers has on its rung.
+class LevelContents:
+    """The rungs, commands and requirements of a project with certain answers.
 
     Args:
         rungs: The rungs up to its own, as levels/*.yml describe them.
-        commands: What can be typed, and what it does.
+        commands: What each command does, by the command.
         asks: What these rungs require of the team.
         answers_ask: What the answers about infrastructure require.
     """
@@ -30,28 +30,28 @@ class Has:
     answers_ask: list[str] = field(default_factory=list)
 
 
-def has(source: Source, answers: Mapping[str, Any]) -> Has:
-    """Return what a project with such answers has on its rung."""
+def contents(source: Source, answers: Mapping[str, Any]) -> LevelContents:
+    """Return what a project with these answers has on its rung."""
     game, level = answers.get("use_case"), int(answers["level"])
-    found = Has()
+    result = LevelContents()
     for number in range(level + 1):
         rung = _read(source, f"levels/{number}.yml", f"rung_{number}")
         if not rung:
             break  # a template that describes its rungs in another way
-        found.rungs.append(rung)
-        _take(found.commands, rung.get("commands"), game, level, 0)
+        result.rungs.append(rung)
+        _add_commands(result.commands, rung.get("commands"), game, level, 0)
         asks = [{"ask": ask} if isinstance(ask, str) else ask for ask in rung.get("asks") or []]
-        found.asks.extend(ask["ask"] for ask in asks if ask.get("game", game) == game)
+        result.asks.extend(ask["ask"] for ask in asks if ask.get("game", game) == game)
     brings = _read(source, "levels/infrastructure.yml", "infrastructure").get("brings", {})
     for brought in brings.values():
         if applies(brought.get("when", {}), answers):
             first = brought.get("from", 0)
-            _take(found.commands, brought.get("commands"), game, level, first)
-            found.answers_ask.extend(brought.get("asks") or [] if first <= level else [])
-    return found
+            _add_commands(result.commands, brought.get("commands"), game, level, first)
+            result.answers_ask.extend(brought.get("asks") or [] if first <= level else [])
+    return result
 
 
-def _take(
+def _add_commands(
     commands: dict[str, str], offered: list[Any] | None, game: str | None, level: int, first: int
 ) -> None:
     for command in offered or []:
@@ -60,7 +60,7 @@ def _take(
 
 
 def applies(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
-    """Say whether all answers match that a part depends on."""
+    """Say whether a project has all the answers that something depends on."""
     return all(
         answers.get(question) in ([wanted] if isinstance(wanted, str) else wanted)
         for question, wanted in when.items()
@@ -72,18 +72,19 @@ def vendors(source: Source) -> dict[str, Vendor]:
     named = _read(source, "levels/infrastructure.yml", "infrastructure").get("vendors", [])
     if isinstance(named, dict):  # a template of version 0.2
         return {
-            name: vendor(data, Path("levels/infrastructure.yml")) for name, data in named.items()
+            name: decode_vendor(data, Path("levels/infrastructure.yml"))
+            for name, data in named.items()
         }
     files = {name: f"levels/ci/{name}.yml" for name in named}
-    return {name: vendor(source.read(file), Path(file)) for name, file in files.items()}
+    return {name: decode_vendor(source.read(file), Path(file)) for name, file in files.items()}
 
 
 def refuse_vendor(source: Source, answers: Mapping[str, Any]) -> None:
     """Raise a RungError where the CI vendor has no jobs for a rung."""
     known = vendors(source)
     ci, level = answers.get("ci"), str(answers.get("level", ""))
-    if ci not in known or not level.isdigit() or int(level) <= known[ci].up_to:
-        return
+    if ci not in known or level not in map(str, RUNGS) or int(level) <= known[ci].up_to:
+        return  # a rung that does not exist is refused as an answer
     chosen = known[ci]
     jobs = ", ".join(chosen.text.replace("JOB", job) for job in chosen.jobs)
     others = [f"`-d ci={name}`" for name, other in known.items() if other.up_to >= int(level)]

@@ -1,4 +1,4 @@
-"""The output of `rung adopt`: what was inferred, what is written, what is left to do."""
+"""The output of `rung adopt`: what was found, what is written, what is left to do."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from rung.core.adoption.complete import Lacking
 from rung.core.climbing.messages import LEFT_ALONE
 from rung.core.transaction import UNDO
 
-SHOWN = 12  # paths of a list; the others are counted
+SHOWN = 12  # paths of a list; the rest is counted
 
 
 def text(adoption: Adoption) -> str:
-    """Return all of it, the reasons first and the next commands last."""
+    """Return the output: the reasons first, the next commands last."""
     parts = [
         _inferred(adoption),
         _changes(adoption),
@@ -77,13 +77,13 @@ def _left_to_you(adoption: Adoption) -> str:
         )
     if own and own != package:
         lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")
-    if adoption.wanting:
+    if adoption.lacking_entries:
         lines.append(
             "Rung's commands do not run yet: your own files lack these entries."
             if adoption.commit
             else "Rung's commands need entries that your own files lack. `--merge` adds them:"
         )
-        lines += [f"  {entry}" for entry in adoption.wanting]
+        lines += [f"  {entry}" for entry in adoption.lacking_entries]
     lines += _by_hand(adoption.by_hand)
     return "\n".join(lines)
 
@@ -95,7 +95,7 @@ def _next(adoption: Adoption) -> str:
     lines = [
         f"It is one commit, {adoption.commit[:10]}. To take it back: `{UNDO}`.",
         "",
-        *_commands(adoption.folder, *([completing] if adoption.wanting else [])),
+        *_commands(adoption.folder, *([completing] if adoption.lacking_entries else [])),
     ]
     return "\n".join(lines)
 
