@@ -14,6 +14,7 @@ from rung.check.review.ci import CI as CI_FILES
 from rung.check.review.evidence import file_predicates
 from rung.check.review.files import Clock, Files, LeftOut, Limits
 from rung.check.review.predicates import File
+from rung.check.review.prefilter import Prefilter
 from rung.check.review.review import review
 from rung.check.review.runners import Runners
 from tests.repositories import ML, PLENTY, READING, evidence, plant
@@ -139,6 +140,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
     folder = plant(tmp_path, {CI: RUN.format("python a.py"), "a.py": "fit(1)\n"})
     looked = evidence(folder, text)
     (predicate,) = file_predicates(text)
+    prefilter = Prefilter([predicate.needs])
 
     def stopped(part: Callable[[], Any]) -> bool:
         looked.content.files.clock = Clock(-1)
@@ -148,7 +150,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
 
     assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
     assert stopped(lambda: looked.reachability.reached)
-    assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py"))))
+    assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py", prefilter))))
 
 
 def test_the_clock_of_the_processor_is_asked_when_its_time_may_be_over(

@@ -143,8 +143,16 @@ class CI:
         for path in files.find("**/*.yml", "**/*.yaml"):
             if files.clock.stops(files.left_out, path):
                 return
-            raw = (files.read(path) or b"").decode("utf-8", "replace").lower()
-            possible = [kind for kind in kinds if all(_may_match(regex, raw) for regex in kind)]
+            raw = (files.read(path) or b"").lower()
+            possible = [
+                kind
+                for kind in kinds
+                if all(
+                    any(literal in raw for literal in clause)
+                    for regex in kind
+                    for clause in required(regex.pattern)
+                )
+            ]
             if possible and len(raw) < files.limits.data:
                 text = documents.without_comments(path, self.content.text(path) or "")
                 text = "\n".join(line for _, line in _filled(text))
@@ -245,11 +253,6 @@ def _filled(text: str) -> list[tuple[int, str]]:
 
 def _is_scheduled(text: str) -> bool:
     return SCHEDULED.search("\n".join(line for _, line in _filled(text))) is not None
-
-
-def _may_match(regex: re.Pattern[str], lower: str) -> bool:
-    parts = required(regex.pattern)
-    return not parts or any(part in lower for part in parts)
 
 
 def _is_called(events: Node | None) -> bool:

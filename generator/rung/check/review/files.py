@@ -227,6 +227,7 @@ class Files:
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
         self.lower = {path: path.lower() for path in self._walk()}
+        self.order = {path: number for number, path in enumerate(self.lower)}
         self.by_ending: dict[str, list[str]] = defaultdict(list)
         for path, lower in self.lower.items():
             name = lower.rpartition("/")[2]
@@ -239,15 +240,17 @@ class Files:
 
     def _named(self, glob: str) -> list[str]:
         if glob not in self.by_glob:
-            name = glob.lower().rpartition("/")[2]
-            ending = name.rpartition(".")[2]
-            is_plain = "." in name and not re.search(r"[*?\[\]]", ending)
-            paths = self.by_ending.get(ending, []) if is_plain else self.lower
-            if glob.lower() == f"**/*.{ending}" and is_plain:
-                self.by_glob[glob] = list(paths)
+            written = re.split(r"[*?\[\]/]", glob.lower())[-1]  # the end of the name
+            ending = written.rpartition(".")[2]
+            if "." in written:
+                endings = [ending]
             else:
+                endings = [other for other in self.by_ending if not other or other.endswith(ending)]
+            paths = [path for ending in endings for path in self.by_ending.get(ending, ())]
+            if glob.lower() != f"**/*.{ending}":
                 matches = glob_regex(glob).fullmatch
-                self.by_glob[glob] = [path for path in paths if matches(self.lower[path])]
+                paths = [path for path in paths if matches(self.lower[path])]
+            self.by_glob[glob] = sorted(paths, key=self.order.__getitem__)
         return self.by_glob[glob]
 
     def size(self, path: str) -> int:

@@ -9,7 +9,7 @@ from itertools import chain
 from rung.check.review.content import Content
 from rung.check.review.files import Files
 from rung.check.review.predicates import File, FilePredicate, Match
-from rung.check.review.prefilter import NAMES, Prefilter
+from rung.check.review.prefilter import Prefilter
 from rung.check.review.reachability import is_documentation
 
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
@@ -36,7 +36,8 @@ def match(
     matches: dict[str, list[Match]] = defaultdict(list)
     listed = list(predicates.items())
     concerned = _concerned(content, list(predicates.values()), tests)
-    prefilters: dict[int, tuple[Sequence[tuple[str, FilePredicate]], Prefilter | None]] = {}
+    words = (word for predicate in predicates.values() for name in predicate.words for word in name)
+    prefilter = Prefilter([predicate.needs for predicate in predicates.values()], words)
     idle: dict[str, frozenset[int]] = {}
     files = content.files
     for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
@@ -44,32 +45,27 @@ def match(
             files.left_out.out_of_time = True
             files.left_out.note("not reached in time", path, len(concerned) - done)
             break
-        bits = concerned[path]
-        if bits not in prefilters:
-            group = [entry for number, entry in enumerate(listed) if bits >> number & 1]
-            prefilters[bits] = group, _prefilter([predicate for _, predicate in group])
-        predicates_here, prefilter = prefilters[bits]
-        file = File(content, path)
-        numbers = prefilter.possible(file.raw) if prefilter else range(len(predicates_here))
+        file = File(content, path, prefilter)
         lines: set[int] = set()  # that match
-        for name, predicate in (predicates_here[number] for number in numbers):
+        possible = prefilter.by_literal[b""]
+        if concerned[path] & ~possible:  # else it need not be read
+            for literal in file.held:
+                possible |= prefilter.by_literal.get(literal, 0)
+        possible &= concerned[path]
+        while possible:
+            number = possible.bit_length() - 1
+            possible ^= 1 << number
+            name, predicate = listed[number]
+            if any(file.held.keys().isdisjoint(clause) for clause in predicate.needs):
+                continue
             if len(matches[name]) < MAX_MATCHES:
                 located = [_located(content, each) for each in predicate.matches(file)]
                 matches[name] += located
                 lines.update(match.line for match in located)
         if lines and path.endswith(".py") and file.source:
             idle[path] = file.source.idle_lines(lines, path in tests)
-    _mark_what_never_runs(content, predicates, matches, tests, idle)
+    _mark_what_never_runs(content, predicates, matches, tests, idle, prefilter)
     return matches
-
-
-def _prefilter(predicates: Sequence[FilePredicate]) -> Prefilter | None:
-    """Return what tells which of some predicates a file may match; None if it need not be read."""
-    if not any(predicate.needs or predicate.names for predicate in predicates):
-        return None
-    return Prefilter(
-        [predicate.needs for predicate in predicates], [predicate.names for predicate in predicates]
-    )
 
 
 def _concerned(
@@ -107,6 +103,7 @@ def _mark_what_never_runs(
     matches: Mapping[str, list[Match]],
     tests: Collection[str],
     idle: Mapping[str, frozenset[int]],
+    prefilter: Prefilter,
 ) -> None:
     """Replace a match in lines that never run by the next match, or mark it."""
     matched: dict[str, set[int]] = defaultdict(set)
@@ -117,7 +114,7 @@ def _mark_what_never_runs(
     for path, numbers in idle.items():
         if numbers and not numbers.isdisjoint(matched[path]):
             lines[path] = lines.get(path, frozenset()) | numbers
-    files = {path: File.without(content, path, lines[path]) for path in lines}
+    files = {path: File.without(File(content, path, prefilter), lines[path]) for path in lines}
     for name, listed in matches.items():
         for at, match in enumerate(listed):
             if match.line in lines.get(match.path, ()):
@@ -140,17 +137,17 @@ def _unnamed_functions(
             suspects[name].append(path)
     for called in files.reading.called_by_frameworks:
         suspects.pop(called, None)
-    unnamed = {name: name.lower() for name in suspects}
+    unnamed = {name.encode(): name for name in suspects}
+    names = Prefilter([[frozenset(unnamed)]])
     for path in _that_can_start(files):
         if not unnamed or files.clock.stops(files.left_out, path):
             return {}
         raw = files.read(path) or b""
-        words = set(raw.translate(NAMES).decode().split())
-        for name in [name for name, lower in unnamed.items() if lower in words]:
-            if suspects[name] != [path] and _mentions(raw, name):
-                del unnamed[name]
+        for word in unnamed.keys() & names.positions(raw).keys():
+            if suspects[unnamed[word]] != [path] and _mentions(raw, unnamed[word]):
+                del unnamed[word]
     by_file: dict[str, frozenset[int]] = {}
-    for name in unnamed:
+    for name in unnamed.values():
         (path,) = suspects[name]
         source = content.python(path)
         if source and (function := source.functions.get(name)):
@@ -160,7 +157,8 @@ def _unnamed_functions(
 
 def _mentions(raw: bytes, name: str) -> int:
     """Return how often a text holds a name that is no part of a longer one."""
-    return len(re.findall(rb"(?<![A-Za-z0-9_])%s(?![A-Za-z0-9_])" % re.escape(name.encode()), raw))
+    word = name.encode()  # first, which makes the search fast
+    return len(re.findall(rb"%b(?<![A-Za-z0-9_]%b)(?![A-Za-z0-9_])" % (word, word), raw))
 
 
 def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[str]:

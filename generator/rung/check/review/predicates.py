@@ -1,22 +1,28 @@
 """The predicates of levels/ that look at one file: what they read, and when they match."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Self
 
 from rung.check.review import data_files, documents, python
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node
-from rung.check.review.prefilter import Parts, required
+from rung.check.review.prefilter import LEAST, Clause, Prefilter, required
 from rung.check.review.python import Source
 from rung.check.review.shell import executed
 
 FLAGS = re.IGNORECASE | re.MULTILINE
 CODE = ("**/*.py", "**/*.ipynb")
 DEFINED = re.compile(rb"def\s+(\w+)")
+IN_NAMES = frozenset(bytes([byte]) for byte in b"abcdefghijklmnopqrstuvwxyz0123456789_")
+IMPORT = frozenset([b"import"])
+MARK = re.compile("[\"'#]")
+MAX_MARKS = 12  # of a line: to try all that may be left of it takes longer than to read the file
+PREFIXED = re.compile(r"\b[rbuRBUfF]{1,2}[\"']")
 OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
@@ -82,18 +88,29 @@ class FilePredicate:
         return [re.compile(each, FLAGS) for each in self.options["body"]]
 
     @cached_property
-    def needs(self) -> list[Parts]:
-        """Groups of letters, one of each of which a file must hold to match."""
+    def needs(self) -> list[Clause]:
+        """Literals of which a file must hold one, for each of some reasons, to match."""
+        if self.kind == "imports":
+            return [frozenset(words[0] for words in self.words)]
+        if self.kind == "calls":
+            return [frozenset(max(words, key=len) for words in self.words)]
+        regexes: list[str] = []
         if self.kind == "key":
-            return [required(name) for name in re.split(r"[.*]+", self.value)]
-        if self.kind in ("text", "function"):
-            return [required(each) for each in (self.value, *self.options.get("body", []))]
-        return []
+            regexes = re.split(r"[.*]+", self.value)
+        elif self.kind in ("text", "function"):
+            regexes = [self.value, *self.options.get("body", [])]
+        return [required(regex)[0] for regex in regexes if required(regex)]
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The dotted names, of one of which a file must hold all parts to match."""
-        return frozenset(self.value) if self.kind in ("imports", "calls") else frozenset()
+        """The dotted names, of which a file must import or call one."""
+        return frozenset(self.value)
+
+    @cached_property
+    def words(self) -> list[list[bytes]]:
+        """The parts of each name, in lower case."""
+        named = self.value if self.kind in ("imports", "calls") else ()
+        return [name.lower().encode().split(b".") for name in named]
 
     @cached_property
     def last_parts(self) -> frozenset[str]:
@@ -105,51 +122,21 @@ class FilePredicate:
         return PREDICATES[self.kind](file, self)
 
 
-class Lines:
-    """A text, line by line."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @cached_property
-    def lines(self) -> Sequence[str]:
-        """Its lines."""
-        return self.text.split("\n")
-
-    @cached_property
-    def lower(self) -> str:
-        """The text in lower case, which has the same lines."""
-        return self.text.lower()
-
-    def holding(self, parts: Parts) -> Iterator[int]:
-        """Give the numbers, from 1, of the lines that hold one of these letters; of all, if none."""
-        if not parts:
-            yield from range(1, len(self.lines) + 1)
-            return
-        numbers: set[int] = set()
-        for part in parts:
-            line = position = 0
-            at = self.lower.find(part)
-            while at >= 0:
-                line += self.lower.count("\n", position, at)
-                numbers.add(line + 1)
-                position = self.lower.find("\n", at)
-                at = self.lower.find(part, position) if position >= 0 else -1
-        yield from sorted(numbers)
-
-
 class File:
     """One file during a review: each of its forms is computed once, on demand."""
 
-    def __init__(self, content: Content, path: str) -> None:
+    def __init__(self, content: Content, path: str, prefilter: Prefilter) -> None:
         self.content = content
+        self.prefilter = prefilter
         self.path = path
+        self.words: dict[bytes, bool] = {}  # that were looked for, and whether they are there
         self.is_python = path.endswith((".py", ".ipynb"))
 
     @classmethod
-    def without(cls, content: Content, path: str, numbers: AbstractSet[int]) -> Self:
+    def without(cls, file: "File", numbers: AbstractSet[int]) -> Self:
         """Return a file of Python as if some of its lines, counted from 1, were blank."""
-        file = cls(content, path)
+        content = file.content
+        file = cls(content, file.path, file.prefilter)
         written = enumerate(file.raw.split(b"\n"), 1)
         file.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
         file.source = python.read(content.decoded(file.raw) or "")
@@ -167,25 +154,40 @@ class File:
         )
 
     @cached_property
+    def lower(self) -> bytes:
+        """Its bytes in lower case."""
+        return self.raw.lower()
+
+    @cached_property
+    def held(self) -> Mapping[bytes, Sequence[int]]:
+        """Where it holds literals of the predicates."""
+        return self.prefilter.positions(self.lower)
+
+    @cached_property
+    def defined(self) -> set[str]:
+        """The names of its functions."""
+        return {name.decode() for name in DEFINED.findall(self.raw)}
+
+    @cached_property
     def source(self) -> Source | None:
         """Its Python source."""
         return self.content.python(self.path) if self.is_python else None
 
     @cached_property
-    def searchable(self) -> Lines:
+    def searchable(self) -> Sequence[str]:
         """Its lines without comments."""
         if self.is_python:
-            return Lines(self.source.text if self.source else "")
+            return self.source.text.split("\n") if self.source else [""]
         text = documents.without_comments(self.path, self.content.text(self.path) or "")
+        lines = text.split("\n")
         if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
-            lines = text.split("\n")
-            text = "\n".join(line if executed(line.strip()) else "" for line in lines)
-        return Lines(text)
+            return [line if executed(line.strip()) else "" for line in lines]
+        return lines
 
     @cached_property
-    def calling(self) -> Lines:
+    def calling(self) -> Sequence[str]:
         """Its lines of Python, in which a call differs from a definition."""
-        return Lines(self.source.calling_text if self.source else "")
+        return self.source.calling_text.split("\n") if self.source else [""]
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -210,27 +212,97 @@ class File:
         if b"\0" in self.raw:
             return True
         if self.path.endswith((".md", ".rst", ".txt")):
-            return documents.has_content(self.searchable.text)
-        text = documents.PLACEHOLDER.sub("", self.searchable.text)
+            return documents.has_content("\n".join(self.searchable))
+        text = documents.PLACEHOLDER.sub("", "\n".join(self.searchable))
         return bool(FILLER.sub("", text))
 
-    def matching(self, lines: Lines, regex: re.Pattern[str]) -> Iterator[int]:
-        """Give the numbers of the lines in which an expression matches."""
+    def holding(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, int, int]]:
+        """Give the lines that meet all clauses: their numbers, where they begin and where they end.
+
+        Args:
+            clauses: The first of them is made of literals of the prefilter.
+        """
+        number, begin, end = 1, 0, -1
+        held = (self.held[literal] for literal in clauses[0] if literal in self.held)
+        for position in sorted(chain.from_iterable(held)):
+            if position > end:
+                number += self.lower.count(b"\n", begin, position)
+                begin = self.lower.rfind(b"\n", 0, position) + 1
+                end = self.lower.find(b"\n", position)
+                end = len(self.lower) if end < 0 else end
+                line = self.lower[begin:end]
+                if all(any(literal in line for literal in clause) for clause in clauses[1:]):
+                    yield number, begin, end
+
+    def candidates(self, regex: re.Pattern[str]) -> Iterator[int]:
+        """Give the numbers of the lines in which an expression may match."""
         files = self.content.files
-        for number in lines.holding(required(regex.pattern)):
+        clauses = required(regex.pattern)
+        lines: Iterable[tuple[int, int, int]]
+        if self.path.endswith(".ipynb"):  # which has no lines of its own
+            lines = [(number, 0, 0) for number in range(1, len(self.searchable) + 1)]
+        elif not clauses:
+            lines = [(number, 0, 0) for number in range(1, self.raw.count(b"\n") + 2)]
+        else:
+            lines = self.holding(clauses)
+        for number, begin, end in lines:
             if files.clock.stops(files.left_out, self.path):
                 return
-            if regex.search(lines.lines[number - 1]):
+            written = self.raw[begin : min(end, begin + 4 * files.limits.line)]
+            line = written.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
+            if not end or not self.is_python or _may_match(regex, line[: files.limits.line]):
                 yield number
+
+    def has_word(self, word: bytes) -> bool:
+        """Return whether it may hold a name, in any case, that is no part of a longer one."""
+        if len(word) < LEAST:
+            return True
+        if word not in self.words:
+            self.words[word] = any(
+                self.lower[start - 1 : start] not in IN_NAMES
+                and self.lower[start + len(word) : start + len(word) + 1] not in IN_NAMES
+                for start in self.held.get(word, ())
+            )
+        return self.words[word]
+
+    def may_import(self, words: Sequence[bytes]) -> bool:
+        """Return whether a statement may import a name: its first part is in the first line."""
+        if words[0] not in self.held or not all(map(self.has_word, words)):
+            return False
+        return any(self.holding([frozenset(words[:1]), IMPORT]))
+
+    def matching(self, form: str, regex: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+        """Give the lines of a form of it in which an expression matches, with their numbers."""
+        for number in self.candidates(regex):
+            lines = getattr(self, form)
+            if number <= len(lines) and regex.search(lines[number - 1]):
+                yield number, lines[number - 1]
 
     def line(self, number: int) -> str:
         """Return a line as it is in the file."""
         if self.path.endswith(".ipynb"):
-            code = self.searchable.lines
+            code = self.searchable
             return code[number - 1].strip() if 0 < number <= len(code) else ""
         lines = self.raw.split(b"\n", number)
         text = lines[number - 1] if 0 < number <= len(lines) else b""
         return text[:400].decode("utf-8", "replace").strip()
+
+
+def _may_match(regex: re.Pattern[str], line: str) -> bool:
+    """Return whether a line of Python may match without comments, docstrings and prefixes of strings.
+
+    A comment may begin at each `#`, and a docstring end at each quote.
+    """
+    if regex.search(line):
+        return True
+    marks = [match.start() for match in islice(MARK.finditer(line), MAX_MARKS + 1)]
+    if len(marks) > MAX_MARKS or PREFIXED.search(line):
+        return True
+    starts = [0, *(mark + 1 for mark in marks if line[mark] != "#")]
+    ends = [*(mark for mark in marks if line[mark] == "#"), len(line)]
+    parts = {line[start:end] for start in starts for end in ends if start < end}
+    parts |= {python.DEFINITION.sub(r"\1 (", part) for part in parts if "def" in part}
+    return any(map(regex.search, parts - {line}))
 
 
 def _without_idle_stages(documents_: Sequence[Node]) -> list[Node]:
@@ -265,7 +337,7 @@ def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Python code that imports one of the modules, or a part of it."""
-    if file.source is None:
+    if not any(file.may_import(words) for words in predicate.words) or file.source is None:
         return
     for name, line in file.source.imports.items():
         parts = name.split(".")
@@ -276,7 +348,7 @@ def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Python code that calls one of the names, decorates with it or derives from it."""
-    if file.source is None:
+    if not any(all(map(file.has_word, words)) for words in predicate.words) or not file.source:
         return
     for name, line in file.source.calls.items():
         parts = name.lstrip(".").split(".")
@@ -290,23 +362,25 @@ def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
 def text(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A line that matches."""
     (regex,) = predicate.regexes
-    lines = file.searchable
-    for number in file.matching(lines, regex):
-        yield Match(file.path, number, file.line(number) or lines.lines[number - 1].strip())
+    for number, line in file.matching("searchable", regex):
+        yield Match(file.path, number, file.line(number) or line.strip())
         return
 
 
 def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """A function whose name and body match, with what it calls in the same file."""
     (named,) = predicate.regexes
-    names = {name.decode() for name in DEFINED.findall(file.raw)}
-    if file.source is None or (predicate.value and not any(map(named.search, names))):
+    if predicate.value and not any(map(named.search, file.defined)):
         return
+    if not all(any(file.candidates(regex)) for regex in predicate.body):
+        return  # before strings and comments are told apart, which takes longer
     matched: list[set[int]] = []  # by expression, the lines that match
     for regex in predicate.body:
-        matched.append(set(file.matching(file.calling, regex)))
+        matched.append({number for number, _ in file.matching("calling", regex)})
         if not matched[-1]:
             return
+    if file.source is None:
+        return
     functions = file.source.functions
     for candidate in functions.values():
         if not named.search(candidate.name):

@@ -1,80 +1,80 @@
-"""Which predicates a file may match, by its words. None that matches may be held back."""
+"""What a line must hold to match an expression, found for all evidence at once (decision 55).
+
+No line that matches is held back.
+"""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+
 TOKEN = re.compile(
-    r"(?P<letters>[A-Za-z]+)(?![*?]|\{[0,])|\\(?:x..|u.{4}|.)|\[\^?\]?(?:\\.|[^\]\\])*\]"
+    r"(?P<letters>[A-Za-z0-9_-]+)(?![*?]|\{[0,])|\\(?:x..|u.{4}|.)|\[\^?\]?(?:\\.|[^\]\\])*\]"
     r"|(?P<group>\((?:\?(?:P<\w+>|[:>])|(?!\?)))|(?P<other>\(\?)|(?P<end>\))|(?P<or>\|)"
-    r"|(?P<optional>[*?]|\{[0,])|.",
+    r"|(?P<optional>(?:[*?]|\{[0,][0-9,]*\}?)[+?]?)|\+[+?]?|\{[0-9]+(?:,[0-9]*)?\}[+?]?|.",
     re.DOTALL,
 )
-# Names stay, in lower case; every other byte becomes a blank.
-KEPT = {*b"abcdefghijklmnopqrstuvwxyz0123456789_"}
-NAMES = bytes(low if (low := byte | 32 * (64 < byte < 91)) in KEPT else 32 for byte in range(256))
+LEAST = 3  # letters of a literal: most files hold a shorter one
+Clause = frozenset[bytes]  # literals in lower case, one of which must be there
 
-MAX_WORDS = 300_000  # that are remembered
-Parts = frozenset[str]  # letters, one of which must be there; empty where that is unknown
+
+def telling(clause: Clause) -> int:
+    """Return how rarely a text meets a clause, by its shortest literal."""
+    return min(map(len, clause), default=0)
 
 
 @cache  # a fleet is read by the same expressions
-def required(regex: str) -> Parts:
-    """Return letters of which a text in lower case must hold one for an expression to match it."""
-    return _group(TOKEN.finditer(regex))
+def required(regex: str) -> list[Clause]:
+    """Return clauses, all of which a line that matches meets, the most telling one first."""
+    return sorted(_group(TOKEN.finditer(regex)), key=telling, reverse=True)
 
 
-def _group(tokens: Iterator[re.Match[str]]) -> Parts:
-    """Return what a group needs: the most telling part of each alternative, if all have one."""
-    alternatives: list[list[Parts]] = [[]]
+def _group(tokens: Iterator[re.Match[str]], before: str = "") -> list[Clause]:
+    """Return what a group needs that follows letters; of alternatives the most telling clauses."""
+    alternatives: list[list[list[Clause]]] = [[]]  # for each of them, the clauses of each token
+    letters = before  # directly before a token
     for token in tokens:
-        parts = alternatives[-1]
+        clauses: list[Clause] = []
+        if token["letters"]:
+            letters += token["letters"].lower()
+            clauses = [frozenset([letters.encode()])] * (len(letters) >= LEAST)
+        elif token["group"]:
+            clauses = _group(tokens, letters)
+        elif token["other"]:
+            _group(tokens)
         if token["end"]:
             break
         if token["or"]:
             alternatives.append([])
         elif token["optional"]:  # what is before may be missing
-            parts[-1:] = []
-        elif token["letters"]:
-            parts.append(frozenset([token["letters"].lower()]))
-        else:
-            inner = _group(tokens) if token["group"] or token["other"] else frozenset()
-            parts.append(inner if token["group"] else frozenset())
-    best = [
-        max(parts, key=lambda each: min(map(len, each), default=0), default=frozenset())
-        for parts in alternatives
-    ]
-    return frozenset().union(*best) if all(best) else frozenset()
+            alternatives[-1][-1:] = []
+        alternatives[-1].append(clauses)
+        letters = letters if token["letters"] else before if token["or"] else ""
+    needs = [[clause for clauses in listed for clause in clauses] for listed in alternatives]
+    if len(needs) > 1:
+        best = [max(listed, key=telling) for listed in needs if listed]
+        return [frozenset().union(*best)] * (len(best) == len(needs))
+    return needs[0]
 
 
 class Prefilter:
-    """What each of some predicates needs: parts of words, or all words of a dotted name."""
+    """The clauses that a file must meet to match each predicate, and other literals."""
 
-    def __init__(self, needs: Sequence[Iterable[Parts]], names: Sequence[Iterable[str]]) -> None:
-        groups = [list(filter(None, listed)) for listed in needs]
-        self.needs = [(at, listed) for at, listed in enumerate(groups) if not names[at]]
-        self.parts = {part for _, listed in self.needs for parts in listed for part in parts}
-        self.read: set[str] = set()  # words of files before, and the parts of those that have any
-        self.by_word: dict[str, set[str]] = defaultdict(set)
-        self.names: dict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
-        for at, name in ((at, name) for at, listed in enumerate(names) for name in listed):
-            words = frozenset(re.findall(r"\w+", name.lower()))
-            self.names[max(words, key=len)].append((words, at))
+    def __init__(self, needs: Sequence[Sequence[Clause]], literals: Iterable[bytes] = ()) -> None:
+        self.by_literal: dict[bytes, int] = defaultdict(int)  # a bit for each predicate
+        for number, clauses in enumerate(needs):
+            for literal in max(clauses, key=telling, default=[b""]):
+                self.by_literal[literal] |= 1 << number
+        every = {literal for clauses in needs for clause in clauses for literal in clause}
+        self.literals = sorted(every.union(word for word in literals if len(word) >= LEAST))
+        kinds = MatchKind.Standard, Implementation.DFA
+        self.automaton = BytesAhoCorasick(self.literals, *kinds)
 
-    def possible(self, content: bytes) -> list[int]:
-        """Return the numbers of the predicates that a file may match."""
-        if len(self.read) > MAX_WORDS:
-            self.read, self.by_word = set(), defaultdict(set)
-        words = set(content.translate(NAMES).decode().split())
-        text = " ".join(new := words - self.read)
-        self.read |= new
-        for part in [part for part in self.parts if part in text]:
-            for word in new:
-                if part in word:
-                    self.by_word[word].add(part)
-        held = set().union(*(self.by_word[word] for word in self.by_word.keys() & words))
-        possible = {at for at, groups in self.needs if not any(map(held.isdisjoint, groups))}
-        for word in self.names.keys() & words:
-            possible.update(at for parts, at in self.names[word] if words >= parts)
-        return sorted(possible)
+    def positions(self, lower: bytes) -> dict[bytes, list[int]]:
+        """Return where a text in lower case holds literals."""
+        positions: dict[bytes, list[int]] = defaultdict(list)
+        for number, start, _ in self.automaton.find_matches_as_indexes(lower, overlapping=True):
+            positions[self.literals[number]].append(start)
+        return positions

@@ -63,8 +63,17 @@ MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # of a notebook
 DEEPEST = 60  # blocks within one another
 MAX_FOLLOWED = 40  # functions that one of them leads to
 MAY_SKIP = re.compile(r"\b(?:mark|unittest)\.skip\b|pytest\.skip\(|self\.skipTest\(")
-MAY_BE_IDLE = re.compile(r"\bif[ \t]+(?:False|0)[ \t]*:|TYPE_CHECKING[ \t]*:")
-UNINDENTED = re.compile(r"\n[^\s#)\]}]")
+# Both begin with letters, which makes the search fast.
+MAY_BE_IDLE = (
+    re.compile(r"if(?<!\wif)[ \t]+(?:False|0)[ \t]*:"),
+    re.compile(r"TYPE_CHECKING[ \t]*:"),
+)
+# A statement of the module, by its indentation.
+STATEMENT = re.compile(
+    r"^(?:@[^\n]*\n)*+[^\s#)\]}@][^\n]*+(?:\n(?:(?:[\s#)\]}]|el(?:se|if)\b|except\b|finally\b)[^\n]*+)?+(?![^\n]))*+",
+    re.MULTILINE,
+)
+SKIPS_THE_MODULE = ("pytestmark", "allow_module_level")
 FALSE = re.compile(r"False|0|(?:typing\.)?TYPE_CHECKING")
 SKIP = re.compile(r"(?:pytest\.mark|unittest)\.skip(?![\w.])")
 SKIPS = re.compile(r"pytest\.skip\(|self\.skipTest\(")
@@ -206,14 +215,7 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module | None:
         """The file as `ast` reads it; None where it does not parse."""
-        for text in (self.raw, MAGIC.sub(r"\1pass", self.raw)):
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    return ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
-        return None
+        return _parse(self.raw)
 
     @cached_property
     def functions(self) -> dict[str, Function]:
@@ -229,39 +231,60 @@ class Source:
         functions[""] = Function("", outside, tuple(self.tree.body) if self.tree else ())
         return functions
 
-    def _below_a_condition(self, lines: Collection[int]) -> bool:
-        """Return whether one of some lines may be below a condition that is always false."""
-        for start in MAY_BE_IDLE.finditer(self.raw):
-            first = self.raw.count("\n", 0, start.start()) + 1
-            end = UNINDENTED.search(self.raw, start.end())
-            last = first + self.raw.count("\n", start.start(), end.start()) if end else None
-            if any(number >= first and (last is None or number <= last) for number in lines):
-                return True
-        return False
-
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
         """Return the lines that never run: below a false condition, and in tests that are skipped.
 
         Args:
-            lines: The lines that matter; only where one may be below such a condition is it read.
+            lines: The lines that matter; nothing is read where none of them may be idle.
             is_test: Whether the file is part of the tests.
         """
-        skipped = is_test and MAY_SKIP.search(self.raw) is not None
-        if not skipped and not self._below_a_condition(lines):
+        patterns = [*MAY_BE_IDLE, MAY_SKIP] if is_test else MAY_BE_IDLE
+        if not any(pattern.search(self.raw) for pattern in patterns):
             return frozenset()
+        statements = []  # of the module, that may have idle lines, with their first lines
+        matters = False
+        for match in STATEMENT.finditer(self.raw):
+            if any(pattern.search(match[0]) for pattern in patterns):
+                first = self.raw.count("\n", 0, match.start()) + 1
+                last = first + match[0].count("\n")
+                statements.append((first, match[0]))
+                matters |= any(mark in match[0] for mark in SKIPS_THE_MODULE)
+                matters |= any(first <= number <= last for number in lines)
+        if not matters:
+            return frozenset()
+        trees = [(first, _parse(text)) for first, text in statements]
+        if not all(tree for _, tree in trees):  # a string with lines like statements, for example
+            trees = [(1, self.tree)]
         idle: set[int] = set()
         try:
-            for node in _statements(self.tree):
-                if isinstance(node, ast.If) and FALSE.fullmatch(ast.unparse(node.test)):
-                    idle.update(range(node.lineno, (node.body[-1].end_lineno or 0) + 1))
-                elif skipped and isinstance(node, Definition | ast.ClassDef) and _is_skipped(node):
-                    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-                    idle.update(range(first, (node.end_lineno or 0) + 1))
-            if skipped and self.tree and any(map(_skips_the_module, self.tree.body)):
-                return frozenset(range(1, self.raw.count("\n") + 2))
+            for first, tree in trees:
+                if is_test and tree and any(map(_skips_the_module, tree.body)):
+                    return frozenset(range(1, self.raw.count("\n") + 2))
+                idle.update(first + line - 1 for line in _idle_lines(tree, is_test))
         except RecursionError:  # of an expression that nests too deep to be written out
             return frozenset()
         return frozenset(idle)
+
+
+def _parse(text: str) -> ast.Module | None:
+    """Return a file or statement of Python as `ast` reads it; None where it does not parse."""
+    for written in (text, MAGIC.sub(r"\1pass", text)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(written)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _idle_lines(tree: ast.Module | None, is_test: bool) -> Iterator[int]:
+    for node in _statements(tree):
+        if isinstance(node, ast.If) and FALSE.fullmatch(ast.unparse(node.test)):
+            yield from range(node.lineno, (node.body[-1].end_lineno or 0) + 1)
+        elif is_test and isinstance(node, Definition | ast.ClassDef) and _is_skipped(node):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            yield from range(first, (node.end_lineno or 0) + 1)
 
 
 def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
