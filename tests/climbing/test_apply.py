@@ -550,11 +550,11 @@ def test_answers_that_another_climb_changes_meanwhile_are_not_taken_for_an_edit(
     look = preconditions.committed_root
 
     def meanwhile(folder: Path) -> Path:
-        monkeypatch.setattr(preconditions, "committed", look)
+        monkeypatch.setattr(preconditions, "committed_root", look)
         tiny.climb(project, small, level=1)
         return look(folder)
 
-    monkeypatch.setattr(preconditions, "committed", meanwhile)
+    monkeypatch.setattr(preconditions, "committed_root", meanwhile)
     with (
         pytest.raises(RungError, match="Another climb was under way"),
         planner.prepare(project, ChangeRequest({"level": 2}), str(small)),
