@@ -1,1 +1,1 @@
-"""Read any repository and say on which rung it stands: evidence, reports, fleets and proofs."""
+"""`rung check` and `rung fleet`: the rung of any repository, with evidence, reports and proofs."""

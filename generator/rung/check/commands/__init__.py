@@ -1,1 +1,1 @@
-"""The verbs that read repositories, each whole in one file."""
+"""The commands `rung check` and `rung fleet`, each in one file."""

@@ -1,4 +1,4 @@
-"""The verb `rung check`: review a repository, print the report, and return the exit code."""
+"""The command `rung check`, which reviews a repository and prints the report."""
 
 import os
 import sys
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from rung.check.review.review import Review
 
 
-# Of a commit that is written out to be reviewed.
-MODES = {"100644", "100755"}
-MAX_FILES = 20_000  # files
-MAX_BYTES = 500_000  # of one file: no larger one is read
+# Bounds of a commit that is written to disk for `--base`.
+MODES = {"100644", "100755"}  # plain files: no links, no submodules
+MAX_FILES = 20_000
+MAX_BYTES = 500_000  # of one file: a review reads no larger one
 
 
 def check(
@@ -59,14 +59,14 @@ def check(
     limits = Limits(seconds=seconds)
     result = review(path, game, limits)
     if prove:
-        from rung.check.proof.prove import prove as run_what_proves
+        from rung.check.proof.prove import prove as prove_findings
         from rung.system.process import stopped_like_ctrl_c
 
         with stopped_like_ctrl_c():
-            result = run_what_proves(path, result, limits, prove_seconds, _say)
+            result = prove_findings(path, result, limits, prove_seconds, _print_progress)
     if explain is not None:
         return _explain(result, explain)
-    before = _review_of(base, path, game or result.game, limits) if base is not None else None
+    before = _review_commit(base, path, game or result.game, limits) if base is not None else None
     sys.stdout.write(write(result, before))
     return BELOW if result.level < min_level else 0
 
@@ -82,7 +82,7 @@ def _explain(result: "Review", capability: str) -> int:
     return 0
 
 
-def _review_of(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
+def _review_commit(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
     from rung.check.review.review import review
 
     with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
@@ -90,15 +90,17 @@ def _review_of(revision: str, path: Path, game: str, limits: "Limits") -> "Revie
         return review(Path(folder), game, limits)
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def write_commit(repository: Path, revision: str, folder: Path) -> None:
-    """Write the plain files of a commit into an empty folder, by git's objects and without filters.
+    """Write the plain files of a commit into an empty folder.
+
+    They are read from git's object database, so that no filter of the repository runs.
 
     Raises:
-        RungError: The path is in no git repository, or the commit is not there.
+        RungError: The path is not in a git repository, or the commit does not exist.
     """
     from rung.system import git
 
@@ -114,25 +116,23 @@ def write_commit(repository: Path, revision: str, folder: Path) -> None:
         )
     prefix = git.prefix(top, repository)
     tree = f"{commit}:{prefix}" if prefix else commit
-    wanted: list[tuple[str, str, int]] = []
+    listed: list[tuple[str, str, int]] = []  # object name, path and size
     for line in git.run(repository, "ls-tree", "-r", "-l", "-z", tree).split("\0")[:MAX_FILES]:
-        facts, tab, path = line.partition("\t")
+        entry, tab, path = line.partition("\t")
         parts = PurePosixPath(path).parts
-        if tab and facts[:6] in MODES and ".." not in parts and not path.startswith("/"):
-            _, _, name, size = facts.split()
-            if not size.isdigit():  # git says BAD
+        if tab and entry[:6] in MODES and ".." not in parts and not path.startswith("/"):
+            _, _, name, length = entry.split()
+            if not length.isdigit():  # git prints BAD for an object that is missing
                 raise git.lacks(name)
-            wanted.append((name, path, int(size)))
-    names = [name for name, _, size in wanted if size <= MAX_BYTES]
-    asked = "".join(f"{name}\n" for name in names)
-    contents = git.blobs(git.run(repository, "cat-file", "--batch", stdin=asked), names)
-    for name, path, length in wanted:
+            listed.append((name, path, int(length)))
+    names = [name for name, _, size in listed if size <= MAX_BYTES]
+    requests = "".join(f"{name}\n" for name in names)
+    contents = git.blobs(git.run(repository, "cat-file", "--batch", stdin=requests), names)
+    for name, path, size in listed:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        if length > MAX_BYTES:
-            with file.open("wb") as written:
-                os.truncate(
-                    written.fileno(), length
-                )  # a hole of that size, for size is all it shows
+        if size > MAX_BYTES:
+            with file.open("wb") as sparse:
+                os.truncate(sparse.fileno(), size)  # a review looks only at the size of such a file
             continue
         file.write_bytes(contents[name])

@@ -1,4 +1,4 @@
-"""The verb `rung fleet`: review many repositories, print one table, and answer by exit code."""
+"""The command `rung fleet`, which reviews many repositories and prints one table."""
 
 import sys
 from pathlib import Path
@@ -37,6 +37,6 @@ def fleet(
     write = formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))
-    # The rung of what could not be read is unknown.
-    low = min_level and not all(row.holds(min_level) for row in rows)
-    return BELOW if low else 0
+    # A repository that could not be read counts as below: its rung is unknown.
+    is_below = min_level and not all(row.holds(min_level) for row in rows)
+    return BELOW if is_below else 0
