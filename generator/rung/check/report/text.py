@@ -47,7 +47,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     for level in review.levels:
         average = review.rating.averages[level.level]
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
-        for finding in review.asked(level.level):
+        for finding in review.required(level.level):
             yield _finding(finding)
     yield from _runs(review)
     yield "\nProfile (points on average, 0 to 1)"
@@ -111,8 +111,8 @@ def _next(review: Review) -> Iterator[str]:
         )
 
 
-def _not_asked(review: Review, finding: Finding) -> str:
-    if finding.asked:
+def _why_not_required(review: Review, finding: Finding) -> str:
+    if finding.applies:
         return f"The {review.game} game does not ask for it."
     return "It is not asked for: by its answers, the project has nothing of this kind."
 
@@ -127,7 +127,7 @@ def explain(review: Review, name: str) -> str:
         f"  {capability.why}",
         f"  Rung {rung}, block {capability.block}."
         if rung is not None
-        else f"  {_not_asked(review, finding)}",
+        else f"  {_why_not_required(review, finding)}",
         f"  Source: {capability.source}",
     ]
     if finding.statement:

@@ -1,1 +1,1 @@
-"""Read a repository, without running any of it, and determine its rung."""
+"""The review of a repository: its files are read, none of its code runs, its rung is determined."""

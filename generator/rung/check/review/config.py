@@ -1,4 +1,4 @@
-"""What a team states of its repository: the game it plays, waivers and attestations in rung.toml."""
+"""What a team states about its repository: the game, waivers and attestations in rung.toml."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from rung.levels.ladder import GAMES, Level
 
 FILE = "rung.toml"
 ANSWERS = ".copier-answers*.yml"
-LONGEST = 80  # characters of a template's version
+MAX_LENGTH = 80  # characters of a template's version
 KINDS = {"waivers": "waiver", "attestations": "attestation"}
 KEYS = {"waiver": {"reason", "until"}, "attestation": {"reason", "link", "until"}}
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a team states.
+    """What a team states about its repository.
 
     Attributes:
-        game: that it plays, and how that is known.
-        statements: by the name of a capability.
-        notes: what has expired.
-        template_version: the tag or commit of the template that Copier notes; empty without one.
-        answers: that a project of Rung's was made with; None of any other repository.
+        game: The game, and where it comes from.
+        statements: Waivers and attestations by capability.
+        notes: Remarks on statements that have expired.
+        template_version: Tag or commit of the template in Copier's answers; empty without one.
+        answers: The answers to Rung's template; None if Rung did not make the repository.
     """
 
     game: tuple[str, str]
@@ -38,13 +38,13 @@ class Config:
 
 
 def read(content: Content, levels: Sequence[Level], today: date) -> Config:
-    """Read rung.toml and the answers that a project of Rung's was made with.
+    """Read rung.toml and the answers to Copier.
 
     Raises:
-        RungError: rung.toml does not parse, or an entry lacks a reason, a link or an expiry.
+        RungError: rung.toml does not parse, or an entry lacks a reason, a link or a last day.
     """
     document = _document(content)
-    known = {name for rung in levels for name in rung.capabilities}
+    known = {name for level in levels for name in level.capabilities}
     statements: dict[str, Statement] = {}
     notes: list[str] = []
     for table, kind in KINDS.items():
@@ -55,12 +55,12 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
                 notes.append(f"The {kind} of `{name}` in {FILE} expired on {statement.until}.")
             else:
                 statements[str(name)] = statement
-    noted = list(_noted(content))
-    ours = next(
-        ((answers, path) for answers, path in noted if answers.get("use_case") in GAMES[1:]), None
+    copier = list(_copier_answers(content))
+    rung = next(
+        ((answers, path) for answers, path in copier if answers.get("use_case") in GAMES[1:]), None
     )
-    versions = (answers["_commit"][:LONGEST] for answers, _ in noted if answers.get("_commit"))
-    return Config(_game(document, ours), statements, notes, next(versions, ""), ours and ours[0])
+    versions = (answers["_commit"][:MAX_LENGTH] for answers, _ in copier if answers.get("_commit"))
+    return Config(_game(document, rung), statements, notes, next(versions, ""), rung and rung[0])
 
 
 def _document(content: Content) -> Node:
@@ -77,20 +77,20 @@ def _statement(kind: str, name: str, node: Node, known: set[str]) -> Statement:
     where = f"{FILE}, [{kind}s.{name}]"
     if name not in known:
         raise RungError(f"{where}: there is no capability of that name. `rung levels` has them.")
-    given = {str(key): below.value or "" for key, below in node.entries}
+    fields = {str(key): below.value or "" for key, below in node.entries}
     for key in sorted(KEYS[kind]):
-        if not given.get(key, "").strip():
+        if not fields.get(key, "").strip():
             raise RungError(
                 f"{where}: `{key}` is missing. A {kind} needs {', '.join(sorted(KEYS[kind]))}."
             )
     try:
-        until = date.fromisoformat(given["until"][:10])
+        until = date.fromisoformat(fields["until"][:10])
     except ValueError as error:
         raise RungError(f"{where}: `until` is not a day such as 2027-06-30.") from error
-    return Statement(kind, given["reason"], until, given.get("link", ""))
+    return Statement(kind, fields["reason"], until, fields.get("link", ""))
 
 
-def _game(document: Node, ours: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:
+def _game(document: Node, rung: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:
     node = document.get("game")
     if node is not None:
         if node.value not in GAMES[1:]:
@@ -98,13 +98,13 @@ def _game(document: Node, ours: tuple[Mapping[str, str], str] | None) -> tuple[s
                 f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
             )
         return str(node.value), FILE
-    if ours:
-        return ours[0]["use_case"], ours[1]
+    if rung:
+        return rung[0]["use_case"], rung[1]
     return "velocity", "assumed; `--game governance` judges by the other"
 
 
-def _noted(content: Content) -> Iterator[tuple[dict[str, str], str]]:
-    """Return the answers of any Copier template, and the file of each."""
+def _copier_answers(content: Content) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield the answers to each Copier template, and their file."""
     for path in content.files.find(ANSWERS):
         for document in content.data(path):
             yield {str(name): node.value or "" for name, node in document.entries}, path

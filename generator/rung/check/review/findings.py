@@ -1,4 +1,4 @@
-"""The finding of each capability: its tier, and the evidence for it."""
+"""Findings: the tier of each capability, and the evidence for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,13 +19,13 @@ class Shown:
 
 @dataclass(frozen=True)
 class Statement:
-    """What the team states of a capability in rung.toml: a waiver, or an attestation.
+    """A waiver or attestation of a capability in rung.toml.
 
     Attributes:
         kind: `waiver` or `attestation`.
-        reason: why it is not asked for; of an attestation, what is attested.
-        link: where an attestation can be looked at.
-        until: the last day it holds.
+        reason: Why the capability is waived, or what is attested.
+        until: The last day on which the statement is valid.
+        link: Where the proof of an attestation can be seen.
     """
 
     kind: str
@@ -36,14 +36,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class Trial:
-    """Something that was run in a copy, on request.
+    """A run of one of the repository's own commands in a copy, with `--prove`.
 
     Attributes:
-        command: what was run.
+        command: The command.
         result: `passed`, `failed`, `timed out` or `not run`.
-        seconds: of wall time.
-        tail: the last lines of its output.
-        reason: why it was not run, or did not end.
+        seconds: Wall time.
+        tail: The last lines of the output.
+        reason: Why the command was not run, or did not end.
     """
 
     command: str
@@ -55,16 +55,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Finding:
-    """A capability with its highest tier, or None, and what shows each tier that holds.
+    """The highest tier of a capability in a repository, and the evidence for each tier.
 
     Attributes:
-        capability: what was looked for.
-        tier: the highest that holds.
-        shown: the evidence for each tier.
-        statement: what the team states of it.
-        trials: runs that passed or failed, and say something of it.
-        asked: whether the repository has something of its kind and the project's answers call for
-            it, or it is there.
+        capability: The capability.
+        tier: The highest tier that holds; None if none does.
+        shown: Matches for each tier that holds, the highest tier first.
+        statement: The team's waiver or attestation.
+        trials: Runs that passed or failed and exercise the capability.
+        applies: Whether the game may require the capability: it concerns something that the
+            repository has and that the project's answers name, or it is in use anyway.
     """
 
     capability: Capability
@@ -72,20 +72,21 @@ class Finding:
     shown: Sequence[Shown] = field(default_factory=tuple)
     statement: Statement | None = None
     trials: Sequence[Trial] = ()
-    asked: bool = True
+    applies: bool = True
 
     def rung(self, game: str) -> int | None:
-        """Return the rung that requires it in a game, or None."""
-        return self.capability.rung(game) if self.asked else None
+        """Return the rung that requires the capability in a game; None if none does."""
+        return self.capability.rung(game) if self.applies else None
 
-    def of_project(self, answers: Mapping[str, str]) -> "Finding":
-        """Return it as it counts in a project that was made with such answers."""
-        there = self.points >= TIERS["used"]
-        return replace(self, asked=there or (self.asked and self.capability.is_for(answers)))
+    def for_project(self, answers: Mapping[str, str]) -> "Finding":
+        """Return the finding for a project that Rung made with these answers (decision 21)."""
+        is_used = self.points >= TIERS["used"]
+        applies = is_used or (self.applies and self.capability.is_for(answers))
+        return replace(self, applies=applies)
 
     @property
     def proof(self) -> str:
-        """Say what it rests on: `static`, files alone; or runs, `proven` or `disproven`."""
+        """`static` if only files were read, else `proven` or `disproven` by runs (decision 20)."""
         if not self.trials:
             return "static"
         failed = any(trial.result == "failed" for trial in self.trials)
@@ -93,21 +94,21 @@ class Finding:
 
     @property
     def points(self) -> float:
-        """Points of the ML Test Score's kind."""
+        """Points of the tier, on the scale of the ML Test Score."""
         return TIERS.get(self.tier or "", 0.0)
 
     @property
     def holds(self) -> bool:
-        """Return whether it is used, attested or waived."""
+        """Whether the capability is used, attested or waived."""
         return self.points >= TIERS["used"] or self.waived
 
     @property
     def waived(self) -> bool:
-        """Return whether the team does without it, for a reason."""
+        """Whether the team waives the capability."""
         return self.statement is not None and self.statement.kind == "waiver"
 
     def with_statement(self, statement: Statement) -> "Finding":
-        """Return it with what the team states: an attestation lifts it to `used`."""
+        """Return the finding with a waiver or attestation; an attestation lifts it to `used`."""
         if statement.kind == "attestation" and self.points < TIERS["used"]:
             shown = (
                 Shown("used", Match("rung.toml", 0, f"{statement.reason} ({statement.link})")),
@@ -119,23 +120,23 @@ class Finding:
 
 def find(capability: Capability, evidence: Evidence) -> Finding:
     """Look for the evidence of a capability."""
-    stated = capability.evidence
-    used = stated.get("used")
+    predicates = capability.evidence
+    used = predicates.get("used")
     tiers: dict[str, list[Match]] = {}
-    if "declared" in stated:
-        tiers["declared"] = evidence.holds_anywhere(stated["declared"])
+    if "declared" in predicates:
+        tiers["declared"] = evidence.holds_anywhere(predicates["declared"])
     tiers["used"] = evidence.holds(used) if used else []
     if used and not tiers["used"]:
         tiers["declared"] = tiers.get("declared") or evidence.holds_anywhere(used)
-    if "automated" in stated and (tiers["used"] or not used):
-        tiers["automated"] = evidence.holds(stated["automated"], used)
+    if "automated" in predicates and (tiers["used"] or not used):
+        tiers["automated"] = evidence.holds(predicates["automated"], used)
     held = [tier for tier in TIERS if tiers.get(tier)]
-    # The strongest first: the highest tier, and in it a line before a file by its name.
+    # The strongest first: by tier, and a line of a file before a file that only exists.
     shown = tuple(
         Shown(tier, match)
         for tier in reversed(held)
         for match in sorted(tiers[tier], key=lambda match: not match.line)
     )
     applies = capability.applies is None or bool(evidence.holds_anywhere(capability.applies))
-    asked = applies or bool(tiers["used"] or tiers.get("automated"))
-    return Finding(capability, held[-1] if held else None, shown, asked=asked)
+    applies = applies or bool(tiers["used"] or tiers.get("automated"))
+    return Finding(capability, held[-1] if held else None, shown, applies=applies)

@@ -1,4 +1,4 @@
-"""The rung of a repository by the findings, and what the next rung needs."""
+"""The rung that follows from the findings, and what the next rung needs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ from statistics import mean
 from rung.check.review.findings import Finding
 from rung.levels.ladder import BLOCKS, MINIMUM_SCORE, TIERS, Level
 
-EFFORTS = ("an hour", "a day", "a week", "a month")  # of levels/, least first
+EFFORTS = ("an hour", "a day", "a week", "a month")  # as in levels/, least first
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
-BANDS = (
+BANDS = (  # highest score of each band, and its meaning in the paper, shortened
     (0, "research rather than production"),
     (1, "not totally untested, but serious holes are possible"),
     (2, "a first pass at production"),
@@ -25,8 +25,8 @@ class Blocker:
     """A capability that keeps a repository from the next rung.
 
     Attributes:
-        finding: what was found of it.
-        reason: why it is asked for.
+        finding: The finding of the capability.
+        reason: Why the next rung needs it.
     """
 
     finding: Finding
@@ -34,7 +34,7 @@ class Blocker:
 
     @property
     def brings(self) -> float:
-        """The points that it brings where it is done as well as the ladder can see."""
+        """The points gained if the capability reaches its highest tier."""
         return max(TIERS[tier] for tier in self.finding.capability.evidence) - self.finding.points
 
 
@@ -43,13 +43,12 @@ class Rating:
     """The rung of a repository in a game.
 
     Attributes:
-        level: the rung.
-        averages: of each rung, points per capability that the game asks for.
-        profile: of each block, the same, over all rungs, and how many capabilities that is.
-        score: of each section of the ML Test Score, points and how many of its tests are looked for.
-        blockers: what is missing for the next rung, the least effort first.
-        missing: of the next rung, keystones, and points over all that it asks for; with both at 0
-            nothing is.
+        level: The rung.
+        averages: Points per required capability, by rung.
+        profile: Points per required capability over all rungs, and their number, by block.
+        score: Points, and the number of tests that files can show, by section of the ML Test Score.
+        blockers: Capabilities that the next rung needs, the least effort first.
+        missing: Keystones and points (summed over its capabilities) that the next rung lacks.
     """
 
     level: int
@@ -61,74 +60,73 @@ class Rating:
 
     @property
     def final_score(self) -> float:
-        """The ML Test Score: the least of its sections."""
+        """The ML Test Score: the lowest score of a section."""
         return min(points for points, _ in self.score.values())
 
     @property
     def band(self) -> str:
-        """What that score means, as its authors put it, shortened."""
-        return next(meaning for most, meaning in BANDS if self.final_score <= most)
+        """The meaning of the score, in the words of its authors, shortened."""
+        return next(meaning for highest, meaning in BANDS if self.final_score <= highest)
 
 
 def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool) -> Rating:
     """Judge the findings by the rule of levels/README.md.
 
     Args:
-        levels: lowest first.
-        findings: by capability.
-        game: governance or velocity.
-        ml: whether the repository is about machine learning at all; else no rung above 0 holds.
+        levels: The ladder, lowest rung first.
+        findings: The findings by capability.
+        game: Governance or velocity.
+        ml: Whether the repository is about machine learning; if not, its rung is 0.
     """
-    averages = [_average(_asked(findings, game, rung.level)) for rung in levels]
+    averages = [_average(_required(findings, game, rung.level)) for rung in levels]
     level = 0
     for rung in levels:
         groups = _groups(rung, game)
         if not groups:
-            continue  # every machine-learning repository is at least there
+            continue  # the lowest rung has no keystones: every repository is on it
         missing = [group for group in groups if not _met(group, findings)]
         if missing or averages[rung.level] < MINIMUM_SCORE or not ml:
             break
         level = rung.level
     above = levels[min(level + 1, len(levels) - 1)]
-    wanted = [above] if above.level > level and ml else []
-    blockers = [blocker for rung in wanted for blocker in _blockers(rung, findings, game, averages)]
+    has_next = above.level > level and ml
+    blockers = _blockers(above, findings, game, averages) if has_next else []
     return Rating(
         level,
         averages,
         _profile(findings, game),
         _score(findings),
         sorted(blockers, key=lambda blocker: EFFORTS.index(blocker.finding.capability.effort)),
-        _missing(above, findings, game) if wanted else (0, 0.0),
+        _missing(above, findings, game) if has_next else (0, 0.0),
     )
 
 
-def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Finding]:
+def _required(findings: Mapping[str, Finding], game: str, level: int) -> list[Finding]:
     return [finding for finding in findings.values() if finding.rung(game) == level]
 
 
 def _missing(rung: Level, findings: Mapping[str, Finding], game: str) -> tuple[int, float]:
     keystones = sum(not _met(group, findings) for group in _groups(rung, game))
-    asked = _counted(_asked(findings, game, rung.level))
-    return keystones, max(
-        0.0, MINIMUM_SCORE * len(asked) - sum(finding.points for finding in asked)
-    )
+    counted = _counted(_required(findings, game, rung.level))
+    needed = MINIMUM_SCORE * len(counted)
+    return keystones, max(0.0, needed - sum(finding.points for finding in counted))
 
 
 def _average(findings: Sequence[Finding]) -> float:
-    counted = [finding.points for finding in _counted(findings)]
-    return mean(counted) if counted else 1.0
+    points = [finding.points for finding in _counted(findings)]
+    return mean(points) if points else 1.0
 
 
 def _counted(findings: Sequence[Finding]) -> list[Finding]:
-    # What is there counts, waived or not: a waiver must never cost a rung.
+    # A waived capability that is in use still counts: a waiver must never cost a rung.
     return [
         finding for finding in findings if not finding.waived or finding.points >= TIERS["used"]
     ]
 
 
 def _groups(rung: Level, game: str) -> list[tuple[str, ...]]:
-    more = rung.keystones.get(game, ()) if game == "governance" else ()
-    return [*rung.keystones.get("both", ()), *more]
+    only_governance = rung.keystones.get(game, ()) if game == "governance" else ()
+    return [*rung.keystones.get("both", ()), *only_governance]
 
 
 def _met(group: Sequence[str], findings: Mapping[str, Finding]) -> bool:
@@ -149,7 +147,7 @@ def _blockers(
     average = averages[rung.level]
     if average < MINIMUM_SCORE:
         reason = f"rung {rung.level} scores {average:.2f} on average and needs {MINIMUM_SCORE:.2f}"
-        weak = sorted(_asked(findings, game, rung.level), key=lambda finding: finding.points)
+        weak = sorted(_required(findings, game, rung.level), key=lambda finding: finding.points)
         for finding in weak:
             if finding.points < 0.5 and not finding.waived:
                 blockers.setdefault(finding.capability.id, Blocker(finding, reason))
@@ -159,20 +157,21 @@ def _blockers(
 def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[float, int]]:
     profile = {}
     for block in BLOCKS:
-        asked = [
+        required = [
             finding
             for finding in findings.values()
             if finding.capability.block == block and finding.rung(game) is not None
         ]
-        if asked:
-            profile[block] = (_average(asked), len(asked))
+        if required:
+            profile[block] = (_average(required), len(required))
     return profile
 
 
 def _score(findings: Mapping[str, Finding]) -> dict[str, tuple[float, int]]:
-    """Sum the best points of each test that a capability names as its source.
+    """Return points and number of tests by section of the ML Test Score.
 
-    What is only declared earns nothing there: the paper gives half a point for what is done.
+    A test counts once, with the best capability that names it as its source. `declared` earns
+    nothing: the paper gives half a point only for a test that is run.
     """
     best: dict[tuple[str, str], float] = {}
     for finding in findings.values():

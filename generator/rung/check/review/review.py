@@ -1,4 +1,4 @@
-"""Review a repository: read it, look for evidence, and determine its rung."""
+"""The review of a repository, from its files to its rung."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,28 +18,28 @@ from rung.check.review.reachability import is_documentation
 from rung.levels import template
 from rung.levels.ladder import Level, load
 
-PROJECTS = 8  # folders with dependencies of their own, from which on a repository may hold several
-SHOWN = 3  # calls of other repositories
+PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
+SHOWN = 3  # calls of other repositories that a note names
 
 
 @dataclass(frozen=True)
 class Review:
-    """A repository, read.
+    """The result of reviewing a repository.
 
     Attributes:
-        name: of its folder.
-        levels: the ladder.
-        game: that it was judged by.
-        game_from: why that one.
-        machine_learning: what shows that it is about machine learning.
-        findings: of every capability, by name.
-        rating: its rung, and what the next one needs.
-        file_count: how many files.
-        left_out: what was not looked at.
-        notes: what a reader should know besides.
-        template_version: the tag or commit of the Copier template it was made from; else empty.
-        tried: whether anything of it was to be run.
-        trials: what was run, or could not be.
+        name: Name of the repository's folder.
+        levels: The ladder.
+        game: The game by which the repository was judged.
+        game_from: Where the game comes from, for the report.
+        machine_learning: Matches that show that the repository is about machine learning.
+        findings: The finding of each capability, by name.
+        rating: The rung, and what the next one needs.
+        file_count: Number of files that count.
+        left_out: What was not read.
+        notes: Remarks for the reader of the report.
+        template_version: Tag or commit of the Copier template; empty without one.
+        tried: Whether `--prove` was given.
+        trials: What `--prove` ran, or could not run.
     """
 
     name: str
@@ -58,59 +58,61 @@ class Review:
 
     @property
     def level(self) -> int:
-        """Its rung."""
+        """The repository's rung."""
         return self.rating.level
 
-    def asked(self, level: int) -> list[Finding]:
-        """Return the findings of the capabilities that its game asks for on a rung."""
+    def required(self, level: int) -> list[Finding]:
+        """Return the findings of the capabilities that the game requires on a rung."""
         return [finding for finding in self.findings.values() if finding.rung(self.game) == level]
 
 
 def review(
     root: Path, game: str | None = None, limits: Limits | None = None, today: date | None = None
 ) -> Review:
-    """Read the repository in a folder. Nothing of it is run, and git is not needed.
+    """Review the repository in a folder. None of its code runs, and git is not needed.
 
     Args:
-        root: its folder.
-        game: governance or velocity; else what the repository says of itself, else velocity.
-        limits: how much is read.
-        today: the day by which waivers expire.
+        root: The folder.
+        game: Governance or velocity; by default what the repository states, else velocity.
+        limits: Bounds on time and sizes.
+        today: The day on which waivers must still be valid; by default today.
     """
-    ladder, reads = _ladder(template.folder() / "levels")
-    files = Files(root, reads, limits or Limits())
+    ladder, reading = _ladder(template.folder() / "levels")
+    files = Files(root, reading, limits or Limits())
     content = Content(files, _examples(template.folder() / "templates/examples"))
-    stated = config.read(content, ladder, today or date.today())
+    settings = config.read(content, ladder, today or date.today())
     capabilities = {
         name: capability for rung in ladder for name, capability in rung.capabilities.items()
     }
-    by_import = {"imports": list(files.reading.modules)}  # shows that it is about machine learning
-    asked = [
+    ml_imports = {"imports": list(reading.modules)}
+    predicates = [
         predicate
         for capability in capabilities.values()
         for predicate in capability.evidence.values()
     ]
-    asked += [each.applies for each in capabilities.values() if each.applies is not None]
-    evidence = Evidence(content, [*asked, by_import])
+    predicates += [
+        capability.applies for capability in capabilities.values() if capability.applies is not None
+    ]
+    evidence = Evidence(content, [*predicates, ml_imports])
     results = {name: find(capability, evidence) for name, capability in capabilities.items()}
-    if stated.answers is not None:
-        results = {name: finding.of_project(stated.answers) for name, finding in results.items()}
-    for name, statement in stated.statements.items():
+    if settings.answers is not None:
+        results = {name: finding.for_project(settings.answers) for name, finding in results.items()}
+    for name, statement in settings.statements.items():
         results[name] = results[name].with_statement(statement)
-    played, why = (game, "asked for") if game else stated.game
-    ml = _machine_learning(evidence, by_import)
+    game, game_from = (game, "asked for") if game else settings.game
+    ml = _machine_learning(evidence, ml_imports)
     return Review(
         name=root.resolve().name,
         levels=ladder,
-        game=played,
-        game_from=why,
+        game=game,
+        game_from=game_from,
         machine_learning=ml,
         findings=results,
-        rating=rating.rate(ladder, results, played, bool(ml)),
+        rating=rating.rate(ladder, results, game, bool(ml)),
         file_count=files.file_count,
         left_out=files.left_out,
-        notes=[*stated.notes, *_notes(evidence, bool(ml))],
-        template_version=stated.template_version,
+        notes=[*settings.notes, *_notes(evidence, bool(ml))],
+        template_version=settings.template_version,
     )
 
 
@@ -119,40 +121,40 @@ def _examples(folder: Path) -> Mapping[str, frozenset[str]]:
     return load_examples(folder)
 
 
-@lru_cache(maxsize=1)  # a fleet is read by the same ladder
+@lru_cache(maxsize=1)  # the same for every repository of a fleet
 def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
     return load(folder), load_reading(folder)
 
 
-def _machine_learning(evidence: Evidence, by_import: Mapping[str, Sequence[str]]) -> list[Match]:
-    reads = evidence.content.files.reading
-    packages = (evidence.packages.get(normalised(name)) for name in reads.packages)
+def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]]) -> list[Match]:
+    names = evidence.content.files.reading.packages
+    locations = (evidence.packages.get(normalised(name)) for name in names)
     matches = [
-        Match(*location) for location in packages if location and not is_documentation(location[0])
+        Match(*location) for location in locations if location and not is_documentation(location[0])
     ]
     if matches:
         return matches[:3]
-    imported = {match.path: match for match in evidence.all_matches(by_import)}
+    imported = {match.path: match for match in evidence.all_matches(ml_imports)}
     paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
     first = next((path for path in paths if path in imported and not is_documentation(path)), None)
     return [imported[first]] if first else []
 
 
 def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:
-    """Give what a reader should know besides the findings."""
+    """Yield remarks for the reader of the report."""
     if not machine_learning:
         yield (
             "No machine-learning package or import was found: this is not a machine-learning "
             "repository, as far as its files show, and no rung above 0 is given."
         )
-    yield from _elsewhere(evidence)
+    yield from _calls_elsewhere(evidence)
     yield from _several_projects(evidence)
-    yield from _untouched(evidence)
+    yield from _untouched_examples(evidence)
     if evidence.content.files.left_out.counts["unrendered templates"]:
         yield "It holds an unrendered template; render a project and check that one."
 
 
-def _elsewhere(evidence: Evidence) -> Iterator[str]:
+def _calls_elsewhere(evidence: Evidence) -> Iterator[str]:
     calls = [
         f"`{name}` ({workflow.path}:{line})"
         for workflow in evidence.ci.workflows
@@ -168,8 +170,8 @@ def _elsewhere(evidence: Evidence) -> Iterator[str]:
 
 def _several_projects(evidence: Evidence) -> Iterator[str]:
     files = evidence.content.files
-    wanted = files.find(*files.reading.dependencies)
-    projects = {path.rpartition("/")[0] for path in wanted if "/" in path}
+    dependency_files = files.find(*files.reading.dependencies)
+    projects = {path.rpartition("/")[0] for path in dependency_files if "/" in path}
     if len(projects) >= PROJECTS:
         yield (
             f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
@@ -177,10 +179,10 @@ def _several_projects(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _untouched(evidence: Evidence) -> Iterator[str]:
+def _untouched_examples(evidence: Evidence) -> Iterator[str]:
     content = evidence.content
-    named = content.files.find(*(f"**/{name}" for name in content.examples))
-    untouched = [f"`{path}`" for path in named if content.is_untouched(path)]
+    documents = content.files.find(*(f"**/{name}" for name in content.examples))
+    untouched = [f"`{path}`" for path in documents if content.is_untouched(path)]
     if untouched:
         yield (
             f"{', '.join(untouched)}: still the text of Rung's example, which earns nothing. "
