@@ -178,6 +178,6 @@ def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
     read = Files(plant(tmp_path, {"a.py": "a = 1\n" * 9}), READING, Limits(text=10))
     for _ in range(2):
         read.read("a.py")
-        read.kept.clear()  # as where others have taken its place
+        read.cache.clear()  # as if other files had taken its place
 
     assert read.left_out.counts["too large to be read"] == 1

@@ -187,9 +187,9 @@ def test_following_stops_after_so_many_files_and_the_rest_is_reported(
     plant(tmp_path, starts | {"c.py": "import flask\nm.fit(1)\n"})
     planted = evidence(tmp_path, predicate)
 
-    monkeypatch.setattr(evidence_module, "STARTS", 2)
+    monkeypatch.setattr(evidence_module, "MAX_STARTS", 2)
     assert [] == planted.holds(predicate)
     assert planted.content.files.left_out.out_of_time
 
-    monkeypatch.setattr(evidence_module, "STARTS", 3)
+    monkeypatch.setattr(evidence_module, "MAX_STARTS", 3)
     assert ["c.py:1", "c.py:2"] == [f"{hit.path}:{hit.line}" for hit in planted.holds(predicate)]

@@ -66,7 +66,7 @@ def test_a_line_that_matches_has_what_its_expression_needs(regex: str) -> None:
         (r"log_(model|\d)_x(yz)?", ["log_"]),
     ],
 )
-def test_an_expression_needs_the_most_telling_letters(regex: str, clauses: list[str]) -> None:
+def test_an_expression_needs_the_most_selective_letters(regex: str, clauses: list[str]) -> None:
     assert [set(clause.encode().split()) for clause in clauses] == required(regex)
 
 
@@ -105,4 +105,4 @@ def test_what_is_imported_or_called_is_not_held_back(text: str) -> None:
     file.raw, file.source = text.encode(), source
 
     assert all(list(predicate.matches(file)) for predicate in predicates)
-    assert all(not file.held.keys().isdisjoint(*predicate.needs) for predicate in predicates)
+    assert all(not file.positions.keys().isdisjoint(*predicate.needs) for predicate in predicates)

@@ -1,4 +1,4 @@
-"""What the files of a repository hold, as text, Python source or data, each read on demand."""
+"""The content of a repository's files as text, Python source or data, read on demand."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,21 @@ from rung.check.review.files import Files
 from rung.check.review.python import Source
 from rung.errors import RungError
 
-SOURCE_CHARACTERS = 16_000_000  # of Python, of which the sources are kept
-MANIFEST_CHARACTERS = 2_000_000  # of which the nodes are kept
+SOURCE_CHARACTERS = 16_000_000  # of Python whose parsed sources are cached
+MANIFEST_CHARACTERS = 2_000_000  # of manifests whose parsed nodes are cached
 
 
 def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
-    """Return the lines of each document of the examples of new projects, by its name in lower case.
+    """Return the lines of the example documents of new projects, by lower-case file name.
 
-    They are no evidence until they are changed.
+    They are no evidence until a team has changed them.
     """
     lines: dict[str, set[str]] = {}
     try:
         for file in sorted(folder.glob("*/*.md")):
-            if not file.name.startswith("sample_"):  # it describes the sample, which is there
+            if not file.name.startswith(
+                "sample_"
+            ):  # describes the sample data, and is true as it is
                 text = file.read_text(encoding="utf-8")
                 lines.setdefault(file.name.lower(), set()).update(map(str.strip, text.split("\n")))
     except OSError as error:
@@ -32,11 +34,11 @@ def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
 
 
 class Content:
-    """The content of a repository's files. What does not parse is None, and counted.
+    """The content of a repository's files; a file that does not parse is None, and counted.
 
     Args:
         files: Files of the repository.
-        examples: Lines of the documents of examples, none of which counts.
+        examples: Lines of the example documents by file name; they do not count.
     """
 
     def __init__(self, files: Files, examples: Mapping[str, frozenset[str]] | None = None) -> None:
@@ -44,23 +46,23 @@ class Content:
         self.examples = examples or {}
         self.sources: dict[str, Source] = {}
         self.source_characters = 0
-        self.read_before: dict[str, Sequence[Node] | None] = {}
-        self.may_be_kept = MANIFEST_CHARACTERS
+        self.cached_nodes: dict[str, Sequence[Node] | None] = {}
+        self.cache_left = MANIFEST_CHARACTERS
 
     def text(self, path: str, max_bytes: int | None = None) -> str | None:
-        """Return a file's text, its lines shortened, or None when it is binary or too large."""
+        """Return a file's text, its lines shortened, or None if it is binary or too large."""
         content = self.files.read(path, max_bytes)
         return None if content is None else self.decoded(content)
 
     def decoded(self, content: bytes) -> str | None:
-        """Return the text that bytes are, its lines shortened, or None when they are binary."""
+        """Decode bytes, with lines shortened; None if they are binary."""
         if b"\0" in content[:4_000]:
             return None
         text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
         return python.shortened(text, self.files.limits.line)
 
     def document(self, path: str) -> str | None:
-        """Return a document without the lines of an example, headings aside."""
+        """Return a document without the lines of Rung's example, except headings."""
         text = self.text(path)
         known = self.examples.get(path.lower().rpartition("/")[2])
         if not text or not known:
@@ -71,7 +73,7 @@ class Content:
         )
 
     def is_untouched(self, path: str) -> bool:
-        """Return whether a document says nothing but what an example says."""
+        """Return whether a document contains nothing but Rung's example."""
         text, own = self.text(path), self.document(path)
         prose = "\n".join(line for line in (own or "").split("\n") if not line.startswith("#"))
         return bool(text) and text != own and not documents.has_content(prose)
@@ -104,13 +106,13 @@ class Content:
         return python.shortened(lines, self.files.limits.line)
 
     def line_in_notebook(self, path: str, line: int) -> int:
-        """Return where a line of a notebook's code is in its file."""
+        """Return the line in a notebook's file of a line of its code."""
         raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
         source = self.python(path)
         position = 0
         for code in (source.raw if source else "").split("\n")[:line]:
-            for written in (json.dumps(code, ensure_ascii=False), json.dumps(code)):
-                at = raw.find(written[1:-1], position)
+            for string in (json.dumps(code, ensure_ascii=False), json.dumps(code)):
+                at = raw.find(string[1:-1], position)
                 if code.strip() and at >= 0:
                     position = at
                     break
@@ -131,29 +133,29 @@ class Content:
         return nodes or []
 
     def _nodes(self, path: str, text: str) -> Sequence[Node] | None:
-        """Return the documents of a text, cached."""
-        if path in self.read_before:
-            return self.read_before[path]
+        """Return the documents of a text; those of manifests are cached."""
+        if path in self.cached_nodes:
+            return self.cached_nodes[path]
         try:
-            read = data_files.read(path, text)
-            nodes: Sequence[Node] | None = [node for node in read if not _is_suspended(node)]
+            parsed = data_files.read(path, text)
+            nodes: Sequence[Node] | None = [node for node in parsed if not _is_suspended(node)]
         except data_files.UnreadableError:
             nodes = None
-        if len(text) <= self.may_be_kept and path in self.manifests:
-            self.may_be_kept -= len(text)
-            self.read_before[path] = nodes
+        if len(text) <= self.cache_left and path in self.manifests:
+            self.cache_left -= len(text)
+            self.cached_nodes[path] = nodes
         return nodes
 
     @cached_property
     def manifests(self) -> dict[str, None]:
-        """The YAML files of what runs, in their order: keys are looked for in them, then commands."""
+        """The YAML files among the roots, which are read twice: for keys, then for commands."""
         paths = self.files.find(*self.files.reading.roots)
         yaml = (path for path in paths if path.endswith((".yml", ".yaml")))
         return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
 
 
 def _is_suspended(resource: Node) -> bool:
-    """Return whether a resource of Kubernetes is there, and does not run."""
+    """Return whether a resource of Kubernetes is suspended."""
     suspended = resource.get("spec", "suspend")
     return suspended is not None and suspended.value == "true"
 

@@ -1,4 +1,4 @@
-"""Whether the evidence of a capability holds in a repository, and where."""
+"""Evidence: which predicates of levels/ hold in a repository, and where."""
 
 import json
 import re
@@ -18,17 +18,17 @@ from rung.check.review.shell import executed
 
 Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Match], bool]
-SHOWN = 5  # matches of one predicate
-STARTS = 200  # files from which one predicate follows commands and imports
-TOGETHER = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
+SHOWN = 5  # matches per predicate
+MAX_STARTS = 200  # files from which a `leads_to` follows commands and imports
+COMBINING = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
 
 
 class Evidence:
-    """The answers of a repository to predicates of levels/.
+    """The matches of predicates in a repository.
 
     Args:
         content: Content of the repository.
-        predicates: All that will be asked.
+        predicates: All predicates that will be looked up: each file is read once for all of them.
     """
 
     def __init__(self, content: Content, predicates: Iterable[Predicate]) -> None:
@@ -42,48 +42,47 @@ class Evidence:
             for part in file_predicates(predicate):
                 by_name.setdefault(_name(part), part)
         self.matches = matching.match(content, by_name, self.reachability.tests)
-        self.matched: dict[tuple[str, str], bool] = {}  # by pattern and command
+        self.matched: dict[tuple[str, str], bool] = {}  # cache, by pattern and command
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Match]:
-        """Return what supports a predicate and may run; nothing when it does not hold."""
-        return self._shown(predicate, lambda match: not match.only_declared, used)
+        """Return the matches of a predicate in code that may run; none if it does not hold."""
+        return self._first_matches(predicate, lambda match: not match.only_declared, used)
 
     def holds_anywhere(self, predicate: Predicate) -> list[Match]:
-        """Return what supports a predicate, notebooks included."""
-        return self._shown(predicate, lambda match: True, None)
+        """Return the matches of a predicate, also in notebooks and in code that never runs."""
+        return self._first_matches(predicate, lambda match: True, None)
 
     def all_matches(self, predicate: Predicate) -> list[Match]:
-        """Return all that supports a predicate, notebooks included."""
-        return self._supporting(predicate, lambda match: True, None)
+        """Return all matches of a predicate: `holds_anywhere` returns only those to be shown."""
+        return self._matches(predicate, lambda match: True, None)
 
-    def _shown(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
-        matches = self._supporting(predicate, accept, used)
+    def _first_matches(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
+        matches = self._matches(predicate, accept, used)
         if predicate == "reached" or not {"all", "any"} & set(predicate):
             return matches[:SHOWN]
         return matches[: 2 * SHOWN]
 
-    def _supporting(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
-        """Return all that supports a predicate."""
-        if predicate == "reached":
-            return self._supporting(used, self._within(self.reachability.reached), None)
+    def _matches(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
+        if predicate == "reached":  # short for the predicate of `used`, in files that are reached
+            return self._matches(used, self._within(self.reachability.reached), None)
         kind, value = next(iter(predicate.items()))
-        if kind in TOGETHER:
-            parts = [self._supporting(part, accept, used) for part in value]
-            return list(dict.fromkeys(self._together(kind, parts)))
+        if kind in COMBINING:
+            parts = [self._matches(part, accept, used) for part in value]
+            return list(dict.fromkeys(self._combined(kind, parts)))
         if kind == "reached":
-            return self._supporting(value, self._within(self.reachability.reached), None)
+            return self._matches(value, self._within(self.reachability.reached), None)
         if kind == "scheduled":
-            return self._supporting(value, self._starts_on_a_schedule, None)
+            return self._matches(value, self._starts_on_a_schedule, None)
         if kind in ("ci_runs", "ci_says"):
-            return list(self._in_ci(predicate))
+            return list(self._ci_matches(predicate))
         if kind == "runs":
-            return [match for match in self._runs(value) if accept(match)]
+            return [match for match in self._run_matches(value) if accept(match)]
         if kind == "depends":
-            return list(self._depends(value))
+            return list(self._dependency_matches(value))
         return list(filter(accept, self.matches.get(_name(_file_predicate(predicate)), [])))
 
-    def _together(self, kind: str, parts: list[list[Match]]) -> Iterable[Match]:
-        """Return what is left of the matches of each part."""
+    def _combined(self, kind: str, parts: list[list[Match]]) -> Iterable[Match]:
+        """Combine the matches of the parts of a predicate."""
         if kind == "any":
             return _in_turn(parts)
         if kind == "none":
@@ -91,27 +90,28 @@ class Evidence:
         if not all(parts):
             return []
         if kind == "leads_to":
-            return self._leads_to(parts)
+            return self._leading_matches(parts)
         if kind == "same_file":
             paths = set.intersection(*({match.path for match in matches} for matches in parts))
             parts = [[match for match in matches if match.path in paths] for matches in parts]
         return _in_turn(parts)
 
-    def _leads_to(self, parts: list[list[Match]]) -> list[Match]:
+    def _leading_matches(self, parts: list[list[Match]]) -> list[Match]:
+        """Return the matches of the first part in files that lead to matches of all others."""
         first, *others = parts
-        starting: list[Match] = []
+        leading: list[Match] = []
         files = self.content.files
-        wanted = {match.path for matches in others for match in matches if not match.only_declared}
+        targets = {match.path for matches in others for match in matches if not match.only_declared}
         for number, start in enumerate(dict.fromkeys(match.path for match in first)):
-            if number >= STARTS:
+            if number >= MAX_STARTS:
                 files.left_out.note("files whose imports were not followed", start)
                 files.left_out.out_of_time = True
                 break
-            within = self._within(self.reachability.reachable_from(start, wanted))
+            within = self._within(self.reachability.reachable_from(start, targets))
             ends = [list(filter(within, matches)) for matches in others]
             if all(ends):
-                starting += _in_turn([[match for match in first if match.path == start], *ends])
-        return starting
+                leading += _in_turn([[match for match in first if match.path == start], *ends])
+        return leading
 
     def _within(self, paths: AbstractSet[str]) -> Accept:
         return lambda match: not match.only_declared and match.path in paths
@@ -123,60 +123,65 @@ class Evidence:
             or location in self.commands.on_a_schedule
         )
 
-    def _runs(self, wanted: str) -> Iterator[Match]:
-        regex = re.compile(wanted, FLAGS)
+    def _run_matches(self, pattern: str) -> Iterator[Match]:
+        regex = re.compile(pattern, FLAGS)
         for command in self.commands.all:
-            if self._acts(regex, command.text):
+            if self._executes(regex, command.text):
                 yield Match(command.path, command.line, command.text)
 
-    def _acts(self, regex: re.Pattern[str], command: str) -> bool:
-        acts = self.matched.get((regex.pattern, command))
-        if acts is None:
-            acts = bool(regex.search(command) and regex.search(executed(command)))
-            self.matched[regex.pattern, command] = acts
-        return acts
+    def _executes(self, regex: re.Pattern[str], command: str) -> bool:
+        matches = self.matched.get((regex.pattern, command))
+        if matches is None:
+            matches = bool(regex.search(command) and regex.search(executed(command)))
+            self.matched[regex.pattern, command] = matches
+        return matches
 
-    def _in_ci(self, predicate: Mapping[str, str]) -> Iterator[Match]:
+    def _ci_matches(self, predicate: Mapping[str, str]) -> Iterator[Match]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
         runs = re.compile(predicate["ci_runs"], FLAGS) if "ci_runs" in predicate else None
         for workflow in self.ci.workflows:
             matches: list[Match] = []
             if says:
-                said = workflow.search(says)
-                if not said:
+                line = workflow.search(says)
+                if not line:
                     continue
-                matches.append(Match(workflow.path, *said))
+                matches.append(Match(workflow.path, *line))
             if runs:
                 command = next(
-                    (each for each in workflow.commands if self._acts(runs, each.text)), None
+                    (
+                        command
+                        for command in workflow.commands
+                        if self._executes(runs, command.text)
+                    ),
+                    None,
                 )
                 if not command:
                     continue
                 matches.append(Match(command.path, command.line, command.text))
             yield from matches
 
-    def _depends(self, wanted: Iterable[str]) -> Iterator[Match]:
-        for name in wanted:
-            bare, bracket, extra = name.partition("[")
-            asked = dependencies.normalised(bare)
+    def _dependency_matches(self, requirements: Iterable[str]) -> Iterator[Match]:
+        for requirement in requirements:
+            package, bracket, extra = requirement.partition("[")
+            name = dependencies.normalised(package)
             if bracket:
-                asked += f"[{dependencies.normalised(extra.rstrip(']'))}]"
-            if asked in self.packages:
-                yield Match(*self.packages[asked])
+                name += f"[{dependencies.normalised(extra.rstrip(']'))}]"
+            if name in self.packages:
+                yield Match(*self.packages[name])
 
 
 def _in_turn(parts: Iterable[Iterable[Match]]) -> Iterator[Match]:
-    """Give the first match of each part, then the second of each, for what is shown is cut."""
+    """Yield the first match of each part, then the second of each: a report shows only some."""
     for matches in zip_longest(*parts):
         yield from filter(None, matches)
 
 
 def file_predicates(predicate: Predicate) -> Iterator[FilePredicate]:
-    """Give the predicates in a predicate that look at files."""
+    """Yield the predicates within a predicate that are matched file by file."""
     if predicate == "reached":
         return
     kind, value = next(iter(predicate.items()))
-    if kind in TOGETHER:
+    if kind in COMBINING:
         for part in value:
             yield from file_predicates(part)
     elif kind in ("reached", "scheduled"):

@@ -1,6 +1,6 @@
-"""The files of a repository: what counts, what git ignores, how much is read, and what is left out.
+"""The files of a repository that count, read within limits.
 
-No link is followed, and nothing but plain files is opened.
+Links are not followed, and only plain files are opened. What is not read is counted by reason.
 """
 
 import os
@@ -21,35 +21,35 @@ from pathspec import GitIgnoreSpec
 from rung.errors import RungError
 from rung.system import plain_yaml
 
-KEPT = 24_000_000  # bytes of cached files
+CACHE_BYTES = 24_000_000
 SOURCES = (".py", ".sh", ".yml", ".yaml", ".tf", "dockerfile", "makefile")
 
-# How a file is opened: no link, without waiting, byte for byte. Windows has only the last of these.
+# A file is opened without following links, without blocking, as bytes. Windows has only O_BINARY.
 PLAIN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 PLAIN = os.O_RDONLY | sum(getattr(os, name, 0) for name in PLAIN_FLAGS)
 
-# Of ignore files.
+# Limits of .gitignore files.
 IGNORE_BYTES = 64_000
 IGNORE_LINES = 500
 IGNORE_LENGTH = 200  # characters of one pattern
-IGNORE_DEPTH = 8  # ignore files above one another that are heeded
-WILDCARDS = 3  # of one pattern: the time that its regular expression takes grows with their power
+IGNORE_DEPTH = 8  # nested folders whose ignore files apply
+WILDCARDS = 3  # per pattern: the time to match its regular expression grows exponentially with them
 
-NOTHING = re.compile(r"(?!)")
+MATCHES_NOTHING = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that keep a hostile or enormous repository from taking the machine.
+    """Bounds that keep a hostile or huge repository from exhausting the machine.
 
     Attributes:
-        seconds: Processor time for all of it, so that a busy machine reads as much as an idle one.
-        files: Files that are looked at.
+        seconds: Processor time of the review, so that a busy machine reads as much as an idle one.
+        files: Number of files.
         depth: Depth of folders.
-        text: Bytes of a file that is read as text; larger ones are left out.
-        notebook: Bytes of a notebook, which carries its pictures with it.
+        text: Bytes of a text file; larger ones are left out.
+        notebook: Bytes of a notebook, which includes its pictures.
         data: Bytes of a YAML, TOML or JSON file.
-        line: Characters of a line that are looked at.
+        line: Characters of a line; the rest of a longer one is ignored.
     """
 
     seconds: float = 4.5
@@ -63,7 +63,7 @@ class Limits:
 
 @dataclass
 class LeftOut:
-    """What was not looked at, by reason, with one example for each reason."""
+    """What was not read: counts by reason, with an example of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class LeftOut:
     unread: set[tuple[str, str]] = field(default_factory=set)
 
     def note_file(self, reason: str, path: str) -> None:
-        """Count a file that was left out only once."""
+        """Count a file that was left out, once per reason."""
         if (reason, path) not in self.unread:
             self.unread.add((reason, path))
             self.note(reason, path)
@@ -83,18 +83,17 @@ class LeftOut:
 
 
 class Clock:
-    """The processor time that is left."""
+    """A limit on processor time, which begins when the object is made."""
 
     def __init__(self, seconds: float) -> None:
-        """Start the clock."""
         self.end = time.process_time() + seconds
-        self.next_check = 0.0  # on the wall clock, which costs a tenth to read
+        self.next_check = 0.0  # on the wall clock, which takes a tenth of the time to read
 
     def is_up(self) -> bool:
-        """Return whether the time is over.
+        """Return whether time is up.
 
-        One thread uses no more processor time than passes on the wall: until as much has passed as
-        was left at the last check, the time cannot be over.
+        A single thread cannot use more processor time than wall time passes. So until the time left
+        at the last check has passed on the wall clock, time cannot be up, and is not checked.
         """
         now = time.perf_counter()
         if now < self.next_check:
@@ -104,7 +103,7 @@ class Clock:
         return left < 0
 
     def stops(self, left_out: LeftOut, path: str) -> bool:
-        """Return whether the time is over; what it stops makes the result partial, and is named."""
+        """Return whether time is up; if so, mark the result as partial and note where it stopped."""
         if not self.is_up():
             return False
         if not left_out.out_of_time:
@@ -115,7 +114,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a repository is read, the data of levels/reading.yml: what is CI, roots, dependencies."""
+    """The content of levels/reading.yml: which files are CI, roots, dependencies or left out."""
 
     packages: tuple[str, ...]
     modules: tuple[str, ...]
@@ -130,21 +129,21 @@ class Reading:
     generated: tuple[str, ...]
 
     def leaves_out(self, name: str) -> bool:
-        """Return whether a folder of this lower-case name is left out."""
+        """Return whether a folder with this lower-case name is left out."""
         return name in self.folders or name in self.unless_sources or name.endswith(self.endings)
 
     def holds_sources(self, names: Sequence[str]) -> bool:
-        """Return whether a folder with these lower-case names was written, not generated."""
+        """Return whether files with these lower-case names were written by hand, not generated."""
         if any(glob_regex(glob).fullmatch(name) for name in names for glob in self.generated):
             return False
         return any(name.endswith(SOURCES) for name in names)
 
 
 def load_reading(folder: Path) -> Reading:
-    """Return the data of `reading.yml` in the folder `levels`.
+    """Read `reading.yml` in the folder `levels`.
 
     Raises:
-        RungError: It cannot be read, or something is missing.
+        RungError: The file cannot be read, or a key is missing.
     """
     path = folder / "reading.yml"
     try:
@@ -166,23 +165,23 @@ def load_reading(folder: Path) -> Reading:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
 
 
-@cache  # a fleet is read by the same globs
+@cache  # every repository of a fleet is read with the same globs
 def glob_regex(glob: str) -> re.Pattern[str]:
-    """Return the regular expression that a lower-case path must match in full to have this name.
+    """Return the regular expression of a glob, for `fullmatch` with a lower-case path.
 
-    Globs are those of `.gitignore`, from the root: `**/` is any folder or none, `*` stays in its
-    folder. Unlike there, a glob names files and not what is below a folder, unless it ends in `**`.
+    Globs are those of `.gitignore`, from the root: `**/` is any number of folders, `*` stays within
+    a folder. Unlike there, a glob does not match what is below a folder, unless it ends in `**`.
     """
     line = f"/{glob.lower()}{'/*' if glob.endswith('**') else ''}"
     try:
         (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
-    except (ValueError, re.error):  # a name out of a command of the repository may be anything
-        return NOTHING
-    return pattern.regex or NOTHING
+    except (ValueError, re.error):  # the glob may come from a command of the repository
+        return MATCHES_NOTHING
+    return pattern.regex or MATCHES_NOTHING
 
 
 def ignore_rules(text: str) -> tuple[GitIgnoreSpec, int]:
-    """Return the rules of an ignore file, in lower case, and how many of its lines are left out."""
+    """Return the rules of an ignore file, in lower case, and the number of lines left out."""
     lines = [line for line in text.lower().splitlines() if line.strip() and line[0] != "#"]
     rules = [rule for line in lines[:IGNORE_LINES] if (rule := _rule(line)) is not None]
     return GitIgnoreSpec(pattern for rule in rules for pattern in rule.patterns), (
@@ -191,7 +190,7 @@ def ignore_rules(text: str) -> tuple[GitIgnoreSpec, int]:
 
 
 def _rule(line: str) -> GitIgnoreSpec | None:
-    """Return the rule of a line; None where it is no pattern or would take too long."""
+    """Return the rule of a line; None if the line is no pattern or would be slow to match."""
     if len(line) > IGNORE_LENGTH or len(re.findall(r"\*+", line)) > WILDCARDS:
         return None
     try:
@@ -200,29 +199,27 @@ def _rule(line: str) -> GitIgnoreSpec | None:
         return None
 
 
-IgnoreFiles = tuple[tuple[str, GitIgnoreSpec], ...]  # with the folder of each, nearest last
+IgnoreFiles = tuple[tuple[str, GitIgnoreSpec], ...]  # folder and rules, the innermost last
 
 
 class Files:
-    """The files of a repository that count, by their paths from its root.
+    """The files of a repository that count, by path from its root.
 
     Attributes:
-        lower: Every path, and the same in lower case, nearest to the root first.
+        lower: Every path with its lower-case form, nearest to the root first.
+
+    Raises:
+        RungError: The root is not a folder.
     """
 
     def __init__(self, root: Path, reading: Reading, limits: Limits) -> None:
-        """Walk the folder.
-
-        Raises:
-            RungError: It is not a folder.
-        """
         self.root = str(root)
         self.reading = reading
         self.limits = limits
         self.clock = Clock(limits.seconds)
         self.left_out = LeftOut()
-        self.kept: dict[str, bytes | None] = {}
-        self.kept_bytes = 0
+        self.cache: dict[str, bytes | None] = {}
+        self.cached_bytes = 0
         self.file_count = 0
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
@@ -235,14 +232,14 @@ class Files:
         self.by_glob: dict[str, list[str]] = {}
 
     def find(self, *globs: str) -> list[str]:
-        """Return the paths that have one of the names."""
-        return list(dict.fromkeys(path for glob in globs for path in self._named(glob)))
+        """Return the paths that match one of the globs."""
+        return list(dict.fromkeys(path for glob in globs for path in self._matching(glob)))
 
-    def _named(self, glob: str) -> list[str]:
+    def _matching(self, glob: str) -> list[str]:
         if glob not in self.by_glob:
-            written = re.split(r"[*?\[\]/]", glob.lower())[-1]  # the end of the name
-            ending = written.rpartition(".")[2]
-            if "." in written:
+            literal = re.split(r"[*?\[\]/]", glob.lower())[-1]  # the end of the name
+            ending = literal.rpartition(".")[2]
+            if "." in literal:
                 endings = [ending]
             else:
                 endings = [other for other in self.by_ending if not other or other.endswith(ending)]
@@ -256,33 +253,33 @@ class Files:
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""
         try:
-            return os.lstat(os.path.join(self.root, path)).st_size  # noqa: PTH118 it is hot
+            return os.lstat(os.path.join(self.root, path)).st_size  # noqa: PTH118 called often
         except OSError:
             return 0
 
     def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
-        """Return what a file holds, or None when it is too large or cannot be read.
+        """Return the bytes of a file, or None if it is too large or cannot be read.
 
         Args:
             path: Path from the root.
             max_bytes: Larger files are left out, and counted.
         """
-        if path in self.kept:
-            return self.kept[path]
+        if path in self.cache:
+            return self.cache[path]
         if path not in self.lower:
             return None
         content = self._read(path, max_bytes or self.limits.text)
         size = len(content or b"")
-        if self.kept_bytes + size > KEPT:
-            self.kept.clear()
-            self.kept_bytes = 0
-        self.kept[path] = content
-        self.kept_bytes += size
+        if self.cached_bytes + size > CACHE_BYTES:
+            self.cache.clear()
+            self.cached_bytes = 0
+        self.cache[path] = content
+        self.cached_bytes += size
         return content
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:
-            # Not blocking: what was a file a moment ago may be a pipe by now.
+            # Without blocking: the file may have been replaced by a pipe since the walk.
             handle = os.open(os.path.join(self.root, path), PLAIN)  # noqa: PTH118
         except OSError:
             self.left_out.note_file("could not be opened", path)
@@ -303,7 +300,7 @@ class Files:
             os.close(handle)
 
     def _walk(self) -> Iterator[str]:
-        """Give the paths of all plain files that are not left out, nearest to the root first."""
+        """Yield the paths of all plain files that are not left out, nearest to the root first."""
         level: list[tuple[str, IgnoreFiles]] = [("", ())]
         depth = 0
         while level:
@@ -350,7 +347,7 @@ class Files:
             name = entry.name.lower()
             path = folder + entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and self.reading.leaves_out(name) and not self._is_written(name, path):
+            if is_folder and self.reading.leaves_out(name) and not self._is_handwritten(name, path):
                 if name != ".git":
                     self.left_out.note("fixtures, vendored and generated folders", path)
             elif is_folder and ("{{" in name or "{%" in name):
@@ -358,8 +355,8 @@ class Files:
             elif not _is_ignored(ignore_files, f"{path.lower()}/" if is_folder else path.lower()):
                 yield entry, path, ignore_files
 
-    def _is_written(self, name: str, path: str) -> bool:
-        """Return whether a folder that is usually generated was written by hand."""
+    def _is_handwritten(self, name: str, path: str) -> bool:
+        """Return whether a folder with a name that is usually of generated ones contains sources."""
         if name not in self.reading.unless_sources:
             return False
         names: list[str] = []
@@ -395,7 +392,7 @@ class Files:
 
 
 def _is_ignored(ignore_files: IgnoreFiles, lower: str) -> bool:
-    """Return whether the nearest ignore file that speaks of a lower-case path ignores it."""
+    """Return whether the innermost ignore file with a matching rule ignores a lower-case path."""
     for folder, rules in reversed(ignore_files):
         ignored = rules.check_file(lower[len(folder) :]).include
         if ignored is not None:

@@ -1,4 +1,4 @@
-"""The predicates of levels/ that look at one file: what they read, and when they match."""
+"""The predicates of levels/ that are matched file by file."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +21,10 @@ DEFINED = re.compile(rb"def\s+(\w+)")
 IN_NAMES = frozenset(bytes([byte]) for byte in b"abcdefghijklmnopqrstuvwxyz0123456789_")
 IMPORT = frozenset([b"import"])
 MARK = re.compile("[\"'#]")
-MAX_MARKS = 12  # of a line: to try all that may be left of it takes longer than to read the file
+MAX_MARKS = 12  # per line; with more, trying every remainder takes longer than reading the file
 PREFIXED = re.compile(r"\b[rbuRBUfF]{1,2}[\"']")
-OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
-SMALL = 4_000  # bytes: a larger file says something
+OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # values that turn a key off
+SMALL = 4_000  # bytes: a larger file is assumed to have content
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
 
@@ -33,10 +33,11 @@ class Match:
     """A location in a repository that matches a predicate.
 
     Attributes:
-        path: Path from the root; empty where something is not there.
-        line: Line, from 1, or 0 for the file itself.
-        text: What matched.
-        runs: Whether it may run; what is in a function that nothing names does not.
+        path: Path from the root; empty where the absence of something is the match.
+        line: Line, from 1; 0 for the file as a whole.
+        text: The matching line.
+        runs: Whether the line may run: False below a false condition, in a skipped test and in a
+            function that is named nowhere else (decision 49).
     """
 
     path: str
@@ -46,23 +47,23 @@ class Match:
 
     @property
     def in_notebook(self) -> bool:
-        """Whether it is in a notebook."""
+        """Whether the file is a notebook."""
         return self.path.endswith(".ipynb")
 
     @property
     def only_declared(self) -> bool:
-        """Whether it only shows an intention."""
+        """Whether the match supports no more than the tier `declared`."""
         return self.in_notebook or not self.runs
 
 
 @dataclass(frozen=True)
 class FilePredicate:
-    """A predicate that looks at files one by one.
+    """A predicate that is matched file by file.
 
     Attributes:
-        kind: Its name in levels/.
-        value: The value at its name.
-        options: The keys beside it.
+        kind: Name of the predicate in levels/, such as `imports`.
+        value: The value of that key.
+        options: The other keys, such as `in`.
     """
 
     kind: str
@@ -71,25 +72,25 @@ class FilePredicate:
 
     @cached_property
     def globs(self) -> tuple[str, ...]:
-        """The names of the files that it reads."""
+        """Globs of the files that the predicate reads."""
         if self.kind == "exists":
             return tuple(self.value)
         return tuple(self.options.get("in", CODE))
 
     @cached_property
     def regexes(self) -> list[re.Pattern[str]]:
-        """The regular expressions it states."""
+        """The predicate's regular expressions."""
         values = [self.value] if isinstance(self.value, str) else self.value
         return [re.compile(value, FLAGS) for value in values]
 
     @cached_property
     def body(self) -> list[re.Pattern[str]]:
-        """The regular expressions that it states of a function's body."""
-        return [re.compile(each, FLAGS) for each in self.options["body"]]
+        """The regular expressions that a function's body must match."""
+        return [re.compile(pattern, FLAGS) for pattern in self.options["body"]]
 
     @cached_property
     def needs(self) -> list[Clause]:
-        """Literals of which a file must hold one, for each of some reasons, to match."""
+        """Clauses that a file must satisfy to match."""
         if self.kind == "imports":
             return [frozenset(words[0] for words in self.words)]
         if self.kind == "calls":
@@ -103,48 +104,48 @@ class FilePredicate:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The dotted names, of which a file must import or call one."""
+        """Dotted names, one of which a file must import or call."""
         return frozenset(self.value)
 
     @cached_property
     def words(self) -> list[list[bytes]]:
-        """The parts of each name, in lower case."""
-        named = self.value if self.kind in ("imports", "calls") else ()
-        return [name.lower().encode().split(b".") for name in named]
+        """The parts of each dotted name, in lower case."""
+        names = self.value if self.kind in ("imports", "calls") else ()
+        return [name.lower().encode().split(b".") for name in names]
 
     @cached_property
     def last_parts(self) -> frozenset[str]:
-        """The part of each name after its last dot."""
+        """The last part of each dotted name."""
         return frozenset(name.rpartition(".")[2] for name in self.value)
 
     def matches(self, file: "File") -> Iterator[Match]:
-        """Give where a file matches."""
+        """Yield the matches in a file."""
         return PREDICATES[self.kind](file, self)
 
 
 class File:
-    """One file during a review: each of its forms is computed once, on demand."""
+    """A file during a review; each of its forms is computed once, on demand."""
 
     def __init__(self, content: Content, path: str, prefilter: Prefilter) -> None:
         self.content = content
         self.prefilter = prefilter
         self.path = path
-        self.words: dict[bytes, bool] = {}  # that were looked for, and whether they are there
+        self.words: dict[bytes, bool] = {}  # cache of has_word
         self.is_python = path.endswith((".py", ".ipynb"))
 
     @classmethod
     def without(cls, file: "File", numbers: AbstractSet[int]) -> Self:
-        """Return a file of Python as if some of its lines, counted from 1, were blank."""
+        """Return a Python file with some of its lines, counted from 1, blanked."""
         content = file.content
         file = cls(content, file.path, file.prefilter)
-        written = enumerate(file.raw.split(b"\n"), 1)
-        file.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
+        lines = enumerate(file.raw.split(b"\n"), 1)
+        file.raw = b"\n".join(b"" if number in numbers else line for number, line in lines)
         file.source = python.read(content.decoded(file.raw) or "")
         return file
 
     @cached_property
     def raw(self) -> bytes:
-        """Its bytes; none if it is too large or cannot be read."""
+        """The file's bytes; none if it is too large or cannot be read."""
         limits = self.content.files.limits
         return (
             self.content.files.read(
@@ -155,55 +156,57 @@ class File:
 
     @cached_property
     def lower(self) -> bytes:
-        """Its bytes in lower case."""
+        """The file's bytes in lower case."""
         return self.raw.lower()
 
     @cached_property
-    def held(self) -> Mapping[bytes, Sequence[int]]:
-        """Where it holds literals of the predicates."""
+    def positions(self) -> Mapping[bytes, Sequence[int]]:
+        """The positions of each literal of the prefilter."""
         return self.prefilter.positions(self.lower)
 
     @cached_property
     def defined(self) -> set[str]:
-        """The names of its functions."""
+        """The names of the file's functions."""
         return {name.decode() for name in DEFINED.findall(self.raw)}
 
     @cached_property
     def source(self) -> Source | None:
-        """Its Python source."""
+        """The Python source; None of other files."""
         return self.content.python(self.path) if self.is_python else None
 
     @cached_property
     def searchable(self) -> Sequence[str]:
-        """Its lines without comments."""
+        """The file's lines without comments."""
         if self.is_python:
             return self.source.text.split("\n") if self.source else [""]
         text = documents.without_comments(self.path, self.content.text(self.path) or "")
         lines = text.split("\n")
-        if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
+        if (
+            documents.ending(self.path) in documents.RECIPES
+        ):  # a line that only prints is no evidence
             return [line if executed(line.strip()) else "" for line in lines]
         return lines
 
     @cached_property
     def calling(self) -> Sequence[str]:
-        """Its lines of Python, in which a call differs from a definition."""
+        """The lines of Python, in which a call differs from a definition."""
         return self.source.calling_text.split("\n") if self.source else [""]
 
     @cached_property
     def nodes(self) -> list[Node]:
-        """Its documents, where it is a data file."""
+        """The documents of a data file."""
         nodes = list(self.content.data(self.path))
         return _without_idle_stages(nodes) if self.path.endswith("dvc.yaml") else nodes
 
     @cached_property
     def sections(self) -> list[tuple[str, int, str]]:
-        """Its headings with the text below each."""
+        """The headings, with their lines and the text below them."""
         text = self.content.document(self.path)
         return documents.sections(text) if text else []
 
     @cached_property
     def has_content(self) -> bool:
-        """Whether it holds more than comments and placeholders."""
+        """Whether the file contains more than comments and placeholders."""
         if self.path.endswith(".md") and self.content.is_untouched(self.path):
             return False
         size = self.content.files.size(self.path)
@@ -217,14 +220,14 @@ class File:
         return bool(FILLER.sub("", text))
 
     def holding(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, int, int]]:
-        """Give the lines that meet all clauses: their numbers, where they begin and where they end.
+        """Yield number, start and end of each line that satisfies all clauses.
 
         Args:
-            clauses: The first of them is made of literals of the prefilter.
+            clauses: Clauses; the literals of the first must be in the prefilter.
         """
         number, begin, end = 1, 0, -1
-        held = (self.held[literal] for literal in clauses[0] if literal in self.held)
-        for position in sorted(chain.from_iterable(held)):
+        positions = (self.positions.get(literal, ()) for literal in clauses[0])
+        for position in sorted(chain.from_iterable(positions)):
             if position > end:
                 number += self.lower.count(b"\n", begin, position)
                 begin = self.lower.rfind(b"\n", 0, position) + 1
@@ -235,11 +238,11 @@ class File:
                     yield number, begin, end
 
     def candidates(self, regex: re.Pattern[str]) -> Iterator[int]:
-        """Give the numbers of the lines in which an expression may match."""
+        """Yield the numbers of the lines in which an expression may match."""
         files = self.content.files
         clauses = required(regex.pattern)
         lines: Iterable[tuple[int, int, int]]
-        if self.path.endswith(".ipynb"):  # which has no lines of its own
+        if self.path.endswith(".ipynb"):  # its lines are strings of JSON
             lines = [(number, 0, 0) for number in range(1, len(self.searchable) + 1)]
         elif not clauses:
             lines = [(number, 0, 0) for number in range(1, self.raw.count(b"\n") + 2)]
@@ -254,32 +257,35 @@ class File:
                 yield number
 
     def has_word(self, word: bytes) -> bool:
-        """Return whether it may hold a name, in any case, that is no part of a longer one."""
+        """Return whether the file may contain a word, in any case, and not as part of a longer one."""
         if len(word) < LEAST:
             return True
         if word not in self.words:
             self.words[word] = any(
                 self.lower[start - 1 : start] not in IN_NAMES
                 and self.lower[start + len(word) : start + len(word) + 1] not in IN_NAMES
-                for start in self.held.get(word, ())
+                for start in self.positions.get(word, ())
             )
         return self.words[word]
 
     def may_import(self, words: Sequence[bytes]) -> bool:
-        """Return whether a statement may import a name: its first part is in the first line."""
-        if words[0] not in self.held or not all(map(self.has_word, words)):
+        """Return whether the file may import a dotted name.
+
+        An import statement has the first part of the name in its first line.
+        """
+        if words[0] not in self.positions or not all(map(self.has_word, words)):
             return False
         return any(self.holding([frozenset(words[:1]), IMPORT]))
 
     def matching(self, form: str, regex: re.Pattern[str]) -> Iterator[tuple[int, str]]:
-        """Give the lines of a form of it in which an expression matches, with their numbers."""
+        """Yield number and text of each matching line in a form such as `searchable`."""
         for number in self.candidates(regex):
             lines = getattr(self, form)
             if number <= len(lines) and regex.search(lines[number - 1]):
                 yield number, lines[number - 1]
 
     def line(self, number: int) -> str:
-        """Return a line as it is in the file."""
+        """Return a line as written in the file."""
         if self.path.endswith(".ipynb"):
             code = self.searchable
             return code[number - 1].strip() if 0 < number <= len(code) else ""
@@ -289,9 +295,10 @@ class File:
 
 
 def _may_match(regex: re.Pattern[str], line: str) -> bool:
-    """Return whether a line of Python may match without comments, docstrings and prefixes of strings.
+    """Return whether a line of Python may match once comments and docstrings are removed.
 
-    A comment may begin at each `#`, and a docstring end at each quote.
+    A comment may begin at any `#`, and a docstring may end at any quote. Prefixes of strings are
+    removed as well.
     """
     if regex.search(line):
         return True
@@ -306,37 +313,39 @@ def _may_match(regex: re.Pattern[str], line: str) -> bool:
 
 
 def _without_idle_stages(documents_: Sequence[Node]) -> list[Node]:
-    """Return a pipeline of DVC without the stages that run nothing, such as those that only print."""
+    """Return the documents of a dvc.yaml without stages that run nothing, for example only print."""
     for document in documents_:
         stages = document.get("stages")
         if stages is not None:
-            stages.entries = [(name, stage) for name, stage in stages.entries if not _idle(stage)]
+            stages.entries = [
+                (name, stage) for name, stage in stages.entries if not _is_idle(stage)
+            ]
             if not stages.entries:
                 document.entries = [entry for entry in document.entries if entry[1] is not stages]
     return list(documents_)
 
 
-def _idle(stage: Node) -> bool:
+def _is_idle(stage: Node) -> bool:
     command = stage.get("cmd") or stage.get("do", "cmd")
     texts = command.texts() if command else []
     return bool(texts) and not any(executed(text) or ">" in text for text in texts)
 
 
 def exists(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A file of that name that says something."""
+    """Match a file with such a path that has content."""
     if file.has_content:
         yield Match(file.path, 0, file.path)
 
 
 def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A file of that name that is larger."""
+    """Match a file with such a path that is larger than this."""
     size = file.content.files.size(file.path)
     if size > predicate.value * 1_000_000:
         yield Match(file.path, 0, f"{size / 1_000_000:,.1f} MB")
 
 
 def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """Python code that imports one of the modules, or a part of it."""
+    """Match Python code that imports one of the modules, or something in it."""
     if not any(file.may_import(words) for words in predicate.words) or file.source is None:
         return
     for name, line in file.source.imports.items():
@@ -347,7 +356,7 @@ def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """Python code that calls one of the names, decorates with it or derives from it."""
+    """Match Python code that calls one of the names, decorates with it or derives from it."""
     if not any(all(map(file.has_word, words)) for words in predicate.words) or not file.source:
         return
     for name, line in file.source.calls.items():
@@ -360,7 +369,7 @@ def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def text(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A line that matches."""
+    """Match a line by a regular expression."""
     (regex,) = predicate.regexes
     for number, line in file.matching("searchable", regex):
         yield Match(file.path, number, file.line(number) or line.strip())
@@ -368,13 +377,13 @@ def text(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A function whose name and body match, with what it calls in the same file."""
-    (named,) = predicate.regexes
-    if predicate.value and not any(map(named.search, file.defined)):
+    """Match a function by its name, and by its body with what it calls in the same file."""
+    (name,) = predicate.regexes
+    if predicate.value and not any(map(name.search, file.defined)):
         return
     if not all(any(file.candidates(regex)) for regex in predicate.body):
-        return  # before strings and comments are told apart, which takes longer
-    matched: list[set[int]] = []  # by expression, the lines that match
+        return  # before the file is split into code, strings and comments, which takes longer
+    matched: list[set[int]] = []  # matching lines by expression
     for regex in predicate.body:
         matched.append({number for number, _ in file.matching("calling", regex)})
         if not matched[-1]:
@@ -383,7 +392,7 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
         return
     functions = file.source.functions
     for candidate in functions.values():
-        if not named.search(candidate.name):
+        if not name.search(candidate.name):
             continue
         followed = python.leads_to(candidate, functions)
         lines = frozenset().union(*(function.lines for function in followed))
@@ -394,7 +403,7 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def headings(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A document that has text below a heading for each of the expressions."""
+    """Match a document that has text below a heading for each of the expressions."""
     matches = []
     for regex in predicate.regexes:
         for title, line, below in file.sections:
@@ -407,7 +416,7 @@ def headings(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def key(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A data file that has a key, with such a value where one is stated."""
+    """Match a data file that has a key, with such a value if the predicate states one."""
     pattern = predicate.options.get("matches")
     least = predicate.options.get("at_least")
     for document in file.nodes:
@@ -425,19 +434,19 @@ def key(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def keys(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """A data file that has all the keys, or as many as stated, with values that say something."""
+    """Match a data file that has all the keys, or `at_least` some, with values."""
     least = predicate.options.get("at_least", len(predicate.value))
-    wanted = {name.lower() for name in predicate.value}
-    present: dict[str, int] = {}
+    names = {name.lower() for name in predicate.value}
+    lines: dict[str, int] = {}  # by key that is present
     for document in file.nodes:
         for name, node in data_files.walk(document):
-            plain = re.sub(r"[\s-]+", "_", name or "").lower()
-            filled = node.entries or (node.value and not documents.is_placeholder(node.value))
-            if plain in wanted and filled:
-                present.setdefault(plain, node.line)
-    if len(present) >= least:
-        line = min(filter(None, present.values()), default=0)
-        yield Match(file.path, line, ", ".join(sorted(present)))
+            normalised = re.sub(r"[\s-]+", "_", name or "").lower()
+            has_value = node.entries or (node.value and not documents.is_placeholder(node.value))
+            if normalised in names and has_value:
+                lines.setdefault(normalised, node.line)
+    if len(lines) >= least:
+        line = min(filter(None, lines.values()), default=0)
+        yield Match(file.path, line, ", ".join(sorted(lines)))
 
 
 def _is_off(node: Node) -> bool:
@@ -453,7 +462,7 @@ def _number(value: str) -> float:
         return float("-inf")
 
 
-# Adding a predicate: a function above, a line here, a row in levels/README.md.
+# A new predicate needs a function above, an entry here and a row in levels/README.md.
 PREDICATES: dict[str, Callable[[File, FilePredicate], Iterator[Match]]] = {
     "exists": exists,
     "larger_than_mb": larger_than_mb,

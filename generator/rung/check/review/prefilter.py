@@ -1,6 +1,6 @@
-"""What a line must hold to match an expression, found for all evidence at once (decision 55).
+"""A prefilter: the literals that a line must contain to match a regular expression (decision 55).
 
-No line that matches is held back.
+It may let through a line that does not match; it never holds back a line that does.
 """
 
 import re
@@ -16,25 +16,30 @@ TOKEN = re.compile(
     r"|(?P<optional>(?:[*?]|\{[0,][0-9,]*\}?)[+?]?)|\+[+?]?|\{[0-9]+(?:,[0-9]*)?\}[+?]?|.",
     re.DOTALL,
 )
-LEAST = 3  # letters of a literal: most files hold a shorter one
-Clause = frozenset[bytes]  # literals in lower case, one of which must be there
+LEAST = 3  # letters of a literal: most files contain any shorter one
+Clause = frozenset[bytes]  # literals in lower case, of which a line must contain at least one
 
 
-def telling(clause: Clause) -> int:
-    """Return how rarely a text meets a clause, by its shortest literal."""
+def selectivity(clause: Clause) -> int:
+    """Return how selective a clause is: the length of its shortest literal."""
     return min(map(len, clause), default=0)
 
 
-@cache  # a fleet is read by the same expressions
+@cache  # every repository of a fleet is matched with the same expressions
 def required(regex: str) -> list[Clause]:
-    """Return clauses, all of which a line that matches meets, the most telling one first."""
-    return sorted(_group(TOKEN.finditer(regex)), key=telling, reverse=True)
+    """Return clauses that every matching line satisfies, the most selective one first."""
+    return sorted(_group(TOKEN.finditer(regex)), key=selectivity, reverse=True)
 
 
 def _group(tokens: Iterator[re.Match[str]], before: str = "") -> list[Clause]:
-    """Return what a group needs that follows letters; of alternatives the most telling clauses."""
-    alternatives: list[list[list[Clause]]] = [[]]  # for each of them, the clauses of each token
-    letters = before  # directly before a token
+    """Return the clauses of a group up to its end.
+
+    Args:
+        tokens: The tokens after the opening parenthesis.
+        before: Letters directly before the group, which a literal within it continues.
+    """
+    alternatives: list[list[list[Clause]]] = [[]]  # by alternative and token
+    letters = before  # directly before the token
     for token in tokens:
         clauses: list[Clause] = []
         if token["letters"]:
@@ -48,32 +53,37 @@ def _group(tokens: Iterator[re.Match[str]], before: str = "") -> list[Clause]:
             break
         if token["or"]:
             alternatives.append([])
-        elif token["optional"]:  # what is before may be missing
+        elif token["optional"]:  # the token before may be missing
             alternatives[-1][-1:] = []
         alternatives[-1].append(clauses)
         letters = letters if token["letters"] else before if token["or"] else ""
     needs = [[clause for clauses in listed for clause in clauses] for listed in alternatives]
     if len(needs) > 1:
-        best = [max(listed, key=telling) for listed in needs if listed]
+        best = [max(listed, key=selectivity) for listed in needs if listed]
         return [frozenset().union(*best)] * (len(best) == len(needs))
     return needs[0]
 
 
 class Prefilter:
-    """The clauses that a file must meet to match each predicate, and other literals."""
+    """A search for the literals of many predicates at once.
+
+    Args:
+        needs: Clauses that a file must satisfy to match, by predicate.
+        literals: More literals to search for.
+    """
 
     def __init__(self, needs: Sequence[Sequence[Clause]], literals: Iterable[bytes] = ()) -> None:
-        self.by_literal: dict[bytes, int] = defaultdict(int)  # a bit for each predicate
+        self.by_literal: dict[bytes, int] = defaultdict(int)  # a bit set for each predicate
         for number, clauses in enumerate(needs):
-            for literal in max(clauses, key=telling, default=[b""]):
+            for literal in max(clauses, key=selectivity, default=[b""]):
                 self.by_literal[literal] |= 1 << number
-        every = {literal for clauses in needs for clause in clauses for literal in clause}
-        self.literals = sorted(every.union(word for word in literals if len(word) >= LEAST))
+        needed = {literal for clauses in needs for clause in clauses for literal in clause}
+        self.literals = sorted(needed.union(word for word in literals if len(word) >= LEAST))
         kinds = MatchKind.Standard, Implementation.DFA
         self.automaton = BytesAhoCorasick(self.literals, *kinds)
 
     def positions(self, lower: bytes) -> dict[bytes, list[int]]:
-        """Return where a text in lower case holds literals."""
+        """Return the positions of each literal in a lower-case text."""
         positions: dict[bytes, list[int]] = defaultdict(list)
         for number, start, _ in self.automaton.find_matches_as_indexes(lower, overlapping=True):
             positions[self.literals[number]].append(start)
