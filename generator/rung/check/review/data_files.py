@@ -1,7 +1,7 @@
-"""YAML, TOML, JSON and notebooks as plain nodes with lines, read within bounds.
+"""YAML, TOML, JSON and notebooks as plain nodes with line numbers, read within limits.
 
-YAML is read event by event: an alias stays a reference, so that no text can unfold, and what nests
-too deep is given up before it takes the stack.
+YAML is read event by event: an alias stays a reference, so that no text can expand, and
+reading stops before deep nesting exhausts the stack.
 """
 
 import json
@@ -17,24 +17,24 @@ import yaml
 
 from rung.system.plain_yaml import Loader
 
-DEPTH = 60
-EVENTS = 60_000
-STEPS = 50_000  # of one search
+MAX_DEPTH = 60
+MAX_EVENTS = 60_000
+MAX_STEPS = 50_000  # per search
 STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
-MISSED = 200  # keys and values of one file not found as written, after which no more are sought
+MAX_MISSED = 200  # keys and values of a file that are not found; then the search for lines ends
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
 
 @dataclass
 class Node:
-    """A value of a data file: a scalar, or entries with keys, or entries without.
+    """A value of a data file: a scalar, a mapping or a list.
 
     Attributes:
-        line: where it begins, from 1; 0 if that is not known.
-        value: of a scalar.
-        entries: of a mapping (name, node) or a list (None, node).
-        last: where it ends, in YAML.
+        line: First line, from 1; 0 if it is not known.
+        value: The scalar as text; None of a mapping or list.
+        entries: Key and node of each entry of a mapping; None and node of each entry of a list.
+        last: Last line, in YAML.
     """
 
     line: int
@@ -43,7 +43,7 @@ class Node:
     last: int = 0
 
     def get(self, *names: str) -> "Node | None":
-        """Return what is below these keys."""
+        """Return the node below these keys; None if there is none."""
         current = self
         for name in names:
             below = next((node for key, node in current.entries if key == name), None)
@@ -54,25 +54,25 @@ class Node:
 
     @property
     def is_mapping(self) -> bool:
-        """Return whether its entries have keys."""
+        """Whether the entries have keys."""
         return any(key for key, _ in self.entries)
 
     def texts(self) -> list[str]:
-        """Return the scalar itself, or those of a list."""
+        """Return the scalar itself, or the scalars of a list."""
         if self.value is not None:
             return [self.value]
         return [node.value for _, node in self.entries if node.value is not None]
 
 
 class UnreadableError(ValueError):
-    """A data file that does not parse, or goes beyond the bounds."""
+    """A data file that does not parse, or exceeds the limits."""
 
 
 def read(path: str, text: str) -> list[Node]:
     """Return the documents of a data file.
 
     Raises:
-        UnreadableError: It does not parse, or goes beyond the bounds.
+        UnreadableError: The file does not parse, or exceeds the limits.
     """
     try:
         if path.endswith((".toml", "Pipfile")):
@@ -98,7 +98,7 @@ def _yaml(text: str) -> Iterator[Node]:
         while loader.check_event():
             event = loader.get_event()
             number += 1
-            if number > EVENTS or len(stack) > DEPTH:
+            if number > MAX_EVENTS or len(stack) > MAX_DEPTH:
                 raise UnreadableError("too large or nested too deep")
             kind = type(event)
             if kind in ENDS:
@@ -110,7 +110,7 @@ def _yaml(text: str) -> Iterator[Node]:
                 node = anchors.get(str(event.anchor)) or Node(line, "")
             elif kind is yaml.ScalarEvent:
                 node = Node(line, event.value)
-                # A block ends where the next line begins.
+                # The end mark of a block scalar is at the start of the line below it.
                 end = event.end_mark
                 last = max(line, end.line + (end.column > 0)) if end else line
                 node.last = last
@@ -121,7 +121,7 @@ def _yaml(text: str) -> Iterator[Node]:
             if not stack:
                 yield node
             elif keys[-1] is MAPPING and node.value is not None:
-                keys[-1] = node.value  # a key; its value comes next
+                keys[-1] = node.value  # a key; its value follows
                 key_line = node.line
                 continue
             else:
@@ -139,37 +139,40 @@ def _yaml(text: str) -> Iterator[Node]:
         loader.dispose()
 
 
+# States in the key stack of `_yaml`, besides a key whose value is next.
 MAPPING = "\0a key is to come"
 SEQUENCE = "\0no key"
 
 
 class LineLocator:
-    """Finds the line of a key or value in a text whose parser does not say it, in the text's order."""
+    """A search for the lines of keys and values, in the order of the text.
+
+    The parsers of TOML and JSON give no line numbers.
+    """
 
     def __init__(self, text: str) -> None:
-        """Begin at the start of a text."""
         self.text = text
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self.position = 0
         self.missed = 0
 
-    def line(self, sought: str) -> int:
-        """Return the line of the next match of a key or value; 0 if there is none."""
-        bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
-        if not bare or self.missed > MISSED:
+    def line(self, value: str) -> int:
+        """Return the line of the next occurrence of a key or value; 0 if there is none."""
+        text = re.split(r"[\n\"'\\]", value.strip(), maxsplit=1)[0][:80]  # as it is in the file
+        if not text or self.missed > MAX_MISSED:
             return 0
-        position = self._find(bare, self.position)
+        position = self._find(text, self.position)
         if position < 0:
             self.missed += 1
-            position = self._find(bare, 0)
+            position = self._find(text, 0)
             return bisect_right(self.starts, position) if position >= 0 else 0
-        self.position = position + len(bare)
+        self.position = position + len(text)
         return bisect_right(self.starts, position)
 
-    def _find(self, bare: str, position: int) -> int:
+    def _find(self, text: str, position: int) -> int:
         for _ in range(50):
-            position = self.text.find(bare, position)
-            end = position + len(bare)
+            position = self.text.find(text, position)
+            end = position + len(text)
             if position < 0 or not (
                 (position and _in_word(self.text[position - 1]))
                 or _in_word(self.text[end : end + 1])
@@ -190,22 +193,22 @@ def _plain(data: Any, locator: LineLocator) -> Node:
     while waiting:
         value, node, depth, key = waiting.pop()
         number += 1
-        if number > EVENTS or depth > DEPTH:
+        if number > MAX_EVENTS or depth > MAX_DEPTH:
             raise UnreadableError("too large or nested too deep")
         if key is not None:
             node.line = locator.line(key) or node.line
         if isinstance(value, dict):
-            pairs: list[tuple[str | None, Any]] = [(str(key), each) for key, each in value.items()]
+            pairs: list[tuple[str | None, Any]] = [(str(key), item) for key, item in value.items()]
         elif isinstance(value, list):
-            pairs = [(None, each) for each in value]
+            pairs = [(None, item) for item in value]
         else:
             node.value = _scalar(value)
             if key is None and depth:
                 node.line = locator.line(node.value) or node.line
             continue
         node.entries = [(name, Node(node.line)) for name, _ in pairs]
-        for (name, each), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):
-            waiting.append((each, below, depth + 1, name))
+        for (name, item), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):
+            waiting.append((item, below, depth + 1, name))
     return top
 
 
@@ -216,22 +219,23 @@ def _scalar(value: Any) -> str:
 
 
 def search(node: Node, path: str) -> Iterator[Node]:
-    """Give the nodes at a path such as `groups.*.rules`; `**` is any number of keys."""
+    """Yield the nodes at a path such as `groups.*.rules`; `**` stands for any number of keys."""
     steps = 0
-    wanted = path.split(".")
+    names = path.split(".")
     waiting = [(node, 0)]
     while waiting:
         steps += 1
-        if steps > STEPS:
+        if steps > MAX_STEPS:
             return
-        here, index = waiting.pop()
-        if index == len(wanted):
-            yield here
+        current, index = waiting.pop()
+        if index == len(names):
+            yield current
             continue
-        name = wanted[index]
+        name = names[index]
         if name == "**":
-            waiting.append((here, index + 1))
-        for key, below in reversed(here.entries):
+            waiting.append((current, index + 1))
+        for key, below in reversed(current.entries):
+            # A merge key of YAML adds no level.
             if key == "<<" or name == "**":
                 waiting.append((below, index))
             elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
@@ -239,10 +243,10 @@ def search(node: Node, path: str) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[tuple[str | None, Node]]:
-    """Give every entry at any depth, in the order of the file."""
+    """Yield every entry at any depth, in the order of the file."""
     steps = 0
     waiting = list(reversed(node.entries))
-    while waiting and steps < STEPS:
+    while waiting and steps < MAX_STEPS:
         steps += 1
         key, below = waiting.pop()
         yield key, below

@@ -1,4 +1,4 @@
-"""What a repository depends on, by its dependency files."""
+"""The packages that a repository depends on, read from its dependency files."""
 
 import re
 from collections.abc import Iterator
@@ -21,35 +21,36 @@ TABLES = {"dependencies", "dev-dependencies", "packages", "dev-packages"}
 
 
 def normalised(name: str) -> str:
-    """Return a package's name as PyPI compares it."""
+    """Return a package's name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read(content: Content) -> dict[str, tuple[str, int, str]]:
-    """Return each package, also as `name[extra]`, with the file, the line and the text.
+    """Return file, line and text of each package, also by `name[extra]`.
 
-    What only tests depend on is left out; a file of the documentation is named where no other is.
+    Dependencies of tests do not count; a file of the documentation is shown only if no other names
+    the package.
     """
     packages: dict[str, tuple[str, int, str]] = {}
     paths = content.files.find(*content.files.reading.dependencies)[:2_000]
     for path in sorted((path for path in paths if not is_test(path)), key=is_documentation):
-        for text, line in _of_file(content, path):
+        for text, line in _requirements(content, path):
             match = NAME.match(text)
             if match:
-                where = (path, line, text.strip()[:120])
+                location = (path, line, text.strip()[:120])
                 name = normalised(match[1])
-                packages.setdefault(name, where)
+                packages.setdefault(name, location)
                 for extra in (match[2] or "").split(","):
                     if extra.strip():
-                        packages.setdefault(f"{name}[{normalised(extra.strip())}]", where)
+                        packages.setdefault(f"{name}[{normalised(extra.strip())}]", location)
     return packages
 
 
-def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
+def _requirements(content: Content, path: str) -> Iterator[tuple[str, int]]:
     name = path.lower().rpartition("/")[2]
     if name.endswith((".toml", "pipfile")):
         for document in content.data(path):
-            yield from _of_toml(document)
+            yield from _toml_requirements(document)
     elif name.endswith((".yml", ".yaml")):
         for document in content.data(path):
             dependencies = document.get("dependencies")
@@ -63,28 +64,28 @@ def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
                 yield text, number
     else:
         for number, line in enumerate((content.text(path) or "").split("\n"), 1):
-            bare = line.partition("#")[0]
-            if not bare.lstrip().startswith("-"):
-                yield bare.replace("install_requires =", ""), number
+            requirement = line.partition("#")[0]
+            if not requirement.lstrip().startswith("-"):  # an option of pip
+                yield requirement.replace("install_requires =", ""), number
 
 
-def _of_toml(document: Node) -> Iterator[tuple[str, int]]:
+def _toml_requirements(document: Node) -> Iterator[tuple[str, int]]:
     groups = document.get("dependency-groups")
     optional = document.get("project", "optional-dependencies")
     for table in (groups, optional):
         for _, node in table.entries if table else []:
-            yield from _each(node)
+            yield from _texts(node)
     for key, node in walk(document):
         if key in LISTS and not node.is_mapping:
-            yield from _each(node)
+            yield from _texts(node)
         if key in TABLES:
             for name, below in node.entries:
                 if name:
                     yield name, below.line
 
 
-def _each(node: Node) -> Iterator[tuple[str, int]]:
-    """Give a text, or those of a list, each with its own line."""
-    for each in [node, *(below for _, below in node.entries)]:
-        if each.value is not None:
-            yield each.value, each.line
+def _texts(node: Node) -> Iterator[tuple[str, int]]:
+    """Yield a scalar, or the scalars of a list, with their lines."""
+    for scalar in [node, *(below for _, below in node.entries)]:
+        if scalar.value is not None:
+            yield scalar.value, scalar.line

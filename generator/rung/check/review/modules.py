@@ -1,10 +1,10 @@
-"""By which names the files of a repository are run and imported."""
+"""The names by which files of a repository are run and imported."""
 
 import re
 from collections import defaultdict
 from collections.abc import Collection
 
-TOKEN = re.compile(r"[\w./-]+")  # what may be a file or a module, for its dots
+TOKEN = re.compile(r"[\w./-]+")  # with a dot, it may be a file or a module
 FILE = re.compile(r"[\w./-]+\.\w+")
 MODULE = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
 STANDS_ALONE = re.compile(rf"(?<![\w./-])({MODULE.pattern})(?=[:\s\"',\])]|$)")
@@ -12,10 +12,9 @@ RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
 
 
 class Modules:
-    """The files of a repository by their names, and its Python modules by theirs."""
+    """The files of a repository by file name and by dotted module name."""
 
     def __init__(self, paths: Collection[str]) -> None:
-        """Note the names of each file."""
         self.paths = paths
         self.by_module: dict[str, list[str]] = defaultdict(list)
         self.by_name: dict[str, list[str]] = defaultdict(list)
@@ -39,13 +38,13 @@ class Modules:
         for name in dict.fromkeys(RUN_MODULE.findall(text)):
             paths += self._longest(name)
         modules = {name: self._longest(name) for name in filter(MODULE.fullmatch, tokens)}
-        if any(modules.values()):  # in most texts none is, and nothing is called
+        if any(modules.values()):  # most texts name no module, and the search below is slow
             for name in dict.fromkeys(STANDS_ALONE.findall(text)):
                 paths += modules[name]
         return paths
 
     def _longest(self, name: str) -> list[str]:
-        """Return the files of the longest part of a dotted name that is a module here."""
+        """Return the files of the longest prefix of a dotted name that is a module here."""
         while name:
             if name in self.by_module:
                 runs = self.by_module.get(f"{name}.__main__", [])
@@ -54,17 +53,17 @@ class Modules:
         return []
 
     def imported(self, name: str, folder: str) -> list[str]:
-        """Return the files that an import of a name, in a file of a folder, brings."""
+        """Return the files that a file in a folder imports by a name."""
         dots = len(name) - len(name.lstrip("."))
         if dots:
             parts = folder.split("/")
             base = "/".join(parts[: len(parts) - dots + 1])
             stem = f"{base}/{name[dots:].replace('.', '/')}".strip("/")
-            tried = (f"{stem}.py", f"{stem}/__init__.py")
-            return [path for path in tried if path in self.paths]
-        beside = f"{folder}/{name.replace('.', '/')}.py".lstrip("/")
-        if beside in self.paths:
-            return [beside]
+            candidates = (f"{stem}.py", f"{stem}/__init__.py")
+            return [path for path in candidates if path in self.paths]
+        sibling = f"{folder}/{name.replace('.', '/')}.py".lstrip("/")
+        if sibling in self.paths:
+            return [sibling]
         paths: list[str] = []
         parts = name.split(".")
         for end in range(1, len(parts) + 1):

@@ -1,8 +1,8 @@
-"""Python source: what it imports, calls and starts, its functions, and lines of it that never run.
+"""Python source: imports, calls, commands, functions, and lines that never run (decision 61).
 
-Imports, calls and text are read by tokens, so that Python 2, notebooks with `%magic` and files that
-do not parse are read as well, and because `ast` takes six times as long (decision 61): 0.12 s for a
-megabyte. What only the structure shows is read with `ast`, of the few files for which it matters.
+Imports, calls and text come from tokens, so that Python 2, notebooks with `%magic` and files that do
+not parse are read as well, and because `ast` takes six times as long (tokens: 0.12 s per megabyte).
+Functions and lines that never run come from `ast`, only in files where they matter.
 """
 
 import ast
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
-# Each string runs to its end or, where it has none, to the end of the line or file, so that nothing
-# is checked twice. Three quotes begin one unless a word other than a prefix precedes them. The
-# patterns begin with a letter that is rare: up to there, the search for a match costs next to nothing.
+# A string reaches to its end or, without one, to the end of the line or file, so that no character
+# is read twice. Three quotes begin a string unless a word precedes them that is no prefix. The
+# patterns begin with rare characters, which makes the search fast.
 TOKEN = re.compile(
     r"(#[^\n]*+"
     r'|"""(?:(?<!\w""")|(?<=\b[rbuRBUfF]""")|(?<=\b[rbuRBUfF]{2}"""))'
@@ -30,26 +30,26 @@ TOKEN = re.compile(
 PREFIX = re.compile(r"(?<!\w)[rbuRBUfF]{1,2}\Z")
 PREFIXES = frozenset("rbuRBUfF")
 IMPORT = re.compile(
-    r"\n[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]{0,4000}\)|[^\n;]*)"
+    r"\n[ \t]*+(?:from[ \t]+(?P<module>\.*[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]{0,4000}\)|[^\n;]*)"
     r"|import[ \t]+(?P<modules>[^\n;]*))"
 )
-CALL = re.compile(r"\([ \t]*+([\w.]++)(?<=[A-Za-z_.])")  # in code that is turned round
+CALL = re.compile(r"\([ \t]*+([\w.]++)(?<=[A-Za-z_.])")  # in reversed code
 DEFINED = re.compile(r"\b(?:def|class)[ \t]+\Z")
 DERIVED = re.compile(r"\n[ \t]*+class[ \t]+\w+[ \t]*\(([^)]{0,1000})\)")
 DECORATOR = re.compile(r"\n[ \t]*+@[ \t]*([\w.]+)")
 NAME = re.compile(r"[A-Za-z_][\w.]*")
 KEYWORD_NAMES = "import if elif while and or not in return yield await print"
 KEYWORDS = frozenset(KEYWORD_NAMES.split())
-MAX_CALLS = 20_000  # of one file
+MAX_CALLS = 20_000  # per file
 DEFINITION = re.compile(r"(def(?<!\wdef)[ \t]+\w+)\(")
 
-# Commands that code starts, and their arguments.
+# Calls that start commands, and their arguments.
 STARTS = re.compile(
     r"\b(?:(?:session\.run\w*)\((?P<arguments>[^)]{0,1000})\)"
     r"|(?:subprocess\.(?:run|call)|check_call|check_output|Popen|os\.system|(?:c|ctx|context)\.run)"
     r"\([ \t\n]*(?:(?P<list>\[[^\]]{0,2000}\])|(?P<text>[^\n]{0,1000})))"
 )
-# The arguments of a function of the team's own whose name says that it runs something.
+# Calls of the team's own functions whose names suggest that they run a command.
 RUNS = r"\b\w*(?:run|exec|call|popen|output|command|cmd)\w*\([ \t\n]*"
 PASSED = re.compile(rf"{RUNS}(?:(?P<list>\[[ \t\n]*[\"'][^\]]{{0,2000}}\])|(?P<name>\w+))")
 ASSIGNED = re.compile(
@@ -58,17 +58,17 @@ ASSIGNED = re.compile(
 )
 QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
-# Structure.
-MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # of a notebook
-DEEPEST = 60  # blocks within one another
-MAX_FOLLOWED = 40  # functions that one of them leads to
+# Functions, and lines that never run.
+MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # in a notebook
+MAX_DEPTH = 60  # nested blocks
+MAX_FOLLOWED = 40  # functions that a function leads to
 MAY_SKIP = re.compile(r"\b(?:mark|unittest)\.skip\b|pytest\.skip\(|self\.skipTest\(")
-# Both begin with letters, which makes the search fast.
+# The patterns begin with letters, which makes the search fast.
 MAY_BE_IDLE = (
     re.compile(r"if(?<!\wif)[ \t]+(?:False|0)[ \t]*:"),
     re.compile(r"TYPE_CHECKING[ \t]*:"),
 )
-# A statement of the module, by its indentation.
+# A top-level statement, recognised by its indentation.
 STATEMENT = re.compile(
     r"^(?:@[^\n]*\n)*+[^\s#)\]}@][^\n]*+(?:\n(?:(?:[\s#)\]}]|el(?:se|if)\b|except\b|finally\b)[^\n]*+)?+(?![^\n]))*+",
     re.MULTILINE,
@@ -83,12 +83,12 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Function:
-    """A function of a file, or, with an empty name, what the file does outside of functions.
+    """A function of a file or, with an empty name, the code outside of functions.
 
     Attributes:
-        name: Its name.
-        lines: Numbers of its lines, from 1, with its `def`.
-        nodes: Its statements.
+        name: The function's name.
+        lines: Line numbers, from 1, including the `def`.
+        nodes: The function's definition, or the statements of the file.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Function:
 
     @cached_property
     def calls(self) -> frozenset[str]:
-        """Names that it calls, methods of its own object among them."""
+        """Names of the functions and of the object's own methods that are called."""
         called = set()
         waiting: list[ast.AST] = list(self.nodes)
         while waiting:
@@ -115,13 +115,13 @@ class Function:
 
 @dataclass
 class Source:
-    """A Python file.
+    """The source of a Python file.
 
     Attributes:
-        text: Its text without comments and docstrings, with the lines where they were.
-        code: The same without the content of strings.
-        raw: The text as it is written.
-        aliases: Names that imports give to what they bring.
+        text: The source without comments and docstrings; line numbers are kept.
+        code: The text without the content of strings.
+        raw: The source as written.
+        aliases: Full names of what is imported, by its name in the file.
     """
 
     text: str
@@ -134,12 +134,12 @@ class Source:
         return [0, *accumulate(len(line) + 1 for line in self.code.split("\n"))][:-1]
 
     def line(self, position: int) -> int:
-        """Return the number of the line, from 1, of a position in the code."""
+        """Return the line number, from 1, of a position in the code."""
         return bisect_right(self._starts, position)
 
     @cached_property
     def imports(self) -> dict[str, int]:
-        """Dotted names that are imported, relative ones with their dots, and the line of each."""
+        """Imported dotted names, relative ones with their leading dots, and their lines."""
         imports: dict[str, int] = {}
         line, position = 1, 0
         for match in IMPORT.finditer(f"\n{self.code}"):
@@ -153,8 +153,8 @@ class Source:
 
     @cached_property
     def calls(self) -> dict[str, int]:
-        """Dotted names that are called, that decorate or are derived from, and the first line."""
-        assert self.imports is not None  # it fills the aliases
+        """Dotted names that are called, used as decorator or base class, and their first lines."""
+        assert self.imports is not None  # reading the imports fills `aliases`
         calls: dict[str, int] = {}
         for name, position in self._called():
             if len(calls) > MAX_CALLS:
@@ -189,7 +189,7 @@ class Source:
 
     @cached_property
     def commands(self) -> list[tuple[str, int]]:
-        """Each command that the file starts, and its line, without arguments that it computes."""
+        """Commands that the file starts, with their lines; only literal arguments are known."""
         text = self.text
         commands = {
             match.start(): match["arguments"]
@@ -197,7 +197,7 @@ class Source:
             or (match["text"] or "").partition(", ")[0]
             for match in STARTS.finditer(text)
         }
-        if "subprocess" in text:  # it may have a function that starts what it is passed
+        if "subprocess" in text:  # a function of the file may start the command that it is passed
             passed = list(PASSED.finditer(text))
             names = {match["name"] for match in passed}
             listed = [match for match in passed if match["list"]]
@@ -208,18 +208,21 @@ class Source:
             }
         return [
             (command, text.count("\n", 0, position) + 1)
-            for position, written in sorted(commands.items())
-            if (command := " ".join(QUOTED.findall(written)))
+            for position, arguments in sorted(commands.items())
+            if (command := " ".join(QUOTED.findall(arguments)))
         ]
 
     @cached_property
     def tree(self) -> ast.Module | None:
-        """The file as `ast` reads it; None where it does not parse."""
+        """The file parsed by `ast`; None if it does not parse."""
         return _parse(self.raw)
 
     @cached_property
     def functions(self) -> dict[str, Function]:
-        """Functions by name, and the code outside of them by an empty one; all of it, unparsed."""
+        """Functions by name, and under an empty name the code outside of them.
+
+        All lines are outside of functions in a file that does not parse.
+        """
         functions: dict[str, Function] = {}
         inside: set[int] = set()
         for node in _statements(self.tree):
@@ -232,16 +235,16 @@ class Source:
         return functions
 
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
-        """Return the lines that never run: below a false condition, and in tests that are skipped.
+        """Return the lines that never run: below a false condition, or in skipped tests.
 
         Args:
-            lines: The lines that matter; nothing is read where none of them may be idle.
+            lines: Lines with matches; the file is parsed only if one of them may be idle.
             is_test: Whether the file is part of the tests.
         """
         patterns = [*MAY_BE_IDLE, MAY_SKIP] if is_test else MAY_BE_IDLE
         if not any(pattern.search(self.raw) for pattern in patterns):
             return frozenset()
-        statements = []  # of the module, that may have idle lines, with their first lines
+        statements = []  # first line and text of top-level statements that may contain idle lines
         matters = False
         for match in STATEMENT.finditer(self.raw):
             if any(pattern.search(match[0]) for pattern in patterns):
@@ -253,7 +256,9 @@ class Source:
         if not matters:
             return frozenset()
         trees = [(first, _parse(text)) for first, text in statements]
-        if not all(tree for _, tree in trees):  # a string with lines like statements, for example
+        if not all(
+            tree for _, tree in trees
+        ):  # for example, a line of a string looked like a statement
             trees = [(1, self.tree)]
         idle: set[int] = set()
         try:
@@ -261,18 +266,18 @@ class Source:
                 if is_test and tree and any(map(_skips_the_module, tree.body)):
                     return frozenset(range(1, self.raw.count("\n") + 2))
                 idle.update(first + line - 1 for line in _idle_lines(tree, is_test))
-        except RecursionError:  # of an expression that nests too deep to be written out
+        except RecursionError:  # an expression nests too deep for ast.unparse
             return frozenset()
         return frozenset(idle)
 
 
 def _parse(text: str) -> ast.Module | None:
-    """Return a file or statement of Python as `ast` reads it; None where it does not parse."""
-    for written in (text, MAGIC.sub(r"\1pass", text)):
+    """Parse a file or statement, in a notebook without magic; None if it does not parse."""
+    for code in (text, MAGIC.sub(r"\1pass", text)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return ast.parse(written)
+                return ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return None
@@ -283,32 +288,32 @@ def _idle_lines(tree: ast.Module | None, is_test: bool) -> Iterator[int]:
         if isinstance(node, ast.If) and FALSE.fullmatch(ast.unparse(node.test)):
             yield from range(node.lineno, (node.body[-1].end_lineno or 0) + 1)
         elif is_test and isinstance(node, Definition | ast.ClassDef) and _is_skipped(node):
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             yield from range(first, (node.end_lineno or 0) + 1)
 
 
 def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Give each name that an import statement brings, and the name it has from then on."""
-    of = parts["of"]
-    if of is None:
+    """Yield each name that an import statement imports, and its name in the file, if any."""
+    module = parts["module"]
+    if module is None:
         for part in (parts["modules"] or "").split(","):
             names = part.split()
             if names:
                 yield names[0], names[2] if len(names) > 2 else ""
         return
-    yield of, ""
+    yield module, ""
     for part in (parts["names"] or "").strip("()\\ \t").split(","):
         names = part.replace("\\", " ").split()
         if names and names[0] != "*":
-            yield of + ("" if of.endswith(".") else ".") + names[0], names[-1]
+            yield module + ("" if module.endswith(".") else ".") + names[0], names[-1]
 
 
 def read(text: str) -> Source:
-    """Return the source of a Python file, told apart into code, strings, comments and docstrings."""
-    pieces = TOKEN.split(text)  # at the odd indexes the tokens, between them the rest
+    """Split a Python file into code, strings, comments and docstrings."""
+    pieces = TOKEN.split(text)  # strings and comments at odd indexes, the code between at even ones
     code = pieces.copy()
     counted = depth = 0
-    line_start = True  # whether only blanks stand before the token on its line
+    line_start = True  # whether only blanks precede the token on its line
     for at in range(1, len(pieces), 2):
         token, between = pieces[at], pieces[at - 1]
         if token[0] == "#":
@@ -325,21 +330,22 @@ def read(text: str) -> Source:
             line_start = not before.strip() and (bool(broken) or line_start)
         lines = "\n" * token.count("\n")
         if line_start:
-            passed = "".join(code[counted:at])
-            depth += sum(map(passed.count, "([{")) - sum(map(passed.count, ")]}"))
+            between_strings = "".join(code[counted:at])
+            depth += sum(map(between_strings.count, "([{"))
+            depth -= sum(map(between_strings.count, ")]}"))
             counted = at
-            if depth <= 0:  # a docstring
+            if depth <= 0:  # outside of brackets: a docstring
                 pieces[at - 1] = between
                 pieces[at] = code[at] = lines
                 continue
-        # A mark that no name has, so that the code around a string is not joined.
+        # Quotes remain, so that the code on both sides is not joined.
         code[at] = f"''{lines}"
         line_start = False
     return Source("".join(pieces), "".join(code), text)
 
 
 def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[Function]:
-    """Give a function and those of the same file that it calls, each once."""
+    """Yield a function and those of the same file that it leads to by calls."""
     visited = {function.name}
     waiting = [function]
     while waiting and len(visited) <= MAX_FOLLOWED:
@@ -352,7 +358,7 @@ def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[
 
 def shortened(text: str, length: int) -> str:
     """Return a text with its lines cut to a number of characters."""
-    end = -1  # of the last line that is known to be short enough
+    end = -1  # of the last line known to be short enough
     while len(text) - end - 1 > length:
         end = text.rfind("\n", end + 1, end + length + 2)
         if end < 0:
@@ -361,12 +367,12 @@ def shortened(text: str, length: int) -> str:
 
 
 def _statements(tree: ast.Module | None) -> Iterator[ast.stmt]:
-    """Give the statements of a file at any depth, in their order."""
+    """Yield the statements of a file at any depth, in order."""
     waiting = [(statement, 0) for statement in reversed(tree.body if tree else [])]
     while waiting:
         node, depth = waiting.pop()
         yield node
-        if depth < DEEPEST:
+        if depth < MAX_DEPTH:
             blocks = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
             for holder in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
                 blocks.append(holder.body)

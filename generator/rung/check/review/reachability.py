@@ -1,4 +1,4 @@
-"""Which files something starts without a person, and which files a file names and so leads to."""
+"""Reachability: the files that run without a person, from roots along imports and names."""
 
 import posixpath
 import re
@@ -21,13 +21,15 @@ DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
-MAX_FILES = 5_000  # of one search
+MAX_FILES = 5_000  # per search
 
-# What a file names.
+# How the files that a file names are found.
 PROSE = (".md", ".lock", ".ipynb", ".csv")
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
-QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name that has a dot
+QUOTED = re.compile(
+    r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']"""
+)  # a file or module name, with a dot
 
 
 def is_test(path: str) -> bool:
@@ -42,7 +44,7 @@ def is_documentation(path: str) -> bool:
 
 @dataclass
 class Walk:
-    """Files that were reached from a start, and those of them that were not looked into yet."""
+    """A search: the files that were reached, and those of them that were not read yet."""
 
     visited: set[str]
     waiting: list[str]
@@ -69,11 +71,11 @@ class Reachability:
 
     @cached_property
     def reached(self) -> frozenset[str]:
-        """All files that something starts, and what they import or name."""
+        """Files that are started by something, and what they import or name."""
         files = self.content.files
         roots = set(self.workflow_paths)
         roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
-        roots.update(self._read_by_stages())
+        roots.update(self._dvc_dependencies())
         texts = [text for workflow in self.ci.workflows for text in _texts(workflow)]
         texts += self._entry_points()
         for tasks in self.ci.runners.poe_tasks.values():
@@ -84,7 +86,7 @@ class Reachability:
 
     @cached_property
     def scheduled(self) -> frozenset[str]:
-        """The files that are started on a schedule."""
+        """Files that are started on a schedule, and what they import or name."""
         roots = {path for path in self.content.files.find("**/*.py") if self._has_schedule(path)}
         texts = []
         for workflow in self.ci.workflows:
@@ -97,17 +99,17 @@ class Reachability:
                 roots.add(path)
         return self._follow(roots, texts)
 
-    def reachable_from(self, path: str, wanted: AbstractSet[str]) -> AbstractSet[str]:
-        """Return which of some files a file is or leads to; it is followed no further than to them."""
+    def reachable_from(self, path: str, targets: AbstractSet[str]) -> AbstractSet[str]:
+        """Return those of some files that a file is or leads to; the search stops once all are."""
         if path not in self.by_start:
             workflows = [workflow for workflow in self.ci.workflows if workflow.path == path]
             texts = [text for workflow in workflows for text in _texts(workflow)]
             self.by_start[path] = self._start([path], texts)
         walk = self.by_start[path]
-        missing = set(wanted) - walk.visited
+        missing = set(targets) - walk.visited
         while missing and (new := self._step(walk)) is not None:
             missing.difference_update(new)
-        return wanted & walk.visited
+        return targets & walk.visited
 
     def _has_schedule(self, path: str) -> bool:
         raw = self.content.files.read(path) or b""
@@ -130,8 +132,8 @@ class Reachability:
             texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
         return texts
 
-    def _read_by_stages(self) -> Iterator[str]:
-        """Give the code in the folders that a stage of DVC says it depends on."""
+    def _dvc_dependencies(self) -> Iterator[str]:
+        """Yield the code in folders that stages of DVC list as dependencies."""
         for file in self.content.files.find("**/dvc.yaml"):
             folders = set()
             for document in self.content.data(file):
@@ -162,7 +164,7 @@ class Reachability:
         return walk
 
     def _step(self, walk: Walk) -> list[str] | None:
-        """Look into one file; return what it newly leads to, or None when the walk is over."""
+        """Read one waiting file; return the new files it leads to, or None if the search is over."""
         if not walk.waiting:
             return None
         if len(walk.visited) >= MAX_FILES:
@@ -172,14 +174,14 @@ class Reachability:
         path = walk.waiting.pop()
         if self.content.files.clock.stops(self.content.files.left_out, path):
             return None
-        return walk.visit(self._named_by(path))
+        return walk.visit(self._references(path))
 
-    def _named_by(self, path: str) -> list[str]:
-        """Return the files besides tests that a file imports, quotes or runs."""
+    def _references(self, path: str) -> list[str]:
+        """Return the files, except tests, that a file imports, quotes or runs."""
         if path not in self.named_files:
             named = self._imported(path) if path.endswith(".py") else self._mentioned(path)
-            besides = [other for other in dict.fromkeys(named) if other not in self.tests]
-            self.named_files[path] = besides
+            without_tests = [other for other in dict.fromkeys(named) if other not in self.tests]
+            self.named_files[path] = without_tests
         return self.named_files[path]
 
     def _imported(self, path: str) -> Iterator[str]:
@@ -190,15 +192,15 @@ class Reachability:
         for name in source.imports:
             yield from self.modules.imported(name, folder)
         for token in dict.fromkeys(QUOTED.findall(source.text)):
-            bare = token.partition(":")[0]
-            named = self.modules.by_name.get(bare.rpartition("/")[2], [])
-            yield from islice((file for file in named if not file.endswith("__init__.py")), 5)
-            yield from self.modules.by_module.get(bare, [])
+            name = token.partition(":")[0]
+            files = self.modules.by_name.get(name.rpartition("/")[2], [])
+            yield from islice((file for file in files if not file.endswith("__init__.py")), 5)
+            yield from self.modules.by_module.get(name, [])
 
     def _mentioned(self, path: str) -> Iterable[str]:
-        """Return the files that another file than of Python names, where it does not only print.
+        """Return the files that a file other than Python names, except in lines that only print.
 
-        Files of CI name nothing here: their commands are followed.
+        Files of CI are not read here, because their commands are followed.
         """
         files = self.content.files
         if (
@@ -220,5 +222,5 @@ class Reachability:
 
 
 def _texts(workflow: Workflow) -> list[str]:
-    """Return what a CI file runs, and what its settings name."""
+    """Return the commands of a CI file, and the values of its settings."""
     return [*(executed(command.text) for command in workflow.commands), *workflow.named]
