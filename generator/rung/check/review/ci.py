@@ -1,4 +1,4 @@
-"""CI: its files, what they run and when, without jobs, steps and blocks that never run."""
+"""CI files: what they run and when, without jobs, steps and blocks that never run."""
 
 import re
 from collections import Counter, deque
@@ -25,8 +25,8 @@ INCLUDED = re.compile(
     re.MULTILINE,
 )
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
-MAX_FILES = 500  # of CI, with what they include
-MAX_COMMANDS = 200_000  # of all CI files together
+MAX_FILES = 500  # CI files, with those that they include
+MAX_COMMANDS = 200_000  # in all CI files
 
 SCHEDULED = re.compile(
     r"(?:^|[{,])[ \t]*+(?:-[ \t]*+)?(?:cron[ \t]*+:[ \t]*+\S|schedules?[ \t]*+:[ \t]*+[\[\"']*+[\d*@])"
@@ -41,7 +41,7 @@ ELSEWHERE = re.compile(
     re.MULTILINE,
 )
 
-# Of a Jenkinsfile.
+# In a Jenkinsfile.
 STARTS = re.compile(
     r"(?<![\"'$\w])(?:sh|bat|pwsh|powershell)\b\s*\(?\s*(?:script\s*:\s*)?"
     r"(?:'''(?P<a>(?:[^']|'(?!''))*+)'''|\"\"\"(?P<b>(?:[^\"]|\"(?!\"\"))*+)\"\"\""
@@ -53,7 +53,7 @@ IDLE = re.compile(
     r"|\bdef\s+(?P<function>\w+)\s*\([^)\n]*\)\s*\{"
 )
 BRACE = re.compile(r"[{}]")
-MAX_BLOCKS = 200  # blocks
+MAX_BLOCKS = 200
 
 # Conditions.
 FALSE = re.compile(r"false|never|0|!\s*true|not\(\s*true\s*\)", re.IGNORECASE)
@@ -67,15 +67,15 @@ EXPRESSION = re.compile(r"\$\{\{(.*)\}\}", re.DOTALL)
 EVENT = re.compile(r"event_name|CI_PIPELINE_SOURCE|Build\.Reason", re.IGNORECASE)
 NOT_SCHEDULED = re.compile(r"!=\s*[\"']?schedule|\bne\([^)]*schedule", re.IGNORECASE)
 
-Jobs = Mapping[str | None, Node]  # of a document, by name
+Jobs = Mapping[str | None, Node]  # the top-level entries of a document, by name
 
 # `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI, `$if` of Taskcluster.
 SWITCHES = ("if", "condition", "enabled", "when", "$if")
-INSERTED = re.compile(r"\$\{\{\s*if\b(.*)\}\}")  # the key of what Azure leaves out
+INSERTED = re.compile(r"\$\{\{\s*if\b(.*)\}\}")  # the key of a conditional block of Azure
 HIDDEN = re.compile(r"\.\w[\w.-]*")
 MENTIONS = re.compile(rf"(?<![\w.-]){HIDDEN.pattern}")
-MAX_EXTENDED = 8  # jobs that extend one another
-MAX_ROUNDS = 20  # of taking out what is only there for what was taken out
+MAX_EXTENDED = 8  # jobs in a chain of `extends`
+MAX_ROUNDS = 20  # of removing jobs that only removed jobs need
 RUNS_ANYWAY = re.compile(r"always\(|cancelled\(|failure\(")
 
 
@@ -83,7 +83,7 @@ class CI:
     """The CI of a repository.
 
     Attributes:
-        workflows: The files that start by themselves or that live parts of these call.
+        workflows: The files that an event starts, and those that their live parts include or call.
     """
 
     def __init__(self, content: Content, runners: Runners) -> None:
@@ -92,7 +92,7 @@ class CI:
         self.workflows = self._live()
 
     def _live(self) -> list["Workflow"]:
-        """Read the CI files, and of those that others call the ones that live parts of these do."""
+        """Read the CI files that events start, and those that their live parts include or call."""
         files = self.content.files
         roots = [*files.find(*files.reading.ci), *self._by_content()]
         texts = self._texts(roots)
@@ -119,7 +119,7 @@ class CI:
         return [workflows[path] for path in texts if path in live]
 
     def _texts(self, roots: Sequence[str]) -> dict[str, str]:
-        """Return the text of each CI file and of all that it may include, without comments."""
+        """Return the text, without comments, of each CI file and all that it may include."""
         texts: dict[str, str] = {}
         visited: set[str] = set()
         waiting = deque(roots)
@@ -134,11 +134,11 @@ class CI:
         return texts
 
     def _by_content(self) -> Iterator[str]:
-        """Give the files that are CI by what they say."""
+        """Yield the files whose content shows that they are CI files."""
         files = self.content.files
         kinds = [
-            [re.compile(each, re.MULTILINE) for each in texts]
-            for texts in files.reading.ci_by_content
+            [re.compile(pattern, re.MULTILINE) for pattern in patterns]
+            for patterns in files.reading.ci_by_content
         ]
         for path in files.find("**/*.yml", "**/*.yaml"):
             if files.clock.stops(files.left_out, path):
@@ -162,8 +162,8 @@ class CI:
     def _included(self, path: str, text: str) -> Iterator[str]:
         folder = path.rpartition("/")[0]
         for name in INCLUDED.findall(text):
-            for tried in (name.removeprefix("./").removeprefix("/"), f"{folder}/{name}"):
-                base = tried.rstrip("/")
+            for candidate in (name.removeprefix("./").removeprefix("/"), f"{folder}/{name}"):
+                base = candidate.rstrip("/")
                 for glob in (base, f"{base}/action.yml", f"{base}/action.yaml"):
                     if glob.count("*") <= WILDCARDS:
                         yield from self.content.files.find(glob)
@@ -172,7 +172,9 @@ class CI:
         if documents.ending(path) == "jenkinsfile":
             text = _without_idle_blocks(text)
             scripts = _jenkins_scripts(text)
-            own = [each for script, line in scripts for each in commands_of(script, path, line)]
+            own = [
+                command for script, line in scripts for command in commands_of(script, path, line)
+            ]
             commands = list(self.runners.follow(own))
             return Workflow(path, text, [], commands, commands if _is_scheduled(text) else [])
         try:
@@ -188,26 +190,30 @@ class CI:
         commands = scheduled = list(self.runners.follow(own))
         if not _is_scheduled("\n".join(lines)):
             scheduled = []
-        elif others := list(_not_on_a_schedule(nodes)):
-            own = [command for command in own if not any(a <= command.line <= z for a, z in others)]
+        elif unscheduled := list(_not_on_a_schedule(nodes)):
+            own = [
+                command
+                for command in own
+                if not any(first <= command.line <= last for first, last in unscheduled)
+            ]
             scheduled = list(self.runners.follow(own))
         is_called = any(_is_called(node.get("on")) for node in nodes)
-        written = text.split("\n")
-        return Workflow(path, "\n".join(lines), named, commands, scheduled, is_called, written)
+        raw_lines = text.split("\n")
+        return Workflow(path, "\n".join(lines), named, commands, scheduled, is_called, raw_lines)
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """One CI file, without comments and without jobs that never run.
+    """A CI file, without comments and without jobs that never run.
 
     Attributes:
         path: Path of the file.
-        text: What is left of it, line by line.
-        named: What its settings say besides names, filters and commands.
-        commands: All commands that it leads to.
-        scheduled: Those of them that a schedule starts.
-        is_called: Whether nothing starts it but another workflow.
-        written: The lines as they are written, with names of steps that `text` leaves out.
+        text: The rest of the file; removed lines are blank.
+        named: Values of settings other than names, filters and commands.
+        commands: All commands that the file leads to.
+        scheduled: Those of the commands that a schedule starts.
+        is_called: Whether only another workflow starts this one.
+        raw_lines: The lines with the names of steps and what else `text` leaves out.
     """
 
     path: str
@@ -216,33 +222,36 @@ class Workflow:
     commands: list[Command] = field(default_factory=list)
     scheduled: list[Command] = field(default_factory=list)
     is_called: bool = False
-    written: list[str] = field(default_factory=list)
+    raw_lines: list[str] = field(default_factory=list)
 
     @cached_property
     def lines(self) -> list[tuple[int, str]]:
-        """Its lines that are not blank, with their numbers: no pattern runs over many blank ones."""
+        """The lines that are not blank, with their numbers.
+
+        Many blank lines would make patterns slow.
+        """
         return _filled(self.text)
 
     @cached_property
     def squeezed(self) -> str:
-        """Its lines that are not blank, as one text."""
+        """The lines that are not blank, as one text."""
         return "\n".join(line for _, line in self.lines)
 
     @property
     def calls_elsewhere(self) -> Iterator[tuple[int, str]]:
-        """What it calls of other repositories, with the line of each."""
+        """Workflows and templates of other repositories that the file calls, with their lines."""
         for match in ELSEWHERE.finditer(self.squeezed):
             number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
             yield number, next(filter(None, match.groups()))
 
     def search(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
-        """Return the line in which a pattern matches, and its number."""
+        """Return number and text of the first line in which a pattern matches."""
         match = regex.search(self.squeezed)
         if match is None:
             return None
         position = match.start() + len(match[0]) - len(match[0].lstrip())
         number, line = self.lines[self.squeezed.count("\n", 0, position)] if self.lines else (1, "")
-        return number, (self.written[number - 1] if self.written else line).strip()
+        return number, (self.raw_lines[number - 1] if self.raw_lines else line).strip()
 
 
 def _filled(text: str) -> list[tuple[int, str]]:
@@ -256,7 +265,7 @@ def _is_scheduled(text: str) -> bool:
 
 
 def _is_called(events: Node | None) -> bool:
-    """Return whether a workflow of GitHub runs only where another calls it."""
+    """Return whether a workflow of GitHub runs only when another calls it."""
     if events is None:
         return False
     return {"workflow_call"} == ({key for key, _ in events.entries if key} or set(events.texts()))
@@ -265,21 +274,21 @@ def _is_called(events: Node | None) -> bool:
 def _settings(
     nodes: Sequence[Node], path: str, lines: list[str]
 ) -> tuple[list[Command], list[str]]:
-    """Return the commands of a CI file, and what else its settings say.
+    """Return the commands of a CI file, and the values of its other settings.
 
     Args:
         nodes: Documents of the file.
         path: Path of the file.
-        lines: Its lines, from which names and commands that execute nothing are taken out.
+        lines: Lines of the file; names and commands that execute nothing are removed from them.
     """
     own: list[Command] = []
     named: list[str] = []
     for node in nodes:
-        program = ""  # of Cloud Build, which names it apart from its arguments
-        settings: set[int] = set()  # variables, whatever their names
+        program = ""  # of Cloud Build, which has a key for the program and one for its arguments
+        variables: set[int] = set()  # ids of nodes: a variable may be named like a command key
         for key, below in walk(node):
             if key in ("env", "variables"):
-                settings.update(id(variable) for _, variable in below.entries)
+                variables.update(id(variable) for _, variable in below.entries)
             if key == "uses" and (below.value or "").startswith("pre-commit/action"):
                 own.append(Command(below.value or "", path, below.line))
             if key == "entrypoint":
@@ -287,7 +296,7 @@ def _settings(
             if key == "args" and below.entries:
                 own += commands_of(joined([program, *below.texts()]), path, below.line)
                 program = ""
-            elif key in COMMAND_KEYS and id(below) not in settings:
+            elif key in COMMAND_KEYS and id(below) not in variables:
                 own += _commands_at(below, path)
             elif key in NAMES and below.value is not None and " " in below.value:
                 number = below.line - 1
@@ -301,30 +310,30 @@ def _settings(
 
 
 def _commands_at(node: Node, path: str) -> Iterator[Command]:
-    """Give the commands of a key such as `run` or `script`."""
+    """Yield the commands of a key such as `run` or `script`."""
     if node.value is not None:
         yield from commands_of(node.value, path, node.line)
         return
     for name, below in node.entries:
         if name is not None:
-            continue  # keys of its own, such as CircleCI's `command`, are looked at by themselves
+            continue  # a mapping, such as CircleCI's `run`: `_settings` reads its `command`
         if below.value is None:
             yield from commands_of(joined(below.texts()), path, below.line)
             continue
         yield from commands_of(below.value, path, below.line)
         if shell.EXITS.match(below.value.strip()):
-            return  # one shell runs them all
+            return  # the same shell runs all commands of the list
 
 
 def _jenkins_scripts(text: str) -> Iterator[tuple[str, int]]:
-    """Give each script of a shell that is started, and its line."""
+    """Yield each shell script of a Jenkinsfile, and its line."""
     for match in STARTS.finditer(text):
         script = next(filter(None, match.groups()), "")
         yield script, text.count("\n", 0, match.start()) + 1
 
 
 def _without_idle_blocks(text: str) -> str:
-    """Return a Jenkinsfile without what is never true, and without functions that nothing calls."""
+    """Return a Jenkinsfile without blocks below a false condition and without unused functions."""
     position = 0
     for _ in range(MAX_BLOCKS):
         match = IDLE.search(text, position)
@@ -334,15 +343,15 @@ def _without_idle_blocks(text: str) -> str:
         name = match["function"]
         if name and len(re.findall(rf"\b{name}\b", text)) > 1:
             continue
-        start = _opened(text, match.start()) if match["stage"] else match.end()
-        end = _closed(text, start)
+        start = _block_start(text, match.start()) if match["stage"] else match.end()
+        end = _block_end(text, start)
         text = text[:start] + "\n" * text.count("\n", start, end) + text[end:]
         position = start
     return text
 
 
-def _opened(text: str, position: int) -> int:
-    """Return where the block begins that is around a position."""
+def _block_start(text: str, position: int) -> int:
+    """Return the start of the block that contains a position."""
     depth = 0
     for match in reversed(list(BRACE.finditer(text, 0, position))):
         depth += 1 if match[0] == "}" else -1
@@ -351,8 +360,8 @@ def _opened(text: str, position: int) -> int:
     return 0
 
 
-def _closed(text: str, position: int) -> int:
-    """Return where the block ends that begins before a position."""
+def _block_end(text: str, position: int) -> int:
+    """Return the end of the block that begins before a position."""
     depth = 1
     for match in BRACE.finditer(text, position):
         depth += 1 if match[0] == "{" else -1
@@ -364,14 +373,14 @@ def _closed(text: str, position: int) -> int:
 def _without_idle_jobs(
     documents_: Sequence[Node], used: Mapping[str, int]
 ) -> tuple[list[Node], list[tuple[int, int]]]:
-    """Take out what never runs.
+    """Remove jobs and steps that never run.
 
     Args:
         documents_: Documents of a CI file; they are changed.
         used: How often all CI files name each hidden job of GitLab, which others extend.
 
     Returns:
-        The documents that are left, and the first and last line of each part taken out.
+        The remaining documents, and the first and last line of each removed part.
     """
     dead: list[tuple[int, int]] = []
     left = []
@@ -380,36 +389,37 @@ def _without_idle_jobs(
         if _never(document, {}) or (workflow is not None and _never(workflow, {})):
             dead.append((document.line, document.last))
             continue
-        dead += _hide(document, used)
-        dead += _prune(document)
-        dead += _without_what_it_needs(document)
-        dead += _in_no_workflow(document)
+        dead += _remove_hidden(document, used)
+        dead += _remove_conditional(document)
+        dead += _remove_dependents(document)
+        dead += _remove_unlisted(document)
         left.append(document)
     return left, dead
 
 
-def _hide(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
-    """Take out the hidden jobs that nothing extends but others of their kind."""
+def _remove_hidden(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """Remove hidden jobs that only other such jobs extend; yield their lines."""
     hidden = {key: node for key, node in document.entries if key and HIDDEN.fullmatch(key)}
     inside = {
         key: Counter(value for _, below in walk(node) for value in below.texts() if value in hidden)
         for key, node in hidden.items()
     }
     unused: set[str] = set()
-    by_unused: Counter[str] = Counter()
+    in_unused: Counter[str] = Counter()
     for _ in range(MAX_ROUNDS):
         left = hidden.keys() - unused
-        more = {key for key in left if used.get(key, 0) <= 1 + inside[key][key] + by_unused[key]}
+        more = {key for key in left if used.get(key, 0) <= 1 + inside[key][key] + in_unused[key]}
         if not more:
             break
         unused |= more
         for key in more:
-            by_unused.update(inside[key])
+            in_unused.update(inside[key])
     yield from ((hidden[key].line, hidden[key].last) for key in unused)
     document.entries = [(key, node) for key, node in document.entries if key not in unused]
 
 
-def _prune(document: Node) -> Iterator[tuple[int, int]]:
+def _remove_conditional(document: Node) -> Iterator[tuple[int, int]]:
+    """Remove jobs, steps and blocks whose condition is never true; yield their lines."""
     jobs = dict(document.entries)
     waiting = [document]
     visited = {id(document)}
@@ -429,13 +439,13 @@ def _prune(document: Node) -> Iterator[tuple[int, int]]:
         node.entries = kept
 
 
-def _without_what_it_needs(document: Node) -> Iterator[tuple[int, int]]:
-    """Take out the jobs of GitHub that need one that is taken out."""
+def _remove_dependents(document: Node) -> Iterator[tuple[int, int]]:
+    """Remove jobs of GitHub that need a removed job; yield their lines."""
     jobs = document.get("jobs")
     for _ in range(MAX_ROUNDS if jobs is not None and jobs.is_mapping else 0):
         assert jobs is not None
         left = {key for key, _ in jobs.entries}
-        kept = [(key, job) for key, job in jobs.entries if not _waits_in_vain(job, left)]
+        kept = [(key, job) for key, job in jobs.entries if not _never_starts(job, left)]
         named = {key for key, _ in kept}
         yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
         if named == left:
@@ -443,15 +453,15 @@ def _without_what_it_needs(document: Node) -> Iterator[tuple[int, int]]:
         jobs.entries = kept
 
 
-def _waits_in_vain(job: Node, jobs: AbstractSet[str | None]) -> bool:
+def _never_starts(job: Node, jobs: AbstractSet[str | None]) -> bool:
     needs, condition = job.get("needs"), job.get("if")
     if needs is None or jobs >= set(needs.texts()):
         return False
     return not (condition and condition.value and RUNS_ANYWAY.search(condition.value))
 
 
-def _in_no_workflow(document: Node) -> Iterator[tuple[int, int]]:
-    """Take out the jobs of CircleCI that none of its workflows names."""
+def _remove_unlisted(document: Node) -> Iterator[tuple[int, int]]:
+    """Remove jobs of CircleCI that no workflow lists; yield their lines."""
     jobs, workflows = document.get("jobs"), document.get("workflows")
     if jobs is None or workflows is None:
         return
@@ -461,12 +471,12 @@ def _in_no_workflow(document: Node) -> Iterator[tuple[int, int]]:
 
 
 def _never(node: Node, jobs: Jobs) -> bool:
-    """Return whether a job, step or rule never runs, by itself or by what it extends in its document."""
+    """Return whether a job, step or rule never runs, also for the rules of a job that it extends."""
     if any(
         key in SWITCHES and below.value is not None and _is_false(below.value)
         for key, below in node.entries
     ):
-        # A rule of GitLab that says never is one of several: its list decides.
+        # With `changes` or `exists` a rule of GitLab applies only at times; `$if` may have an `else`.
         return not any(key in ("changes", "exists", "else") for key, _ in node.entries)
     matrix = node.get("strategy", "matrix")
     if matrix is not None and any(
@@ -479,7 +489,7 @@ def _never(node: Node, jobs: Jobs) -> bool:
 
 
 def _rules(node: Node, jobs: Jobs, visited: set[int]) -> list[Node]:
-    """Return the rules of a job of GitLab: its own, or those of what it extends."""
+    """Return the rules of a job of GitLab: its own, or those of the job that it extends."""
     visited.add(id(node))
     rules = node.get("rules")
     if rules is not None:
@@ -503,7 +513,7 @@ def _rules(node: Node, jobs: Jobs, visited: set[int]) -> list[Node]:
 
 
 def _not_on_a_schedule(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
-    """Give the first and last line of each job and step that a schedule does not start."""
+    """Yield the first and last line of each job and step that a schedule does not start."""
     for document in documents_:
         jobs = dict(document.entries)
         for _, node in walk(document):
@@ -512,10 +522,10 @@ def _not_on_a_schedule(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
 
 
 def _waits_for_another_event(node: Node, jobs: Jobs) -> bool:
-    when, excepted, rules = node.get("when"), node.get("except"), node.get("rules")
+    when, exceptions, rules = node.get("when"), node.get("except"), node.get("rules")
     if when is not None and when.value == "manual":
         return True
-    if excepted is not None and "schedules" in excepted.texts():
+    if exceptions is not None and "schedules" in exceptions.texts():
         return True
     conditions = [below.value for key, below in node.entries if key in SWITCHES and below.value]
     if any(map(_names_another_event, conditions)):
@@ -530,7 +540,7 @@ def _waits_for_another_event(node: Node, jobs: Jobs) -> bool:
 
 
 def _is_false(condition: str) -> bool:
-    """Return whether a condition can never be met."""
+    """Return whether a condition is never true."""
     text = condition.strip()
     if expression := EXPRESSION.fullmatch(text):
         text = expression[1].strip()
@@ -553,7 +563,7 @@ def _arguments(text: str) -> list[str]:
 
 
 def _names_another_event(condition: str) -> bool:
-    """Return whether a condition asks for an event, and for no schedule."""
+    """Return whether a condition requires an event other than a schedule."""
     if not EVENT.search(condition):
         return False
     if NOT_SCHEDULED.search(condition):

@@ -1,4 +1,4 @@
-"""The commands that a repository runs: in CI, tasks, pipelines, images and jobs of a cluster."""
+"""The commands of a repository: in CI, task files, pipelines, images and manifests."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from rung.check.review.shell import joined
 
 IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
 INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
-# Of a container in compose and Kubernetes; of a job of Ray's.
+# Keys of a container in Compose and Kubernetes, and of a job of Ray.
 CONTAINER_KEYS = {"command", "args", "entrypoint"}
 
 
 class Commands:
-    """Every command that something in the repository starts."""
+    """The commands that something in the repository starts."""
 
     def __init__(self, content: Content, ci: CI) -> None:
         self.content = content
@@ -29,26 +29,26 @@ class Commands:
         """The commands of CI, task files, pipelines, images and container manifests."""
         commands = [command for workflow in self.ci.workflows for command in workflow.commands]
         commands += self.ci.runners.tasks()
-        commands += self.ci.runners.follow([*self._of_images(), *self._of_containers()])
+        commands += self.ci.runners.follow([*self._image_commands(), *self._manifest_commands()])
         return list(dict.fromkeys(commands))
 
     @cached_property
     def on_a_schedule(self) -> frozenset[tuple[str, int]]:
-        """File and line of each command that a schedule of CI leads to."""
+        """File and line of each command that a CI schedule leads to."""
         return frozenset(
             (command.path, command.line)
             for workflow in self.ci.workflows
             for command in workflow.scheduled
         )
 
-    def _of_images(self) -> Iterator[Command]:
+    def _image_commands(self) -> Iterator[Command]:
         for path in self.content.files.find(*IMAGES):
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
-            for line in commands_of(text, path, 0):
-                if match := INSTRUCTION.match(line.text):
-                    yield Command(_shell_form(match[1]), path, line.line)
+            for instruction in commands_of(text, path, 0):
+                if match := INSTRUCTION.match(instruction.text):
+                    yield Command(_shell_form(match[1]), path, instruction.line)
 
-    def _of_containers(self) -> Iterator[Command]:
+    def _manifest_commands(self) -> Iterator[Command]:
         for path in self.content.manifests:
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
@@ -57,7 +57,7 @@ class Commands:
 
 
 def _shell_form(command: str) -> str:
-    """Return an instruction in its shell form; its exec form is a JSON list of arguments."""
+    """Return an instruction's command in shell form; the exec form is a JSON list of arguments."""
     try:
         arguments = json.loads(command)
     except ValueError:

@@ -1,23 +1,23 @@
-"""Text that says something: documents by heading, and other files without their comments."""
+"""Documents by heading, and text files without comments and placeholders."""
 
 import re
 from collections.abc import Iterator
 from itertools import islice
 
-MOST = 300  # headings of a document
+MAX_HEADINGS = 300  # per document
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*$")
 UNDERLINE = re.compile(r"^(=+|-+|~+|\^+)[ \t]*$")
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
 HTML_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->))*+(?:-->)?")
 PLACEHOLDER = re.compile(
-    r"\bnot written yet\b[^\n]*"  # with the question that follows it
+    r"\bnot written yet\b[^\n]*"  # and the question after it
     r"|\b(?:todo|tbd|tba|fixme|xxx|n/?a|lorem ipsum|placeholder|coming soon|to be (?:done|defined|written"
     r"|added|determined|filled)|fill (?:this )?in|insert \w+ here|more information needed|your \w+ here)\b"
     r"|<[^<>\n]{1,60}>|\{\{[^{}\n]{0,60}\}\}|\[(?:[^\[\]\n]{0,60}(?:here|needed|name|todo|tbd)[^\[\]\n]{0,20})\]",
     re.IGNORECASE,
 )
 WORD = re.compile(r"[^\W\d_]{2,}")
-# A comment begins the text or follows a blank, which is looked at last: so the search is fast.
+# A comment begins a text or follows a blank; that is checked last, which makes the search fast.
 HASH = re.compile(r"#(?<!\S#).*")
 SLASHES = re.compile(r"//(?<!\S//).*")
 DASHES = re.compile(r"--(?<!\S--).*")
@@ -45,12 +45,12 @@ SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", 
 
 
 def sections(text: str) -> list[tuple[str, int, str]]:
-    """Return the headings of a document: title, line, and the text below each.
+    """Return title, line and text of each heading of a document.
 
-    The text of a heading reaches to the next one of its rank or above.
+    The text reaches to the next heading of the same rank or a higher one.
     """
     lines = HTML_COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text).split("\n")
-    headings = list(islice(_headings(lines), MOST))
+    headings = list(islice(_headings(lines), MAX_HEADINGS))
     sections = []
     for index, (line, rank, title) in enumerate(headings):
         body: list[str] = []
@@ -85,17 +85,17 @@ def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def has_content(text: str, least: int = 3) -> bool:
-    """Return whether a text without its placeholders has at least a number of words."""
+    """Return whether a text has a number of words besides placeholders."""
     return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= least
 
 
 def is_placeholder(value: str) -> bool:
-    """Return whether a value of a data file says nothing."""
+    """Return whether a value of a data file is empty or a placeholder."""
     return not re.search(r"\w", PLACEHOLDER.sub("", value))
 
 
 def ending(path: str) -> str:
-    """Return what tells the kind of a file: the end of its name, or the name without one."""
+    """Return the ending of a file's name, or the name itself where that tells the kind of file."""
     name = path.lower().rpartition("/")[2]
     if name.startswith(("makefile", "dockerfile", "jenkinsfile", "containerfile")):
         return "dockerfile" if "ontainer" in name else name.split(".")[0]
@@ -103,7 +103,7 @@ def ending(path: str) -> str:
 
 
 def without_comments(path: str, text: str) -> str:
-    """Return the text of a file other than Python without its comments, line by line."""
+    """Return the text of a file other than Python without comments; line numbers are kept."""
     kind = ending(path)
     if kind in HASH_ENDINGS:
         return HASH.sub("", text) if "#" in text else text

@@ -257,7 +257,7 @@ class File:
                 yield number
 
     def has_word(self, word: bytes) -> bool:
-        """Return whether the file may contain a word, in any case, and not as part of a longer one."""
+        """Return whether the file may contain a name, in any case, that is no part of a longer one."""
         if len(word) < LEAST:
             return True
         if word not in self.words:

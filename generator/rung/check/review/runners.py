@@ -1,4 +1,4 @@
-"""What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, scripts, jobs."""
+"""Task runners: the commands that make, poe, tox, nox, just, npm, DVC and others start."""
 
 import re
 from collections import deque
@@ -14,7 +14,7 @@ from rung.check.review.files import WILDCARDS
 from rung.check.review.modules import Modules
 from rung.check.review.shell import executed, joined
 
-# What one of the patterns below needs.
+# Every pattern of the table below needs a match of this one.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
     r"|python|\.py|inv|pixi|\./|sh\s|compose"
@@ -29,64 +29,64 @@ PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
 
-MAX_COMMANDS = 3_000  # that some commands lead to
-MAX_TARGETS = 500  # targets of one command
+MAX_COMMANDS = 3_000  # that a CI file, for example, leads to
+MAX_TARGETS = 500  # of make, per command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
 RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
 
 PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
 SCRIPT = re.compile(rf"(?:^|[\s;&|(./])({PIECE}+\.(?:sh|bash))\b")
-# Of a job of Ray, Anyscale, SkyPilot, Azure ML, Argo or Kubernetes.
+# The manifest of a job of Ray, Anyscale, SkyPilot, Azure ML, Argo or Kubernetes.
 JOB = re.compile(r"\b(?:submit|launch|apply|create)\b[^;&|]*?\s([\w./-]+\.ya?ml)\b")
-# A script of a shell without an ending.
+# A shell script whose name has no ending.
 PLAIN = re.compile(r"(?:^|[\s;&|(])(?:\./|(?:ba|z|da)?sh\s+(?:-\w+\s+)*)([\w/-]*\w)(?=\s|$|;)")
 COMPOSE = re.compile(r"\bdocker[ -]compose\b[^;&|]*?\s(?:run|up)\b((?:\s+[^\s;&|]+)*)")
 JOB_KEYS = {"entrypoint", "command", "args", "run", "setup"}
 VARIABLE = re.compile(r"\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\w+")
 ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(["']?)([^"'\n]*\.(?:sh|bash|py))\2;?$""")
-MAX_SCRIPT_LINES = 2_000  # lines of a script
-MAX_SCRIPTS = 20  # scripts of one pattern
+MAX_SCRIPT_LINES = 2_000
+MAX_SCRIPTS = 20  # per name with variables
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line that something runs, and its place."""
+    """A command that something runs, and its location."""
 
     text: str
     path: str
     line: int
 
 
-# By target of make: what it needs, what it runs.
+# By target of make: prerequisites and recipe of each of its rules.
 Rules = dict[str, list[tuple[list[str], list[Command]]]]
 
 
 def commands_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Give each command of a script that is in a file, in or below a line."""
+    """Yield each command of a script that is embedded in a file, at or below a line."""
     first = line + 1 if "\n" in script.strip() else line
-    names: dict[str, str] = {}
+    scripts: dict[str, str] = {}
     for number, text in shell.lines(script):
-        yield Command(put_in(text, names), path, first + number)
+        yield Command(substitute(text, scripts), path, first + number)
 
 
-def put_in(command: str, names: MutableMapping[str, str]) -> str:
-    """Return a command with the names of scripts that commands before it assigned.
+def substitute(command: str, scripts: MutableMapping[str, str]) -> str:
+    """Return a command with variables replaced by the names of scripts assigned to them before.
 
     Args:
-        command: of a script.
-        names: what was assigned; it grows.
+        command: A command of a script.
+        scripts: Names of scripts by variable; an assignment adds to it.
     """
     if assigned := ASSIGNED.match(command):
-        names[assigned[1]] = VARIABLE.sub("${_}", assigned[3])
-    elif names and "$" in command:
-        for name, value in names.items():
+        scripts[assigned[1]] = VARIABLE.sub("${_}", assigned[3])
+    elif scripts and "$" in command:
+        for name, value in scripts.items():
             command = command.replace(f"${{{name}}}", value)
             command = re.sub(rf"\${name}\b", lambda _, value=value: value, command)  # type: ignore[misc]
     return command
 
 
 class Runners:
-    """What the commands of a repository start: a pattern for each runner, and how it is followed."""
+    """The commands that commands of a repository start, by a table of patterns and runners."""
 
     def __init__(self, content: Content) -> None:
         self.content = content
@@ -107,16 +107,16 @@ class Runners:
             (re.compile(rf"{START}(?:go-)?task{TASK}"), partial(go_task, content)),
             (re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"), partial(pre_commit, content)),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(dvc, content)),
-            (SCRIPT, partial(of_shell, content)),
-            (JOB, partial(of_job, content)),
+            (SCRIPT, partial(shell_script, content)),
+            (JOB, partial(job, content)),
             (PYTHON, self._python),
             (re.compile(rf"{START}inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
-            (PLAIN, partial(of_plain, content)),
-            (COMPOSE, partial(of_compose, content)),
+            (PLAIN, partial(plain_script, content)),
+            (COMPOSE, partial(compose, content)),
         ]
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
-        """Give commands, and after them those that they start, each task once."""
+        """Yield commands and then the commands that they start; each task is followed once."""
         visited: set[Command] = set()
         started: set[tuple[str, str]] = set()
         waiting = deque(commands)
@@ -131,9 +131,9 @@ class Runners:
         """Return the commands that a command starts through the repository's task files.
 
         Args:
-            command: What is executed of a line.
-            path: The file it is in.
-            started: Tasks that were given before, and are not given again; it grows.
+            command: The executed part of a line.
+            path: The file with the command.
+            started: Tasks that were followed before and are skipped; new ones are added.
         """
         commands: list[Command] = []
         if not ANY.search(command):
@@ -147,7 +147,7 @@ class Runners:
         return commands
 
     def tasks(self) -> Iterator[Command]:
-        """Give each command of poe's tasks, DVC's stages and make's targets."""
+        """Yield the commands of all tasks of poe, stages of DVC and targets of make."""
         for tasks in self.poe_tasks.values():
             for file, node in tasks:
                 yield from poe_commands(node, file)
@@ -158,7 +158,7 @@ class Runners:
 
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
-        """Each task of poe by its name, with the file it is in."""
+        """The tasks of poe by name, with their files."""
         return poe_tasks(self.content)
 
     @cached_property
@@ -175,26 +175,26 @@ class Runners:
     def _nox(self, arguments: str, path: str) -> Iterator[Command]:
         names = _after_options(arguments, ("-s", "--session", "--sessions"))
         for file in self.content.files.find("**/noxfile.py"):
-            yield from self._of_functions(file, [name.partition("-")[0] for name in names])
+            yield from self._functions_commands(file, [name.partition("-")[0] for name in names])
 
     def _invoke(self, arguments: str, path: str) -> Iterator[Command]:
         words = [word for word in arguments.split() if not word.startswith("-")]
         names = [word.rpartition(".")[2].replace("-", "_") for word in words]
         for file in self.content.files.find("tasks.py", "tasks/*.py"):
-            yield from self._of_functions(file, names)
+            yield from self._functions_commands(file, names)
 
     def _python(self, name: str, path: str) -> Iterator[Command]:
-        """Give the commands that a Python file or module starts."""
+        """Yield the commands that a Python file or module starts."""
         if name.startswith("-m"):
             stem = name.split()[1].replace(".", "/")
-            wanted = [f"**/{stem}.py", f"**/{stem}/__main__.py"]
+            globs = [f"**/{stem}.py", f"**/{stem}/__main__.py"]
         else:
-            wanted = [f"**/{name.removeprefix('./')}"]
-        for file in self.content.files.find(*wanted)[:3]:
-            yield from self._of_python(file)
+            globs = [f"**/{name.removeprefix('./')}"]
+        for file in self.content.files.find(*globs)[:3]:
+            yield from self._file_commands(file)
 
-    def _of_python(self, file: str) -> Iterator[Command]:
-        """Give the commands that a file starts, and those of each function that it imports."""
+    def _file_commands(self, file: str) -> Iterator[Command]:
+        """Yield the commands that a Python file starts, and those of functions that it imports."""
         source = self.content.python(file)
         if source is None:
             return
@@ -203,18 +203,18 @@ class Runners:
             module, _, imported = name.rpartition(".")
             if module.strip("."):
                 for other in self.modules.imported(module, file.rpartition("/")[0]):
-                    yield from self._of_function(other, imported)
+                    yield from self._function_commands(other, imported)
 
-    def _of_functions(self, file: str, names: Collection[str]) -> Iterator[Command]:
-        """Give the commands of functions of a file; of all of it if it has none of these names."""
+    def _functions_commands(self, file: str, names: Collection[str]) -> Iterator[Command]:
+        """Yield the commands of functions of a file; of the whole file if it has none of these."""
         source = self.content.python(file)
         known = source.functions.keys() & set(names) if source and names else ()
         if not known:
-            yield from self._of_python(file)
+            yield from self._file_commands(file)
         for name in known:
-            yield from self._of_function(file, name)
+            yield from self._function_commands(file, name)
 
-    def _of_function(self, file: str, name: str) -> Iterator[Command]:
+    def _function_commands(self, file: str, name: str) -> Iterator[Command]:
         source = self.content.python(file)
         if source and source.commands and name in source.functions:
             followed = python.leads_to(source.functions[name], source.functions)
@@ -225,7 +225,7 @@ class Runners:
 
 
 def poe_tasks(content: Content) -> dict[str, list[tuple[str, Node]]]:
-    """Return each task of poe by its name, with the file it is in."""
+    """Return the tasks of poe by name, with their files."""
     tasks: dict[str, list[tuple[str, Node]]] = {}
     for file in content.files.find("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml"):
         for document in content.data(file):
@@ -236,7 +236,7 @@ def poe_tasks(content: Content) -> dict[str, list[tuple[str, Node]]]:
 
 
 def poe_commands(node: Node, file: str) -> Iterator[Command]:
-    """Give the commands of a task of poe."""
+    """Yield the commands of a task of poe."""
     if node.value is not None:
         yield Command(node.value, file, node.line)
         return
@@ -255,22 +255,22 @@ def poe_commands(node: Node, file: str) -> Iterator[Command]:
 
 
 def make_rules(content: Content) -> Rules:
-    """Return the targets of all Makefiles, in their order."""
+    """Return the rules of all Makefiles by target, in order."""
     rules: Rules = {}
     for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
         recipe: list[Command] = []
-        goes_on = False
+        continued = False
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
-            if line.startswith("\t") or goes_on:
+            if line.startswith("\t") or continued:
                 text = line.strip()
-                if goes_on and recipe:
+                if continued and recipe:
                     before = recipe.pop()
                     recipe.append(
                         Command(f"{before.text[:-1].rstrip()} {text}"[:1_000], file, before.line)
                     )
                 elif text.lstrip("@-+") and not text.startswith("#"):
                     recipe.append(Command(text.lstrip("@-+"), file, number))
-                goes_on = text.endswith("\\") and bool(recipe)
+                continued = text.endswith("\\") and bool(recipe)
             elif match := RULE.match(line):
                 recipe = []
                 for target in match[1].split():
@@ -280,10 +280,10 @@ def make_rules(content: Content) -> Rules:
 
 
 def make_commands(rules: Rules, arguments: str) -> Iterator[Command]:
-    """Give what make runs for its arguments: the recipes of the targets, and of what each needs."""
-    wanted = [word for word in arguments.split() if not word.startswith("-") and "=" not in word]
+    """Yield the recipes that make runs for its arguments: of the targets and their prerequisites."""
+    words = [word for word in arguments.split() if not word.startswith("-") and "=" not in word]
     folder = re.search(r"-C\s*(\S+)", arguments)
-    targets = [word for word in wanted if not folder or word != folder[1]]
+    targets = [word for word in words if not folder or word != folder[1]]
     first = next(iter(rules), None)
     waiting = deque(targets or ([first] if first else []))
     visited: set[str] = set()
@@ -291,13 +291,13 @@ def make_commands(rules: Rules, arguments: str) -> Iterator[Command]:
         target = waiting.popleft()
         if target not in visited:
             visited.add(target)
-            for needed, recipe in rules.get(target, []):
-                waiting.extend(needed)
+            for prerequisites, recipe in rules.get(target, []):
+                waiting.extend(prerequisites)
                 yield from recipe
 
 
 def _after_options(arguments: str, options: Collection[str]) -> list[str]:
-    """Return what is named after one of some options, such as `-e`, up to the next option."""
+    """Return the values of options such as `-e`."""
     names: list[str] = []
     is_after = False
     for word in arguments.split():
@@ -311,17 +311,17 @@ def _after_options(arguments: str, options: Collection[str]) -> list[str]:
 
 
 def tox(content: Content, arguments: str, _path: str) -> Iterator[Command]:
-    """Give the commands of the environments of tox that are named, or of all."""
-    wanted = _after_options(arguments, ("-e", "--env"))
+    """Yield the commands of the named environments of tox, or of all."""
+    names = _after_options(arguments, ("-e", "--env"))
     by_section: dict[str, list[Command]] = {}
     for file in content.files.find("**/tox.ini", "setup.cfg"):
-        for section, command in _of_tox_ini(content.text(file) or "", file):
+        for section, command in _tox_ini_commands(content.text(file) or "", file):
             by_section.setdefault(section, []).append(command)
     for file, keys in (("tox.toml", ()), ("pyproject.toml", ("tool", "tox"))):
         for document in content.data(file):
             table = document.get(*keys)
             ini = table.get("legacy_tox_ini") if table else None
-            for section, command in _of_tox_ini(ini.value or "", file) if ini else ():
+            for section, command in _tox_ini_commands(ini.value or "", file) if ini else ():
                 command = Command(command.text, file, ini.line if ini else 1)
                 by_section.setdefault(section, []).append(command)
             envs = table.get("env") if table else None
@@ -333,15 +333,15 @@ def tox(content: Content, arguments: str, _path: str) -> Iterator[Command]:
                     by_section.setdefault(section, []).append(
                         Command(joined(argv.texts()), file, argv.line)
                     )
-    own = {section for name in wanted if (section := f"testenv:{name}") in by_section}
+    own = {section for name in names if (section := f"testenv:{name}") in by_section}
     for section, listed in by_section.items():
         shared = section == "testenv" or "{" in section
-        if not wanted or section in own or (shared and len(own) < len(wanted)):
+        if not names or section in own or (shared and len(own) < len(names)):
             yield from listed
 
 
-def _of_tox_ini(text: str, file: str) -> Iterator[tuple[str, Command]]:
-    """Give each command, with the section that it is in."""
+def _tox_ini_commands(text: str, file: str) -> Iterator[tuple[str, Command]]:
+    """Yield the commands of a tox.ini with their sections."""
     section, inside = "", False
     for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(r"\[([^\]\n]+)\]", line):
@@ -356,24 +356,24 @@ def _of_tox_ini(text: str, file: str) -> Iterator[tuple[str, Command]]:
 
 
 def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
-    """Give the commands of a recipe of just, the first by default, and those that it depends on."""
+    """Yield the commands of a recipe of just, by default the first, and of its dependencies."""
     for file in content.files.find("**/justfile", "**/.justfile"):
         inside = False
-        wanted = recipe
+        name = recipe
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
             if line.startswith((" ", "\t")):
                 if inside and line.strip():
                     yield Command(line.strip().lstrip("@-"), file, number)
             elif match := RECIPE.match(line):
-                wanted = wanted or match[1]
-                inside = match[1] == wanted
+                name = name or match[1]
+                inside = match[1] == name
                 if inside:
-                    for needed in match[2].split():
-                        yield Command(f"just {needed}", file, number)
+                    for dependency in match[2].split():
+                        yield Command(f"just {dependency}", file, number)
 
 
 def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
-    """Give the command of a script of npm, yarn or pnpm."""
+    """Yield the command of a script of npm, yarn or pnpm."""
     for file in content.files.find("**/package.json")[:50]:
         for document in content.data(file):
             node = document.get("scripts", script)
@@ -382,32 +382,32 @@ def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
 
 
 def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
-    """Give the commands of a script of hatch or pdm."""
+    """Yield the commands of a script of hatch or pdm."""
     name = script.rpartition(":")[2]
     for file, keys in (("pyproject.toml", ("tool", "hatch")), ("hatch.toml", ())):
         for document in content.data(file):
             tables = [document.get("tool", "pdm", "scripts")]
             envs = document.get(*keys, "envs")
             tables += [node.get("scripts") for _, node in envs.entries] if envs else []
-            yield from _of_tables(tables, name, file)
+            yield from _task_commands(tables, name, file)
 
 
 def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
-    """Give the commands of a task of pixi, and those that run what it depends on."""
+    """Yield the commands of a task of pixi, and those that run its dependencies."""
     for file, keys in (("pixi.toml", ()), ("pyproject.toml", ("tool", "pixi"))):
         for document in content.data(file):
             features = document.get(*keys, "feature")
             tables = [document.get(*keys, "tasks")]
             tables += [node.get("tasks") for _, node in features.entries] if features else []
-            yield from _of_tables(tables, task, file)
+            yield from _task_commands(tables, task, file)
             for table in filter(None, tables):
-                needed = table.get(task, "depends-on")
-                for name in needed.texts() if needed else []:
-                    yield Command(f"pixi run {name}", file, needed.line if needed else 1)
+                node = table.get(task, "depends-on")
+                for name in node.texts() if node else []:
+                    yield Command(f"pixi run {name}", file, node.line if node else 1)
 
 
-def _of_tables(tables: Iterable[Node | None], name: str, file: str) -> Iterator[Command]:
-    """Give what tables of tasks run for a name: a text, a list of them, or a `cmd`."""
+def _task_commands(tables: Iterable[Node | None], name: str, file: str) -> Iterator[Command]:
+    """Yield the commands of a task: its value is a text, a list of texts, or has a `cmd`."""
     for table in filter(None, tables):
         task = table.get(name)
         node = task.get("cmd") if task and task.is_mapping else task
@@ -416,7 +416,7 @@ def _of_tables(tables: Iterable[Node | None], name: str, file: str) -> Iterator[
 
 
 def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
-    """Give the commands of a task of mise, and those that run what it depends on."""
+    """Yield the commands of a task of mise, and those that run its dependencies."""
     for file in content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
         for document in content.data(file):
             task_node = document.get("tasks", task)
@@ -430,13 +430,13 @@ def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
 
 
 def pre_commit(content: Content, _task: str, _path: str) -> Iterator[Command]:
-    """Give the names and entries of pre-commit's hooks."""
+    """Yield the ids and entries of pre-commit's hooks."""
     for file in content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
         for document in content.data(file):
             repos = document.get("repos")
-            for _key, repo in repos.entries if repos else []:
+            for _, repo in repos.entries if repos else []:
                 hooks = repo.get("hooks")
-                for _none, hook in hooks.entries if hooks else []:
+                for _, hook in hooks.entries if hooks else []:
                     texts = [hook.get("id"), hook.get("entry")]
                     for node in texts:
                         if node and node.value:
@@ -444,18 +444,18 @@ def pre_commit(content: Content, _task: str, _path: str) -> Iterator[Command]:
 
 
 def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
-    """Give the commands of DVC's stages."""
+    """Yield the commands of DVC's stages."""
     for file in content.files.find("**/dvc.yaml"):
         for document in content.data(file):
             stages = document.get("stages")
-            for _key, stage in stages.entries if stages else []:
+            for _, stage in stages.entries if stages else []:
                 command = stage.get("cmd") or stage.get("do", "cmd")
                 for text in command.texts() if command else []:
                     yield Command(text, file, command.line if command else 1)
 
 
 def go_task(content: Content, task: str, _path: str) -> Iterator[Command]:
-    """Give the commands of a task of go-task."""
+    """Yield the commands of a task of go-task."""
     for file in content.files.find("**/Taskfile.yml", "**/Taskfile.yaml"):
         for document in content.data(file):
             node = document.get("tasks", task or "default")
@@ -468,15 +468,15 @@ def go_task(content: Content, task: str, _path: str) -> Iterator[Command]:
                         yield Command(text, file, entry.line)
 
 
-def of_shell(content: Content, name: str, path: str) -> Iterator[Command]:
-    """Give the commands of the shell scripts that a command of a file names."""
+def shell_script(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Yield the commands of the shell scripts that a command in a file names."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for number, line in islice(shell.lines(content.text(file) or ""), MAX_SCRIPT_LINES):
             yield Command(line, file, number + 1)
 
 
-def of_plain(content: Content, name: str, path: str) -> Iterator[Command]:
-    """Give the commands of a shell script whose name has no ending."""
+def plain_script(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Yield the commands of a shell script whose name has no ending."""
     for file in content.files.find(name, f"{path.rpartition('/')[0]}/{name}")[:1]:
         text = content.text(file) or ""
         if not text.startswith("#!") or "sh" in text.partition("\n")[0]:
@@ -484,8 +484,8 @@ def of_plain(content: Content, name: str, path: str) -> Iterator[Command]:
                 yield Command(line, file, number + 1)
 
 
-def of_compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
-    """Give the commands of the services of Docker Compose that are named, or of all."""
+def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
+    """Yield the commands of the named services of Docker Compose, or of all."""
     words = set(arguments.split())
     for file in content.files.find("**/docker-compose*.y*ml", "**/compose*.y*ml")[:MAX_SCRIPTS]:
         for document in content.data(file):
@@ -497,8 +497,8 @@ def of_compose(content: Content, arguments: str, path: str) -> Iterator[Command]
                     yield Command(joined(node.texts()), file, node.line)
 
 
-def of_job(content: Content, name: str, path: str) -> Iterator[Command]:
-    """Give the commands of the job that a command of a file submits."""
+def job(content: Content, name: str, path: str) -> Iterator[Command]:
+    """Yield the commands of the job that a command in a file submits."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for document in content.data(file):
             for key, node in data_files.walk(document):
@@ -508,12 +508,12 @@ def of_job(content: Content, name: str, path: str) -> Iterator[Command]:
 
 
 def _files(content: Content, name: str, folder: str) -> list[str]:
-    """Return the files of a name, in which a variable may be any part of it."""
-    bare = VARIABLE.sub("*", name).lstrip("./")
-    if not re.search(r"\w[^/]*\.\w+$", bare):
+    """Return the files with a name; a variable in it stands for any text within a folder's name."""
+    glob = VARIABLE.sub("*", name).lstrip("./")
+    if not re.search(r"\w[^/]*\.\w+$", glob):
         return []
     last = VARIABLE.split(name)[-1]
-    tried = [bare, f"{folder}/{bare}", *([last.lstrip("./")] if last.startswith("/") else [])]
-    if max(name.count("*") for name in tried) > WILDCARDS:
+    globs = [glob, f"{folder}/{glob}", *([last.lstrip("./")] if last.startswith("/") else [])]
+    if max(glob.count("*") for glob in globs) > WILDCARDS:
         return []
-    return next(filter(None, (content.files.find(name) for name in tried)), [])[:MAX_SCRIPTS]
+    return next(filter(None, (content.files.find(glob) for glob in globs)), [])[:MAX_SCRIPTS]

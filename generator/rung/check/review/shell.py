@@ -1,4 +1,4 @@
-"""What a line of shell executes: without what it prints, searches, installs, describes or never reaches."""
+"""Shell commands, without those that only print, search or install, and those never reached."""
 
 import re
 import shlex
@@ -16,11 +16,11 @@ LEXEME = re.compile(
     r"|(?P<comment>(?<![^\s;|&()])\#.*)|(?P<plain>[^\s'\"\\$`&|;()#]+|.)",
     re.DOTALL,
 )
-# Of GitHub; it may hold what looks like operators.
+# An expression of GitHub, which may contain what looks like shell operators.
 EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 SUBSTITUTED = re.compile(r"\$\((?!\()|`")
-LONGEST = 1_000  # characters of a command
-DEEPEST = 6  # substitutions within one another
+MAX_LENGTH = 1_000  # characters of a command
+MAX_DEPTH = 6  # nested substitutions
 
 INTERPRETER = re.compile(r"(?<![\w.])(?:(?P<python>python[\d.]*)|(?:ba|z|da)?sh|ssh)(?![\w.])")
 HEREDOC = re.compile(r"(?<!<)<<-?\s*(['\"]?)(\w+)\1")
@@ -36,22 +36,22 @@ FUNCTION = re.compile(
 WORD = re.compile(r"[\w-]+")
 CALLS_ANY = re.compile(r"""^[ \t]*["']?\$(?:[@*1]|\{[@*1])""", re.MULTILINE)
 
-# Anything but settings: so the script is no library of functions.
+# A line that is no setting: the script is then no library of functions.
 ACTS = re.compile(r"^(?![ \t]*(?:$|#|set\b|export\b|readonly\b|source\b|\.\s|\w+=))", re.MULTILINE)
 
 SHELLS = ("bash", "sh", "zsh", "dash")
 ASSIGNED = re.compile(r"\w+\+?=")
 
 KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
-# They start what follows them.
+# Commands that start the command that follows them.
 WRAPPER_NAMES = "sudo env nice exec eval nohup time timeout builtin stdbuf xargs uvx"
 WRAPPERS = set(WRAPPER_NAMES.split())
 RUNNER_NAMES = "uv poetry pipenv pdm rye pixi conda mamba micromamba hatch"
 RUNNERS = set(RUNNER_NAMES.split())
 STARTERS = RUNNERS | {"uvx", "run"}
-# Their options that take a word, which is the name of a package, a group or a folder.
+# Options of these that take the name of a package or group.
 NAMING = {"--with", "--from", "--extra", "--group", "--only-group", "--no-group", "--package"}
-# What they are given is text or a name, whatever it says.
+# Commands whose arguments are texts or names, never commands.
 QUIET_NAMES = (
     "echo printf print grep egrep fgrep zgrep rg ag ack test [ [[ : true false export "
     "declare local readonly alias unset set cat less more head tail wc ls rm mkdir rmdir "
@@ -84,22 +84,24 @@ QUIET_PARTS = {
     "mamba": {"create", "env", "update", "activate"},
     "micromamba": {"create", "env", "update", "activate"},
 }
-# Others do, but for these parts.
+# Quiet unless one of these arguments follows.
 ACTIVE_PARTS = {"git": {"lfs", "bisect"}, "find": {"-exec", "-execdir", "-ok", "-okdir"}}
 INSTALLERS = RUNNERS | {"pipx", "npm", "yarn", "pnpm", "cargo", "go", "pre-commit", "prek"}
 INSTALLS = {"install", "add", "i"}
-# They read the files that they are given, and run none.
+# Commands that read the files in their arguments, and run none.
 READER_NAMES = "ruff black isort flake8 pylint mypy pyright bandit pydocstyle yamllint shellcheck"
 READERS = set(READER_NAMES.split())
-# With one of these a program does nothing.
-TRY_NAMES = "--help --version --dry-run --dry --collect-only --co --fixtures --markers --setup-plan"
-TRIES = set(TRY_NAMES.split())
+# Options with which a program does nothing.
+DRY_RUN_NAMES = (
+    "--help --version --dry-run --dry --collect-only --co --fixtures --markers --setup-plan"
+)
+DRY_RUNS = set(DRY_RUN_NAMES.split())
 
 
 @lru_cache(maxsize=50_000)
 def executed(command: str) -> str:
-    """Return what a command executes, its simple commands joined by semicolons, quotes taken away."""
-    return " ; ".join(_executed(EXPRESSION.sub(_expression, command[:LONGEST]), 0))
+    """Return what a command executes: simple commands without quotes, joined by semicolons."""
+    return " ; ".join(_executed(EXPRESSION.sub(_expression, command[:MAX_LENGTH]), 0))
 
 
 def _expression(match: re.Match[str]) -> str:
@@ -107,7 +109,7 @@ def _expression(match: re.Match[str]) -> str:
 
 
 def _executed(text: str, depth: int) -> Iterator[str]:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return
     status: bool | None = None  # of the last command, where it is known
     never = False
@@ -128,22 +130,22 @@ def _executed(text: str, depth: int) -> Iterator[str]:
             return
         script = script_of(argv)
         if script is not None and head.startswith("python"):
-            yield from (name for name, _ in _of_python(script))
+            yield from (name for name, _ in _python_commands(script))
         elif script is not None:
             yield from _executed(script, depth + 1)
         elif argv and not is_quiet(argv):
             yield " ".join(without_names(tokens))
 
 
-def _of_python(text: str) -> Iterator[tuple[str, int]]:
-    """Give the commands that Python code starts, and the functions that it calls, with their lines."""
+def _python_commands(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the commands that Python code starts and the functions that it calls, with lines."""
     source = python.read(text)
     yield from source.commands
     yield from ((f"{name}()", line) for name, line in source.calls.items() if name != "sys.exit")
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Give each simple command: the operator before it, its tokens, and what it substitutes."""
+    """Yield operator before, tokens and command substitutions of each simple command."""
     operator, token = "", ""
     tokens: list[str] = []
     inner: list[str] = []
@@ -172,9 +174,9 @@ def _commands(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
         yield operator, tokens, inner
 
 
-def _closing(text: str, position: int, opened: str) -> int:
-    """Return where a substitution ends that begins at a position."""
-    if opened == "`":
+def _closing(text: str, position: int, opening: str) -> int:
+    """Return the end of a command substitution that begins at a position."""
+    if opening == "`":
         end = text.find("`", position)
         return end if end >= 0 else len(text)
     depth = 1
@@ -196,10 +198,10 @@ def _substituted(text: str) -> list[str]:
 
 
 def lines(script: str) -> Iterator[tuple[int, str]]:
-    """Give each command of a script that can be reached, and the number of its first line, from 0.
+    """Yield each command of a script that can be reached, and the number of its first line, from 0.
 
-    What goes on in the next line is joined; the text of a here-document is a command only where a
-    shell or Python reads it; nothing follows an `exit`.
+    Continued lines are joined. The text of a here-document counts only if a shell or Python reads
+    it. Lines after an `exit` are skipped.
     """
     all_lines = _without_idle_functions(script).split("\n")
     index = depth = 0
@@ -219,11 +221,11 @@ def lines(script: str) -> Iterator[tuple[int, str]]:
         depth += text.endswith("{") - text.startswith("}")
         document = HEREDOC.search(text)
         end = _end(all_lines, index, document[2]) if document else index
-        yield first, text[:LONGEST]
+        yield first, text[:MAX_LENGTH]
         reader = INTERPRETER.search(executed(text[: document.start()])) if document else None
         if reader and reader["python"]:
             code = "\n".join(all_lines[index:end])
-            yield from ((index + line - 1, command) for command, line in _of_python(code))
+            yield from ((index + line - 1, command) for command, line in _python_commands(code))
         elif reader:
             yield from ((number, all_lines[number].strip()) for number in range(index, end))
         index = end + 1 if end > index else index
@@ -232,13 +234,13 @@ def lines(script: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_idle_functions(script: str) -> str:
-    """Return a script without the functions that it does not call; a library of them as it is."""
+    """Return a script without functions that it does not call; a library of functions as it is."""
     if "()" not in script and "function" not in script:
         return script
 
     words = Counter(WORD.findall(script))
 
-    def called(match: re.Match[str]) -> str:
+    def if_called(match: re.Match[str]) -> str:
         name = match["a"] or match["b"]
         if words[name] > WORD.findall(match[0]).count(name):
             return match[0]
@@ -247,16 +249,16 @@ def _without_idle_functions(script: str) -> str:
     rest = FUNCTION.sub("", script)
     if CALLS_ANY.search(rest) or not ACTS.search(rest):
         return script
-    return FUNCTION.sub(called, script)
+    return FUNCTION.sub(if_called, script)
 
 
 def _joined(all_lines: list[str], index: int) -> tuple[str, int]:
-    """Return the command that begins in a line, and the number of the line after it."""
+    """Return the command that begins in a line, and the number of the line after its end."""
     text = all_lines[index].strip()
     index += 1
     if text.startswith("#"):
         return "", index
-    while text.endswith("\\") and index < len(all_lines) and len(text) < LONGEST:
+    while text.endswith("\\") and index < len(all_lines) and len(text) < MAX_LENGTH:
         more = all_lines[index].strip()
         text = f"{text[:-1].rstrip()} {more}".strip() if not more.startswith("#") else text
         index += 1
@@ -272,15 +274,15 @@ def _joined(all_lines: list[str], index: int) -> tuple[str, int]:
 
 
 def _open_quote(text: str) -> str:
-    """Return the quote that a line opens and does not close."""
-    for match in LEXEME.finditer(text[:LONGEST]):
+    """Return the quote that a line opens and does not close, or nothing."""
+    for match in LEXEME.finditer(text[:MAX_LENGTH]):
         if match["plain"] in ("'", '"'):
             return str(match["plain"])
     return ""
 
 
 def _end(all_lines: list[str], index: int, tag: str) -> int:
-    """Return the line in which a here-document ends; the line given where it does not."""
+    """Return the line in which a here-document ends; its first line if it does not end."""
     for number in range(index, len(all_lines)):
         if all_lines[number].strip() == tag:
             return number
@@ -288,7 +290,7 @@ def _end(all_lines: list[str], index: int, tag: str) -> int:
 
 
 def argv_of(tokens: list[str]) -> list[str]:
-    """Return the arguments of a command from the program on, its name without a path."""
+    """Return the program, without its path, and its arguments, without wrappers such as `sudo`."""
     argv = list(tokens)
     while argv:
         first = argv[0].lstrip("@-+") if len(argv[0]) > 1 else argv[0]
@@ -306,9 +308,9 @@ def argv_of(tokens: list[str]) -> list[str]:
 
 
 def without_names(tokens: list[str]) -> list[str]:
-    """Return a command without what it gives only a name or reads: packages, groups, files to check."""
+    """Return a command without names of packages and groups and files that are only read."""
     kept: list[str] = []
-    before, of_runner = "", False  # whether an option here is one of uv's and the like
+    before, of_runner = "", False  # whether an option here belongs to uv or a similar runner
     for token in tokens:
         of_runner = token in STARTERS or (of_runner and (token.startswith("-") or before in NAMING))
         if not of_runner or (before not in NAMING and token.partition("=")[0] not in NAMING):
@@ -327,7 +329,7 @@ def is_quiet(argv: list[str]) -> bool:
         return True
     if head in ACTIVE_PARTS and ACTIVE_PARTS[head].isdisjoint(rest):
         return True
-    if rest == ["-h"] or any(token.partition("=")[0] in TRIES for token in rest):
+    if rest == ["-h"] or any(token.partition("=")[0] in DRY_RUNS for token in rest):
         return True
     if head.startswith("python") and rest[:1] == ["-m"]:
         head, *rest = [*rest[1:], ""]
@@ -335,7 +337,7 @@ def is_quiet(argv: list[str]) -> bool:
 
 
 def script_of(argv: Sequence[str]) -> str | None:
-    """Return the program that an interpreter is given with -c."""
+    """Return the script that an interpreter gets with `-c`."""
     head = argv[0].rpartition("/")[2] if argv else ""
     if head in SHELLS or head.startswith("python"):
         for option, following in pairwise(argv[1:]):
@@ -347,7 +349,7 @@ def script_of(argv: Sequence[str]) -> str | None:
 
 
 def joined(arguments: Sequence[str]) -> str:
-    """Return what a list of arguments runs, as a line: the script where a shell is given one."""
+    """Return a list of arguments as a command; the script itself if it is for `sh -c`."""
     words = [argument for argument in arguments if argument]
     script = script_of(["sh", *words] if words[:1] == ["-c"] else words)
     if script is not None and not words[0].rpartition("/")[2].startswith("python"):
