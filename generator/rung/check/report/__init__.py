@@ -1,4 +1,4 @@
-"""What a review found, for people and for machines."""
+"""Reports of a review, for people and for machines."""
 
 from rung import formats
 from rung.check.review.review import Review
@@ -8,11 +8,11 @@ def write(review: Review, form: str, before: Review | None = None) -> str:
     """Return a review in a format of `rung check`.
 
     Args:
-        review: what was found.
-        form: the format's name.
-        before: the review of the base, for the change against it.
+        review: The review.
+        form: Name of the format.
+        before: The review of the base commit, to show the changes against it.
 
     Raises:
-        RungError: There is no such format.
+        RungError: There is no format of this name.
     """
     return formats.writer("check", form)(review, before)

@@ -1,10 +1,10 @@
-"""A badge: a repository's rung, as a picture for its README."""
+"""The badge: a repository's rung as an SVG image for its README."""
 
 from rung.check.review.review import Review
 
-# Text on each has a contrast of at least 4.5.
+# One for each rung; white text on it has a contrast of at least 4.5, as WCAG AA requires.
 COLOURS = ("#6b6b6b", "#8a5a00", "#1f6f8b", "#2e6b34", "#5b3fa0")
-LETTER = 6.6  # pixels of a letter of Verdana at 11 pixels, on average
+LETTER = 6.6  # average width in pixels of a letter of Verdana at 11 pixels
 
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" \
@@ -20,7 +20,7 @@ aria-label="{left}: {right}">
 
 
 def make(review: Review, before: Review | None = None) -> str:
-    """Return the badge as SVG."""
+    """Return the badge of a review as SVG."""
     left = "MLOps rung"
     right = f"{review.level} {review.levels[review.level].title}"
     if review.left_out.out_of_time:

@@ -1,4 +1,4 @@
-"""A review as data: what `rung check --format json` prints, and the phrases that all formats share."""
+"""A review as JSON, and the phrases that all formats share."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from rung.check.review.rating import Blocker, Rating
 from rung.check.review.review import Review
 from rung.system.printable import printable
 
-LONGEST = 160  # characters of a matched text
+MAX_LENGTH = 160  # characters of a matching line
 NOTHING_RUN = "Read, not run: every finding is static."
 SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
 NOTHING_NEXT = "Nothing keeps it from a higher rung."
@@ -23,7 +23,7 @@ def make(review: Review, before: Review | None = None) -> str:
 
 
 def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
-    """Return all that a review says."""
+    """Return a review as data for JSON."""
     keystones, points = review.rating.missing
     left_out = review.left_out
     data = {
@@ -141,27 +141,27 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
 
 
 def matched(match: Match) -> str:
-    """Return the matched text of a match on one line that can be shown."""
+    """Return the text of a match as one printable line."""
     text = printable(match.text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."
 
 
 def location(match: Match) -> str:
-    """Return where a match is, as `file:line`."""
+    """Return the location of a match as `file:line`."""
     if not match.path:
         return "the whole repository"
     return printable(match.path) + (f":{match.line}" if match.line else "")
 
 
 def best(finding: Finding) -> Match | None:
-    """Return the match that shows a finding's tier best: one that can be opened, if there is one."""
+    """Return the best match for a finding's tier: one in a file, if there is any."""
     matches = [shown.match for shown in finding.shown if shown.tier == finding.tier]
     matches += [shown.match for shown in finding.shown]
     return next((match for match in matches if match.path), matches[0] if matches else None)
 
 
 def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
-    """Return each capability whose tier is another than in the base."""
+    """Return the capabilities whose tier differs from the base."""
     return [
         {"capability": name, "before": before.findings[name].tier, "after": finding.tier}
         for name, finding in review.findings.items()
@@ -170,7 +170,7 @@ def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
 
 
 def counts_as(review: Review) -> str:
-    """Return in one line why a repository counts as machine learning; empty if it does not."""
+    """Return in a line why the repository counts as machine learning; empty if it does not."""
     if not review.machine_learning:
         return ""
     match = review.machine_learning[0]
@@ -178,7 +178,7 @@ def counts_as(review: Review) -> str:
 
 
 def lacks(review: Review) -> str:
-    """Return in one line how much the next rung lacks; empty if nothing does."""
+    """Return in a line what the next rung lacks; empty if it lacks nothing."""
     keystones, points = review.rating.missing
     parts = []
     if keystones:
@@ -189,7 +189,7 @@ def lacks(review: Review) -> str:
 
 
 def no_steps(review: Review) -> str:
-    """Return what is said where there is no next step."""
+    """Return the sentence for a review without next steps."""
     return NOTHING_NEXT if review.machine_learning else NO_MODEL
 
 
@@ -199,9 +199,9 @@ def sentence(reason: str) -> str:
 
 
 def left_out(review: Review) -> list[str]:
-    """Return what was left out, one line each."""
+    """Return a line for each reason why something was not read."""
     lines = [
-        f"{number:,} {reason}, `{printable(review.left_out.examples[reason])}` for one"
+        f"{number:,} {reason}, for example `{printable(review.left_out.examples[reason])}`"
         for reason, number in review.left_out.counts.items()
     ]
     if review.left_out.out_of_time:
@@ -210,7 +210,7 @@ def left_out(review: Review) -> list[str]:
 
 
 def proof(finding: Finding) -> str:
-    """Return what runs show of a finding; empty if none bears on it."""
+    """Return what runs show about a finding; empty if no run exercises it."""
     if not finding.trials:
         return ""
     failed = [trial.command for trial in finding.trials if trial.result == "failed"]
@@ -220,13 +220,14 @@ def proof(finding: Finding) -> str:
 
 
 def how(review: Review) -> str:
-    """Return whether what a report says was only read, or was run, too."""
+    """Return the sentence that says whether anything was run."""
     return SOME_RUN if review.tried else NOTHING_RUN
 
 
 def ran(trial: Trial) -> str:
-    """Return how a run went, on one line."""
+    """Return the result of a run in a line."""
     if trial.result == "not run":
         return f"not run: {printable(trial.reason)}"
-    took = f"{trial.result} in {trial.seconds:.1f} s"
-    return f"{trial.result}: {trial.reason}" if trial.reason else took
+    if trial.reason:
+        return f"{trial.result}: {trial.reason}"
+    return f"{trial.result} in {trial.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""A review as Markdown, for a comment on a merge request."""
+"""A review as Markdown, for a comment on a pull or merge request."""
 
 from rung.check.report.facts import (
     NOTHING_TO_RUN,
@@ -21,7 +21,7 @@ from rung.system.printable import printable
 
 
 def make(review: Review, before: Review | None = None) -> str:
-    """Return a review as Markdown, with the change against the base where there is one."""
+    """Return a review as Markdown, with the changes against the base, if any."""
     rung = review.levels[review.level]
     lines = [
         f"## Rung {rung.level}: {rung.title}",
@@ -33,7 +33,7 @@ def make(review: Review, before: Review | None = None) -> str:
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
     if before is not None:
-        lines += _change(review, before)
+        lines += _changes(review, before)
     lines += ["### Next", ""]
     lines += [lacks(review), ""] if lacks(review) else []
     lines += [
@@ -84,14 +84,14 @@ def _runs(review: Review) -> list[str]:
     return head + lines
 
 
-def _change(review: Review, before: Review) -> list[str]:
-    moved = changes(review, before)
+def _changes(review: Review, before: Review) -> list[str]:
+    changed = changes(review, before)
     head = f"### Against the base: rung {before.level} to {review.level}"
-    if not moved:
+    if not changed:
         return [head, "", "No capability changed.", ""]
     rows = [
         f"| {change['capability']} | {change['before'] or 'none'} | {change['after'] or 'none'} |"
-        for change in moved
+        for change in changed
     ]
     return [head, "", "| Capability | Before | After |", "|-|-|-|", *rows, ""]
 
@@ -110,7 +110,7 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text of a repository that is nothing but text in Markdown."""
+    """Escape text from a repository, so that Markdown shows it as it is."""
     safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
     for letter in "\\*[]|":
         safe = safe.replace(letter, f"\\{letter}" if letter != "|" else "&#124;")

@@ -1,4 +1,4 @@
-"""A review as one HTML page: the ladder, the profile, evidence that opens, next steps."""
+"""A review as an HTML page: the ladder, next steps, the profile and the evidence."""
 
 from rung.check.report import facts
 from rung.check.review.review import Review

@@ -1,4 +1,4 @@
-"""A review as SARIF 2.1.0, for code scanning: what is missing, and where to begin."""
+"""A review as SARIF 2.1.0, for code scanning."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def make(review: Review, before: Review | None = None) -> str:
     """Return a review as SARIF."""
     from rung.levels import template
 
-    asked = [
+    required = [
         finding
         for finding in review.findings.values()
         if (level := finding.rung(review.game)) is not None and level <= review.level + 1
@@ -28,7 +28,7 @@ def make(review: Review, before: Review | None = None) -> str:
                 "name": "rung check",
                 "version": template.tag()[1:],
                 "informationUri": template.url(),
-                "rules": [_rule(finding, template.url()) for finding in asked],
+                "rules": [_rule(finding, template.url()) for finding in required],
             }
         },
         "columnKind": "unicodeCodePoints",
@@ -40,7 +40,7 @@ def make(review: Review, before: Review | None = None) -> str:
         },
         "results": [
             _result(number, finding, finding.capability.id in blocking)
-            for number, finding in enumerate(asked)
+            for number, finding in enumerate(required)
             if not finding.holds or finding.proof == "disproven"
         ],
     }
@@ -65,7 +65,7 @@ def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
     result = f"only {finding.tier}" if finding.tier else "not found"
     if finding.proof == "disproven":
         result = proof(finding)
-    # Code scanning shows nothing without a location; what is missing has none, so it is the README's.
+    # Code scanning needs a location; a capability without evidence gets the README.
     locations = [shown.match for shown in finding.shown if shown.match.path][:1]
     path, line = (locations[0].path, locations[0].line) if locations else ("README.md", 1)
     return {

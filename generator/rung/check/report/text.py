@@ -1,4 +1,4 @@
-"""A review for a terminal."""
+"""A review as text for a terminal."""
 
 import textwrap
 from collections.abc import Iterator
@@ -118,7 +118,7 @@ def _why_not_required(review: Review, finding: Finding) -> str:
 
 
 def explain(review: Review, name: str) -> str:
-    """Say of one capability what was looked for, what was found, and what to do."""
+    """Explain a capability: what was looked for, what was found and what to do."""
     finding = review.findings[name]
     capability = finding.capability
     rung = finding.rung(review.game)
@@ -139,7 +139,7 @@ def explain(review: Review, name: str) -> str:
     lines.append(f"  {proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")
-        lines.append(textwrap.indent(_shown(predicate), "  "))
+        lines.append(textwrap.indent(_as_yaml(predicate), "  "))
         matches = [shown.match for shown in finding.shown if shown.tier == tier]
         lines += [f"  found {location(match)}  {matched(match)}" for match in matches] or [
             "  found nothing"
@@ -148,7 +148,7 @@ def explain(review: Review, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(predicate: object) -> str:
+def _as_yaml(predicate: object) -> str:
     import yaml
 
     return yaml.safe_dump(predicate, width=90, sort_keys=False, default_flow_style=None).strip()
