@@ -1,1 +1,1 @@
-"""Run what can be run of a repository, in a copy and only when asked to, to prove its findings."""
+"""`rung check --prove`: findings proven by running a repository's commands in a copy."""

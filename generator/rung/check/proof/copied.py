@@ -1,4 +1,4 @@
-"""A copy of a repository that programs may be run in: as it is there, with its history."""
+"""A copy of a repository, uncommitted changes and history included, in which programs may run."""
 
 import os
 import shutil
@@ -13,33 +13,34 @@ MAX_FILES = 200_000
 
 
 def copy(repository: Path, into: Path) -> Path:
-    """Copy the files of a repository that git tracks or would; all of them where there is no git.
+    """Copy the files of a repository that git does not ignore; without git, all files.
 
-    The copy has the history, in objects of its own, and no remote, so that nothing that runs there
-    can push back by accident. Links are copied as
-    links where they stay inside, and remaining out where they lead elsewhere.
+    The copy has the history, in its own object database, and no remote, so that nothing can be
+    pushed by accident. Links within the repository are copied as links; others are left out.
 
     Args:
-        repository: its folder, or one inside it.
-        into: a folder that does not exist.
+        repository: The repository's folder, or a folder in it.
+        into: A folder that does not exist.
 
     Returns:
-        The folder in the copy that stands for the first one.
+        The folder in the copy that corresponds to `repository`.
 
     Raises:
-        RungError: It is too large, or git cannot read it.
+        RungError: The repository is too large, or git cannot read it.
     """
     top = root(repository) if shutil.which("git") else None
     if top is None:
-        _files(repository, into, _all(repository))
+        _copy_files(repository, into, _all_files(repository))
         return into
     listed = git.run(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     within = repository.absolute().relative_to(top)
     if within.parts and f"\0{within.as_posix()}/" not in f"\0{listed}":
-        _files(repository, into, _all(repository))  # git above it ignores it, or does not know it
+        _copy_files(
+            repository, into, _all_files(repository)
+        )  # a repository above it ignores or does not track it
         return into
     if git.output(top, "rev-parse", "--verify", "--quiet", "HEAD"):
-        # Objects lent or linked would be touched: git renews the date of one that it finds there.
+        # With shared or hard-linked objects, git in the copy would change the dates of the original.
         clone = ("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--template=")
         local = {"GIT_ALLOW_PROTOCOL": "file"}
         git.run(top, *clone, "--", str(top), str(into), extra=local)
@@ -47,25 +48,27 @@ def copy(repository: Path, into: Path) -> Path:
         git.run(into, "read-tree", "HEAD")
     else:
         git.run(top, "init", "--quiet", "--template=", "--", str(into))
-    _files(top, into, list(dict.fromkeys(listed.split("\0"))))
+    _copy_files(top, into, list(dict.fromkeys(listed.split("\0"))))
     return into / within
 
 
-def _all(folder: Path) -> list[str]:
-    """Return the paths of all files, without environments and what git keeps."""
+def _all_files(folder: Path) -> list[str]:
+    """Return the paths of all files outside of .git, .venv and node_modules."""
     paths: list[str] = []
-    for here, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in (".git", ".venv", "node_modules")]
-        below = Path(here).relative_to(folder)
+        below = Path(parent).relative_to(folder)
         paths += [(below / name).as_posix() for name in names]
-        paths += [(below / name).as_posix() for name in folders if (Path(here) / name).is_symlink()]
-        _few_enough(folder, len(paths))
+        paths += [
+            (below / name).as_posix() for name in folders if (Path(parent) / name).is_symlink()
+        ]
+        _limit_files(folder, len(paths))
     return paths
 
 
-def _files(origin: Path, into: Path, paths: list[str]) -> None:
-    remaining = MAX_BYTES
-    _few_enough(origin, len(paths))
+def _copy_files(origin: Path, into: Path, paths: list[str]) -> None:
+    bytes_left = MAX_BYTES
+    _limit_files(origin, len(paths))
     for path in paths:
         source, target = origin / path, into / path
         if not path or ".git" in PurePosixPath(path).parts:
@@ -78,8 +81,8 @@ def _files(origin: Path, into: Path, paths: list[str]) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source.readlink())
         elif source.is_file():
-            remaining -= source.stat().st_size
-            if remaining < 0:
+            bytes_left -= source.stat().st_size
+            if bytes_left < 0:
                 raise RungError(
                     f"{origin} holds more than {MAX_BYTES / 1e9:g} GB that would have to be copied. "
                     "Check it without `--prove`."
@@ -89,7 +92,7 @@ def _files(origin: Path, into: Path, paths: list[str]) -> None:
     into.mkdir(exist_ok=True)
 
 
-def _few_enough(origin: Path, number: int) -> None:
+def _limit_files(origin: Path, number: int) -> None:
     if number > MAX_FILES:
         raise RungError(
             f"{origin} holds more than {MAX_FILES:,} files that would have to be copied. "

@@ -1,4 +1,4 @@
-"""Prove the findings of a review: run in a copy what can be run, and note how each run went."""
+"""The proof of a review's findings, by running the repository's commands (decision 20)."""
 
 import re
 import tempfile
@@ -24,20 +24,20 @@ from rung.levels.ladder import TIERS
 from rung.system import plain_yaml
 
 FILE = "proofs.yml"  # in the folder `levels`: what may be run, and what it proves
-COMMANDS = 500  # that a run leads to
+MAX_COMMANDS = 500  # that a run leads to
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A command, and the capabilities that it proves where it leads to certain commands.
+    """A command, and the capabilities that it proves.
 
     Attributes:
-        about: What it runs, for the user.
-        when: a predicate that holds where there is something to run.
-        command: the program and its arguments.
-        project: whether the environment that uv makes for the project is wanted.
-        env: variables, besides those of the user.
-        proves: by capability, what one of the commands that it leads to has to match.
+        about: What the command runs, for the user.
+        when: Predicate that holds if the repository has something to run.
+        command: The program and its arguments.
+        project: Whether the command runs in the environment that uv makes for the project.
+        env: Variables, besides those of the user.
+        proves: Pattern by capability; it is proven if the command leads to one that matches.
     """
 
     about: str
@@ -49,7 +49,11 @@ class Proof:
 
 
 def load_proofs(folder: Path) -> tuple[Proof, ...]:
-    """Read the file of the folder `levels`; raise a RungError when it is not what it must be."""
+    """Read `proofs.yml` in the folder `levels`.
+
+    Raises:
+        RungError: The file cannot be read, or a key is missing.
+    """
     path = folder / FILE
     try:
         data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
@@ -71,30 +75,32 @@ def load_proofs(folder: Path) -> tuple[Proof, ...]:
 def prove(
     repository: Path, review: Review, limits: Limits, seconds: float, say: Callable[[str], None]
 ) -> Review:
-    """Run what proves something, and return the review with what came of it.
+    """Run the commands that prove something, and return the review with their results.
 
-    Its rung stays what the files say: a run can fail for want of a network.
+    The rung does not change: a run can fail for lack of a network, for example.
 
     Args:
-        repository: its folder; nothing is written there.
-        review: what its files say.
-        limits: of reading it again, for what there is to run.
-        seconds: of wall time for each run, at most.
-        say: tells the user what is about to run.
+        repository: The repository's folder; nothing is written there.
+        review: The review of its files.
+        limits: Limits on reading the copy, to find out what can be run.
+        seconds: Limit of wall time for each run.
+        say: Function that shows the user which command is about to run.
     """
     folder = template.folder() / "levels"
-    known = load_proofs(folder)
+    proofs = load_proofs(folder)
     with tempfile.TemporaryDirectory(prefix="rung-proof-", ignore_cleanup_errors=True) as name:
         top = Path(name).resolve() / "copy"
         folder_in_copy = copied.copy(repository.resolve(), top)
         content = Content(Files(folder_in_copy, load_reading(folder), limits))
-        evidence = Evidence(content, [proof.when for proof in known])
-        wanted = [proof for proof in known if evidence.holds(proof.when)]
-        leads = {proof.command: _leads_to(content, proof.command) for proof in wanted}
+        evidence = Evidence(content, [proof.when for proof in proofs])
+        possible = [proof for proof in proofs if evidence.holds(proof.when)]
+        started = {proof.command: _started_by(content, proof.command) for proof in possible}
         tools = Tools(folder_in_copy, top, seconds)
-        trials = [(proof, _try(proof, tools, folder_in_copy, seconds, say)) for proof in wanted]
+        trials = [(proof, _try(proof, tools, folder_in_copy, seconds, say)) for proof in possible]
     results = {
-        name: _with(finding, [tried for tried in trials if _bears(*tried, finding, leads)])
+        name: _with_trials(
+            finding, [pair for pair in trials if _exercises(*pair, finding, started)]
+        )
         for name, finding in review.findings.items()
     }
     return replace(review, findings=results, trials=tuple(trial for _, trial in trials), tried=True)
@@ -109,31 +115,31 @@ def _try(
     if not command:
         return Trial(shown, "not run", 0.0, (), reason)
     try:
-        done = run(command, folder, seconds, proof.env)
+        outcome = run(command, folder, seconds, proof.env)
     except OSError as error:
         return Trial(shown, "not run", 0.0, (), f"it could not be started: {error}")
-    reason = f"it took more than {seconds:g} s" if done.result == "timed out" else ""
-    return Trial(shown, done.result, done.seconds, done.tail, reason)
+    reason = f"it took more than {seconds:g} s" if outcome.result == "timed out" else ""
+    return Trial(shown, outcome.result, outcome.seconds, outcome.tail, reason)
 
 
-def _bears(
-    proof: Proof, trial: Trial, finding: Finding, leads: dict[tuple[str, ...], list[str]]
+def _exercises(
+    proof: Proof, trial: Trial, finding: Finding, started: dict[tuple[str, ...], list[str]]
 ) -> bool:
-    """Return whether a run says something of a finding: it ended, and leads to what the finding names."""
-    sought: re.Pattern[str] | None = proof.proves.get(finding.capability.id)
+    """Return whether a run ended and started a command that belongs to a finding."""
+    pattern: re.Pattern[str] | None = proof.proves.get(finding.capability.id)
     return (
-        sought is not None
+        pattern is not None
         and trial.result in ("passed", "failed")
         and TIERS.get(finding.tier or "", 0.0) >= TIERS["used"]
-        and any(sought.search(command) for command in leads[proof.command])
+        and any(pattern.search(command) for command in started[proof.command])
     )
 
 
-def _with(finding: Finding, trials: Iterable[tuple[Proof, Trial]]) -> Finding:
+def _with_trials(finding: Finding, trials: Iterable[tuple[Proof, Trial]]) -> Finding:
     return replace(finding, trials=tuple(trial for _, trial in trials))
 
 
-def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
-    """Return a command and those that it starts through the task files of the repository."""
+def _started_by(content: Content, command: tuple[str, ...]) -> list[str]:
+    """Return a command and the commands that it starts through the repository's task files."""
     followed = Runners(content).follow([Command(" ".join(command), "", 0)])
-    return [command.text for command in islice(followed, COMMANDS)]
+    return [command.text for command in islice(followed, MAX_COMMANDS)]

@@ -1,4 +1,4 @@
-"""Run a program of a repository within a time, from its own environment or else from PATH."""
+"""Runs of a repository's programs, within a time limit, from its environment or from PATH."""
 
 import contextlib
 import os
@@ -19,30 +19,36 @@ from rung.system.process import begin
 
 TAIL_BYTES = 20_000
 TAIL_LINES = 20
-LONGEST = 200  # characters of a line
+MAX_LENGTH = 200  # characters of a line
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a run went: `passed`, `failed` or `timed out`, its seconds, and the end of its output."""
+class Outcome:
+    """The outcome of a run.
+
+    Attributes:
+        result: `passed`, `failed` or `timed out`.
+        seconds: Wall time.
+        tail: The last lines of the output.
+    """
 
     result: str
     seconds: float
     tail: tuple[str, ...]
 
 
-def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str, str]) -> Done:
-    """Run a command in a folder, and end all that it started when time is up or Ctrl-C comes.
+def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str, str]) -> Outcome:
+    """Run a command in a folder, and end it with all its children on a timeout or Ctrl-C.
 
     Args:
-        command: the program and its arguments.
-        folder: where it runs.
-        seconds: of wall time, at most.
-        extra: variables, besides those of the person.
+        command: The program and its arguments.
+        folder: The working directory.
+        seconds: Limit of wall time.
+        extra: Variables, besides those of the user.
     """
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
-        # Apart, so that its children can be ended with it.
+        # In a process group of its own, so that its children can be ended with it.
         child = begin(command, folder, extra, output, apart=True)
         try:
             code = child.wait(seconds)
@@ -51,7 +57,7 @@ def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str
             result = "timed out"
         finally:
             _end(child)
-        return Done(result, time.monotonic() - started, _tail(output))
+        return Outcome(result, time.monotonic() - started, _tail(output))
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
@@ -71,28 +77,28 @@ def _tail(output: IO[bytes]) -> tuple[str, ...]:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - TAIL_BYTES))
     text = output.read().decode("utf-8", "replace")
-    lines = [printable(line)[:LONGEST] for line in text.splitlines() if line.strip()]
+    lines = [printable(line)[:MAX_LENGTH] for line in text.splitlines() if line.strip()]
     return tuple(lines[-TAIL_LINES:])
 
 
 class Tools:
-    """The programs that a copy of a repository can be run with.
+    """The programs for running the commands of a copy.
 
     Args:
         folder: The folder that is checked.
-        top: The whole copy around it.
-        seconds: Time for a sync, at most.
+        top: The top of the copy, which contains it.
+        seconds: Limit of wall time for `uv sync`.
     """
 
     def __init__(self, folder: Path, top: Path, seconds: float) -> None:
         self.folder = folder
         self.top = top
         self.seconds = seconds
-        self.trouble: str | None = None  # why uv made no environment; tried at most once
+        self.trouble: str | None = None  # why there is no environment
         self.synced = False
 
     def command(self, command: Sequence[str], project: bool) -> tuple[list[str], str]:
-        """Return how a command is started, and where it cannot be, an empty list and the reason."""
+        """Return the arguments that start a command, or none and the reason why it cannot start."""
         name, *rest = command
         if project:
             self._sync()
@@ -119,10 +125,10 @@ class Tools:
         elif not self._is_project():
             self.trouble = "there is no pyproject.toml from which uv would install it"
         else:
-            done = run([uv, "sync", "--quiet"], self.folder, self.seconds, {})
-            if done.result != "passed":
-                last = done.tail[-1] if done.tail else "without a word"
-                self.trouble = f"`uv sync` {done.result}: {last}"
+            outcome = run([uv, "sync", "--quiet"], self.folder, self.seconds, {})
+            if outcome.result != "passed":
+                last = outcome.tail[-1] if outcome.tail else "without a word"
+                self.trouble = f"`uv sync` {outcome.result}: {last}"
 
     def _is_project(self) -> bool:
         try:
@@ -131,7 +137,7 @@ class Tools:
             return False
 
     def _in_environment(self, name: str) -> bool:
-        """Return whether the environment has a program; uv puts one workspace's at its top."""
+        """Return whether the environment has a program; that of a workspace is at its top."""
         above = [self.folder, *self.folder.parents]
         inside = above[: above.index(self.top) + 1]
         programs = (f".venv/bin/{name}", f".venv/Scripts/{name}.exe")  # the latter on Windows
