@@ -1,1 +1,1 @@
-"""Review many repositories at once, and show the rung of each in one table."""
+"""`rung fleet`: the rungs of many repositories in one table."""

@@ -1,4 +1,4 @@
-"""A fleet as one HTML page that loads nothing."""
+"""A fleet as a self-contained HTML page."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,16 @@ from rung.check.fleet.row import Row
 from rung.check.report.facts import NOTHING_RUN
 from rung.system import html
 
-MAX_CAPABILITIES = 12  # in the table of what holds most repositories back
+MAX_CAPABILITIES = 12  # in the table of the most frequent blockers
 
 
 def make(rows: Sequence[Row], name: str) -> str:
-    """Return the page of a fleet; `name` is the searched folder or file."""
+    """Return the page of a fleet.
+
+    Args:
+        rows: The table.
+        name: Name of the folder or list of repositories.
+    """
     titles = {row.level: row.title for row in rows}
     return html.render(
         "check/fleet/page.html.jinja",
@@ -19,6 +24,9 @@ def make(rows: Sequence[Row], name: str) -> str:
         rows=rows,
         table=table,
         nothing_run=NOTHING_RUN,
-        rungs=[(f"{level} {titles[level]}", n) for level, n in table.counts_by_rung(rows).items()],
+        rungs=[
+            (f"{level} {titles[level]}", number)
+            for level, number in table.counts_by_rung(rows).items()
+        ],
         blocking=table.blocking(rows)[:MAX_CAPABILITIES],
     )

@@ -1,4 +1,4 @@
-"""Which repositories belong to a fleet: those below a folder, or those that a file lists."""
+"""The repositories of a fleet: those below a folder, or those that a file lists."""
 
 import os
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from rung.errors import RungError
 from rung.levels import template
 from rung.levels.template_answers import ANSWERS
 
-DEPTH = 5  # folders below the one that was named
-MAX_FOLDERS = 100_000  # that are looked into
-MAX_REPOSITORIES = 10_000  # repositories
+MAX_DEPTH = 5  # levels of folders
+MAX_FOLDERS = 100_000  # that are searched
+MAX_REPOSITORIES = 10_000
 LIST_BYTES = 4_000_000
 MARKS = (".git", ANSWERS)
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the fleet: what it is called in the table, and its folder."""
+    """A repository of the fleet: its name in the table, and its folder."""
 
     name: str
     folder: Path
@@ -28,14 +28,14 @@ class Repository:
 def listed(where: Path) -> list[Repository]:
     """Return the repositories of a fleet, by name, each once.
 
-    A folder is one when it holds `.git`, `.copier-answers.yml` or a file of dependencies; what is
-    below it belongs to it. The folder that was named is one only when none is found below it.
+    A folder with `.git`, `.copier-answers.yml` or a dependency file is a repository, and so are not
+    the folders below it. `where` itself counts only if no repository is found below it.
 
     Args:
-        where: a folder, or a file with the path of a repository on each line.
+        where: A folder, or a file with the path of a repository on each line.
 
     Raises:
-        RungError: There is nothing there, nothing is found, or it is too much.
+        RungError: The path does not exist, or has no repositories or too many.
     """
     if where.is_file():
         repositories = _in_file(where)
@@ -45,7 +45,7 @@ def listed(where: Path) -> list[Repository]:
         raise RungError(f"{where} is neither a folder nor a file. Name a folder of repositories.")
     if not repositories:
         raise RungError(
-            f"No repository was found in {where}. Name a folder that has some at most {DEPTH} folders "
+            f"No repository was found in {where}. Name a folder that has some at most {MAX_DEPTH} folders "
             "below it, or a file with the path of one on each line."
         )
     return repositories
@@ -71,32 +71,32 @@ def _in_file(file: Path) -> list[Repository]:
     return list(by_real_path.values())
 
 
-def _below(where: Path, reads: Reading) -> list[Repository]:
+def _below(where: Path, reading: Reading) -> list[Repository]:
     repositories: list[Repository] = []
     waiting = [(where, 0)]
-    looked = 0
+    searched = 0
     while waiting:
         folder, depth = waiting.pop()
-        looked += 1
-        if looked > MAX_FOLDERS or len(repositories) > MAX_REPOSITORIES:
+        searched += 1
+        if searched > MAX_FOLDERS or len(repositories) > MAX_REPOSITORIES:
             raise RungError(
                 f"{where} holds more than can be looked through ({MAX_FOLDERS:,} folders, {MAX_REPOSITORIES:,} "
                 "repositories). Name a smaller folder, or a file that lists them."
             )
         names, folders = _entries(folder)
-        # A clone counts whatever its name; other folders of such names hold no projects.
-        ordinary = not depth or _is_ordinary(folder.name, reads)
-        if depth and (".git" in names or (ordinary and _is_repository(names, reads))):
+        # A clone counts whatever its name; other folders with left-out names contain no projects.
+        ordinary = not depth or _is_ordinary(folder.name, reading)
+        if depth and (".git" in names or (ordinary and _is_repository(names, reading))):
             repositories.append(Repository(folder.relative_to(where).as_posix(), folder))
-        elif ordinary and depth < DEPTH:
+        elif ordinary and depth < MAX_DEPTH:
             waiting += [(folder / name, depth + 1) for name in folders]
-    if not repositories and _is_repository(_entries(where)[0], reads):
+    if not repositories and _is_repository(_entries(where)[0], reading):
         repositories = [Repository(where.resolve().name, where)]
     return sorted(repositories, key=lambda repository: repository.name)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names in a folder, and those of its folders; links are not followed."""
+    """Return the names of all entries of a folder, and of its folders without links."""
     try:
         with os.scandir(folder) as scanned:
             entries = list(scanned)
@@ -108,12 +108,12 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
         return [], []
 
 
-def _is_repository(names: list[str], reads: Reading) -> bool:
+def _is_repository(names: list[str], reading: Reading) -> bool:
     if any(mark in names for mark in MARKS):
         return True
-    regexes = [glob_regex(glob) for glob in reads.dependencies]
+    regexes = [glob_regex(glob) for glob in reading.dependencies]
     return any(regex.fullmatch(name.lower()) for name in names for regex in regexes)
 
 
-def _is_ordinary(name: str, reads: Reading) -> bool:
-    return not name.startswith(".") and not reads.leaves_out(name.lower())
+def _is_ordinary(name: str, reading: Reading) -> bool:
+    return not name.startswith(".") and not reading.leaves_out(name.lower())

@@ -1,4 +1,4 @@
-"""The reviews of many repositories, in several processes."""
+"""Reviews of many repositories in several processes."""
 
 import contextlib
 import os
@@ -13,22 +13,22 @@ from rung.check.fleet.repositories import Repository
 from rung.check.fleet.row import Row, reviewed, unread
 
 DIED = "the process that read it was ended by the system, for example because memory ran out"
-EVERY = 50  # repositories between two lines where no line can move
+EVERY = 50  # repositories between lines of progress where there is no terminal
 
 
 def review_all(
     fleet: Sequence[Repository], game: str | None, seconds: float, jobs: int | None
 ) -> list[Row]:
-    """Review repositories in several processes, with the progress on stderr.
+    """Review repositories in several processes, with progress on stderr.
 
     Args:
-        fleet: the repositories.
-        game: governance, velocity, or None for what each says of itself.
-        seconds: of processor time, at most, for each.
-        jobs: how many are read at once; None for one on each processor.
+        fleet: The repositories.
+        game: Governance or velocity; None for what each repository states.
+        seconds: Limit of processor time for each review.
+        jobs: Number of processes; None for one per processor.
 
     Returns:
-        A row for each, in their order.
+        A row for each repository, in the same order.
     """
     rows: dict[int, Row] = {}
     progress = Progress(len(fleet), sys.stderr)
@@ -46,26 +46,26 @@ def review_all(
 
 
 def _processors() -> int:
-    # Not all of a machine's may be ours: a container or taskset leaves some.
+    # A container or taskset may leave this process only some of the machine's processors.
     with contextlib.suppress(AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Progress:
-    """How far a run is: a line that moves on a terminal, a line now and then elsewhere."""
+    """Progress of a run: a line that is rewritten on a terminal, else a new line now and then."""
 
     def __init__(self, total: int, stream: TextIO) -> None:
         self.total = total
         self.stream = stream
-        self.moves = stream.isatty()
+        self.is_terminal = stream.isatty()
         self.done = 0
 
     def step(self, name: str) -> None:
-        """Show that one more is done."""
+        """Count a repository as done, and show the progress."""
         self.done += 1
         text = f"{self.done} of {self.total} repositories"
-        if self.moves:
+        if self.is_terminal:
             width = shutil.get_terminal_size().columns - 1
             self.stream.write(f"\r\033[K{f'{text}  {name}'[:width]}")
             self.stream.flush()
@@ -73,7 +73,7 @@ class Progress:
             print(text, file=self.stream, flush=True)
 
     def clear(self) -> None:
-        """Remove the moving line."""
-        if self.moves and self.done:
+        """Remove the line from the terminal."""
+        if self.is_terminal and self.done:
             self.stream.write("\r\033[K")
             self.stream.flush()

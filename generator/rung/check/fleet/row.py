@@ -1,4 +1,4 @@
-"""One repository of a fleet: its rung, or why that is unknown."""
+"""A row of the table of a fleet: a repository's rung, or why it is unknown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +12,20 @@ from rung.system.printable import printable
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. All its texts can be printed as they are.
+    """A row of the table. All texts are printable.
 
     Attributes:
-        repository: as it is called in the table.
-        path: its folder, absolute.
-        level: its rung; None if it could not be read.
-        title: of that rung.
-        game: that it was judged by.
-        template_version: the tag or commit that its answers to Copier name, if it has any.
-        blockers: capabilities that keep it from the next rung, the one to begin with first.
-        machine_learning: whether anything shows that it is about machine learning.
-        partial: whether time ran out before all was read.
-        files: how many were looked at.
-        error: why it could not be read.
+        repository: Name of the repository in the table.
+        path: Absolute path of its folder.
+        level: The rung; None if the repository could not be read.
+        title: Title of the rung.
+        game: The game by which the repository was judged.
+        template_version: Tag or commit of the Copier template; empty without one.
+        blockers: Capabilities that the next rung needs, the least effort first.
+        machine_learning: Whether the repository is about machine learning.
+        partial: Whether time ran out before all was read.
+        files: Number of files that count.
+        error: Why the repository could not be read.
     """
 
     repository: str
@@ -42,27 +42,27 @@ class Row:
 
     @property
     def oldest_blocker(self) -> str:
-        """The first blocker of the lowest rung that is not reached, or nothing."""
+        """The blocker to begin with, or nothing."""
         return self.blockers[0] if self.blockers else ""
 
     def holds(self, least: int) -> bool:
-        """Return whether it is known to be on a rung or above it."""
+        """Return whether the repository is known to be on a rung or above it."""
         return self.level is not None and self.level >= least
 
 
 def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
-    """Review a repository; errors are shown in its row.
+    """Review a repository; an error is shown in its row.
 
     Args:
-        repository: its name and folder.
-        game: that all are judged by, or None for what each says of itself.
-        seconds: of processor time, at most.
+        repository: The repository.
+        game: The game by which all are judged; None for what each repository states.
+        seconds: Limit of processor time.
     """
     try:
         result = review(repository.folder, game, Limits(seconds=seconds))
     except RungError as error:
         return unread(repository, str(error))
-    except Exception as error:  # noqa: BLE001 one must not end the run of all the others
+    except Exception as error:  # noqa: BLE001 an error must not end the review of the others
         return unread(repository, f"{type(error).__name__}: {error}")
     return Row(
         repository=printable(repository.name),

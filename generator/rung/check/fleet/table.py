@@ -10,13 +10,13 @@ from dataclasses import asdict
 
 from rung.check.fleet.row import Row
 
-LONGEST = 48  # columns of a repository's name
+MAX_LENGTH = 48  # characters of a repository's name
 HEAD = ("Repository", "Rung", "Game", "Template", "Oldest blocker")
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a cell that begins with one
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins with one of these
 
 
 def text(rows: Sequence[Row], name: str = "") -> str:
-    """Return a table for a terminal, with the sums below it; `name` is not shown."""
+    """Return a table for a terminal, with a summary; `name` is not shown."""
     cells = [HEAD, *(_cells(row) for row in rows)]
     widths = [max(map(_width, column)) for column in list(zip(*cells, strict=True))[:-1]]
     lines = [
@@ -30,12 +30,12 @@ def text(rows: Sequence[Row], name: str = "") -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     name = row.repository
-    shown = name if len(name) <= LONGEST else f"...{name[3 - LONGEST :]}"
+    shown = name if len(name) <= MAX_LENGTH else f"...{name[3 - MAX_LENGTH :]}"
     return (shown, rung(row), row.game or "-", row.template_version or "-", reason(row))
 
 
 def rung(row: Row) -> str:
-    """Return a repository's rung, briefly."""
+    """Return the rung of a repository for its cell."""
     if row.level is None:
         return "-"
     return f"{row.level} {row.title}{' (partial)' if row.partial else ''}"
@@ -51,33 +51,33 @@ def reason(row: Row) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return how many are on each rung, in a sentence."""
+    """Return a sentence with the number of repositories on each rung."""
     number = f"{len(rows):,} repositor{'y' if len(rows) == 1 else 'ies'}"
-    parts = [f"{many:,} on rung {level}" for level, many in counts_by_rung(rows).items()]
+    parts = [f"{count:,} on rung {level}" for level, count in counts_by_rung(rows).items()]
     unread = sum(row.level is None for row in rows)
     parts += [f"{unread:,} not read"] * bool(unread)
     return f"{number}: {', '.join(parts)}."
 
 
 def counts_by_rung(rows: Sequence[Row]) -> dict[int, int]:
-    """Return how many are on each rung that has any."""
+    """Return the number of repositories by rung, without empty rungs."""
     counted = Counter(row.level for row in rows if row.level is not None)
     return dict(sorted(counted.items()))
 
 
 def blocking(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    """Return the capabilities that keep repositories back, and how many of them, the most first."""
+    """Return the blockers and how many repositories each holds back, the most frequent first."""
     counted = Counter(name for row in rows for name in row.blockers)
     return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def as_json(rows: Sequence[Row], name: str = "") -> str:
-    """Return all that is known of each, and the sums."""
+    """Return a fleet as JSON; `name` is not shown."""
     data = {
         "repositories": [
             {**asdict(row), "oldest_blocker": row.oldest_blocker or None} for row in rows
         ],
-        "rungs": {str(level): many for level, many in counts_by_rung(rows).items()},
+        "rungs": {str(level): count for level, count in counts_by_rung(rows).items()},
         "blockers": dict(blocking(rows)),
         "not_read": sum(row.level is None for row in rows),
     }
@@ -85,16 +85,16 @@ def as_json(rows: Sequence[Row], name: str = "") -> str:
 
 
 def as_csv(rows: Sequence[Row], name: str = "") -> str:
-    """Return a line for each, to be opened in a spreadsheet."""
-    written = io.StringIO()
+    """Return a fleet as CSV for a spreadsheet; `name` is not shown."""
+    output = io.StringIO()
     names = [name for name in Row.__dataclass_fields__ if name != "blockers"]
-    writer = csv.writer(written, lineterminator="\n")
+    writer = csv.writer(output, lineterminator="\n")
     writer.writerow([*names, "oldest_blocker", "blockers"])
     for row in rows:
         values = [getattr(row, name) for name in names]
         values += [row.oldest_blocker, " ".join(row.blockers)]
         writer.writerow(map(_cell, values))
-    return written.getvalue()
+    return output.getvalue()
 
 
 def _cell(value: object) -> object:
@@ -104,7 +104,7 @@ def _cell(value: object) -> object:
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in columns of a terminal."""
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text

@@ -1,4 +1,4 @@
-"""Run many jobs in separate processes; one that dies does not affect the others."""
+"""A pool of processes in which the death of a process does not affect the others."""
 
 import contextlib
 import multiprocessing
@@ -10,60 +10,60 @@ from typing import TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-ALIVE = 1.0  # seconds between two checks whether the parent process is alive
+ALIVE = 1.0  # seconds between checks that the parent process is alive
 
 
 class _Worker:
-    """A process, the line to it, and the job it is at."""
+    """A process, the connection to it, and the job that it works on."""
 
     def __init__(self, work: Callable[[Job], Result]) -> None:
-        self.line, theirs = multiprocessing.Pipe()
+        self.connection, theirs = multiprocessing.Pipe()
         arguments = (theirs, work, os.getpid())
         self.process = multiprocessing.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
-        theirs.close()  # so that its death ends the line
+        theirs.close()  # so that the connection ends when the process dies
         self.job: int | None = None
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.join()
-        self.line.close()
+        self.connection.close()
 
 
-def _serve(line: Connection, work: Callable[[Job], Result], parent: int) -> None:
+def _serve(connection: Connection, work: Callable[[Job], Result], parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     with contextlib.suppress(EOFError, BrokenPipeError):
-        # Other processes hold copies of the far end, so that it may outlive the parent.
+        # Other workers inherit the parent's end: the connection may stay open when the parent dies.
         while os.getppid() == parent:
-            if line.poll(ALIVE):
-                line.send(work(line.recv()))
+            if connection.poll(ALIVE):
+                connection.send(work(connection.recv()))
 
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait: a process that has just been started must be known before it can be ended."""
+    """Delay Ctrl-C until a process that is being started is known, so that it can be ended."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def run_all(
     work: Callable[[Job], Result], jobs: Sequence[Job], number: int
 ) -> Generator[tuple[int, Result | None]]:
-    """Give the index of a job and its result as each is done; None if its process died.
+    """Yield index and result of each job when it is done; the result is None if its process died.
 
-    A pool of the standard library waits forever for a process that the system has killed, or gives
-    up all of its jobs. When the iterator is closed, for example by an exception, all processes end.
+    When the system kills a process, a pool of the standard library waits forever or gives up all
+    jobs. When the iterator is closed, for example by an exception, all processes end.
 
     Args:
-        work: a function that can be pickled.
-        jobs: what it is called with.
-        number: of processes.
+        work: A function that can be pickled.
+        jobs: The arguments, one for each call.
+        number: Number of processes.
     """
     waiting = iter(range(len(jobs)))
     workers: list[_Worker] = []
@@ -75,13 +75,15 @@ def run_all(
             if len(workers) == number:
                 break
         while workers:
-            for line in wait([worker.line for worker in workers]):
-                worker = next(candidate for candidate in workers if candidate.line is line)
-                done = worker.job
-                assert done is not None
+            for connection in wait([worker.connection for worker in workers]):
+                worker = next(
+                    candidate for candidate in workers if candidate.connection is connection
+                )
+                finished = worker.job
+                assert finished is not None
                 result, died = None, False
                 try:
-                    result = worker.line.recv()
+                    result = worker.connection.recv()
                 except (EOFError, OSError):
                     died = True
                 following = next(waiting, None)
@@ -94,7 +96,7 @@ def run_all(
                             worker = _Worker(work)
                             workers.append(worker)
                     _give(worker, jobs, following)
-                yield done, result
+                yield finished, result
     finally:
         for worker in workers:
             worker.stop()
@@ -102,5 +104,7 @@ def run_all(
 
 def _give(worker: _Worker, jobs: Sequence[Job], index: int) -> None:
     worker.job = index
-    with contextlib.suppress(BrokenPipeError):  # it died; the end of its line says so
-        worker.line.send(jobs[index])
+    with contextlib.suppress(
+        BrokenPipeError
+    ):  # the process died, which the end of the connection will show
+        worker.connection.send(jobs[index])
