@@ -86,7 +86,7 @@ def test_a_run_that_fails_disproves_it_and_its_last_words_are_shown(tmp_path: Pa
     report = prove(folder, environment)
 
     assert "disproven" == finding(report, "unit-tests")["proof"]
-    assert 1 == report["level"]  # its files say so; a run can fail for want of a network
+    assert 1 == report["level"]  # its files say so; a run can fail for lack of a network
     for form in ("text", "markdown", "html"):
         done = rung("check", folder, "--prove", "--format", form, environment=environment)
 

@@ -225,7 +225,7 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
 
 
 def fall_over(number: int) -> int:
-    """Die as a process does that the system ends for want of memory."""
+    """Die as a process does that the system ends for lack of memory."""
     if number % 3 == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number

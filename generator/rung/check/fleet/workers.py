@@ -104,7 +104,6 @@ def run_all(
 
 def _give(worker: _Worker, jobs: Sequence[Job], index: int) -> None:
     worker.job = index
-    with contextlib.suppress(
-        BrokenPipeError
-    ):  # the process died, which the end of the connection will show
+    # If the process died, the end of the connection will show it.
+    with contextlib.suppress(BrokenPipeError):
         worker.connection.send(jobs[index])

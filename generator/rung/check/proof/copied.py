@@ -34,10 +34,9 @@ def copy(repository: Path, into: Path) -> Path:
         return into
     listed = git.run(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     within = repository.absolute().relative_to(top)
+    # A repository above the folder may ignore it, or not track it.
     if within.parts and f"\0{within.as_posix()}/" not in f"\0{listed}":
-        _copy_files(
-            repository, into, _all_files(repository)
-        )  # a repository above it ignores or does not track it
+        _copy_files(repository, into, _all_files(repository))
         return into
     if git.output(top, "rev-parse", "--verify", "--quiet", "HEAD"):
         # With shared or hard-linked objects, git in the copy would change the dates of the original.

@@ -471,12 +471,12 @@ def _remove_unlisted(document: Node) -> Iterator[tuple[int, int]]:
 
 
 def _never(node: Node, jobs: Jobs) -> bool:
-    """Return whether a job, step or rule never runs, also for the rules of a job that it extends."""
+    """Return whether a job, step or rule never runs, by its own or by inherited conditions."""
     if any(
         key in SWITCHES and below.value is not None and _is_false(below.value)
         for key, below in node.entries
     ):
-        # With `changes` or `exists` a rule of GitLab applies only at times; `$if` may have an `else`.
+        # A rule with `changes` or `exists` (GitLab) applies only at times, an `$if` may have an `else`.
         return not any(key in ("changes", "exists", "else") for key, _ in node.entries)
     matrix = node.get("strategy", "matrix")
     if matrix is not None and any(

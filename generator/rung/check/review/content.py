@@ -23,9 +23,7 @@ def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
     lines: dict[str, set[str]] = {}
     try:
         for file in sorted(folder.glob("*/*.md")):
-            if not file.name.startswith(
-                "sample_"
-            ):  # describes the sample data, and is true as it is
+            if not file.name.startswith("sample_"):  # it describes the sample data truly
                 text = file.read_text(encoding="utf-8")
                 lines.setdefault(file.name.lower(), set()).update(map(str.strip, text.split("\n")))
     except OSError as error:

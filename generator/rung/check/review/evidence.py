@@ -45,7 +45,12 @@ class Evidence:
         self.matched: dict[tuple[str, str], bool] = {}  # cache, by pattern and command
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Match]:
-        """Return the matches of a predicate in code that may run; none if it does not hold."""
+        """Return the matches of a predicate in code that may run; none if it does not hold.
+
+        Args:
+            predicate: The predicate.
+            used: The predicate of the tier `used`, which `reached` refers to.
+        """
         return self._first_matches(predicate, lambda match: not match.only_declared, used)
 
     def holds_anywhere(self, predicate: Predicate) -> list[Match]:
@@ -63,7 +68,7 @@ class Evidence:
         return matches[: 2 * SHOWN]
 
     def _matches(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
-        if predicate == "reached":  # short for the predicate of `used`, in files that are reached
+        if predicate == "reached":
             return self._matches(used, self._within(self.reachability.reached), None)
         kind, value = next(iter(predicate.items()))
         if kind in COMBINING:
@@ -97,7 +102,7 @@ class Evidence:
         return _in_turn(parts)
 
     def _leading_matches(self, parts: list[list[Match]]) -> list[Match]:
-        """Return the matches of the first part in files that lead to matches of all others."""
+        """Return matches of the first part in files that lead to all others, and these matches."""
         first, *others = parts
         leading: list[Match] = []
         files = self.content.files

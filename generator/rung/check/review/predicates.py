@@ -181,9 +181,8 @@ class File:
             return self.source.text.split("\n") if self.source else [""]
         text = documents.without_comments(self.path, self.content.text(self.path) or "")
         lines = text.split("\n")
-        if (
-            documents.ending(self.path) in documents.RECIPES
-        ):  # a line that only prints is no evidence
+        # A line that only prints is no evidence.
+        if documents.ending(self.path) in documents.RECIPES:
             return [line if executed(line.strip()) else "" for line in lines]
         return lines
 

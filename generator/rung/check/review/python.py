@@ -256,9 +256,8 @@ class Source:
         if not matters:
             return frozenset()
         trees = [(first, _parse(text)) for first, text in statements]
-        if not all(
-            tree for _, tree in trees
-        ):  # for example, a line of a string looked like a statement
+        # For example, a line of a string looked like a statement.
+        if not all(tree for _, tree in trees):
             trees = [(1, self.tree)]
         idle: set[int] = set()
         try:

@@ -280,7 +280,7 @@ def make_rules(content: Content) -> Rules:
 
 
 def make_commands(rules: Rules, arguments: str) -> Iterator[Command]:
-    """Yield the recipes that make runs for its arguments: of the targets and their prerequisites."""
+    """Yield the recipes that make runs for its arguments, prerequisites included."""
     words = [word for word in arguments.split() if not word.startswith("-") and "=" not in word]
     folder = re.search(r"-C\s*(\S+)", arguments)
     targets = [word for word in words if not folder or word != folder[1]]
