@@ -200,6 +200,31 @@ def test_what_was_on_disk_is_kept_and_reported(
     assert HALF == git(project, "show", "refs/rung/crash:RUNG.md")
 
 
+def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
+    new_project: NewProject, small: Path
+) -> None:
+    """It has the same size, and was written within the second of the old one."""
+    project = new_project(0)
+    old = files_of(project)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        new = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, new)
+    begin(project, new)
+    git(project, "config", "core.trustctime", "false")
+    git(project, "update-index", "--refresh")
+    page = project / "RUNG.md"
+    before, content = page.stat(), git(project, "show", f"{new}:RUNG.md") + "\n"
+    assert before.st_size == len(content)
+    page.write_text(content)
+    os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert transaction.Recovered(str(project), "before", True) == ended(project)
+
+    assert old == files_of(project)
+
+
 def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")

@@ -369,7 +369,10 @@ def _take_back(top: Path, before: str, pending: str) -> Recovered:
     staged = _changes(top, "diff-index", "--cached", before)
     staged = {path: change for path, change in staged.items() if changes.get(path) == change}
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
-        old, new = (_index(top, commit, Path(scratch)) for commit in (before, pending))
+        was = {path: version for path, (version, _) in changes.items()}
+        will_be = {path: version for path, (_, version) in changes.items()}
+        old = _index(top, was, Path(scratch) / "old")
+        new = _index(top, will_be, Path(scratch) / "new")
         unlike_old, unlike_new = _unlike(top, old), _unlike(top, new)
         remove, restore, yours = [], [], []
         for path, versions in sorted(changes.items()):
@@ -410,19 +413,24 @@ def _changes(top: Path, command: str, *arguments: str) -> Changes:
     return changes
 
 
-def _index(top: Path, commit: str, scratch: Path) -> dict[str, str]:
-    """Make an index of a commit that keeps git's file times; return the variable that names it."""
-    index = scratch / commit
-    _copy_index(top, index)
-    extra = {"GIT_INDEX_FILE": str(index)}
-    git.run(top, "read-tree", "--reset", commit, settings=SETTINGS, extra=extra)
+def _index(top: Path, versions: dict[str, Version], file: Path) -> dict[str, str]:
+    """Make an index of some files; return the variable that names it.
+
+    It has no times, so git compares contents: a file that was written again within a second, at
+    the same size, has the times and the size that the user's index knows.
+    """
+    extra = {"GIT_INDEX_FILE": str(file)}
+    there = {path: version for path, version in versions.items() if version[0] != NOTHING}
+    lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in there.items())
+    arguments = ("update-index", "-z", "--index-info")
+    git.run(top, *arguments, settings=SETTINGS, stdin="".join(lines), extra=extra)
     return extra
 
 
 def _copy_index(top: Path, to: Path) -> None:
     own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(top / own, to)
+        shutil.copy2(top / own, to)  # with its time, by which git knows which entries to distrust
 
 
 def _unlike(top: Path, index: dict[str, str]) -> set[str]:
