@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -247,6 +248,32 @@ def test_a_stopped_command_leaves_nothing(
     _, text = child.communicate(timeout=60)
 
     assert 130 == child.returncode, text
+    assert [] == list(tmp_path.iterdir())
+
+
+STOPPED_IN_A_FINALIZER = """
+import os, signal, sys
+from pathlib import Path
+from rung.system import staging
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+with staging.staged(Path(sys.argv[1])) as room:
+    room.mkdir()
+    Last()
+"""
+
+
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stop_in_a_finalizer_is_not_lost(tmp_path: Path, sent: str) -> None:
+    """Python ignores what is raised there."""
+    command = [sys.executable, "-c", STOPPED_IN_A_FINALIZER, str(tmp_path / "made"), sent]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert 0 != done.returncode
     assert [] == list(tmp_path.iterdir())
 
 

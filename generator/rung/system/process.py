@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -130,18 +130,31 @@ def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None
 
 
 @contextlib.contextmanager
-def stopped_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP clean up as Ctrl-C does."""
+def stopped_like_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does; lend what raises a stop that was lost.
+
+    Python ignores what is raised in a finalizer, and so loses a signal that arrives in one. Call it
+    before the step that cannot be undone.
+    """
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         raise KeyboardInterrupt
 
+    def raise_lost() -> None:
+        if received:
+            raise KeyboardInterrupt
+
     try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+        before = {
+            number: signal.signal(number, stop)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
     except (ValueError, AttributeError):  # not in the main thread; no SIGHUP on this system
         before = {}
     try:
-        yield
+        yield raise_lost
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -50,7 +50,7 @@ def staged(destination: Path) -> Iterator[Path]:
     missing = [up for up in (parent, *parent.parents) if not os.path.lexists(up)]
     # The name is chosen first, so that the cleanup knows it whenever it is interrupted.
     room = parent / f".rung-{secrets.token_hex(8)}"
-    with stopped_like_ctrl_c(), contextlib.ExitStack() as stack:
+    with stopped_like_ctrl_c() as raise_lost_stop, contextlib.ExitStack() as stack:
         try:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ def staged(destination: Path) -> Iterator[Path]:
             except OSError as error:
                 raise RungError(_unusable(destination, error)) from error
             yield room / destination.name
+            raise_lost_stop()
             with _locked(destination.parent):
                 check_free(destination)  # another process may have been faster
                 _place(room, destination)
