@@ -63,7 +63,7 @@ docs: $(UV)
 	@mv .cache/replay.svg docs/replay.svg
 	@$(UV) run --quiet python docs/generate/frames.py
 	@$(UV) run --quiet --group machinery python tests/assets/example_text.py > .cache/example_text.txt
-	@mv .cache/example_text.txt machinery/rung_ops/governance/example_text.txt
+	@mv .cache/example_text.txt machinery/governance/rung_governance/example_text.txt
 
 docs-check: $(UV)
 	@$(UV) run --quiet rung levels --markdown | diff docs/levels.md - || { \

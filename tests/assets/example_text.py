@@ -1,4 +1,4 @@
-"""Hash what the templates say of their example, for rung_ops.governance.example_text.
+"""Hash what the templates say of their example, for rung_governance.example_text.
 
 Prints a hash a line: python tests/assets/example_text.py
 """
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.governance import example_text
+from rung_governance import example_text
 from rung_ops.project import documents
 
 TEMPLATES = Path(__file__).parents[2] / "templates"

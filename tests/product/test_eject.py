@@ -22,7 +22,7 @@ OURS = 'LOG = logging.getLogger("service.ours")\n'
 # One game runs all of the library's tests, the other those of what only it has and of the service.
 TESTS = {
     "velocity": ["machinery/tests"],
-    "governance": ["machinery/tests/governance", "machinery/tests/serving"],
+    "governance": ["machinery/governance/tests", "machinery/tests/serving"],
 }
 
 

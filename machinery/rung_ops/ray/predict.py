@@ -177,6 +177,6 @@ def main(
 
 def logged(arguments: list[str] | None = None) -> int:
     """Score and log each prediction; return the exit code."""
-    from rung_ops.governance import batch
+    from rung_governance import batch
 
     return main(arguments, before_writing=batch.log_predictions)

@@ -56,7 +56,7 @@ def signing_key(signers: Path) -> str:
         key.parent.mkdir(exist_ok=True)
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
         subprocess.run(words, check=True)
-    from rung_ops.governance import signatures  # its packages come with governance
+    from rung_governance import signatures  # its packages come with governance
 
     signers.write_text(f"{signatures.line_for(str(key), EMAIL)}\n", encoding="utf-8")
     return str(key)

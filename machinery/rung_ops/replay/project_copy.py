@@ -104,7 +104,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
         override(FOLDER / name, tables)
     override(FOLDER / "ops/autopilot.toml", {"service": {"url": url}})
     if (FOLDER / "governance").is_dir():
-        from rung_ops.governance import example_text  # its packages come with governance
+        from rung_governance import example_text  # its packages come with governance
 
         # Promotion refuses the example's text; a replay asks what the rules would do.
         example_text.rewrite(FOLDER, NOT_WRITTEN)

@@ -127,7 +127,7 @@ def access_of(names: list[str], host: str) -> Access:
     if not is_governed and GOVERNANCE.is_dir() and not local_token.is_local(host):
         raise BadSettings(
             f"{shown(GOVERNANCE)}/ is there, so others are served by the signed log alone: add "
-            "`--with rung_ops.governance.oversight`, as `uv run poe serve` does."
+            "`--with rung_governance.oversight`, as `uv run poe serve` does."
         )
     access = configured(is_governed, host)
     if access.problem:

@@ -201,7 +201,7 @@ def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not (ROOT / custom_model.PLAN).is_file(), reason="of the governance game only")
 def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
-    from rung_ops.governance.record_check import check_record, read_schema
+    from rung_governance.record_check import check_record, read_schema
 
     schema = read_schema("change_control_plan", ROOT)
     plan = yaml.safe_load((ROOT / custom_model.PLAN).read_text("utf-8"))

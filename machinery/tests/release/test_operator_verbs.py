@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.governance import kill_switch
+from rung_governance import kill_switch
 from rung_ops.release import deploy, paths, rollback, state
 from rung_ops.release.state import Canary, Shadow, State
 from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy

@@ -1,0 +1,232 @@
+"""Whether an independent validation approves of a version, and by which record and whose signature.
+
+A validation record approves of just one version, and its author is not the model's developer. Where
+governance/allowed_signers is there, the record counts only with an approval that is signed by a
+validator's key (`poe approve`). The check needs no registry, so that it works where MLflow does not.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rung_governance import (
+    bound_facts,
+    developers,
+    people,
+    plan,
+    signatures,
+    signed_approval,
+    validation_record,
+)
+from rung_governance.inventory_facts import INVENTORY as INVENTORY
+from rung_governance.inventory_facts import RECORDS as RECORDS
+from rung_governance.record_check import check_record, read_schema
+from rung_governance.validation_record import Version as Version
+from rung_ops.project import documents
+from rung_ops.project.paths import ROOT, shown
+from rung_ops.release import source_hash
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class ReleasedVersion:
+    """The version that a release was made of."""
+
+    name: str
+    version: str
+    tags: Mapping[str, str]
+
+
+def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
+    """Take the version out of the manifest of a verified release."""
+    tags = {name: str(value) for name, value in manifest.items() if isinstance(value, str)}
+    tags["source_hash"] = source_hash.of_files(manifest.get("files", {}))
+    return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
+
+
+def objections(
+    version: Version, verdict: Mapping[str, Any] | None = None, answered: bool = False
+) -> list[str]:
+    """List why a version is not approved; empty if it is.
+
+    Args:
+        version: of the registry, or of a release.
+        verdict: of the gate now, from signed_approval.verdict_facts(); None if the gate is not
+            asked.
+        answered: whether it has come to answer already. Then only what it is made of is compared:
+            a plan or rules that changed since bind what comes after it.
+    """
+    reasons = record_objections(version)
+    if is_signed():
+        return reasons or list(_signed_objections(version, verdict, answered))
+    if signed_approval.in_history(signatures.signers_file(ROOT)):
+        reasons.append(
+            f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
+        )
+    return reasons
+
+
+def withdrawal_objections(version: Version) -> list[str]:
+    """Say that the approval of a version was withdrawn, and has not been signed again since."""
+    return list(signed_approval.withdrawn(approval_path(version)))
+
+
+def is_signed() -> bool:
+    """Return whether approvals are signed here; a team of one has no second key."""
+    return signatures.signers_file(ROOT).is_file()
+
+
+def record_objections(version: Version) -> list[str]:
+    """List why the validation record does not approve of a version."""
+    paths = record_paths(version)
+    if not paths:
+        named = f"{RECORDS}/{version.name}-{version.version}.yaml"
+        return [f"{named} does not exist: there is no validation of version {version.version}"]
+    if len(paths) > 1:
+        both = " and ".join(path.name for path in paths)
+        return [f"{both} in {RECORDS} are records of one version: keep one"]
+    faults = list(check_record(paths[0], read_schema("validation", ROOT), ROOT))
+    if faults:
+        return [str(fault) for fault in faults]
+    return list(validation_record.objections(version, documents.record(paths[0]), ROOT))
+
+
+def record_paths(version: Version) -> list[Path]:
+    """Find the files that claim to be the record of this version."""
+    stem = ROOT / RECORDS / f"{version.name}-{version.version}"
+    paths = (stem.parent / f"{stem.name}{ending}" for ending in (".yaml", ".yml", ".md"))
+    return [path for path in paths if path.is_file()]
+
+
+def root() -> Path:
+    """Return the folder of the model whose versions are approved."""
+    return ROOT
+
+
+def approval_path(version: Version) -> Path:
+    """Name the file of a version's signed approval."""
+    return ROOT / RECORDS / f"{version.name}-{version.version}.approval.json"
+
+
+def made_of(version: Version) -> dict[str, str]:
+    """Tell what a version is made of, by bound_facts.MADE_OF.
+
+    Model and source of a registry's version are hashed; its tags are not asked for them.
+    """
+    tags = dict(version.tags)
+    if not isinstance(version, ReleasedVersion):
+        from rung_ops import contract  # neither is needed by a service
+        from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
+
+        tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
+        commit = tags.get("git_commit", "")
+        tags["source_hash"] = source_hash.of_commit(ROOT, commit, contract.package())
+    return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
+
+
+def _signed_objections(
+    version: Version, verdict: Mapping[str, Any] | None, answered: bool
+) -> Iterator[str]:
+    path = approval_path(version)
+    if not path.is_file():
+        yield f"{shown(path)} is missing: a validator signs with `uv run poe approve {version.version}`"
+        yield from withdrawal_objections(version)
+        return
+    try:
+        signed, validator = signed_approval.read(path, ROOT)
+    except signatures.NotSigned as error:
+        yield str(error)
+        return
+    (record,) = record_paths(version)
+    if (signed.get("model"), signed.get("version")) != (version.name, str(version.version)):
+        yield f"{path.name} approves of {signed.get('model')} {signed.get('version')}"
+    yield from withdrawal_objections(version)
+    yield from bound_facts.overdue(signed)
+    now = made_of(version)
+    if not now["source_hash"]:
+        del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
+    if not answered:
+        now |= signed_approval.decided_by(record, ROOT)
+    yield from bound_facts.changed(signed, now, None if answered else verdict)
+    yield from person_objections(version, validator, answered)
+
+
+def person_objections(version: Version, validator: str, answered: bool = False) -> Iterator[str]:
+    """Say why the one who signed may not approve.
+
+    Args:
+        version: that was developed.
+        validator: as governance/allowed_signers names the key.
+        answered: whether it has come to answer already. Then a clone without the history is no
+            objection: a rollback must work there, and the history was asked before.
+    """
+    (record,) = record_paths(version)
+    together = signatures.same_person(ROOT)
+    named = documents.record(record)["validator"]
+    me = people.known_by([validator], together)
+    if not me & people.marks(str(named["email"])):
+        yield f"the record is by {named['email']}, and {validator} signed it"
+    me |= people.marks(str(named["name"]))
+    try:
+        made = developers.commits(str(version.tags["git_commit"]), _approved_commits(version), ROOT)
+    except developers.Unknown as error:
+        if not answered:
+            yield str(error)
+        return
+    terms = plan.approval_terms(ROOT)
+    for commit in made:
+        short = commit.id[:10]
+        same = people.known_by(commit.people, together) & me
+        if same:
+            yield f"{validator} developed the model (commit {short}), and cannot validate it"
+            return
+        if commit.odd:
+            yield f"commit {short} changes {commit.odd[0]}, which the autopilot never does"
+        if terms.signed_commits and commit.people and not commit.signed:
+            yield f"commit {short} is not signed, so that who made it is only a text"
+            return
+
+
+def _approved_commits(version: Version) -> list[str]:
+    """List the commits of the model's other versions that somebody has signed an approval of."""
+    commits = []
+    for path in sorted((ROOT / RECORDS).glob(f"{version.name}-*.approval.json")):
+        if path == approval_path(version):
+            continue
+        try:
+            signed, _ = signed_approval.read(path, ROOT)
+        except signatures.NotSigned:
+            continue
+        if not list(signed_approval.withdrawn(path)):
+            commits.append(str(signed.get("git_commit")))
+    return commits
+
+
+def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Describe what approves of a release: record, its SHA-256, validator, day, and the signature."""
+    version = released_version(manifest)
+    (path,) = record_paths(version)
+    record = documents.record(path)
+    facts = {
+        "record": shown(path),
+        "record_hash": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "validator": f"{record['validator']['name']} <{record['validator']['email']}>",
+        "validated": str(record["date"]),
+    }
+    if not is_signed():
+        return facts | {"signed_by": "nobody: in a team of one there is no second key"}
+    signed = approval_path(version)
+    content, signer = signed_approval.read(signed, ROOT)
+    text = signed.read_bytes()
+    return facts | {
+        "signed_by": signer,
+        "expires": str(content["expires"]),
+        "approval_hash": hashlib.sha256(text).hexdigest(),
+        # Themselves, as the service that verifies them has no repository.
+        "approval": text.decode(),
+        "approval_signature": signed_approval.proof_of(signed).read_text(encoding="utf-8"),
+    }

@@ -1,0 +1,168 @@
+"""What shows that a control is there: a run of the version, a person's statement, or nothing."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rung_governance import approval, audit, example_text, readiness, records
+from rung_governance.record_check import Problem
+from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
+from rung_ops.release import paths, state
+from rung_ops.system import git
+from rung_ops.system.printable import counted
+
+RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence of a control.
+
+    Attributes:
+        status: RUN, STATEMENT, MISSING, or OUTSIDE of any repository.
+        shown_by: what shows it, or what is missing.
+    """
+
+    status: str
+    shown_by: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A version that is examined, and the facts that all of its controls share.
+
+    Attributes:
+        version: of the model.
+    """
+
+    version: str
+
+    @cached_property
+    def examples(self) -> Counter[str]:
+        """Count by file the parts that are still the text of the example."""
+        return Counter(part.file for part in example_text.untouched(ROOT))
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Say what is wrong with the documents; it takes a second."""
+        return records.problems(ROOT)
+
+
+def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
+    """Look for the evidence of a control."""
+    return LOOK[control["kind"]](control["artefact"], examined)
+
+
+def _document(artefact: str, examined: Examined) -> Evidence:
+    path = next(
+        (each / artefact for each in (ROOT, REPOSITORY) if (each / artefact).is_file()), None
+    )
+    if path is None:
+        return Evidence(MISSING, f"{artefact} is missing")
+    if places := examined.examples[artefact]:
+        return Evidence(MISSING, f"{places} places are still the text of the example")
+    if faults := [each for each in examined.problems if each.file == artefact]:
+        return Evidence(MISSING, str(faults[0]))
+    last_commit = git.run(path.parent, "log", "-1", "--format=%an, %as", "--", path.name)
+    who = last_commit.stdout.strip() or "not committed"
+    return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
+
+
+def _report(artefact: str, examined: Examined) -> Evidence:
+    version = examined.version
+    path = ROOT / artefact
+    if not path.is_file():
+        return Evidence(MISSING, f"{artefact} is missing")
+    run = REPORTS / "run.json"
+    if path.name == "gate.json":
+        made = str((_json(path).get("challenger") or {}).get("version", ""))
+    else:
+        made = str(_json(run).get("version", "")) if run.is_file() else ""
+    if made != version:
+        return Evidence(MISSING, f"{artefact} is of version {made or 'unknown'}, not of {version}")
+    return Evidence(RUN, f"of version {version}; SHA-256 {_sha256(path)}")
+
+
+def _approval(artefact: str, examined: Examined) -> Evidence:
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    version = examined.version
+    try:
+        registered = registry.version(version)
+    except registry.MlflowException as error:
+        return Evidence(MISSING, registry.reason_of(error))
+    if objections := [*approval.objections(registered), *readiness.objections(registered)]:
+        return Evidence(MISSING, objections[0])
+    facts = approval.approval_of({"model": registered.name, "version": version, **registered.tags})
+    # What a person judged is a statement; a signature proves who said it.
+    return Evidence(
+        STATEMENT, f"{facts['validator']}, {facts['validated']}; key: {facts['signed_by']}"
+    )
+
+
+def _lineage(artefact: str, examined: Examined) -> Evidence:
+    from rung_ops.tracking import registry
+
+    version = examined.version
+    try:
+        tags = registry.version(version).tags
+    except registry.MlflowException as error:
+        return Evidence(MISSING, registry.reason_of(error))
+    if missing := [
+        name for name in ("git_commit", "data_hash", "params_hash") if not tags.get(name)
+    ]:
+        return Evidence(MISSING, f"version {version} has no {', '.join(missing)}")
+    if tags.get("git_dirty") == "true":
+        return Evidence(MISSING, f"version {version} was made from files that were not committed")
+    return Evidence(RUN, f"commit {tags['git_commit']}, data {tags['data_hash']}")
+
+
+def _audit_log(artefact: str, examined: Examined) -> Evidence:
+    folder = paths.environment(paths.PRODUCTION)
+    if not (folder / state.HISTORY).is_file():
+        return Evidence(MISSING, "nothing has been deployed to production from here")
+    if faults := audit.report(folder):
+        return Evidence(MISSING, faults[0])
+    return Evidence(RUN, f"{counted(len(state.events(folder)), 'line')}, signed and verified")
+
+
+def _monitor(artefact: str, examined: Examined) -> Evidence:
+    path = ROOT / artefact
+    if not path.is_file():
+        return Evidence(MISSING, "production was not checked from here")
+    result = _json(path)
+    return Evidence(
+        RUN, f"{counted(len(result.get('problems', [])), 'problem')}; SHA-256 {_sha256(path)}"
+    )
+
+
+def _organisation(artefact: str, examined: Examined) -> Evidence:
+    return Evidence(OUTSIDE, f"{project_name()} cannot show it: ask the organisation")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+LOOK: dict[str, Callable[[str, Examined], Evidence]] = {
+    "document": _document,
+    "report": _report,
+    "approval": _approval,
+    "lineage": _lineage,
+    "audit_log": _audit_log,
+    "monitor": _monitor,
+    "organisation": _organisation,
+}

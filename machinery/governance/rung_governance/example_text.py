@@ -1,0 +1,182 @@
+"""Find what the documents still say of the example that a project was generated with.
+
+A sentence is known by the hash of its words. A part (a field of a record, or what is below one
+heading) is the example's where more than half of its words are in such sentences.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung_governance.record_check import ANSWER, SCHEMAS, read_schema
+from rung_ops.project import documents
+
+# Made by `make docs` from the templates: which sentences are the example's.
+HASHES = Path(__file__).parent / "example_text.txt"
+SAMPLE = "data/sample/README.md"
+FILES = (
+    *(f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")),
+    *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register")),
+    *(f"governance/{name}_plan.yaml" for name in ("change_control", "monitoring")),
+    "governance/oversight.md",
+    "governance/technical_file/annex_iv.md",
+    SAMPLE,
+)
+END = re.compile(r"[.?!:;](?=\s)|\||\n\s*\n|\n\s*[-*] ")
+LEAST_WORDS = 4  # shorter sentences say the same of many models
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a document.
+
+    Attributes:
+        file: below the model's folder.
+        line: of its first word.
+        place: its field, or its heading.
+        start: of its text in the file, in characters.
+        end: behind its text.
+        text: as a reader reads it.
+    """
+
+    file: str
+    line: int
+    place: str
+    start: int
+    end: int
+    text: str
+
+
+def untouched(root: Path) -> list[Part]:
+    """List the parts that describe the example instead of the model."""
+    known = _hashes()
+    parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
+    return [part for part in parts if _is_of_example(part, root, known)]
+
+
+def names_lost_sample(part: Part, root: Path) -> bool:
+    """Tell whether a part refers to what the sample's page said before other rows replaced it."""
+    broken = documents.broken_references(part.text, root)
+    return any(each.startswith(f"See {SAMPLE}, ") for each in broken)
+
+
+def objections(root: Path) -> list[str]:
+    """Say of these parts where they are and what to write, a line for those that ask for the same."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for part in untouched(root):
+        places.setdefault((part.file, _asked(part, root)), []).append(f"{part.line}, {part.place}")
+    return [
+        f"{file}:{'; '.join(each)}: still the text of the example. {asked}"
+        for (file, asked), each in places.items()
+    ]
+
+
+def rewrite(root: Path, words: str) -> None:
+    """Replace each of these parts by other words, as a replay does in its copy."""
+    for part in reversed(untouched(root)):
+        path = root / part.file
+        text = documents.text_of(path)
+        end = "\n" if text[part.start : part.end].endswith("\n") else ""
+        new = f'"{words}"' if part.place[0] == "`" else words
+        path.write_text(text[: part.start] + new + end + text[part.end :], encoding="utf-8")
+
+
+def parts_of(root: Path, name: str) -> list[Part]:
+    """Cut a document into its parts; none of one that cannot be read, which `poe records` says."""
+    try:
+        text = documents.text_of(root / name)
+        if name.endswith(".md"):
+            front = documents.FRONT_MATTER.match(text)
+            fields = _fields(name, front[1], front.start(1)) if front else ()
+            return [*fields, *_sections(name, text)]
+        return list(_fields(name, text, 0))
+    except (documents.UnreadableDocumentError, yaml.YAMLError):
+        return []
+
+
+def hashes_of(text: str) -> dict[str, int]:
+    """Hash each sentence of a text; give the number of its words."""
+    sentences = (re.findall(r"\w+", each.casefold()) for each in END.split(text))
+    return {
+        hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]: len(words)
+        for words in sentences
+        if len(words) >= LEAST_WORDS
+    }
+
+
+def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
+    if names_lost_sample(part, root):
+        return True
+    if documents.REFERENCE.fullmatch(part.text.strip()):
+        return False  # what it names is checked in its own place
+    if f"`{part.text.strip()}`" in _asked(part, root):
+        return False  # an answer that the schema proposes, though the example begins with it, too
+    return _share(part.text, known) > HALF
+
+
+def _share(text: str, known: frozenset[str]) -> float:
+    counts = hashes_of(text)
+    of_example = sum(words for each, words in counts.items() if each in known)
+    return of_example / max(sum(counts.values()), 1)
+
+
+@cache
+def _hashes() -> frozenset[str]:
+    return frozenset(HASHES.read_text(encoding="ascii").split())
+
+
+def _sections(name: str, text: str) -> Iterator[Part]:
+    body = documents.prose(text)
+    # Blanked lines are shorter, so places are counted in the lines of the whole text.
+    starts = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
+    titled = [(at, documents.HEADING.match(line)) for at, line in enumerate(body.splitlines())]
+    headings = [(at, match[2]) for at, match in titled if match]
+    ends = [at for at, _ in headings[1:]] + [len(body.splitlines())]
+    for (at, title), below in zip(headings, ends, strict=True):
+        section = text[starts[at + 1] : starts[below]]
+        if prose := section.strip():
+            start = starts[at + 1] + section.index(prose)
+            line = text.count("\n", 0, start) + 1
+            yield Part(name, line, f'"{title}"', start, start + len(prose), prose)
+
+
+def _fields(name: str, text: str, offset: int) -> Iterator[Part]:
+    before = 1 if offset else 0  # the line that opens front matter
+    for field, node in _leaves(yaml.compose(text, Loader=yaml.SafeLoader), ""):
+        start, end = node.start_mark, node.end_mark
+        yield Part(
+            *(name, start.line + 1 + before, f"`{field}`"),
+            *(start.index + offset, end.index + offset, str(node.value)),
+        )
+
+
+def _leaves(node: Any, field: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _leaves(value, f"{field}.{key.value}".strip("."))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _leaves(value, f"{field}[{number}]")
+    elif isinstance(node, yaml.ScalarNode):
+        yield field, node
+
+
+def _asked(part: Part, root: Path) -> str:
+    """Take what a field has to say from its schema."""
+    name = Path(part.file).parts[1].removesuffix(".yaml").removesuffix(".md")
+    if part.place[0] != "`" or not (SCHEMAS / f"{name}.json").is_file():
+        return ANSWER
+    schema = read_schema(name, root)
+    at = schema
+    for step in re.findall(r"\w+|\[", part.place):
+        at = at.get("items", {}) if step == "[" else at.get("properties", {}).get(step, at)
+        if "$ref" in at:
+            at = schema["$defs"][at["$ref"].rpartition("/")[2]] | at
+    return str(at.get("description", ANSWER))

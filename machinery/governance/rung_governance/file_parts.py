@@ -1,0 +1,146 @@
+"""A part of the technical file: its heading, and where its text is taken from."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_governance import markdown
+from rung_ops.project import documents
+from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.training import model_card
+
+PIPELINE = "`uv run poe pipeline` makes it"
+
+
+class Missing(Exception):
+    """The source of a part is missing; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a section.
+
+    Attributes:
+        title: its heading.
+        take: makes its text, for a version of the model; raises Missing.
+        files: what it is taken from, below the project.
+    """
+
+    title: str
+    take: Callable[[str], str]
+    files: tuple[str, ...] = ()
+
+
+def document(path: str) -> Callable[[str], str]:
+    """Take a Markdown document as it is, below the headings of the technical file."""
+
+    def take(version: str) -> str:
+        if not (ROOT / path).is_file():
+            raise Missing(f"{path} is missing: write it")
+        text = documents.FRONT_MATTER.sub("", documents.text_of(ROOT / path))
+        return markdown.demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
+
+    return take
+
+
+def record(name: str, *keys: str) -> Callable[[str], str]:
+    """Take a YAML record of governance/, or the fields of it that are named."""
+
+    def take(version: str) -> str:
+        path = ROOT / f"governance/{name}.yaml"
+        if not path.is_file():
+            raise Missing(f"governance/{name}.yaml is missing: write it")
+        fields = documents.record(path)
+        chosen = [fields[key] for key in keys if key in fields]
+        return "\n\n".join(map(markdown.written, chosen)) if keys else markdown.written(fields)
+
+    return take
+
+
+def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Callable[[str], str]:
+    """Take a report of the last run, provided that it was the run of this version.
+
+    Args:
+        name: of its file.
+        write: makes text of its content.
+    """
+
+    def take(version: str) -> str:
+        _of_this_version(version)
+        path = REPORTS / name
+        if not path.is_file():
+            raise Missing(f"{shown(path)} is missing: {PIPELINE}")
+        return write(read_json(path))
+
+    return take
+
+
+def version_here() -> str:
+    """Name the version that the reports here are of; empty if nothing has run."""
+    run = REPORTS / "run.json"
+    return str(read_json(run)["version"]) if run.is_file() else ""
+
+
+def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
+    """Read from a command line which version it is about, by default that of the reports here.
+
+    Returns:
+        Its number; empty if there is none yet, which is said.
+
+    Raises:
+        registry.NoVersionError: the registry has no such version.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=about)
+    parser.add_argument(
+        "version",
+        nargs="?",
+        default="",
+        help="number or alias of the version; that of the last run unless given",
+    )
+    here = version_here()
+    asked = parser.parse_args(arguments).version
+    version = _number(asked) if asked not in ("", here) else here
+    if not version:
+        print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
+    return version
+
+
+def _number(asked: str) -> str:
+    """Return the number of a version of the registry; the requested one, if that is down."""
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    try:
+        return str(registry.version(asked).version)
+    except registry.NoVersionError:
+        raise
+    except registry.MlflowException:
+        return asked
+
+
+def read_json(path: Path) -> Any:
+    """Read a report.
+
+    Raises:
+        Missing: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Missing(f"{shown(path)} is not JSON: {PIPELINE} again") from error
+
+
+def _of_this_version(version: str) -> None:
+    run = REPORTS / "run.json"
+    if not run.is_file():
+        raise Missing(f"{shown(run)} is missing: {PIPELINE}")
+    made = str(read_json(run).get("version"))
+    if made != version:
+        raise Missing(
+            f"the reports here are those of version {made}, not of {version}: check out its "
+            "commit, and `uv run dvc repro --all-pipelines`"
+        )

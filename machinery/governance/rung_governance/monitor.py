@@ -1,0 +1,170 @@
+"""Check predictions against the thresholds of the monitoring plan: `uv run poe monitor`.
+
+As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
+ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
+its predictions are not reviewed. What answers has to be approved still, and reviews and findings
+that are past their day are named. Problems go into the audit log when they begin, change and end:
+what looks runs code of the release, in a process without the key that signs them.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rung_ops.batch import prediction_log
+from rung_governance import (
+    approval,
+    audit,
+    keys,
+    override_counts,
+    plan,
+    readiness,
+    retention,
+    serving_check,
+    witness,
+)
+from rung_governance.overrides import Overrides
+from rung_ops.monitoring import run
+from rung_ops.monitoring.result import MonitorResult
+from rung_ops.release import bundle, paths, state
+from rung_ops.system import key_names, keyless, locks
+
+MONITORED = "monitored"
+OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
+LEAST_ROWS = 500  # predictions below which few overrides mean nothing
+
+
+def overruled(
+    folder: Path, result: MonitorResult, thresholds: Mapping[str, float]
+) -> Iterator[str]:
+    """Say whether people overrule too many predictions, or suspiciously few.
+
+    Args:
+        folder: the environment's.
+        result: what was predicted.
+        thresholds: most_share and least_share, of the predictions; either may be left out.
+    """
+    if not result.rows:
+        return
+    count = _overruled(folder, result)
+    share = count / result.rows
+    counted = f"{count:,} of {result.rows:,} predictions were overruled"
+    most, least = thresholds.get("most_share"), thresholds.get("least_share")
+    if most is not None and share > most:
+        yield f"{counted}, more than {most:.0%}. {_duty('most_share')}"
+    if least is not None and result.rows >= LEAST_ROWS and share < least:
+        yield f"{counted}, fewer than {least:.0%}. {_duty('least_share')}"
+
+
+def past_their_day(folder: Path, release: str) -> list[str]:
+    """List reviews and findings that are overdue; the monitor still runs."""
+    try:
+        manifest = bundle.read_manifest(paths.bundle(folder, release))
+    except bundle.BadBundle:
+        return []  # which serving_check says
+    return readiness.warnings(approval.released_version(manifest))
+
+
+def _overruled(folder: Path, result: MonitorResult) -> int:
+    """Count the checked predictions that were overruled in the same time."""
+    since, until = result.since.isoformat(), result.until.isoformat()
+    overruled_ids = [name for name, at in Overrides(folder).count(since).items() if at < until]
+    log = prediction_log.read(prediction_log.folder(folder.name), result.since, result.until)
+    theirs = log.filter(
+        pl.col("id").is_in(overruled_ids)
+        & (pl.col("release") == result.release.id)
+        & (pl.col("arm") != "shadow")
+    )
+    return int(theirs.select(pl.col("id").n_unique()).collect().item()) if overruled_ids else 0
+
+
+def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
+    """Write the problems into the audit log, unless they are there already.
+
+    Returns:
+        Why they could not be written, each a sentence. Without the key nothing is written: an
+        unsigned line would leave all that follow unsigned too.
+    """
+    noted: list[str] = []
+    for event in state.events(folder):
+        if event["event"] == MONITORED:
+            noted = event["detail"]["kinds"]
+    kinds = sorted({_kind(problem) for problem in problems})
+    if kinds == noted:
+        return []
+    try:
+        keys.private_key()
+        return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
+    except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
+        return [f"Findings of the monitor are not in the audit log: {error}"]
+
+
+def _kind(problem: str) -> str:
+    """Write N for each figure of a problem, as they differ at each check."""
+    return re.sub(r"\d+([.,]\d+)*", "N", problem.partition(":")[0])
+
+
+def _duty(setting: str) -> str:
+    duty = plan.owners()[f"{OVERRIDES}.{setting}"]
+    return f"{duty['owner']}: {duty['action']}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check, and write the problems down; return the exit code of rung_ops.monitoring.run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = run.parsed(arguments)
+    folder = paths.environment(options.environment)
+    try:
+        plan.thresholds()
+    except plan.BadPlan as error:
+        print(error, file=sys.stderr)
+        return 2
+    for problem in serving_check.relay_withdrawals(folder, paths.person()):
+        print(problem, file=sys.stderr)
+    if not options.now and not options.json:  # another moment is only examined
+        for line in retention.apply(paths.person(), datetime.now(UTC)):
+            print(line, file=sys.stderr)
+    # Here, as the other process has no right at the remote.
+    unfitting = audit.against_notes(folder)
+    kept = key_names.OF_LOG
+    code, checked = keyless.call("governance.monitor:check", arguments, unfitting, kept=kept)
+    if checked and code != run.COULD_NOT and not options.json:
+        for problem in note(folder, **checked, by=paths.person()):
+            print(problem, file=sys.stderr)
+    if problem := witness.note(folder, paths.person()):
+        print(problem, file=sys.stderr)
+    return int(code)
+
+
+def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
+    """Check what was predicted, and the audit log.
+
+    Args:
+        arguments: of the command line.
+        unfitting: why the log does not fit its notes at the remote.
+
+    Returns:
+        The exit code of rung_ops.monitoring.run, and what was found of which release.
+    """
+    folder = paths.environment(run.parsed(arguments).environment)
+    thresholds = plan.thresholds()
+    limits = thresholds.pop(OVERRIDES, {})
+    checked: dict[str, Any] = {}
+
+    def also(result: MonitorResult) -> list[str]:
+        further = list(overruled(folder, result, limits))
+        further += serving_check.problems(folder, result.release.id)
+        further += past_their_day(folder, result.release.id)
+        made = Overrides(folder).count(result.since.isoformat())
+        doubts = [*audit.report(folder), *unfitting]
+        further += [f"the audit log cannot be relied on: {each}" for each in doubts]
+        further += filter(None, [override_counts.unlogged(folder, made)])
+        checked.update(release=result.release.id, problems=[*result.problems, *further])
+        return further
+
+    return run.main(arguments, thresholds, also), checked

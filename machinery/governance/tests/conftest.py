@@ -1,0 +1,230 @@
+"""An environment of its own for each test, keys that sign its audit log, and a registry."""
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.tests.conftest import FACTS, Trained
+from rung_governance import approval, deploy, keys, plan, served_model
+from rung_ops.project.paths import ROOT
+from rung_ops.system import keyless
+
+if TYPE_CHECKING:
+    from machinery.governance.tests.signing import Desk
+
+COMMIT = "ab" * 20
+APPROVED: dict[str, Any] = {
+    "model": FACTS["model"],
+    "git_commit": FACTS["git_commit"],
+    "data_hash": FACTS["data_hash"],
+    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
+    "date": date.today().isoformat(),
+    "conceptual_soundness": "The method fits the question that is asked.",
+    "outcomes_analysis": "The figures were computed again and agree.",
+    "limitations": "The sample is small; see the model card.",
+    "evidence": ["reports/metrics.json of the run"],
+    "findings": [],
+    "decision": "approved",
+}
+
+
+def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Write a private key as PEM text."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> ec.EllipticCurvePrivateKey:
+    """The key that signs the audit log."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(autouse=True)
+def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call what needs no key in this process, where the test can replace its parts.
+
+    The tests that are marked `own_process` start another one, as a project does.
+    """
+    if request.node.get_closest_marker("own_process"):
+        return
+
+    def call(
+        function: str, *arguments: Any, raises: object = (), kept: Collection[str] = ()
+    ) -> Any:
+        module, _, name = function.partition(":")
+        callee = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        with pytest.MonkeyPatch.context() as patch:
+            for withheld in os.environ.keys() - keyless.environment(kept).keys():
+                patch.delenv(withheld)
+            return json.loads(json.dumps(callee(*json.loads(json.dumps(arguments)))))
+
+    monkeypatch.setattr(keyless, "call", call)
+
+
+@pytest.fixture
+def production(
+    tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of an environment in which nothing has happened yet."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
+    monkeypatch.setenv(keys.VARIABLE, pem(signing_key).decode())
+    public = tmp_path / "audit.pub"
+    public.write_bytes(
+        signing_key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    monkeypatch.setattr(keys, "PUBLIC", public)
+    monkeypatch.setattr(keys, "PRIVATE", tmp_path / "no.pem")
+    return tmp_path / "releases/production"
+
+
+@pytest.fixture(scope="session")
+def registry_store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a registry that holds this project's model as version 1."""
+    from rung_ops.project.paths import params
+    from rung_ops.tracking import registry
+    from rung_ops.tracking.record_run import flat
+    from rung_ops.training import estimator
+
+    place = tmp_path_factory.mktemp("mlflow")
+    address = f"sqlite:///{place / 'mlflow.db'}"
+    model = place / "model"
+    estimator.save(trained.estimator, model / "model.skops")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        client = registry.client()
+        experiment = client.create_experiment("e", artifact_location=(place / "runs").as_uri())
+        run = client.create_run(experiment).info.run_id
+        for name, value in flat(params()).items():
+            client.log_param(run, name, str(value))
+        client.log_artifacts(run, str(ROOT / "src"), "code")
+        client.create_registered_model(registry.model_name())
+        tags = {"git_commit": COMMIT, "git_author": "Ada <ada@example.org>", "data_hash": "cd" * 16}
+        client.create_model_version(
+            registry.model_name(), model.as_uri(), run, tags=tags | {"git_dirty": "false"}
+        )
+    return address
+
+
+@pytest.fixture(scope="session")
+def two_releases(
+    release_folder: Path, release_private_key: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Two signed releases of this project's model, of versions 1 and 2."""
+    from rung_ops.release import bundle, content, signing
+
+    manifest = bundle.read_manifest(release_folder)
+    name = bundle.release_id("2", manifest["git_commit"], manifest["data_hash"])
+    second = tmp_path_factory.mktemp("second") / name
+    shutil.copytree(release_folder, second)
+    (second / bundle.SIGNATURE).unlink()
+    later = {"id": name, "version": "2", "created": "2099-01-01T00:00:00+00:00"}
+    content.write_json(second / bundle.MANIFEST, manifest | later)
+    signing.sign(second, release_private_key)
+    return release_folder, second
+
+
+@pytest.fixture
+def candidates(
+    two_releases: tuple[Path, Path],
+    production: Path,
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[str, str]:
+    """Two candidates, in a project without verdicts or approvals; their ids.
+
+    The registry is out of reach.
+    """
+    from rung_ops.release import gate_check, paths
+
+    for folder in two_releases:
+        shutil.copytree(folder, paths.candidates() / folder.name)
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
+    monkeypatch.setattr(approval, "ROOT", tmp_path)
+    # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
+    monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
+    monkeypatch.setattr(served_model, "differences", lambda path: [])
+    for name, value in (
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "5"),
+    ):
+        monkeypatch.setenv(name, value)
+    inventory = {"models": [{"name": FACTS["model"], "developer": "Ada Lovelace"}]}
+    (tmp_path / "governance").mkdir()
+    (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
+    return two_releases[0].name, two_releases[1].name
+
+
+@pytest.fixture
+def judge(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
+    """Writes the gate's verdict on a version against a release; what is given replaces a part."""
+
+    def write(version: str, against: str | None, **changes: Any) -> None:
+        verdict = {
+            "promote": True,
+            "reasons": [],
+            "awaits": [],
+            "figures": {"metric": "auc", "challenger": 0.79, "plan": plan.digest()},
+            "notes": [],
+            "challenger": FACTS | {"version": version},
+            "champion": {"release": against} if against else None,
+            "at": "2026-01-31T12:00:00+00:00",
+        }
+        (tmp_path / "gate.json").write_text(json.dumps(verdict | changes), encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def approve(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
+    """Writes the record of a validation of a version; what is given replaces a part."""
+
+    def write(version: str, /, **changes: Any) -> None:
+        path = tmp_path / approval.RECORDS / f"{FACTS['model']}-{version}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"version": int(version)} | APPROVED | changes
+        path.write_text(yaml.safe_dump(record), encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry that knows the model and no version of it, made once: that takes seconds."""
+    from rung_ops.tracking import registry
+
+    made = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{made}")
+        registry.client().create_registered_model(registry.model_name())
+    return made
+
+
+@pytest.fixture
+def desk(empty_registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Desk":
+    """Ada has committed a model; Vera may approve; the gate lets every version pass."""
+    from machinery.governance.tests.signing import new_desk
+
+    shutil.copy(empty_registry, tmp_path / "mlflow.db")
+    return new_desk(tmp_path, monkeypatch)

@@ -1,0 +1,219 @@
+"""A release answers in production if its signed approval, in the signed log, names its hashes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machinery.tests.conftest import FACTS
+from machinery.governance.tests.signing import approved_line, new_key
+from rung_governance import admission, audit, bound_facts, signatures
+from rung_governance.admission import Admission
+from rung_governance.signed_log import APPROVED, WITHDRAWN, SignedLog
+from rung_ops.release import state
+from rung_ops.serving.state_reader import Objection
+
+RELEASE = "v1-aaaaaaaa-bbbbbb"
+MANIFEST = FACTS | {"id": RELEASE}
+
+
+class Door:
+    """An environment whose log is written line by line, and the admission that follows it."""
+
+    def __init__(self, folder: Path, place: Path) -> None:
+        self.folder = folder
+        self.key = new_key(place / "vera.key")
+        self.signers = place / "allowed_signers"
+        self.signers.write_text(signatures.line_for(self.key, "vera@example.org"))
+        self.log = SignedLog(folder)
+        self.admission = Admission(self.log, self.signers)
+
+    def approve(self, **changes: Any) -> dict[str, str]:
+        line = approved_line(RELEASE, self.key, **changes)
+        assert audit.record(self.folder, APPROVED, "Vera", **line) == []
+        return line
+
+    def objection(self, **manifest: Any) -> Objection | None:
+        self.log.follow()
+        return self.admission.objection(MANIFEST | manifest)
+
+    def reason(self, **manifest: Any) -> str:
+        objection = self.objection(**manifest)
+        assert objection is not None and objection.refuses
+        return objection.reason
+
+
+@pytest.fixture
+def door(production: Path, tmp_path: Path) -> Door:
+    return Door(production, tmp_path)
+
+
+def test_a_release_with_a_signed_approval_may_answer(door: Door) -> None:
+    door.approve()
+
+    assert door.objection() is None
+
+
+def test_without_a_line_in_the_log_it_may_not(door: Door) -> None:
+    audit.record(door.folder, "reviewed", "Ada")
+
+    assert door.reason() == (
+        f"{RELEASE} may not answer: no signed line of the audit log approves of it: "
+        "`uv run poe promote 1` writes it"
+    )
+
+
+def test_a_line_that_is_not_signed_approves_of_nothing(door: Door) -> None:
+    audit.record(door.folder, "reviewed", "Ada")
+    state.note(door.folder, APPROVED, "Eve", **approved_line(RELEASE, door.key))
+
+    assert "no signed line" in door.reason()
+
+
+@pytest.mark.parametrize("name", ["model", "version", "model_hash", "git_commit", "data_hash"])
+@pytest.mark.parametrize("side", ["approval", "release"])
+@pytest.mark.tried(
+    "Serve a release in production by an approval of other hashes, of a key that may not "
+    "approve, or edited",
+    "the service answers 503 with the reason",
+)
+def test_an_approval_of_something_else_does_not_count(door: Door, name: str, side: str) -> None:
+    door.approve(**({name: "other"} if side == "approval" else {}))
+
+    reason = door.reason(**({name: "other"} if side == "release" else {}))
+
+    assert f"its approval is of {name} " in reason
+
+
+@pytest.mark.tried(
+    "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
+    "edited copy of the run, or a bundle signed again",
+    "the service answers 503: the approval names the source as the commit has it",
+)
+def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door) -> None:
+    door.approve()
+
+    reason = door.reason(files={"src/credit/features.py": "0" * 64})
+
+    assert "its approval is of source_hash " in reason
+
+
+@pytest.mark.tried(
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
+)
+def test_a_release_with_another_exported_model_does_not_count(door: Door) -> None:
+    files = {"model.onnx": "0" * 64}
+    line = approved_line(RELEASE, door.key, MANIFEST | {"files": files})
+    audit.record(door.folder, APPROVED, "Vera", **line)
+
+    assert door.objection(files=files) is None
+    for changes in ({"files": {"model.onnx": "1" * 64}}, {"files": files, "format": "lightgbm"}):
+        assert "approves of other files under this id" in door.reason(**changes)
+
+
+def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> None:
+    line = approved_line(RELEASE, door.key)
+    del line["release_hash"]
+    audit.record(door.folder, APPROVED, "Vera", **line)
+
+    assert "does not name the hash of its files: `uv run poe promote 1` writes it" in (
+        door.reason()
+    )
+
+
+@pytest.mark.parametrize("name", ["git_commit", "data_hash", "params_hash", "model_hash"])
+def test_an_approval_that_names_no_hash_does_not_count(door: Door, name: str) -> None:
+    door.approve(**{name: ""})
+
+    assert f"its approval names no {name}" in door.reason(**{name: ""})
+    assert "`uv run poe approve 1`, then `uv run poe promote 1`" in door.reason(**{name: ""})
+
+
+@pytest.mark.tried(
+    "Serve a release in production by an approval of other hashes, of a key that may not "
+    "approve, or edited",
+)
+def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_path: Path) -> None:
+    eve = new_key(tmp_path / "eve.key")
+    audit.record(door.folder, APPROVED, "Eve", **approved_line(RELEASE, eve))
+    assert "its approval does not count: the key is not one that may sign" in door.reason()
+
+    line = approved_line(RELEASE, door.key, expires="2020-01-01")
+    line["approval"] = line["approval"].replace("2020", "2098")
+    audit.record(door.folder, APPROVED, "Eve", **line)
+    assert "the signature does not belong to the content" in door.reason()
+
+
+def test_a_record_alone_counts_only_without_signers(door: Door) -> None:
+    of = bound_facts.release_hash(MANIFEST)
+    unsigned = {"release": RELEASE, "release_hash": of, "signed_by": "nobody"}
+    audit.record(door.folder, APPROVED, "Vera", **unsigned)
+
+    assert "holds no signed approval of it" in door.reason()
+    door.signers.unlink()
+    assert door.objection() is None
+    assert "approves of other files" in door.reason(files={"model.onnx": "0" * 64})
+
+
+@pytest.mark.tried(
+    "With the audit log's key: approve by a line without a signature, and take away the service's "
+    "`allowed_signers`",
+    "the service answers 503 where any approval before was signed",
+)
+def test_where_approvals_were_signed_a_line_without_one_does_not_count(door: Door) -> None:
+    door.approve()
+    audit.record(door.folder, APPROVED, "Eve", release="v2-aaaaaaaa-bbbbbb")
+    door.signers.unlink()
+
+    assert "approvals were signed, and" in door.reason(id="v2-aaaaaaaa-bbbbbb")
+
+
+def test_where_the_signers_were_deleted_a_signed_approval_does_not_count(door: Door) -> None:
+    door.approve()
+    door.signers.unlink()
+
+    assert "governance/allowed_signers is missing here" in door.reason()
+
+
+def test_a_signer_who_was_struck_off_approves_of_nothing(door: Door) -> None:
+    door.approve()
+    assert door.objection() is None
+
+    door.signers.write_text("# nobody\n")
+
+    assert "does not count" in door.reason()
+
+
+@pytest.mark.tried("Go on serving a release whose approval has expired or was withdrawn")
+def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> None:
+    door.approve(expires="2026-02-01")
+    assert "may not answer any more: the approval expired on 2026-02-01" in door.reason()
+
+    door.approve(expires="2026-02-01", lapsed="report")
+    reported = door.objection()
+    assert reported is not None and not reported.refuses
+    assert "answers, as the plan says, but the approval expired on 2026-02-01" in reported.reason
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_withdrawal_by_anyone_counts_and_a_new_approval_ends_it(door: Door, signed: bool) -> None:
+    digest = door.approve()["approval_hash"]
+    assert door.objection() is None
+    if signed:
+        audit.record(door.folder, WITHDRAWN, "Vera", approval=digest)
+    else:
+        state.note(door.folder, WITHDRAWN, "Vera", approval=digest)
+
+    assert door.reason() == f"{RELEASE} may not answer any more: its approval was withdrawn"
+
+    audit.record(door.folder, "reviewed", "Ada", review=True)
+    door.approve(expires="2099-02-01")
+    assert door.objection() is None
+
+
+def test_an_approval_that_cannot_be_read_does_not_count(door: Door) -> None:
+    line = approved_line(RELEASE, door.key)
+    for wrong in ("[]", "{", '"text"'):
+        line |= {"approval": wrong, "approval_signature": signatures.sign(wrong.encode(), door.key)}
+        with pytest.raises(admission.NotApproved):
+            admission.approved(line, MANIFEST, door.signers.read_text())

@@ -1,0 +1,354 @@
+"""An approval is signed by a validator's key, binds what was approved, and can end."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
+from rung_governance import (
+    approval,
+    approve,
+    bound_facts,
+    plan,
+    release,
+    signatures,
+    signed_approval,
+)
+from rung_ops.project.paths import REPOSITORY
+from rung_ops.release import make
+from rung_ops.replay import approver
+from rung_ops.tracking import registry
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def approved(desk: Desk) -> Any:
+    """A version that Vera has approved of."""
+    version = desk.version()
+    assert desk.approve(version) == 0
+    desk.commit(VERA, message="Approve")
+    return version
+
+
+def test_the_stand_in_of_a_replay_may_approve_in_its_copy(tmp_path: Path) -> None:
+    (tmp_path / "governance").mkdir()
+
+    key = approver.signing_key(signatures.signers_file(tmp_path))
+
+    signed = signatures.sign(b"approved", key)
+    assert signatures.signer(b"approved", signed, tmp_path) == approver.EMAIL
+
+
+def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: Any) -> None:
+    facts = signed_approval.verdict_facts(asdict(PASSED))
+
+    assert approval.objections(approved, facts) == []
+
+    path = approval.approval_path(approved)
+    signed = json.loads(path.read_text())
+    assert set(bound_facts.BOUND) <= set(signed)
+    assert signed["verdict"]["challenger"] == 0.79
+    assert signed["model_file"] == approved.tags["model_file"]
+    allowed = desk.folder / signatures.SIGNERS
+    words = ["ssh-keygen", "-Y", "verify", "-n", "rung-approval", "-I", "vera@example.org"]
+    words += ["-f", str(allowed), "-s", f"{path}.sig"]
+    subprocess.run(words, input=path.read_bytes(), check=True)
+
+
+def test_the_check_for_secrets_takes_no_hash_for_one(desk: Desk, approved: Any) -> None:
+    assert withdraw(desk, approved) == 0
+    filters = json.loads((REPOSITORY / ".secrets.baseline").read_text())["filters_used"]
+    (excluded,) = [each["pattern"] for each in filters if "exclude_line" in each["path"]]
+    signed = desk.folder.glob("governance/validation/*.json")
+    lines = [line for path in signed for line in path.read_text().splitlines()]
+    hashes = [line for line in lines if re.search(r"[0-9a-f]{32}", line)]
+
+    assert len(hashes) == 10
+    assert [line for line in hashes if not re.search(excluded[0], line)] == []
+
+
+def test_what_the_gate_refuses_is_not_signed(desk: Desk, capsys: Capture) -> None:
+    version = desk.version()
+    refused = replace(PASSED, promote=False, reasons=["worse than the champion"])
+    desk.judge(refused)
+
+    assert desk.approve(version) == 1
+
+    assert "worse than the champion" in capsys.readouterr().err
+    assert not approval.approval_path(version).exists()
+
+
+def test_a_number_that_no_version_has_is_answered_with_those_there_are(
+    desk: Desk, capsys: Capture
+) -> None:
+    desk.version()
+
+    assert approve.main(["9", "--key", desk.key(VERA)]) == 1
+    output = capsys.readouterr().err
+    assert "Nothing was signed: There is no version 9 of" in output and "has 1." in output
+
+
+def test_no_record_is_begun_of_what_would_be_refused(desk: Desk, capsys: Capture) -> None:
+    version = desk.version()
+    desk.judge(replace(PASSED, promote=False, reasons=["worse than the champion"]))
+    words = [str(version.version), "--key", desk.key(VERA)]
+
+    assert approve.main(words) == 1
+    assert "worse than the champion" in capsys.readouterr().err
+    assert approval.record_paths(version) == []
+
+    desk.judge(PASSED)
+    (desk.folder / "governance/oversight.yaml").write_text("review_by: 2020-01-31\n")
+
+    assert approve.main(words) == 1
+    assert "2020-01-31 has passed" in capsys.readouterr().err
+    assert approval.record_paths(version) == []
+
+
+@pytest.mark.tried(
+    "Sign with a key that may not approve",
+    "refused, with the line for the owners of `allowed_signers`",
+)
+def test_a_key_that_may_not_approve_is_refused_with_the_line_to_add(
+    desk: Desk, capsys: Capture
+) -> None:
+    version = desk.version()
+
+    assert desk.approve(version, OTTO) == 1
+
+    output = capsys.readouterr().err
+    assert 'otto@example.org namespaces="rung-approval" ssh-ed25519 AAAA' in output
+    assert not approval.approval_path(version).exists()
+
+
+def test_a_refused_approval_leaves_the_one_that_is_there(desk: Desk, approved: Any) -> None:
+    words = [str(approved.version), "--key", desk.key(OTTO)]
+
+    assert approve.main(words) == 1
+    assert approval.objections(approved) == []
+
+
+@pytest.mark.tried(
+    "Sign in another validator's name",
+    "refused: record and signature name two people",
+)
+def test_a_record_in_the_name_of_another_is_not_signed(desk: Desk, capsys: Capture) -> None:
+    desk.allow(VERA, OTTO)
+    version = desk.version()
+    desk.record(version, VERA)
+
+    assert approve.main([str(version.version), "--key", desk.key(OTTO)]) == 1
+    assert "the record is by vera@example.org, and otto@example.org signed" in (
+        capsys.readouterr().err
+    )
+
+
+def tag(name: str) -> Callable[[Desk, Any], None]:
+    def edit(desk: Desk, version: Any) -> None:
+        client = registry.client()
+        client.set_model_version_tag(version.name, version.version, name, "f" * 40)
+
+    return edit
+
+
+def model(desk: Desk, version: Any) -> None:
+    path = Path(version.source.removeprefix("file://")) / "model.skops"
+    path.write_text("other bytes")
+
+
+def text(path: str) -> Callable[[Desk, Any], None]:
+    def edit(desk: Desk, version: Any) -> None:
+        (file,) = desk.folder.glob(path)
+        file.write_text(file.read_text() + "\n# another\n")
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (model, "the model's bytes changed"),
+        (tag("params_hash"), "params.toml changed"),
+        (text("governance/change_control_plan.yaml"), "the change control plan changed"),
+        (text("ops/gate.toml"), "the rules in ops/gate.toml changed"),
+        (text("governance/validation/*-*.yaml"), "the validation record changed"),
+    ],
+)
+@pytest.mark.tried(
+    "Approve, then change model, data, commit, `params.toml`, record, plan or `ops/gate.toml`",
+    "the approval is void; the refusal says which changed",
+)
+def test_an_approval_is_void_when_what_it_binds_changes(
+    desk: Desk,
+    approved: Any,
+    edit: Callable[[Desk, Any], None],
+    reason: str,
+) -> None:
+    edit(desk, approved)
+
+    (objection,) = approval.objections(registry.version(str(approved.version)))
+
+    assert (
+        objection.startswith(f"{reason} since it was approved")
+        and "the approval is void" in objection
+    )
+
+
+@pytest.mark.parametrize("name", ["git_commit", "data_hash"])
+@pytest.mark.tried(
+    "Edit a tag of the registry",
+    "found against what the run recorded, and against the approval",
+)
+def test_an_edited_tag_of_the_registry_is_found(desk: Desk, approved: Any, name: str) -> None:
+    tag(name)(desk, approved)
+
+    assert f"names {name}" in approval.objections(registry.version(str(approved.version)))[0]
+
+
+@pytest.mark.tried("Promote on another verdict than the approved one", "the approval is void")
+def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
+    facts = signed_approval.verdict_facts(asdict(PASSED))
+
+    assert approval.objections(approved, facts | {"challenger": 0.7900001}) == []
+    (objection,) = approval.objections(approved, facts | {"champion_version": "7"})
+    assert "(auc 0.79 against no champion, now auc 0.79 against 7)" in objection
+    assert len(approval.objections(approved, facts | {"challenger": 0.8})) == 1
+
+
+def test_a_plan_that_changes_later_does_not_stop_what_answers(desk: Desk, approved: Any) -> None:
+    text("governance/change_control_plan.yaml")(desk, approved)
+
+    assert approval.objections(approved, answered=True) == []
+
+
+@pytest.mark.parametrize("file", ["approval.json", "approval.json.sig"])
+@pytest.mark.tried("Edit a signed approval", "its signature does not count")
+def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str) -> None:
+    path = approval.approval_path(approved)
+    path = path.with_name(path.name.replace("approval.json", file))
+    path.write_text(path.read_text().replace("2", "3").replace("A", "B"))
+
+    (objection,) = approval.objections(approved)
+    assert "is not of a key that" in objection
+
+
+@pytest.mark.tried("Take another version's approval", "it does not count: it is about other bytes")
+def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: Any) -> None:
+    other = desk.version()
+    desk.record(other)
+    ours, theirs = (approval.approval_path(each) for each in (approved, other))
+    for one, another in ((ours, theirs), *[(map_sig(ours), map_sig(theirs))]):
+        another.write_bytes(one.read_bytes())
+
+    objections = approval.objections(other)
+
+    assert f"approves of {approved.name} {approved.version}" in objections[0]
+
+
+def map_sig(path: Path) -> Path:
+    return signed_approval.proof_of(path)
+
+
+@pytest.mark.tried("Use an approval past its date", "refused")
+def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> None:
+    today = datetime.now(UTC).date()
+    signed = json.loads(approval.approval_path(approved).read_text())
+    assert signed["expires"] == (today + timedelta(days=30)).isoformat()
+    assert plan.approval_terms(desk.folder / "none").valid_for == timedelta(days=365)
+
+    desk.resign(approved, expires=(today - timedelta(days=1)).isoformat())
+
+    (objection,) = approval.objections(approved, answered=True)
+    assert objection.startswith(f"the approval expired on {today - timedelta(days=1)}")
+
+
+def withdraw(desk: Desk, version: Any) -> int:
+    reason = ["--withdraw", "it leans on age"]
+    return approve.main([str(version.version), "--key", desk.key(VERA), *reason])
+
+
+def test_a_withdrawn_version_is_not_approved_nor_released(
+    desk: Desk,
+    approved: Any,
+    capsys: Capture,
+) -> None:
+    desk.patch.setattr(make, "main", lambda arguments: pytest.fail("released"))
+
+    assert withdraw(desk, approved) == 0
+
+    (objection,) = approval.objections(approved, answered=True)
+    assert objection.startswith("the approval was withdrawn by") and objection.endswith(
+        "it leans on age"
+    )
+    assert release.main([str(approved.version)]) == 1
+    assert "it leans on age" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Delete the file of a withdrawal",
+    "it still counts: git and the log remember it",
+)
+def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: Any) -> None:
+    withdraw(desk, approved)
+    desk.commit(VERA, message="Withdraw")
+    (file,) = desk.folder.glob("governance/validation/*.withdrawal-*.json")
+    file.unlink()
+    desk.commit(ADA, message="Clean up")
+
+    (objection,) = approval.objections(approved)
+    assert f"withdrawn, and {file.name} was deleted since" in objection
+
+
+def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any) -> None:
+    withdraw(desk, approved)
+    approval.approval_path(approved).unlink()
+
+    assert "the approval was withdrawn" in approval.withdrawal_objections(approved)[0]
+
+
+def test_a_new_approval_after_a_withdrawal_counts(desk: Desk, approved: Any) -> None:
+    withdraw(desk, approved)
+    desk.resign(approved, approved=datetime.now(UTC).isoformat())
+
+    assert approval.objections(approved) == []
+
+
+def test_a_key_that_may_not_approve_cannot_withdraw(
+    desk: Desk,
+    approved: Any,
+    capsys: Capture,
+) -> None:
+    words = [str(approved.version), "--key", desk.key(ADA), "--withdraw", "no reason"]
+
+    assert approve.main(words) == 1
+    assert approval.withdrawal_objections(approved) == []
+
+
+@pytest.mark.tried(
+    "Delete `governance/allowed_signers`, so that the record alone counts",
+    "refused: git remembers it",
+)
+def test_without_allowed_signers_the_record_alone_counts_unless_they_were_deleted(
+    desk: Desk,
+    capsys: Capture,
+) -> None:
+    (desk.folder / signatures.SIGNERS).unlink()
+    version = desk.version()
+    desk.record(version)
+
+    (objection,) = approval.objections(version)
+    assert "allowed_signers was deleted" in objection
+
+    desk.patch.setattr(signed_approval, "in_history", lambda path: False)
+    assert approval.objections(version) == []
+    desk.patch.setattr(approve, "_key", lambda given: pytest.fail("no key is needed"))
+    assert desk.approve(version) == 1
+    assert "In a team of one the record alone approves" in capsys.readouterr().err

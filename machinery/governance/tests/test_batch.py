@@ -1,0 +1,172 @@
+"""Files are scored as the approval allows: not while stopped, and not as if approved."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from machinery.governance.tests.signing import MODEL, VERA, Desk
+from rung_ops import contract
+from rung_ops.batch import predict_logged, sealed
+from rung_ops.batch.predict import PredictionError
+from rung_governance import anchors, approve, audit, batch, plan
+from rung_governance.plan import ApprovalTerms
+from rung_ops.release import state
+
+SCORED = pl.DataFrame({"prediction": [0.25, None]})
+
+
+@pytest.fixture(autouse=True)
+def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is known of an earlier test, and the log takes everything."""
+    batch.objections.cache_clear()
+    monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
+    monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
+    monkeypatch.setattr(batch, "ROOT", desk.folder)
+    monkeypatch.setattr(batch, "MODEL", desk.folder.parent / "model.skops")
+    monkeypatch.setattr(contract, "package", lambda: "credit")
+    batch.MODEL.write_text(MODEL)
+    yield
+    batch.objections.cache_clear()
+
+
+def approved(desk: Desk) -> str:
+    version = desk.version()
+    assert desk.approve(version) == 0
+    return str(version.version)
+
+
+def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
+    approved(desk)
+
+    assert batch.log_predictions(SCORED).equals(SCORED)
+
+
+@pytest.mark.tried(
+    "Score a file with other source in src/ than was approved, in the project or in an image"
+)
+def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) -> None:
+    approved(desk)
+    (desk.folder / "src/credit/model.py").write_text("C = 2\n")
+    batch.MODEL.write_text("other bytes")
+
+    model, source = batch.objections()
+
+    assert "is not the model of version 1" in model
+    assert source.startswith("src/credit is not as commit ")
+
+
+@pytest.mark.tried(
+    "Score a file with a model that is not approved",
+    "marked in each row (`not_approved`), or refused: `batch` in the plan",
+)
+def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    number = approved(desk)
+    assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
+
+    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+
+    assert "withdrawn" in mark and "it leans on age" in mark
+    assert "The model is not approved" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
+@pytest.mark.tried("Score a file with a model that is not approved")
+def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
+    desk: Desk, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.version()
+    monkeypatch.setattr(predict_logged, "release", lambda: release)
+    monkeypatch.setattr(plan, "approval_terms", lambda: ApprovalTerms(refuses_batch=True))
+
+    with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
+        batch.log_predictions(SCORED)
+
+
+def test_without_the_required_key_nothing_is_scored(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n")
+    monkeypatch.setattr(sealed, "ROOT", tmp_path)
+
+    with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
+        batch.log_predictions(pl.DataFrame())
+
+
+def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
+    assert not plan.approval_terms(desk.folder).refuses_batch
+    plan.path(desk.folder).write_text("approval: {batch: refuse}\n")
+
+    assert plan.approval_terms(desk.folder).refuses_batch
+
+
+def test_an_unreachable_registry_is_not_an_approval(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (objection,) = batch.objections()  # it knows no version 1
+
+    assert objection.startswith("whether it is approved is not known here: ")
+
+
+@pytest.mark.tried("Score a file with `uv run poe predict` while stopped", "refused")
+def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
+    approved(desk)
+    folder = tmp_path / "releases/production"
+    state.serve(folder, "v1-abcdef01-abcdef", "Ada")
+    state.stop(folder, "Olga", "refuses everybody")
+
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)
+
+
+@pytest.mark.tried("Score a file after a stop was edited out of `state.json`", "refused")
+def test_a_stop_that_was_edited_away_holds_for_files_too(
+    desk: Desk, production: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approved(desk)
+    with audit.signed(production):
+        state.serve(production, "v1-abcdef01-abcdef", "Ada")
+        state.stop(production, "Olga", "refuses everybody")
+    path = production / state.STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
+
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)
+    path.unlink()
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)
+
+
+def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production: Path) -> None:
+    approved(desk)
+    with audit.signed(production):
+        state.serve(production, "v1-abcdef01-abcdef", "Ada")
+    (production / anchors.ANCHORS).write_text("{}\n")
+
+    with pytest.raises(PredictionError, match="Nothing was scored. The audit log cannot be relied"):
+        batch.log_predictions(SCORED)
+
+
+def test_without_a_registry_the_approval_that_an_image_carries_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(batch.carried_approval, "objections", lambda: iter(["it has expired"]))
+
+    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+
+    assert mark == "it has expired"
+
+
+def test_without_validation_files_are_only_scored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(batch, "ROOT", tmp_path)
+    monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)
+
+    assert batch.main() == 0
+    assert printed == [{}]

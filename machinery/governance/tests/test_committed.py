@@ -1,0 +1,89 @@
+"""A version is judged by what is committed, which can be looked up later."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from machinery.governance.tests.signing import ADA, PASSED, Desk
+from rung_ops.gate import judge
+from rung_governance import committed, gate, plan, rejudge
+
+VERDICT = rejudge.verdict  # a desk replaces it
+FILES = (
+    "params.toml",
+    "ops/gate.toml",
+    "governance/change_control_plan.yaml",
+    "governance/allowed_signers",
+    "governance/validation/credit-risk-1.yaml",
+)
+
+
+@pytest.fixture
+def record(desk: Desk) -> Path:
+    """The record of a version; all that judges it is committed."""
+    desk.commit(ADA, {name: f"# {name}\n" for name in FILES if "gate" not in name})
+    desk.commit(ADA, {"ops/gate.toml": "[gate]\n# as agreed\n"})
+    return desk.folder / FILES[-1]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_judges_and_is_not_as_committed_is_named(
+    desk: Desk, record: Path, name: str
+) -> None:
+    assert list(committed.uncommitted(record, root=desk.folder)) == []
+
+    (desk.folder / name).write_text("# another\n")
+
+    (reason,) = committed.uncommitted(record, root=desk.folder)
+    assert f"{Path(name).name} is not as it is committed" in reason
+
+
+def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
+    desk: Desk, record: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(desk.folder), str(clone)], check=True)
+    desk.commit(ADA, {FILES[-1]: "# approved\n"})
+    for words in (["fetch", "-q", "origin"], ["checkout", "-q", "FETCH_HEAD", "--", "governance"]):
+        subprocess.run(["git", *words], cwd=clone, check=True)
+    desk.patch.setattr(committed.rules, "RULES", clone / "ops/gate.toml")
+
+    assert list(committed.uncommitted(clone / FILES[-1], root=clone)) == []
+
+
+@pytest.mark.parametrize("rung", [2, 3])
+@pytest.mark.tried(
+    "Judge by a `params.toml`, `ops/gate.toml`, plan, record or `allowed_signers` that is"
+    " not committed",
+    "the gate refuses",
+)
+def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
+    rung: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gate, "verdict", lambda version: PASSED)
+    monkeypatch.setattr(judge, "verdict", lambda version: PASSED)
+    if rung == 2:
+        monkeypatch.setattr(plan, "path", lambda root=None: tmp_path / "none.yaml")
+    monkeypatch.setattr(committed, "uncommitted", lambda *further: ["params.toml is not"])
+
+    verdict = rejudge.verdict("1")
+
+    assert (verdict.promote, verdict.reasons) == (False, ["params.toml is not"])
+
+
+def test_a_record_is_signed_before_it_is_committed_and_released_after(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, ...]] = []
+    monkeypatch.setattr(rejudge, "verdict", VERDICT)
+    monkeypatch.setattr(judge, "verdict", lambda version: PASSED)
+    monkeypatch.setattr(plan, "path", lambda root=None: desk.folder / "none.yaml")
+    monkeypatch.setattr(committed, "uncommitted", lambda *more: asked.append(more) or [])
+    version = desk.version()
+    desk.record(version)
+
+    assert rejudge.verdict(str(version.version), signing=True).promote
+    assert rejudge.verdict(str(version.version)).promote
+
+    assert [len(each) for each in asked] == [0, 1]

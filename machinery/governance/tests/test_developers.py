@@ -1,0 +1,175 @@
+"""A developer is a person: whoever made a file of a version, however they are spelled."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
+from rung_governance import approval, people, plan, signatures
+
+SOURCE = {"src/credit/features.py": "AGE = 1\n"}
+
+
+def refused(desk: Desk, validator: str = VERA) -> str:
+    """Have a version of HEAD approved; return why it was refused, empty if it was not."""
+    version = desk.version()
+    if desk.approve(version, validator) == 0:
+        return ""
+    desk.record(version, validator)
+    return "; ".join(approval.person_objections(version, validator.partition("<")[2][:-1]))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Vera Valid <vera@example.org>",
+        "Vera Valid <VERA@Example.org>",
+        "V. <v.era@example.org>",
+        "somebody <vera+work@example.org>",
+        "VALID, Véra <private@home.example>",
+    ],
+)
+@pytest.mark.parametrize("role", ["author", "committer", "co-author"])
+@pytest.mark.tried("Validate your own model", "refused: one person")
+def test_who_developed_it_does_not_validate_it(desk: Desk, spelling: str, role: str) -> None:
+    if role == "author":
+        desk.commit(spelling, SOURCE, committer=ADA)
+    elif role == "committer":
+        desk.commit(ADA, SOURCE, committer=spelling)
+    else:
+        desk.commit(ADA, SOURCE, message=f"Go\n\nCo-authored-by: {spelling}")
+    desk.commit(ADA)  # an empty commit, so that HEAD says another
+    desk.commit(OTTO, {"docs/use_case.md": "# Use\n"})
+
+    assert "vera@example.org developed the model" in refused(desk)
+
+
+@pytest.mark.tried(
+    "Put a commit of another person on top",
+    "refused: authors, committers and co-authors of all that made the model count",
+)
+def test_an_empty_commit_of_another_does_not_make_a_second_person(desk: Desk) -> None:
+    desk.allow(VERA, ADA)
+    desk.commit(OTTO)
+
+    assert "ada@example.org developed the model" in refused(desk, ADA)
+
+
+@pytest.mark.tried(
+    "Validate your own model by another spelling, a second address or `.mailmap`",
+    "refused: one person",
+)
+def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
+    desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
+    assert refused(desk) == ""
+    desk.commit(ADA, {".mailmap": "Vera Valid <vera@example.org> <owl@night.example>\n"})
+
+    assert "developed the model" in refused(desk)
+
+
+@pytest.mark.parametrize("way", ["a line", "a key"])
+@pytest.mark.tried("Validate your own model by another spelling, a second address or `.mailmap`")
+def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -> None:
+    desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
+    if way == "a line":
+        desk.allow(VERA, names="owl@night.example")
+    else:
+        path = desk.folder / signatures.SIGNERS
+        key = path.read_text().split()[-1]
+        path.write_text(
+            path.read_text() + f'owl@night.example namespaces="git" ssh-ed25519 {key}\n'
+        )
+
+    assert "developed the model" in refused(desk)
+
+
+@pytest.mark.tried("Commit code in the autopilot's name", "refused: it changes rows only")
+def test_the_autopilot_only_brings_rows(desk: Desk) -> None:
+    robot = "autopilot <autopilot@localhost>"
+    desk.commit(robot, {"data/incoming/served-1.parquet.dvc": "outs: []\n", "dvc.lock": "{}\n"})
+    assert refused(desk) == ""
+
+    desk.commit(robot, SOURCE)
+    assert "changes src/credit/features.py, which the autopilot never does" in refused(desk)
+
+
+def test_who_trained_it_does_not_validate_it(desk: Desk) -> None:
+    version = desk.version()
+    version.tags["git_trainer"] = "Vera <v.e.r.a@example.org>"
+    desk.record(version)
+
+    assert (
+        "Vera Valid <vera@example.org> developed the model"
+        in (approval.record_objections(version)[0])
+    )
+
+
+def test_what_an_approved_version_held_is_not_counted_again(desk: Desk) -> None:
+    desk.allow(VERA, OTTO)
+    desk.commit(VERA, SOURCE)
+    assert "developed the model" in refused(desk)
+    first = desk.version()
+    assert desk.approve(first, OTTO) == 0
+    robot = "autopilot <autopilot@localhost>"
+    desk.commit(robot, {"data/incoming/served-1.parquet.dvc": "outs: []\n"})
+    assert "developed the model" in refused(desk)
+
+    desk.commit(ADA, {"src/credit/model.py": "C = 2\n"})
+    assert refused(desk) == ""
+
+    for file in approval.approval_path(first).parent.glob("*.sig"):
+        file.unlink()
+    assert "developed the model" in refused(desk)
+
+
+def test_if_commits_are_signed_a_text_is_not_an_author(desk: Desk) -> None:
+    plan.path(desk.folder).write_text("approval: {signed_commits: true}\n")
+    path = desk.folder / signatures.SIGNERS
+    line = signatures.line_for(desk.key(ADA), "ada@example.org").replace("rung-approval", "git")
+    path.write_text(path.read_text() + line + "\n")
+    assert "is not signed, so that who made it is only a text" in refused(desk)
+
+    shutil.rmtree(desk.folder / ".git")
+    desk.git("init", "-q")
+    desk.git("config", "gpg.format", "ssh")
+    desk.git("config", "user.signingKey", desk.key(ADA))
+    desk.git("config", "commit.gpgSign", "true")
+    desk.commit(ADA)
+    assert refused(desk) == ""
+
+    desk.commit(OTTO, SOURCE)  # Ada's key, and another's name
+    path.write_text(path.read_text().replace('namespaces="git"', 'namespaces="git,rung-approval"'))
+    assert "ada@example.org developed the model" in refused(desk, ADA)
+
+
+@pytest.mark.tried("Hide the history in a shallow clone", "refused")
+def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Path) -> None:
+    desk.commit(ADA, SOURCE)
+    version: Any = desk.version()
+    assert desk.approve(version) == 0
+    desk.commit(VERA)
+    clone = tmp_path / "clone"
+    subprocess.run(
+        ["git", "clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone)], check=True
+    )
+    desk.patch.setattr(approval, "ROOT", clone)
+
+    (objection,) = approval.objections(version)
+    assert "`git fetch --unshallow`" in objection
+    assert approval.objections(version, answered=True) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Ada Lovelace <ada@example.org>", "lovelace ada", True),
+        ("Ada <ada@example.org>", "Ada <a.d.a+x@EXAMPLE.org.>", True),
+        ("Ada Lovelace <ada@example.org>", "Ada Byron <ada@example.com>", False),
+        ("", "", False),
+    ],
+)
+def test_spellings_of_a_person(one: str, other: str, same: bool) -> None:
+    assert bool(people.marks(one) & people.marks(other)) is same

@@ -1,0 +1,235 @@
+"""What a project was generated with as an example is known again, and is not promoted."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machinery.governance.tests.signing import Desk
+from rung_governance import deploy, example_text, promote, records
+from rung_governance.example_text import objections, rewrite, untouched
+from rung_ops.project.paths import ROOT
+from rung_ops.release import state
+
+INVENTORY = "governance/model_inventory.yaml"
+MAKER = Path(__file__).parents[3] / "tests/assets/example_text.py"
+OWN = "Officers of our branch in Trento see the figure beside the file and decide."
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The documents of an unedited project."""
+    for name in example_text.FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def places(root: Path, file: str) -> list[str]:
+    return [part.place for part in untouched(root) if part.file == file]
+
+
+def edit(root: Path, file: str, before: str, after: str) -> None:
+    text = (root / file).read_text(encoding="utf-8")
+    assert before in text
+    (root / file).write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+@pytest.mark.skipif(not MAKER.is_file(), reason="an ejected project has no templates")
+def test_the_hashes_are_those_of_the_templates() -> None:
+    made = subprocess.run([sys.executable, MAKER], check=True, capture_output=True, text=True)
+
+    assert example_text.HASHES.read_text() == made.stdout, "run `make docs`"
+
+
+def test_each_document_of_the_example_is_known(project: Path) -> None:
+    assert {part.file for part in untouched(project)} == set(example_text.FILES)
+
+
+def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None:
+    lines = (project / INVENTORY).read_text(encoding="utf-8").splitlines()
+    line = 1 + next(at for at, text in enumerate(lines) if "functioning_properly:" in text)
+    objection = next(each for each in objections(project) if "functioning_properly" in each)
+
+    assert objection == (
+        f"{INVENTORY}:{line}, `models[0].functioning_properly`: still the text of the example. "
+        "Say whether it works as intended, and how that is known."
+    )
+
+
+def test_what_is_to_be_written_is_said_once_for_the_places_of_a_file_that_ask_for_the_same(
+    project: Path,
+) -> None:
+    plan = "governance/change_control_plan.yaml"
+    lines = (project / plan).read_text(encoding="utf-8").splitlines()
+    first, second, third, *_ = (1 + at for at, line in enumerate(lines) if "    change: " in line)
+    said = objections(project)
+
+    assert (
+        f"{plan}:{first}, `modifications[0].change`; {second}, `modifications[1].change`; "
+        f"{third}, `modifications[2].change`: still the text of the example. Say what changes."
+    ) in said
+    assert len({each.partition(":")[0] + each.partition(": still")[2] for each in said}) == len(
+        said
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Not known for applicants", "Not  known for\n      applicants"),  # other lines
+        ("Not known for applicants", "NOT KNOWN, for applicants"),  # case and signs
+        ("observed in production.", "observed in production. Aaaa."),  # a word behind it
+        ("observed in production.", "observed in production. We looked at all of this."),
+    ],
+)
+def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
+    edit(project, INVENTORY, before, after)
+
+    assert "`models[0].functioning_properly`" in places(project, INVENTORY)
+
+
+def test_changed_text_is_not_the_examples(project: Path) -> None:
+    edit(
+        project,
+        INVENTORY,
+        "Not known for applicants of today. On",
+        f"{OWN} She writes down why each time. At",
+    )
+
+    assert "`models[0].functioning_properly`" not in places(project, INVENTORY)
+
+
+def test_an_answer_that_the_schema_proposes_is_an_answer(project: Path) -> None:
+    edit(project, INVENTORY, " It is trained and judged on public data to set up the process.", "")
+
+    assert "`models[0].actual_use`" not in places(project, INVENTORY)
+
+
+def test_a_reference_is_checked_at_its_target(project: Path) -> None:
+    assert "`models[0].expected_use`" not in places(project, INVENTORY)
+    assert '"Intended use"' not in places(project, "docs/model_card.md")
+    assert '"Intended use"' in places(project, "docs/use_case.md")
+    assert [str(each) for each in records._reference_problems(project)] == []
+
+    edit(project, "docs/use_case.md", "## Intended use", "## Who uses it")
+
+    problems = [str(each) for each in records._reference_problems(project)]
+    assert {"docs/model_card.md", "docs/privacy.md", INVENTORY} == {
+        each.partition(",")[0] for each in problems
+    }
+    assert "`See docs/use_case.md, Intended use.` names a section that is not there" in problems[0]
+
+
+@pytest.mark.parametrize("page", [None, "# Our rows\n\nFrom the warehouse.\n"])
+def test_what_refers_to_the_page_of_a_sample_that_was_replaced_has_to_be_written(
+    project: Path, page: str | None
+) -> None:
+    (project / "data/sample/README.md").unlink()
+    if page:
+        (project / "data/sample/README.md").write_text(page)
+
+    assert '"Composition"' in places(project, "docs/datasheet.md")
+    assert [str(each) for each in records._reference_problems(project)] == []
+
+
+def test_what_holds_for_every_project_is_left_alone(project: Path) -> None:
+    assert '"The audit log"' not in places(project, "governance/oversight.md")
+    assert '"Approve"' not in places(project, "governance/oversight.md")
+    assert '"Rights of the people concerned"' not in places(project, "docs/privacy.md")
+
+
+def test_a_sentence_that_every_model_may_say_is_an_answer(project: Path) -> None:
+    plan = "governance/change_control_plan.yaml"
+    assert "`impact[1].mitigation`" in places(project, plan)
+    sample = """
+      On the sample, C from 0.01 to 3 moved the area under the ROC curve from 0.81 to 0.79 only;"""
+    edit(project, plan, sample, "")
+
+    assert "`impact[1].mitigation`" not in places(project, plan)
+
+
+def test_documents_that_were_not_written_yet_count_as_the_example(project: Path) -> None:
+    question = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
+    (project / "docs/model_card.md").write_text(f"# Card\n\n## Intended use\n\n{question}\n")
+
+    assert places(project, "docs/model_card.md") == ['"Intended use"']
+
+
+def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) -> None:
+    rewrite(project, OWN)
+
+    assert untouched(project) == []
+    for name in (
+        *("model_inventory", "risk_register", "technical_file"),
+        *("change_control_plan", "monitoring_plan"),
+    ):
+        file = next(each for each in example_text.FILES if name in each)
+        problems = records.check_record(project / file, records.read_schema(name, project), project)
+        assert [str(each) for each in problems if "does not exist" not in str(each)] == []
+
+
+def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project: Path) -> None:
+    (project / "docs/use_case.md").unlink()
+    (project / INVENTORY).write_text("models: [\n")
+
+    assert not places(project, "docs/use_case.md") + places(project, INVENTORY)
+
+
+def test_poe_records_lists_the_places_and_does_not_fail(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(records, "ROOT", project)
+    monkeypatch.setattr(records, "problems", lambda root: [])
+    monkeypatch.setattr(records, "champion_problems", lambda: ([], ""))
+
+    assert records.main([]) == 0
+    output = capsys.readouterr().out
+    assert "`poe promote` refuses" in output and f"{INVENTORY}:" in output
+
+    last = example_text.untouched(project)[-1:]
+    monkeypatch.setattr(example_text, "untouched", lambda root: last)
+    records.main([])
+    assert "refuses until 1 place is written:" in capsys.readouterr().out
+
+
+@pytest.mark.tried(
+    "Approve or promote with the text of the example in a document",
+    "refused, with each file, line and what to write; `poe records` lists them before",
+)
+def test_a_version_is_not_promoted_with_the_text_of_the_example(
+    candidates: tuple[str, str],
+    production: Path,
+    judge: Callable[..., None],
+    approve: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/use_case.md", tmp_path / "docs")
+
+    assert promote.main(["1"]) == 1
+
+    assert "docs/use_case.md:" in capsys.readouterr().err
+    assert state.read(production).serving is None
+    rewrite(tmp_path, OWN)
+    assert promote.main(["1"]) == 0
+
+
+@pytest.mark.tried("Approve or promote with the text of the example in a document")
+def test_a_validator_signs_no_text_of_the_example(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = desk.version()
+    (desk.folder / "docs").mkdir()
+    shutil.copy(ROOT / "docs/use_case.md", desk.folder / "docs")
+
+    assert desk.approve(version) == 1
+
+    assert "still the text of the example" in capsys.readouterr().err

@@ -1,0 +1,386 @@
+"""A version passes when figures, plan and a person let it; what speaks against it is all named."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from machinery.tests.conftest import Trained
+from machinery.governance.tests.conftest import APPROVED, COMMIT
+from rung_ops import contract
+from rung_ops.gate import report
+from rung_ops.gate.verdict import Verdict
+from rung_governance import approval, gate, plan, signed_approval, version_facts
+from rung_ops.release import gate as release_gate
+from rung_ops.tracking import registry
+from rung_ops.training import estimator, fairness
+
+PASSED = Verdict(True, [], {})
+VERSION: dict[str, str] = {"version": "1", "run_id": "to be filled in"}
+
+
+@pytest.fixture
+def limits(trained: Trained) -> plan.Bounds:
+    """A plan that allows the version that the registry holds."""
+    features = estimator.features(trained.test.head(1)).columns
+    return plan.Bounds(
+        parameters={},
+        unrestricted=("*",),
+        approved=frozenset(features),
+        may_be_left_out=frozenset(),
+        may_be_added=frozenset(),
+        never_read=frozenset(),
+        performance=({"figure": "figure", "least": 0.7, "greatest_fall": 0.02},),
+        fairness=(),
+        decision_threshold=0.5,
+    )
+
+
+@pytest.fixture
+def judged(
+    registry_store: str,
+    candidates: tuple[str, str],
+    trained: Trained,
+    limits: plan.Bounds,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Verdict]:
+    """Judges version 1 by a plan, after figures that rung_ops.release.gate has found."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    trained.test.write_parquet(tmp_path / "test.parquet")
+    monkeypatch.setattr(gate, "TEST", tmp_path / "test.parquet")
+    monkeypatch.setattr(version_facts, "TEST", tmp_path / "test.parquet")
+    run = str(registry.version("1").run_id)
+
+    def judge(
+        bounds: plan.Bounds = limits,
+        champion: float | None = None,
+        standard: Verdict = PASSED,
+    ) -> Verdict:
+        scores = {"challenger": {"figure": 0.75}}
+        if champion is not None:
+            scores["champion"] = {"figure": champion}
+        known = {"release": "v0", "run_id": run} if champion is not None else None
+        standard = replace(
+            standard,
+            figures={"scores": scores} | standard.figures,
+            challenger=VERSION | {"run_id": run},
+            champion=known,
+        )
+        monkeypatch.setattr(release_gate, "verdict", lambda asked: standard)
+        monkeypatch.setattr(plan, "bounds", lambda: bounds)
+        return gate.verdict("1")
+
+    return judge
+
+
+def approve(tmp_path: Path, **changes: Any) -> None:
+    made_of = {"git_commit": COMMIT, "data_hash": "cd" * 16, "model": registry.model_name()}
+    inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
+    (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
+    path = tmp_path / approval.RECORDS / f"{registry.model_name()}-1.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump({"version": 1} | APPROVED | made_of | changes))
+
+
+def test_a_version_within_the_plan_and_approved_passes(
+    judged: Callable[..., Verdict], tmp_path: Path
+) -> None:
+    approve(tmp_path)
+
+    made = judged(champion=0.76)
+
+    assert (made.promote, made.reasons, made.awaits) == (True, [], [])
+    assert made.figures["plan"] == plan.digest()
+
+
+@pytest.mark.parametrize("when", ["always", "on all rows alone"])
+@pytest.mark.tried(
+    "Let `score()` of a candidate give better figures than its predictions have",
+    "the gate computes standard figures itself, on all rows and on halves, and refuses; a figure of "
+    "its own decides only where the plan bounds it. Code that is written to change the library, "
+    "or that knows the rows, still can: read the change",
+)
+def test_a_standard_figure_is_computed_by_the_library(
+    judged: Callable[..., Verdict],
+    tmp_path: Path,
+    trained: Trained,
+    when: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    approve(tmp_path)
+    real = contract.score
+
+    def score(truth: Any, predicted: Any) -> dict[str, float]:
+        """Rank half of the rows as they are, where the gate is not meant to see it."""
+        raised = when == "always" or len(truth) == trained.test.height
+        given: dict[str, float] = real(truth, predicted)
+        return given | {"auc": 0.99} if raised else given
+
+    monkeypatch.setattr(contract, "score", score, raising=False)
+
+    (reason,) = judged(champion=0.76).reasons
+
+    assert reason.startswith("score() in model.py says auc 0.99, and it is 0.")
+    monkeypatch.setattr(contract, "score", real, raising=False)
+    assert judged(champion=0.76).promote
+
+
+def test_a_custom_figure_decides_only_if_the_plan_bounds_it(
+    judged: Callable[..., Verdict], tmp_path: Path
+) -> None:
+    approve(tmp_path)
+
+    def decided_by(metric: str) -> Verdict:
+        return judged(champion=0.76, standard=replace(PASSED, figures={"metric": metric}))
+
+    (reason,) = decided_by("profit").reasons
+    assert reason.startswith("profit, which decides, is computed by score() in model.py alone")
+    assert decided_by("figure").promote  # which the plan bounds
+    assert decided_by("auc").promote
+
+
+def test_an_unvalidated_version_awaits_only_validation(
+    judged: Callable[..., Verdict], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = judged()
+
+    assert (made.promote, made.reasons) == (False, [])
+    assert "there is no validation of version 1" in made.awaits[0]
+
+    assert report.publish(replace(made, figures={})) == 1
+    assert "there is no validation of version 1" in capsys.readouterr().err
+
+
+def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Path) -> None:
+    approve(tmp_path, validator={"name": "A. L.", "email": "ada@example.org"})
+
+    made = judged()
+
+    assert not made.promote
+    assert made.awaits == [
+        "A. L. <ada@example.org> developed the model, and cannot be the one who validates it"
+    ]
+
+
+def test_everything_that_speaks_against_a_version_is_named_at_once(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    narrow = replace(
+        limits, performance=({"figure": "figure", "least": 0.9, "greatest_fall": 0.02},)
+    )
+
+    made = judged(narrow, 0.8, Verdict(False, ["worse than the champion"], {}))
+
+    assert not made.promote
+    assert made.reasons[0] == "worse than the champion"
+    assert "outside of the change control plan: figure is 0.7500" in made.reasons[1]
+    assert "allows it to fall by 0.02" in made.reasons[2]
+    assert "there is no validation of version 1" in made.awaits[0]
+
+
+def test_a_feature_that_the_plan_does_not_know_is_outside(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    unknown = min(limits.approved)
+
+    made = judged(replace(limits, approved=limits.approved - {unknown}))
+
+    assert f"feature {unknown} was not approved" in made.reasons[0]
+
+
+def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
+    judged: Callable[..., Verdict], limits: plan.Bounds, trained: Trained
+) -> None:
+    read = min(version_facts.of_version(registry.version("1")).columns)
+
+    made = judged(replace(limits, never_read=frozenset({read})))
+
+    assert made.reasons == [
+        f"outside of the change control plan: a feature reads {read}, which the plan forbids"
+    ]
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        pl.col("sex"),
+        pl.col("^s.x$").str.len_chars(),
+        pl.nth(1).alias("other"),
+        pl.struct(pl.all()).struct.field("sex").alias("other"),
+        pl.concat_str(pl.col(pl.String)).alias("other"),
+    ],
+)
+def test_a_column_counts_as_read_however_a_feature_reaches_it(feature: pl.Expr) -> None:
+    rows = pl.DataFrame({"age": [1, 2], "sex": ["f", "male"], "job": ["a", "b"]})
+
+    assert "sex" in version_facts.columns_of([pl.col("age"), feature], rows)
+    assert version_facts.columns_of([pl.col("age")], rows) == {"age"}
+
+
+def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
+    judged: Callable[..., Verdict],
+    limits: plan.Bounds,
+    trained: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[pl.DataFrame] = []
+
+    def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+        calls.append(rows)
+        compared = {"age": {"differences": {"selection_rate": 0.3}}}
+        return {"task": "classification", "threshold": 0.5, "groups": compared, "too_small": {}}
+
+    monkeypatch.setattr(fairness, "assess", assess)
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
+
+    made = judged(replace(limits, fairness=(bound,)))
+
+    assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in made.reasons[0]
+    expected = estimator.predict(trained.estimator, trained.test)
+    assert calls[0]["predicted"].to_list() == pytest.approx(expected)
+
+
+def groups(monkeypatch: pytest.MonkeyPatch, trained: Trained, **settings: Any) -> None:
+    """Name groups of the target, one of them of a single row, in params.toml."""
+    ones = ["one", *["many"] * (trained.test.height - 1)]
+    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"groups": {"who": []}} | settings})
+    monkeypatch.setattr(
+        pl, "read_parquet", lambda path: trained.test.with_columns(pl.Series("who", ones))
+    )
+
+
+def test_a_group_that_is_too_small_to_judge_is_a_note_of_the_verdict(
+    judged: Callable[..., Verdict], trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups(monkeypatch, trained)
+
+    made = judged()
+
+    assert (
+        "fairness: who one (1 row) is not judged: fewer than 30 rows, smallest_group under [fairness]"
+        in made.notes
+    )
+
+
+def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_signed(
+    judged: Callable[..., Verdict], limits: plan.Bounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = {"fine": {"selection_rate": 0.1}, "rare": {"selection_rate": None}}
+    report = {
+        **{"task": "multiclass", "classes": ["fine", "rare"], "smallest_group": 30},
+        "groups": {"age": {"values": {"young": {}, "old": {}}, "differences": rare}},
+        "too_small": {},
+        "not_measured": {"age": {"selection_rate of rare": {"young": 2, "old": 9}}},
+    }
+    monkeypatch.setattr(fairness, "assess", lambda rows, settings: report)
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
+
+    def judge(**more: Any) -> Verdict:
+        return judged(replace(limits, fairness=(bound | more,), decision_threshold=None))
+
+    refused, allowed = judge(), judge(may_be_unmeasured=["rare"])
+
+    named = (
+        "fairness: selection_rate of rare by age is not measured: 2 rows of young, 9 rows of old"
+    )
+    assert refused.reasons[0].startswith(f"outside of the change control plan: {named}. Two groups")
+    assert allowed.reasons == []
+    assert f"{named}, as the plan allows" in allowed.notes
+    signed = signed_approval.verdict_facts(asdict(allowed))
+    assert signed["not_measured"] == [f"{named}, as the plan allows"]
+    assert "not_measured" not in signed_approval.verdict_facts(asdict(refused))
+
+
+@pytest.mark.tried(
+    "Compare groups at another threshold than the approved plan's, where they lie closer together",
+    "refused; a plan with another threshold voids the approval",
+)
+def test_groups_are_compared_at_the_threshold_of_the_plan(
+    judged: Callable[..., Verdict],
+    limits: plan.Bounds,
+    trained: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+        calls.append(settings)
+        at = settings["fairness"]["threshold"]
+        return {"task": "classification", "threshold": at, "groups": {}, "too_small": {}}
+
+    monkeypatch.setattr(fairness, "assess", assess)
+    monkeypatch.setattr(gate, "params", lambda: {})
+
+    made = judged(replace(limits, decision_threshold=0.3))
+
+    assert calls[0]["fairness"]["threshold"] == 0.3
+    assert made.reasons == [
+        "outside of the change control plan: params.toml decides at 0.5 (threshold under "
+        "[fairness]), and the plan at 0.3 (decision_threshold)"
+    ]
+    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"threshold": 0.3}})
+    assert judged(replace(limits, decision_threshold=0.3)).reasons == []
+
+
+def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 1.0}
+
+    made = judged(replace(limits, fairness=(bound,), decision_threshold=None))
+
+    assert (
+        "outside of the change control plan: it names no `decision_threshold` under `protocol`, "
+        "the probability from which on the positive class counts as predicted, at which groups are "
+        "compared"
+    ) in made.reasons
+
+
+def test_a_champion_with_unknown_parameters_is_refused(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(run: str) -> dict[str, str]:
+        raise version_facts.Unknown(f"the parameters of run {run} are not known")
+
+    assert judged(champion=0.75).reasons == []
+    monkeypatch.setattr(version_facts, "parameters_of", unknown)
+
+    assert "are not known" in judged(champion=0.75).reasons[0]
+
+
+def test_a_run_that_the_registry_does_not_have_is_not_known(
+    registry_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+
+    with pytest.raises(version_facts.Unknown, match="the parameters of run none are not known"):
+        version_facts.parameters_of("none")
+
+
+def test_a_plan_that_cannot_be_read_refuses(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> plan.Bounds:
+        raise plan.BadPlan("the plan is out of date")
+
+    judged()
+    monkeypatch.setattr(plan, "bounds", broken)
+
+    assert gate.verdict("1").reasons == ["the plan is out of date"]
+
+
+def test_a_refusal_before_any_computation_says_only_that(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged()
+    early = Verdict(False, ["made from other rows"], {}, challenger=VERSION)
+    monkeypatch.setattr(release_gate, "verdict", lambda asked: early)
+
+    made = gate.verdict("1")
+
+    assert made.reasons == ["made from other rows"]

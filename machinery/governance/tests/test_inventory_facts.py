@@ -1,0 +1,123 @@
+"""Facts of the inventory are found, not asked, and what contradicts them is named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from machinery.governance.tests.conftest import APPROVED
+from rung_ops.data.ingest import sample_rows
+from rung_governance import inventory_facts, promote, records
+from rung_ops.project.paths import project_name
+from rung_ops.release import state
+
+TEAM = {"name": project_name(), "actual_use": "Officers see it beside each file."}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with an inventory; production is in the folder of the test."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    for name, value in (
+        ("ROOT", tmp_path),
+        ("REPORTS", tmp_path / "reports"),
+        ("TEST", tmp_path / "test.parquet"),
+    ):
+        monkeypatch.setattr(inventory_facts, name, value)
+    (tmp_path / "governance/validation").mkdir(parents=True)
+    write(tmp_path)
+    return tmp_path
+
+
+def write(root: Path, **changes: Any) -> None:
+    inventory = {"models": [TEAM | changes]}
+    (root / inventory_facts.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
+
+
+def problems(root: Path) -> str:
+    return "\n".join(map(str, inventory_facts.contradictions(root)))
+
+
+def answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory_facts, "serving", lambda: ("3", "2026-11-20"))
+
+
+def test_nothing_is_asked_that_is_known(project: Path) -> None:
+    sample_rows().head(5).write_parquet(project / "test.parquet")
+    (project / "reports").mkdir()
+    (project / "reports/validation.json").write_text('{"rows": {"a.csv": 1000}, "problems": []}')
+    record = APPROVED | {"version": 3, "date": "2026-11-19"}
+    (project / "governance/validation/m-3.yaml").write_text(yaml.safe_dump(record))
+    (project / "governance/validation/README.md").write_text("# How\n")
+
+    data = inventory_facts.facts()
+
+    assert data["status"] == "in development: nothing answers in production from here"
+    assert data["validations"] == "version 3, 2026-11-19: approved by Vera Valid"
+    assert data["rows"] == "1,000 of a.csv"
+    assert data["features"].startswith("19: checking, ")
+
+
+@pytest.mark.parametrize("report", ["{", "[]", '{"rows": 3}'])
+def test_what_is_not_known_is_left_out(project: Path, report: str) -> None:
+    (project / "reports").mkdir()
+    (project / "reports/validation.json").write_text(report)
+
+    assert "rows" not in inventory_facts.facts() and "features" not in inventory_facts.facts()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, ""),
+        ({"status": "in use"}, ""),
+        ({"status": "development"}, "is development, and version 3 answers in production"),
+        ({"actual_use": "Not in use yet."}, "says that it is not in use, and version 3 answers"),
+        ({"actual_use": "Not yet used."}, "says that it is not in use"),
+        ({"validation": {"done": [], "planned": "Yearly"}}, ""),
+        (
+            {"validation": {"done": ["2026-01-01"]}},
+            "lists 2026-01-01; governance/validation has none",
+        ),
+        ({"name": "another-model", "status": "development"}, ""),
+    ],
+)
+def test_what_contradicts_the_facts_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], named: str
+) -> None:
+    answer(monkeypatch)
+    write(project, **changes)
+
+    assert named in problems(project)
+    assert bool(named) == bool(problems(project))
+
+
+def test_before_anything_answers_it_may_be_in_development(project: Path) -> None:
+    write(project, status="development", actual_use="Not in use yet.")
+
+    assert problems(project) == ""
+
+
+def test_what_answers_is_read_from_production(
+    candidates: tuple[str, str], production: Path, judge: Any, approve: Any
+) -> None:
+    from rung_governance import deploy
+
+    assert inventory_facts.serving() is None
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    assert promote.main(["1"]) == 0
+
+    version, day = inventory_facts.serving() or ("", "")
+
+    assert version == "1"
+    assert day == state.events(production)[-1]["at"][:10]
+
+
+def test_poe_records_reports_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch)
+    write(project, status="development")
+
+    assert any("models[0].status" in str(each) for each in records.problems(project))

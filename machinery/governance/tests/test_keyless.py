@@ -1,0 +1,264 @@
+"""Code of a candidate runs where no key and no token is in the environment."""
+
+import ast
+import base64
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import rung_ops
+from machinery.governance.tests.probing import make_curious, observations, probe
+from rung_ops import contract
+from rung_ops.autopilot import hooks, observation, policy
+from rung_ops.autopilot.tools import Tools
+from rung_governance import deploy, keys, promote, rejudge
+from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.release import bundle, state
+from rung_ops.system import key_names, keyless
+
+Write = Callable[..., None]
+LIBRARY = Path(rung_ops.__file__).parent
+# Names of the keys' kind that are read of people who are not candidates: of stores that a
+# candidate's model and rows come from.
+NOT_OURS = {"MLFLOW_TRACKING_TOKEN"}
+
+pytestmark = pytest.mark.own_process
+
+
+@pytest.fixture
+def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are keys and tokens; every process that starts from here writes down what it sees."""
+    for name in (key_names.PREDICT, key_names.OPERATORS, key_names.RELEASE, key_names.AGENT):
+        monkeypatch.setenv(name, f"secret of {name}")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(probe(tmp_path / "seen"))
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+@pytest.fixture
+def curious(
+    candidates: tuple[str, str],
+    production: Path,
+    release_private_key: bytes,
+    probed: None,
+    tmp_path: Path,
+) -> str:
+    """A signed candidate whose features look for keys when they are imported; its id."""
+    folder = production.with_name("candidates") / candidates[0]
+    make_curious(folder, tmp_path / "seen", release_private_key)
+    return candidates[0]
+
+
+@pytest.mark.tried(
+    "Take a key or a token out of the environment by the code of a candidate that is deployed, "
+    "promoted, released or judged",
+    "there is none: that code runs in a separate process (`keyless`), and what signs does not "
+    "import it; files and processes of the same user stay in its reach",
+)
+def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(
+    curious: str,
+    production: Path,
+    judge: Write,
+    approve: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge("1", None)
+    approve("1")
+    # The registry is out of reach; that process is as those that load the release.
+    monkeypatch.setattr(deploy, "refuse_another_model", lambda release: None)
+
+    assert deploy.main(["production", curious]) == 0
+    deployed = observations(tmp_path / "seen")
+    assert promote.main(["1"]) == 0
+
+    assert state.read(production).serving == curious
+    assert 2 <= len(deployed) < len(observations(tmp_path / "seen"))
+    assert {tuple(taken) for _, taken in observations(tmp_path / "seen")} == {()}
+    assert os.getpid() not in {process for process, _ in observations(tmp_path / "seen")}
+
+
+def test_the_gate_is_run_again_without_keys(
+    production: Path,
+    registry_store: str,
+    probed: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    keys.private_key()  # is there, for who signs
+
+    verdict = rejudge.verdict("1")
+
+    assert not verdict.promote and verdict.challenger["version"] == "1"
+    assert [keys for _, keys in observations(tmp_path / "seen")] == [[]]
+
+
+@pytest.mark.tried(
+    "Take a key or a token out of the environment by code of the project in `poe predict`, `erase`, "
+    "`pipeline`, `train`, `tune`, `technical-file`, `examine`, by `rung-ops fairness`, `rung-ops explain`, "
+    "or in the autopilot",
+    "there is none but that of the prediction log where it is read or written",
+)
+@pytest.mark.parametrize("words", [["predict", "rows.csv"], ["erase", "nobody"]])
+def test_code_of_the_project_runs_where_only_the_logs_key_is(
+    production: Path, tmp_path: Path, words: list[str]
+) -> None:
+    """Its code sees nothing in its own environment, nor in what the process was started with."""
+    source, file = tmp_path / "src", tmp_path / "seen"
+    shutil.copytree(ROOT / "src", source)
+    with (source / contract.package() / "__init__.py").open("a") as code:
+        code.write(probe(file))
+        names = sorted(key_names.ALL)
+        code.write(
+            "from pathlib import Path\n"
+            f"started = Path('/proc/self/environ').read_bytes().decode()\n"
+            f"assert not [n for n in {names!r} if f'{{n}}=' in started and n != {key_names.LOG!r}]\n"
+        )
+    assert key_names.AUDIT in os.environ
+    keys = {name: "a secret" for name in (key_names.OPERATORS, key_names.AGENT)}
+    logs_key = "2027:" + base64.b64encode(bytes(32)).decode()
+    given = keys | {key_names.LOG: logs_key, "PYTHONPATH": str(source)}
+
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    words = [str(tmp_path / word) if word.endswith(".csv") else word for word in words]
+    MODEL.parent.mkdir(exist_ok=True)
+    MODEL.touch()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "rung_ops", "governance", *words],
+            cwd=ROOT,
+            env=os.environ | given,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        MODEL.unlink()
+
+    assert done.returncode == (words[0] == "predict"), done.stderr
+    assert {tuple(taken) for _, taken in observations(file)} == {(key_names.LOG,)}
+
+
+def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
+    production: Path, probed: None, tmp_path: Path
+) -> None:
+    record = {"at": "2026-01-31T00:00:00+00:00", "steps": []}
+
+    done = observation.decide(Tools(policy.read(), None, print), record)  # type: ignore[arg-type]
+    hooks.notify("v2 was promoted", "it answers")
+
+    assert done.outcome == "nothing"
+    assert [keys for _, keys in observations(tmp_path / "seen")] == [[], []]
+    assert os.getpid() not in {process for process, _ in observations(tmp_path / "seen")}
+
+
+def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
+    output = subprocess.run(
+        [sys.executable, "-m", "rung_ops", "keyless", "env"], capture_output=True, text=True
+    ).stdout
+
+    assert "PATH=" in output and "secret of" not in output
+    tasks = (ROOT / "ops/tasks.toml").read_text(encoding="utf-8")
+    assert tasks.count("dvc repro") == tasks.count("rung-ops keyless dvc repro") == 4
+
+
+SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge release rollback"
+
+
+def test_what_signs_imports_no_code_of_the_project() -> None:
+    imports = ", ".join(f"rung_governance.{name}" for name in SIGNING.split())
+    code = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_every_key_that_the_library_reads_is_withheld() -> None:
+    texts = {
+        node.value
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    kinds = re.compile(r"[A-Z]+(_[A-Z]+)*_(PRIVATE_KEY|TOKENS?)")
+
+    assert {each for each in texts if kinds.fullmatch(each)} - NOT_OURS <= key_names.ALL
+
+
+def test_an_error_of_the_other_process_is_reported() -> None:
+    with pytest.raises(bundle.BadBundle, match="release.pub"):
+        keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
+    with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
+        keyless.call("release.install:check", "nowhere")
+
+
+def look_around(process: int) -> list[str]:
+    """What the code of a candidate could read: a file of a key, the environment of a process."""
+    subprocess.run(["umount", str(KEY.parent)], stderr=subprocess.DEVNULL)
+    keys = []
+    for path in (KEY, Path(f"/proc/{process}/environ")):
+        try:
+            keys += [path.name] if b"very secret" in path.read_bytes() else []
+        except OSError:
+            continue
+    return keys
+
+
+KEY = ROOT / ".keys/audit.pem"
+ALLOWED = subprocess.run(
+    ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"], check=False
+)
+
+
+@pytest.mark.skipif(ALLOWED.returncode != 0, reason="this system forbids user namespaces")
+@pytest.mark.tried(
+    "Read a file of a key, or the environment of the process that signs, by the code of a candidate",
+    "possible, as it is the same user; not with `CANDIDATE_COMMAND=namespaces`",
+)
+def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    KEY.parent.mkdir(exist_ok=True)
+    KEY.write_text("very secret")
+    module = LIBRARY / "look_around_for_tests.py"
+    lines = inspect.getsource(look_around)
+    module.write_text(
+        f"import subprocess\nfrom pathlib import Path\nKEY = Path({str(KEY)!r})\n\n{lines}"
+    )
+    other = subprocess.Popen(["sleep", "60"], env=os.environ | {"KEY": "very secret"})
+    try:
+        there = keyless.call("look_around_for_tests:look_around", other.pid)
+        assert there == ["audit.pem", "environ"]
+        monkeypatch.setenv(keyless.SANDBOX, keyless.NAMESPACES)
+        assert keyless.call("look_around_for_tests:look_around", other.pid) == []
+        assert KEY.read_text() == "very secret"
+    finally:
+        module.unlink()
+        KEY.unlink()
+        other.kill()
+        other.wait()
+
+
+def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = tmp_path / "sand box"
+    wrapper.write_text(f'#!/bin/sh\necho "$3" >> "{tmp_path}/called"\nexec "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setenv(keyless.SANDBOX, f"'{wrapper}'")
+
+    assert keyless.call("system.printable:printable", "a") == "a"
+    assert (tmp_path / "called").read_text() == "-m\n"
+
+    shutil.rmtree(tmp_path)
+    with pytest.raises(keyless.CandidateError, match="cannot be run"):
+        keyless.call("system.printable:printable", "a")

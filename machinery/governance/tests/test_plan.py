@@ -1,0 +1,163 @@
+"""The plans of governance give bounds and thresholds only when they are whole and hold today."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_governance import plan
+
+WRITTEN: dict[str, Any] = {
+    "scope": "The model.",
+    "approved_by": "Vera",
+    "approved": "2026-01-31",
+    "review_by": "2099-12-31",
+    "modifications": [
+        {
+            "id": "tune",
+            "change": "Tune.",
+            "why": "Better.",
+            "parameters": {"model.C": {"least": 0.1}},
+            "features_left_out": ["job"],
+        }
+    ],
+    "protocol": {
+        **dict.fromkeys(
+            ("data_management", "retraining", "performance_evaluation", "update_procedure"),
+            "As written.",
+        ),
+        "unrestricted_parameters": [],
+        "features": {"approved": ["age", "job"], "never_read": []},
+        "performance": [{"figure": "auc", "least": 0.7}],
+        "fairness": [{"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}],
+    },
+    "impact": [
+        {"modification": "tune", "benefit": "More.", "risk": "Less.", "mitigation": "Test."}
+    ],
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project without a plan."""
+    (tmp_path / "governance").mkdir()
+    return tmp_path
+
+
+def write(project: Path, name: str, content: dict[str, Any]) -> None:
+    # As JSON, which is YAML, and in which a day stays text.
+    path = project / f"governance/{name}.yaml"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_plan_gives_its_bounds(project: Path) -> None:
+    write(project, plan.CHANGES, WRITTEN)
+
+    read = plan.bounds(project)
+
+    assert read.parameters == {"model.C": {"least": 0.1}}
+    assert read.may_be_left_out == {"job"}
+    assert read.performance[0]["figure"] == "auc"
+
+
+def test_a_change_of_a_figure_may_be_a_share(project: Path) -> None:
+    shares = deepcopy(WRITTEN)
+    bound = {"figure": "mae", "most": 50, "greatest_rise": "2.5 %"}
+    shares["protocol"]["performance"] = [bound]
+    write(project, plan.CHANGES, shares)
+
+    assert plan.bounds(project).performance == (bound,)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (("review_by",), "2020-01-31", "has passed"),
+        (("approved_by",), "TBD", "placeholder"),
+        (("protocol", "performance"), [], "performance"),
+        (("protocol", "performance", 0), {"figure": "auc", "greatest_fall": 0.1}, "performance"),
+        (("protocol", "performance", 0), {"figure": "auc", "least": 0.7, "most_": 1}, "most_"),
+        (
+            ("protocol", "performance", 0),
+            {"figure": "auc", "least": 0.7, "greatest_fall": "2 points"},
+            "greatest_fall",
+        ),
+        (("protocol", "performance", 0), {"figure": "m", "most": 7, "greatest_rise": -1}, "rise"),
+        (("protocol", "fairness", 0, "greatest_difference"), "small", "greatest_difference"),
+        (("modifications", 0, "parameters"), {"model.C": {}}, "model.C"),
+        (("impact",), [WRITTEN["impact"][0] | {"modification": "else"}], "says nothing of tune"),
+        (("modifications",), WRITTEN["modifications"] * 2, "bounds model.C twice"),
+    ],
+)
+def test_a_plan_that_says_too_little_allows_nothing(
+    project: Path, place: tuple[Any, ...], value: Any, reason: str
+) -> None:
+    broken = deepcopy(WRITTEN)
+    inner: Any = broken
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    write(project, plan.CHANGES, broken)
+
+    with pytest.raises(plan.BadPlan, match=reason):
+        plan.bounds(project)
+
+
+def test_without_a_plan_nothing_is_allowed(project: Path) -> None:
+    with pytest.raises(plan.BadPlan, match="change_control_plan.yaml is missing"):
+        plan.bounds(project)
+
+
+METRIC = {
+    "metric": "Drift",
+    "setting": "drift.false_alarms",
+    "threshold": 0.01,
+    "unit": "a chance",
+    "cadence": "daily",
+    "owner": "Olga",
+    "action": "Look at it.",
+}
+
+
+def monitoring(*metrics: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "system": "A job.",
+        "review_by": "2099-12-31",
+        "metrics": [*metrics],
+        "incidents": "Told.",
+    }
+
+
+def test_thresholds_come_by_table_and_name(project: Path) -> None:
+    by_hand = {name: value for name, value in METRIC.items() if name != "setting"}
+    age = METRIC | {"setting": "freshness.model_days", "threshold": 30}
+    write(project, plan.MONITORING, monitoring(METRIC, by_hand, age))
+
+    assert plan.thresholds(project) == {
+        "drift": {"false_alarms": 0.01},
+        "freshness": {"model_days": 30},
+    }
+    assert plan.owners(project)["drift.false_alarms"]["owner"] == "Olga"
+
+
+@pytest.mark.parametrize("missing", ["threshold", "cadence", "owner", "action"])
+def test_a_metric_with_a_missing_part_is_refused(project: Path, missing: str) -> None:
+    left = {name: value for name, value in METRIC.items() if name != missing}
+    write(project, plan.MONITORING, monitoring(left))
+
+    with pytest.raises(plan.BadPlan, match=f"{missing}: is missing"):
+        plan.thresholds(project)
+
+
+def test_two_thresholds_of_one_setting_are_refused(project: Path) -> None:
+    write(project, plan.MONITORING, monitoring(METRIC, METRIC))
+
+    with pytest.raises(plan.BadPlan, match="sets drift.false_alarms twice"):
+        plan.thresholds(project)
+
+
+@pytest.mark.parametrize("read", [plan.bounds, plan.thresholds])
+def test_the_plans_of_this_project_can_be_read(read: Any) -> None:
+    assert read()

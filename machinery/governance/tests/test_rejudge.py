@@ -1,0 +1,155 @@
+"""The verdict is run again: edited reports and tags, and a swapped model, are found."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from machinery.tests.conftest import FACTS
+from machinery.governance.tests.signing import PASSED, Desk
+from rung_ops.gate import report
+from rung_governance import deploy, rejudge, release
+from rung_ops.release import bundle, make, paths, registry_artifacts, verify
+from rung_ops.system import keyless
+from rung_ops.tracking import registry
+
+
+@pytest.fixture
+def version(desk: Desk) -> Any:
+    """A version that the gate lets pass, and has."""
+    made = desk.version()
+    desk.judge(replace(PASSED, challenger={"version": str(made.version)}))
+    write(made)
+    desk.patch.setattr(release, "write", lambda version, options: 0)
+    return made
+
+
+def write(version: Any, **changes: Any) -> None:
+    """Write reports/gate.json as the gate does; what is given replaces a part."""
+    verdict = asdict(replace(PASSED, challenger={"version": str(version.version)}))
+    report.VERDICT.write_text(json.dumps(verdict | changes))
+
+
+def test_an_unchanged_version_is_released(version: Any) -> None:
+    assert rejudge.faults(str(version.version)) == []
+    assert release.main([str(version.version)]) == 0
+
+
+@pytest.mark.parametrize("name", rejudge.ORIGIN)
+@pytest.mark.tried("Edit a tag of the registry")
+def test_an_edited_tag_of_the_registry_is_found(
+    version: Any, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.client().set_model_version_tag(version.name, version.version, name, "f" * 40)
+
+    assert release.main([str(version.version)]) == 1
+    assert f"the registry's tag {name} of version" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Put another model under a version",
+    "found: its bytes are not those that the run recorded",
+)
+def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (Path(version.source.removeprefix("file://")) / "model.skops").write_text("other bytes")
+
+    assert release.main([str(version.version)]) == 1
+    assert "is not the one that its run recorded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"figures": PASSED.figures | {"challenger": 0.99}},
+        {"reasons": ["worse than the champion"]},
+        {"champion": {"version": "7"}},
+    ],
+)
+@pytest.mark.tried(
+    "Edit `reports/gate.json`, or let a refused version look as if it passed",
+    "`poe release` and `poe deploy production` run the gate again, and refuse",
+)
+def test_an_edited_verdict_is_found(
+    version: Any, edit: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(version, **edit)
+
+    assert release.main([str(version.version)]) == 1
+    assert "gate.json does not say what the gate says" in capsys.readouterr().err
+
+
+def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
+    version: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(version, figures=PASSED.figures | {"plan": "of yesterday"})
+    reason = (
+        f"the verdict in {report.VERDICT} is by another change control plan than today's: `uv run "
+        f"poe gate {version.version}` judges it again"
+    )
+
+    assert release.main([str(version.version)]) == 1
+    assert f"- {reason}\n" in capsys.readouterr().err
+    assert deploy.rejudged(manifest(version)) == [reason]
+
+
+@pytest.mark.tried("Edit `reports/gate.json`, or let a refused version look as if it passed")
+def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: Any) -> None:
+    desk.judge(
+        replace(
+            PASSED,
+            promote=False,
+            reasons=["worse than a constant"],
+            challenger={"version": str(version.version)},
+        )
+    )
+
+    edited, refused = deploy.rejudged(manifest(version))
+    assert "does not say what the gate says" in edited and refused == "worse than a constant"
+
+
+def test_what_another_process_wrote_is_signed_here(
+    release_folder: Path,
+    release_private_key: bytes,
+    release_key: bytes,
+    production: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", release_private_key.decode())
+    monkeypatch.setattr(registry_artifacts, "facts", lambda version: FACTS)
+
+    def build(function: str, arguments: list[str]) -> int:
+        """Write it as make.main() does, which holds the lock of the folder."""
+        staged, folder = tmp_path / release_folder.name, Path(arguments[2])
+        shutil.copytree(release_folder, staged)
+        (staged / bundle.SIGNATURE).unlink()
+        folder.mkdir(exist_ok=True)
+        make.put(staged, folder)
+        return 0
+
+    monkeypatch.setattr(keyless, "call", build)
+
+    version: Any = SimpleNamespace(version="1")
+    assert release.write(version, make.options_of(["1"])) == 0
+
+    assert verify.verify(paths.candidates() / release_folder.name, release_key) == (
+        bundle.read_manifest(release_folder)
+    )
+    assert [path.name for path in paths.candidates().glob("[!.]*")] == [release_folder.name]
+
+
+def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:
+    assert deploy.rejudged(manifest(version)) == []
+
+    (fault,) = deploy.rejudged(manifest(version, model_hash="0" * 64))
+    assert fault.startswith("the release says model_hash 0000")
+
+
+def manifest(version: Any, **changes: str) -> dict[str, str]:
+    return {"version": str(version.version)} | version.tags | changes

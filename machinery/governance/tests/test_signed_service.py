@@ -1,0 +1,318 @@
+"""A service of production, a process of its own, answers with what the signed log lets it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.probing import make_curious, observations
+from machinery.governance.tests.running import (
+    TOKEN,
+    Running,
+    deployed,
+    row_of,
+    started,
+    trusting,
+    wait_until,
+)
+from machinery.governance.tests.signing import approved_line, source_of, swap_model
+from rung_ops.batch import prediction_log
+from rung_governance import audit, kill_switch, oversight
+from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops.project.paths import ROOT
+from rung_ops.release import bundle, state
+from rung_ops.serving import serve
+from rung_ops.serving.settings import BadSettings
+from rung_ops.system import atomic
+
+
+@pytest.fixture
+def validator(signing_key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> str:
+    """The path of the validator's key."""
+    return trusting(tmp_path, signing_key)
+
+
+@pytest.fixture
+def folder(
+    two_releases: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> Path:
+    """Production, in which the first release answers and the second one was copied."""
+    first, second = two_releases
+    deployed(production, second, release_key, signing_key, validator)
+    return deployed(production, first, release_key, signing_key, validator)
+
+
+@pytest.fixture
+def service(folder: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
+    """The service that answers there."""
+    with started(folder, {"AUDIT_PRIVATE_KEY": pem(signing_key).decode()}) as running:
+        wait_until(running.ready)
+        yield running
+
+
+def answers(service: Running, folder: Path) -> int:
+    return service.ask("/predict", row_of(folder))[0]
+
+
+@pytest.mark.tried(
+    "Go on serving a release whose approval has expired or was withdrawn",
+    "the service answers 503 within `poll_seconds` of the log's line, or only reports it:"
+    " `lapsed` in the plan",
+)
+def test_a_withdrawn_release_stops_answering_until_it_is_approved_again(
+    service: Running, folder: Path, validator: str
+) -> None:
+    serving = str(state.read(folder).serving)
+    assert answers(service, folder) == 200
+    line = audit.history.read(folder / state.HISTORY)[-2]["detail"]
+    assert line["release"] == serving
+
+    audit.record(folder, WITHDRAWN, "Vera", approval=line["approval_hash"])
+    wait_until(lambda: answers(service, folder) == 503)
+
+    status, answer = service.ask("/health/ready")
+    assert status == 503
+    assert answer["serving"] is None
+    assert f"{serving} may not answer any more: its approval was withdrawn" in answer["problems"][0]
+    assert "its approval was withdrawn" in service.ask("/predict", row_of(folder))[1]["error"]
+
+    source = source_of(folder / "bundles" / serving)
+    of = bundle.read_manifest(folder / "bundles" / serving)
+    renewed = approved_line(serving, validator, of, expires="2099-02-01", source_hash=source)
+    audit.record(folder, APPROVED, "Vera", **renewed)
+    wait_until(service.ready)
+    assert answers(service, folder) == 200
+
+
+@pytest.mark.tried(
+    "Serve a release in production without `poe promote`",
+    "the service answers 503 with the reason",
+)
+def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
+    two_releases: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> None:
+    deployed(production, two_releases[0], release_key, signing_key, None)
+
+    with started(production, {}) as running:
+        wait_until(running.lives)
+        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
+
+        assert running.ask("/predict", row_of(production))[0] == 503
+        assert running.ask("/model")[0] == 503
+        assert not running.ready()
+
+
+@pytest.fixture
+def curious(
+    two_releases: tuple[Path, Path], release_private_key: bytes, tmp_path: Path
+) -> tuple[Path, Path]:
+    """A copy of the second release whose features look for keys, and where they write."""
+    copied, file = tmp_path / "curious" / two_releases[1].name, tmp_path / "seen"
+    shutil.copytree(two_releases[1], copied)
+    make_curious(copied, file, release_private_key)
+    return copied, file
+
+
+@pytest.mark.tried(
+    "Take a key or a token by the code of a release in the shadow, or change what is answered",
+    "it runs in a separate process, without them",
+)
+def test_an_unapproved_shadow_runs_in_a_process_without_keys(
+    curious: tuple[Path, Path],
+    folder: Path,
+    signing_key: ec.EllipticCurvePrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, file = curious
+    shutil.rmtree(folder / "bundles" / release.name)
+    shutil.copytree(release, folder / "bundles" / release.name)
+    with audit.signed(folder):
+        state.shadow(folder, release.name, 1.0, "Ada")
+
+    secrets = {"AUDIT_PRIVATE_KEY": pem(signing_key).decode(), "OPERATOR_TOKEN": TOKEN}
+    with started(folder, secrets) as running:
+        wait_until(running.ready)
+        assert running.ask("/model")[1]["shadow"] == release.name
+        monkeypatch.setenv("LOGS", str(folder.parents[1] / "logs"))
+        shadowed = pl.col("arm") == "shadow"
+
+        def rows(*which: pl.Expr) -> int:
+            log = prediction_log.read(prediction_log.folder("production"))
+            return log.filter(*which).collect().height
+
+        assert answers(running, folder) == 200
+        wait_until(lambda: rows(shadowed) > 0)
+        assert rows(shadowed, pl.col("release") == release.name) == 1 == rows(~shadowed)
+
+        assert observations(file)
+        for process, keys in observations(file):
+            assert process != running.process.pid and keys == []
+
+
+@pytest.mark.tried(
+    "Have the service import a release that it would refuse",
+    "it asks the log before it imports anything",
+)
+def test_code_of_a_release_that_may_not_answer_is_not_imported(
+    curious: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> None:
+    release, file = curious
+    deployed(production, release, release_key, signing_key, None)
+
+    with started(production, {}) as running:
+        wait_until(running.lives)
+        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
+
+    assert observations(file) == []
+
+
+@pytest.mark.parametrize("name", ["production", "PRODUCTION", "prod", "staging2"])
+@pytest.mark.tried(
+    "Serve by another name than `production` (`SERVICE_ENVIRONMENT=PRODUCTION`)",
+    "every name but `staging` is served by the signed log and approvals",
+)
+def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> None:
+    assert oversight.state_reader(tmp_path / name).is_guarded
+    assert not oversight.state_reader(tmp_path / "staging").is_guarded
+
+
+@pytest.mark.tried(
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
+    "the service answers 503: the log names the hash of the files that were approved",
+)
+def test_a_release_with_another_exported_model_is_refused(
+    service: Running,
+    folder: Path,
+    release_private_key: bytes,
+) -> None:
+    serving = str(state.read(folder).serving)
+    assert answers(service, folder) == 200
+
+    swap_model(folder / "bundles" / serving, release_private_key)
+
+    wait_until(lambda: answers(service, folder) == 503)
+    with started(folder, {}) as another:
+        wait_until(another.lives)
+        unready_because(another, "the audit log approves of other files under this id")
+        assert answers(another, folder) == 503
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / state.STATE
+    atomic.write(path, json.dumps(json.loads(path.read_text()) | changes).encode())
+
+
+def unready_because(service: Running, reason: str) -> None:
+    """Wait until the service says so; it is not ready then."""
+    wait_until(lambda: reason in str(service.ask("/health/ready")[1]["problems"]))
+    assert not service.ready()
+
+
+@pytest.mark.tried("Call `state.serve()`, `canary()` or `roll_back()` from Python")
+def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
+    service: Running, folder: Path, two_releases: tuple[Path, Path]
+) -> None:
+    first, second = (path.name for path in two_releases)
+    signed = (folder / state.STATE).read_bytes()
+
+    edit(folder, serving=second)
+    unready_because(service, "state.json is damaged")
+    assert service.ask("/predict", row_of(folder))[1]["release"] == first
+
+    atomic.write(folder / state.STATE, signed)
+    wait_until(service.ready)
+    state.serve(folder, second, "Eve")  # which is approved, but this change is not signed
+    unready_because(service, "serve by Eve")
+    assert service.ask("/predict", row_of(folder))[1]["release"] == first
+
+
+@pytest.mark.tried(
+    'Write `"stopped": null` into `state.json`',
+    "the stop holds, after a restart too",
+)
+def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
+    service: Running, folder: Path
+) -> None:
+    assert kill_switch.switch_off(folder, "Olga", "refuses everybody") == []
+    wait_until(lambda: answers(service, folder) == 503)
+
+    edit(folder, stopped=None)
+    state_says_so = "it belongs to another state"
+    unready_because(service, state_says_so)
+    with started(folder, {}) as another:
+        wait_until(another.lives)
+        unready_because(another, state_says_so)
+        for each in (service, another):
+            status, answer = each.ask("/predict", row_of(folder))
+            assert (status, "Stopped by Olga" in answer["error"]) == (503, True)
+
+
+@pytest.mark.tried(
+    "Ask for a prediction without a token of `PREDICT_TOKENS`, or with an operator's", "401"
+)
+def test_who_has_no_token_gets_no_prediction(service: Running, folder: Path) -> None:
+    row = row_of(folder)
+
+    assert service.ask("/predict", row, token="guessed-by-a-stranger")[0] == 401
+    assert service.ask("/predict", row, token=TOKEN)[0] == 401
+    assert service.ask("/predict", row)[0] == 200
+
+
+def test_on_this_machine_the_token_that_the_service_made_is_answered(
+    folder: Path, production: Path
+) -> None:
+    with started(folder, {"PREDICT_TOKENS": ""}) as running:
+        wait_until(running.ready)
+        made = production.parents[1] / "project/.keys/service.token"
+
+        assert running.ask("/predict", row_of(folder))[0] == 401
+        assert running.ask("/predict", row_of(folder), token=made.read_text().strip())[0] == 200
+
+
+@pytest.mark.tried(
+    "Serve where others reach it without saying who may ask",
+    "the service says so at its start, is not ready, and answers 503",
+)
+def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
+    folder: Path,
+) -> None:
+    with started(folder, {"PREDICT_TOKENS": ""}, host="0.0.0.0") as running:
+        wait_until(running.lives)
+        wait_until(lambda: running.ask("/health/ready")[1]["serving"] is not None)
+
+        status, answer = running.ask("/health/ready")
+        assert (status, "PREDICT_TOKENS" in answer["problems"][0]) == (503, True)
+        assert running.ask("/predict", row_of(folder))[0] == 503
+
+
+@pytest.mark.tried(
+    "Start the service without what asks the log (`rung-ops serve`, an edited `ENTRYPOINT`)",
+    "it does not start where others would reach it; on this machine alone it does, for load tests",
+)
+def test_a_service_without_governance_does_not_start_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BadSettings, match="rung_governance.oversight"):
+        serve.access_of([], "0.0.0.0")
+    serve.access_of(["rung_governance.oversight"], "0.0.0.0")
+    serve.access_of([], "127.0.0.1")
+
+    monkeypatch.setattr(serve, "GOVERNANCE", ROOT / "no_such_folder")
+    serve.access_of([], "0.0.0.0")

@@ -1,0 +1,360 @@
+"""Production is served by the signed log: what somebody writes past the commands is not followed."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_governance import anchors, audit, batch, keys, kill_switch, seen_log, signed_state
+from rung_governance.signed_state import SignedStateReader
+from rung_ops.release import state
+from rung_ops.release.state import State
+
+FIRST, SECOND = "v1-aaaaaaaa-bbbbbb", "v2-aaaaaaaa-bbbbbb"
+
+
+class Signed:
+    """An environment that serves FIRST after SECOND, and the reader that follows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for release in (SECOND, FIRST):
+            with audit.signed(folder) as problems:
+                state.serve(folder, release, "Ada")
+            assert problems == []
+        self.reader = SignedStateReader(folder)
+        self.before = self.followed()
+
+    def followed(self) -> State:
+        """Return the state that is served where nothing is wrong."""
+        reading = self.reader.read()
+        assert (reading.problems, reading.is_valid) == ((), True)
+        return reading.state
+
+    def refused(self) -> str:
+        """Return why the service is not ready; it goes on with the state before."""
+        reading = self.reader.read()
+        assert (reading.state, reading.is_valid) == (self.before, False)
+        (problem,) = reading.problems
+        return problem
+
+    def edit(self, **changes: Any) -> None:
+        path = self.folder / state.STATE
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture
+def signed(production: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
+    monkeypatch.setattr(signed_state, "GRACE", 0.0)
+    return Signed(production)
+
+
+def faults(signed: Signed) -> str:
+    """Return what `poe audit-log` says, which has to find everything that the service refuses."""
+    problems = audit.report(signed.folder)
+    assert problems
+    return " ".join(problems)
+
+
+def test_what_the_commands_write_is_followed(signed: Signed) -> None:
+    assert (signed.before.serving, signed.before.previous) == (FIRST, (SECOND,))
+
+    assert kill_switch.switch_off(signed.folder, "Olga", "a drill") == []
+    assert signed.followed().stopped is not None
+    assert kill_switch.switch_on(signed.folder, "Olga", "over") == []
+    assert signed.followed().stopped is None
+    assert signed.followed() == state.read(signed.folder)
+
+
+EDITS: dict[str, dict[str, Any]] = {
+    "another release": {"serving": SECOND},
+    "a path": {"serving": "../../evil"},
+    "another previous one": {"previous": ["v9-evil"]},
+    "a canary": {"canary": {"release": SECOND, "step": 0, "since": "2026-01-01"}},
+    "a shadow": {"shadow": {"release": SECOND, "share": 1.0}},
+    "a raised generation": {"generation": 9},
+    "a stop": {"stopped": {"by": "Eve", "at": "2026-01-01", "reason": "mischief"}},
+    "no entry": {"entry": None},
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.tried(
+    "Edit `state.json`: another release, a path as its id, a canary, a raised generation",
+    "the service goes on as the log was signed last, and is not ready; `poe audit-log` says so",
+)
+def test_an_edited_state_is_refused_and_found(signed: Signed, edit: str) -> None:
+    signed.edit(**EDITS[edit])
+
+    assert "state.json is damaged" in signed.refused()
+    assert "state.json: it is not what a command wrote" in faults(signed)
+
+
+@pytest.mark.tried('Write `"stopped": null` into `state.json`', "the stop holds")
+def test_a_stop_does_not_end_by_an_edit(signed: Signed) -> None:
+    kill_switch.switch_off(signed.folder, "Olga", "refuses everybody")
+    signed.before = signed.followed()
+
+    signed.edit(stopped=None)
+
+    assert "it belongs to another state" in signed.refused()
+    assert signed.before.stopped is not None
+    assert "it belongs to another state" in faults(signed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: state.serve(folder, SECOND, "Eve"),
+        lambda folder: state.canary(folder, SECOND, "Eve"),
+        lambda folder: state.shadow(folder, SECOND, 1.0, "Eve"),
+        lambda folder: state.roll_back(folder, "Eve"),
+    ],
+)
+@pytest.mark.tried(
+    "Call `state.serve()`, `canary()` or `roll_back()` from Python",
+    "not followed, as no line is signed; not ready; `poe audit-log` says so",
+)
+def test_a_change_that_is_not_signed_is_not_followed(
+    signed: Signed, change: Callable[[Path], State]
+) -> None:
+    change(signed.folder)
+
+    assert "line 3 of the audit log (" in (reason := signed.refused())
+    assert "by Eve" in reason and "is not signed, and not followed" in reason
+    assert "line 3 is not signed" in faults(signed)
+
+
+def test_a_stop_counts_without_a_signature_and_only_a_signed_line_ends_it(signed: Signed) -> None:
+    state.stop(signed.folder, "Olga", "the key is elsewhere")
+
+    reading = signed.reader.read()
+    assert reading.state.stopped is not None
+    assert reading.state.stopped.reason == "the key is elsewhere"
+    assert reading.problems == ("A stop is not signed. See `uv run poe audit-log`.",)
+
+    state.resume(signed.folder, "Eve")
+    reading = signed.reader.read()
+    assert reading.state.stopped is not None and not reading.is_valid
+    with pytest.raises(state.Refused, match="not stopped"):
+        kill_switch.switch_on(signed.folder, "Olga", "over")
+
+    assert audit.record(signed.folder, "reviewed", "Ada", review=True) == []
+    assert signed.followed().stopped is None
+
+
+@pytest.mark.parametrize("without", ["key", "signature"])
+@pytest.mark.tried("End a stop without the key", "refused; a stop itself needs no key")
+def test_what_could_not_be_signed_is_not_resumed(
+    signed: Signed, without: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_switch.switch_off(signed.folder, "Olga", "a drill")
+    if without == "key":
+        monkeypatch.delenv(keys.VARIABLE)
+    else:
+        state.note(signed.folder, "override", "Eve")
+
+    with pytest.raises(audit.Unsigned, match="could not be signed"):
+        kill_switch.switch_on(signed.folder, "Olga", "over")
+
+    assert state.read(signed.folder).stopped is not None
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_state_does_not_prevent_a_stop(signed: Signed, edit: str) -> None:
+    signed.edit(**EDITS[edit])
+
+    assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
+
+    stopped = signed.followed()
+    assert stopped.stopped is not None
+    assert (stopped.serving, stopped.previous) == (FIRST, (SECOND,))
+    assert audit.report(signed.folder) == []
+
+
+def test_the_state_is_restored_from_the_log(
+    signed: Signed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed.edit(serving=SECOND)
+
+    assert audit.main(["production", "--restore"]) == 0
+
+    assert f"state.json is restored: production serves {FIRST}" in capsys.readouterr().out
+    assert signed.followed() == signed.before
+    (signed.folder / anchors.ANCHORS).write_text("")
+    assert audit.main(["production", "--restore"]) == 1
+    assert "no change of it was signed" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Put an older `state.json` in its place, or delete it",
+    "the service goes on as the log was signed last; `poe audit-log` says so",
+)
+def test_an_older_state_in_its_place_is_refused_and_found(signed: Signed) -> None:
+    older = (signed.folder / state.STATE).read_bytes()
+    with audit.signed(signed.folder):
+        state.stop(signed.folder, "Olga", "refuses everybody")
+    signed.before = signed.followed()
+
+    (signed.folder / state.STATE).write_bytes(older)
+
+    assert "is not of the last change in the audit log" in signed.refused()
+    assert "an older file was put in its place" in faults(signed)
+
+
+@pytest.mark.tried("Put an older `state.json` in its place, or delete it")
+def test_a_state_that_was_deleted_changes_nothing_that_is_served(signed: Signed) -> None:
+    (signed.folder / state.STATE).unlink()
+
+    assert "edited, replaced or deleted" in signed.refused()
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("way", ["cut in place", "replaced"])
+@pytest.mark.tried(
+    "Cut log, anchors and state together while the service runs",
+    "the service goes on as before, and is not ready",
+)
+def test_a_log_that_is_cut_with_its_anchors_is_found_while_the_service_runs(
+    signed: Signed, way: str
+) -> None:
+    before = kept(signed.folder)
+    with audit.signed(signed.folder):
+        state.stop(signed.folder, "Olga", "refuses everybody")
+    signed.before = signed.followed()
+
+    for name, content in before.items():
+        path = signed.folder / name
+        if way == "replaced":
+            path.unlink()
+        path.write_bytes(content)
+        os.utime(path)
+
+    assert "line 3 was signed and is gone" in signed.refused()
+    assert audit.report(signed.folder) == []  # which needs the noted witness: see docs
+
+
+@pytest.mark.tried(
+    "Put log, anchors and state of an earlier day back before a restart, to undo a stop",
+    "the service answers 503, as it noted beside the prediction log how far it saw the log; "
+    "`poe audit-log` and `poe monitor` say so",
+)
+def test_old_files_that_are_put_back_before_a_restart_undo_no_stop(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = kept(signed.folder)
+    service = SignedStateReader(signed.folder, remembers=True)
+    assert service.read().state.stopped is None
+    assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
+    assert service.read().state.stopped is not None
+
+    for name, content in before.items():
+        (signed.folder / name).write_bytes(content)
+    again = SignedStateReader(signed.folder, remembers=True).read()
+
+    assert (again.state, again.is_valid) == (State(), False)
+    assert "line 3 was signed and is gone" in again.problems[0]
+    assert "the service saw 3 lines signed" in faults(signed)
+    with pytest.raises(batch.PredictionError, match="line 3 was signed and is gone"):
+        batch._refuse_while_stopped(signed.folder)
+
+    seen_log.path("production").unlink()  # as somebody may who holds both places
+    assert SignedStateReader(signed.folder, remembers=True).read().is_valid
+    assert audit.report(signed.folder) == []
+
+
+def test_what_was_seen_is_in_the_log_as_it_grows(signed: Signed) -> None:
+    service = SignedStateReader(signed.folder, remembers=True)
+    for number in range(2, 5):
+        assert service.read().is_valid
+        recorded = seen_log.read("production")
+        assert recorded is not None and recorded.lines == number
+        assert SignedStateReader(signed.folder, remembers=True).read().is_valid
+        assert audit.record(signed.folder, "reviewed", "Ada") == []
+
+
+def test_where_nothing_can_be_noted_what_is_signed_is_served(
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LOGS", str(tmp_path / "file/logs"))
+
+    reading = SignedStateReader(signed.folder, remembers=True).read()
+
+    assert (reading.state, reading.is_valid) == (signed.before, True)
+
+
+def test_a_log_whose_lines_or_anchors_were_taken_away_is_not_relied_on(signed: Signed) -> None:
+    content = (signed.folder / anchors.ANCHORS).read_bytes()
+    (signed.folder / anchors.ANCHORS).unlink()
+    assert "cannot be relied on" in signed.refused()
+
+    (signed.folder / anchors.ANCHORS).write_bytes(content)
+    signed.followed()
+    (signed.folder / anchors.ANCHORS).write_bytes(content + content.splitlines()[0] + b"\n")
+    assert "anchors are gone that were there" in signed.refused()
+    (signed.folder / anchors.ANCHORS).write_bytes(content + b"{}\n")
+    assert "the last anchor was not signed" in signed.refused()
+
+
+def test_after_a_restart_only_what_is_signed_is_served(signed: Signed) -> None:
+    state.serve(signed.folder, SECOND, "Eve")
+    signed.reader = SignedStateReader(signed.folder)
+
+    assert "is not signed" in signed.refused()
+
+
+def test_where_nothing_was_ever_signed_nothing_is_served(
+    production: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.serve(production, FIRST, "Eve")
+
+    reading = SignedStateReader(production).read()
+
+    assert (reading.state, reading.is_valid) == (State(), False)
+    assert "is not signed, and not followed" in reading.problems[0]
+
+
+def test_where_nothing_was_deployed_nothing_is_wrong(production: Path) -> None:
+    reading = SignedStateReader(production).read()
+
+    assert (reading.state, reading.problems, reading.is_valid) == (State(), (), True)
+
+
+def test_without_the_public_key_nothing_is_served(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(keys, "PUBLIC", tmp_path / "no.pub")
+
+    reading = SignedStateReader(signed.folder).read()
+
+    assert (reading.state, reading.is_valid) == (State(), False)
+    assert "is missing, so nothing can be verified" in reading.problems[0]
+
+
+def test_a_line_that_is_being_signed_is_waited_for(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signed_state, "GRACE", 60.0)
+    with audit.signed(signed.folder):
+        state.serve(signed.folder, SECOND, "Ada")
+        assert signed.followed() == signed.before
+
+    assert signed.followed().serving == SECOND
+
+
+def test_a_change_of_an_earlier_version_names_the_way_on(signed: Signed) -> None:
+    line = signed.reader._log.signed.change
+    assert line is not None
+    line["detail"].pop("state")
+
+    reading = signed.reader.read()
+
+    assert not reading.is_valid and reading.state == State()
+    assert "`uv run poe stop`, then `uv run poe resume`" in reading.problems[0]

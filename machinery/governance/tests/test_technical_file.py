@@ -1,0 +1,218 @@
+"""The technical file holds what the repository knows, and names what it does not."""
+
+import json
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from machinery.governance.tests.conftest import COMMIT
+from rung_ops.data.ingest import sample_rows
+from rung_governance import (
+    approval,
+    file_parts,
+    markdown,
+    operation_record,
+    provenance,
+    technical_file,
+)
+from rung_ops.project.paths import ROOT, project_name
+
+TODAY = date(2026, 11, 30)
+REPORTS: dict[str, Any] = {
+    "run.json": {"model": "m", "version": "1"},
+    "validation.json": {"rows": {"data/sample/a.csv": 50}, "problems": []},
+    "metrics.json": {"auc": 0.7531},
+    "slices.json": [{"column": "sex", "value": "female", "rows": 50, "auc": 0.7412}],
+    "fairness.json": {
+        **{"task": "classification", "threshold": 0.4, "positive": "bad", "smallest_group": 30},
+        "groups": {"sex": {"differences": {"selection_rate": 0.0316}}},
+    },
+    "explanations.json": {"importance": {"age": 0.1}, "examples": [{"age": 4711}]},
+    "comparison.json": {"model": 0.7531, "baseline": 0.5},
+}
+RECORD = """\
+validator: {name: Vera Valid, email: vera@example.org}
+date: 2026-11-21
+conceptual_soundness: The method fits the question that is asked.
+decision: approved
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of this project's documents, with the reports of version 1 and its validation."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    for module in (file_parts, provenance, technical_file, approval):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    for module in (provenance, technical_file):
+        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    for module in (file_parts, operation_record, technical_file):
+        monkeypatch.setattr(module, "REPORTS", tmp_path / "reports")
+    monkeypatch.setattr(technical_file, "FILE", tmp_path / "reports/technical_file.md")
+    prose = tmp_path / technical_file.PROSE.relative_to(ROOT)
+    monkeypatch.setattr(technical_file, "PROSE", prose)
+    monkeypatch.setattr(provenance, "TEST", tmp_path / "test.parquet")
+    for folder in ("docs", "governance"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for name in ("pyproject.toml", "params.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "uv.lock").write_text("version = 1\n", encoding="utf-8")
+    sample_rows().head(50).write_parquet(tmp_path / "test.parquet")
+    (tmp_path / "reports").mkdir()
+    for name, content in REPORTS.items():
+        (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
+    record = tmp_path / approval.RECORDS / f"{project_name()}-1.yaml"
+    record.write_text(RECORD, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_complete_file_has_nine_sections_that_rest_on_something(project: Path) -> None:
+    made = technical_file.assemble("1", TODAY)
+
+    assert made.missing == []
+    headings = [line for line in made.text.splitlines() if line.startswith("## ")]
+    assert [heading[3:5] for heading in headings] == [f"{number}." for number in range(1, 10)]
+    for part in ("0.7531", "0.7412", "0.0316", "Vera Valid", COMMIT, "`params.toml` (SHA-256"):
+        assert part in made.text
+    assert "Nothing that this file has to rest on is missing." in made.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            {"task": "classification", "threshold": 0.4, "positive": "bad"},
+            "By rates at the threshold 0.4 of the change control plan: a probability from there on "
+            "counts as bad.",
+        ),
+        (
+            {"task": "multiclass", "classes": ["on time", "late"]},
+            "so there is no threshold. The classes: on time, late.",
+        ),
+        ({"task": "regression"}, "By the errors of the predicted number. There is no threshold."),
+        ({"task": "quantile", "level": 0.8}, "rows that the interval holds, which is to be 0.8"),
+    ],
+)
+def test_how_groups_are_compared_follows_the_kind_of_problem(
+    project: Path, kind: dict[str, Any], said: str
+) -> None:
+    report = {**kind, "smallest_group": 30, "groups": {}}
+    (project / "reports/fairness.json").write_text(json.dumps(report), encoding="utf-8")
+
+    text = technical_file.assemble("1", TODAY).text
+
+    section = text.partition("### How groups are compared")[2].partition("\n## ")[0]
+    assert said in section
+    assert ("at the threshold" in section) is (kind["task"] == "classification")
+    assert "fewer than 30 rows" in section
+
+
+def test_single_rows_are_left_out(project: Path) -> None:
+    assert "4711" not in technical_file.assemble("1", TODAY).text
+
+
+SOURCES = [
+    *("docs/use_case.md", "docs/model_card.md", "docs/datasheet.md", "docs/privacy.md"),
+    *("governance/model_inventory.yaml", "governance/oversight.md"),
+    *("governance/risk_register.yaml", "governance/monitoring_plan.yaml"),
+    *("governance/change_control_plan.yaml", "governance/retention.yaml", "uv.lock"),
+    *("governance/technical_file/annex_iv.md", "test.parquet"),
+    f"{approval.RECORDS}/{project_name()}-1.yaml",
+    *(f"reports/{name}" for name in REPORTS if name != "run.json"),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_missing_is_named_in_the_file_and_fails(
+    project: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / source).unlink()
+
+    assert technical_file.main([]) == 1
+    assert Path(source).name in capsys.readouterr().err
+    text = technical_file.FILE.read_text(encoding="utf-8")
+    assert Path(source).name in text.partition("**This file is not complete:**")[2]
+
+
+def test_reports_of_another_version_are_not_taken_for_its_own(project: Path) -> None:
+    (project / "reports/run.json").write_text('{"version": "2"}', encoding="utf-8")
+
+    made = technical_file.assemble("1", TODAY)
+
+    assert "0.7531" not in made.text
+    assert any("are those of version 2, not of 1" in each for each in made.missing)
+
+
+def test_a_report_that_is_damaged_is_missing(project: Path) -> None:
+    (project / "reports/metrics.json").write_text("{", encoding="utf-8")
+
+    assert any("is not JSON" in each for each in technical_file.assemble("1", TODAY).missing)
+
+
+def test_an_unwritten_section_is_missing(project: Path) -> None:
+    path = technical_file.PROSE
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("## 8.", "## Eight, of"), encoding="utf-8")
+
+    assert (
+        "8_eu_declaration_of_conformity: is missing"
+        in technical_file.assemble("1", TODAY).missing[0]
+    )
+
+
+def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
+    path = technical_file.PROSE
+    text = path.read_text(encoding="utf-8")
+    front = 'provider: A bank\nlaw: [{duty: "The Act", applies_from: "2026-12-01"}]\n'
+    path.write_text(f"---\n{front}review_by: 2099-01-01\n---\n{text.split('---', 2)[2]}")
+
+    assert "|The Act|2026-12-01|not yet|" in technical_file.assemble("1", TODAY).text
+    assert "|The Act|2026-12-01|yes|" in technical_file.assemble("1", date(2026, 12, 1)).text
+
+
+def test_where_the_document_names_no_law_the_library_does(project: Path) -> None:
+    text = technical_file.PROSE.read_text(encoding="utf-8")
+    assert "law" not in yaml.safe_load(text.split("---", 2)[1])
+
+    made = technical_file.assemble("1", TODAY)
+
+    assert re.search(
+        r"\|Duties for high-risk systems of Annex III.*\|2027-12-02\|not yet\|", made.text
+    )
+    assert re.search(r"\|SR 26-2 .*\|2026-04-17\|yes\|", made.text)
+
+
+def test_without_a_version_there_is_no_file(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "reports/run.json").unlink()
+
+    assert technical_file.main([]) == 1
+    assert "There is no version yet" in capsys.readouterr().err
+
+
+def test_a_heading_moves_down_and_a_comment_in_code_stays() -> None:
+    text = "# One\n```\n# two\n```\n## Three"
+
+    assert markdown.demoted(text, 2) == "### One\n```\n# two\n```\n#### Three"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"risk_tier": "high", "of": ["a", "b"]}, "- risk tier: high\n- of: a, b"),
+        ([{"a": 1, "b": 0.123456}, {"a": 2}], "|a|b|\n|-|-|\n|1|0.1235|\n|2||"),
+        ({"model.max_iter": {"least": 1}}, "- `model.max_iter`:\n  - least: 1"),
+        ([{"a": "x|y"}, {"a": None}], "|a|\n|-|\n|x\\|y|\n||"),
+        ({"a": [{"b": 1, "c": "x"}, {"b": 2}]}, "- a:\n  - b: 1; c: x\n  - b: 2"),
+        ({"a": "two\n lines"}, "- a: two lines"),
+    ],
+)
+def test_records_are_written_as_lists_and_tables(content: Any, text: str) -> None:
+    assert markdown.written(content) == text
