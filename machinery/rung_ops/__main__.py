@@ -32,8 +32,8 @@ def _run(arguments: list[str] | None) -> int:
         print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
         return USAGE
     # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
+    from rung_ops.project import NoProjectError
     from rung_ops.project.errors import StageError
-    from rung_ops.project.paths import NoProjectError
 
     try:
         from rung_ops.project import keyless

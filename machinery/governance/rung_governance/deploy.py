@@ -49,7 +49,9 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     manifest = bundle.read_manifest(install.install(folder, release, without_keys))
     if release == before.serving:
         raise state.Refused(f"{release} answers already.")
-    if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
+    if reasons := list(
+        gate_check.objections(manifest, before, gate_check.gate_file(), awaited=True)
+    ):
         raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
     _refuse_withdrawn(folder, manifest)
     if reasons := rejudged(manifest):
@@ -58,7 +60,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed_with_warnings(folder):
-        gate_record.note(folder, manifest, by, gate_check.GATE)
+        gate_record.note(folder, manifest, by, gate_check.gate_file())
         if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())

@@ -67,7 +67,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     """
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, report.VERDICT)]
+    differs = [*_origin(registered, released), *_edited(again, report.verdict_file())]
     return [*differs, *again.reasons]
 
 

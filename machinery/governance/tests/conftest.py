@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rung_governance import approval, deploy, keys, plan, served_model
 
 from machinery.tests.conftest import FACTS, Trained
-from rung_ops.project import keyless
-from rung_ops.project.paths import ROOT
+from machinery.tests.projects import moved
+from rung_ops.project import current, keyless
 
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
@@ -90,8 +90,8 @@ def production(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    monkeypatch.setattr(keys, "PUBLIC", public)
-    monkeypatch.setattr(keys, "PRIVATE", tmp_path / "no.pem")
+    monkeypatch.setattr(keys, "public_key_file", lambda: public)
+    monkeypatch.setattr(keys, "private_key_file", lambda: tmp_path / "no.pem")
     return tmp_path / "releases/production"
 
 
@@ -114,7 +114,7 @@ def registry_store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -
         run = client.create_run(experiment).info.run_id
         for name, value in flat(params()).items():
             client.log_param(run, name, str(value))
-        client.log_artifacts(run, str(ROOT / "src"), "code")
+        client.log_artifacts(run, str(current().root / "src"), "code")
         client.create_registered_model(registry.model_name())
         tags = {"git_commit": COMMIT, "git_author": "Ada <ada@example.org>", "data_hash": "cd" * 16}
         client.create_model_version(
@@ -161,8 +161,8 @@ def candidates(
         shutil.copytree(folder, release_folders.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
-    monkeypatch.setattr(approval, "ROOT", tmp_path)
+    monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
+    moved(monkeypatch, root=tmp_path)
     # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
     monkeypatch.setattr(served_model, "differences", lambda path: [])

@@ -21,7 +21,7 @@ from rung_governance import (
 )
 
 from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 from rung_ops.release import make
 from rung_ops.replay import approver
 from rung_ops.tracking import registry
@@ -65,7 +65,7 @@ def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: 
 
 def test_the_check_for_secrets_takes_no_hash_for_one(desk: Desk, approved: Any) -> None:
     assert withdraw(desk, approved) == 0
-    filters = json.loads((REPOSITORY / ".secrets.baseline").read_text())["filters_used"]
+    filters = json.loads((current().repository / ".secrets.baseline").read_text())["filters_used"]
     (excluded,) = [each["pattern"] for each in filters if "exclude_line" in each["path"]]
     signed = desk.folder.glob("governance/validation/*.json")
     lines = [line for path in signed for line in path.read_text().splitlines()]

@@ -50,8 +50,8 @@ def predicted(
     key = tmp_path / "release.pub"
     key.write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(key))
-    monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
-    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     monkeypatch.setattr(serving_check, "problems", lambda folder, release: [])
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
     with audit.signed(production):

@@ -16,6 +16,7 @@ from rung_governance import (
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import Desk
+from machinery.tests.projects import moved
 from rung_ops.gate import judge
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
@@ -50,8 +51,7 @@ def two(
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
     desk.version()
     desk.version()
-    for module in (examine, file_parts, technical_file):
-        monkeypatch.setattr(module, "REPORTS", desk.folder / "reports")
+    moved(monkeypatch, reports=desk.folder / "reports")
     return desk
 
 

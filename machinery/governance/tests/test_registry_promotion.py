@@ -11,8 +11,9 @@ from rung_governance import approval, champion_check, records, registry_promotio
 from sklearn.dummy import DummyClassifier
 
 from machinery.governance.tests import conftest
+from machinery.tests.projects import moved
 from rung_ops.gate.verdict import Verdict
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -37,8 +38,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
-    monkeypatch.setattr(approval, "ROOT", tmp_path)
-    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")  # not made yet
+    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, test=tmp_path / "test.parquet")  # not made yet
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
     if not client.search_registered_models(f"name='{name}'"):
@@ -96,7 +97,7 @@ def test_the_text_of_the_example_does_not_become_champion(
 ) -> None:
     write_record(version)
     (approval.ROOT / "docs").mkdir()
-    shutil.copy(ROOT / "docs/use_case.md", approval.ROOT / "docs")
+    shutil.copy(current().root / "docs/use_case.md", approval.ROOT / "docs")
 
     assert registry_promotion.main([version]) == 1
     assert champion() is None

@@ -25,7 +25,7 @@ from machinery.governance.tests.running import (
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from rung_ops import prediction_log
 from rung_ops.model import bundle
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import state
 from rung_ops.serving import serve
@@ -315,5 +315,5 @@ def test_a_service_without_governance_does_not_start_for_others(
     serve.access_of(["rung_governance.oversight"], "0.0.0.0")
     serve.access_of([], "127.0.0.1")
 
-    monkeypatch.setattr(serve, "GOVERNANCE", ROOT / "no_such_folder")
+    monkeypatch.setattr(serve, "governance_folder", lambda: current().root / "no_such_folder")
     serve.access_of([], "0.0.0.0")

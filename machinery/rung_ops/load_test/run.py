@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rung_ops.load_test import report as load_report
@@ -23,13 +24,16 @@ from rung_ops.load_test.client import Load
 from rung_ops.load_test.report import Figures
 from rung_ops.load_test.target import Target, Unreachable
 from rung_ops.model.bundle import BadBundle
-from rung_ops.project import release_folders, service_settings, slo
-from rung_ops.project.paths import REPORTS, shown
+from rung_ops.project import current, release_folders, service_settings, slo
+from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import BadSettings
 from rung_ops.project.slo import SLO
 from rung_ops.release import state
 
-REPORT = REPORTS / "load.json"
+
+def report_file() -> Path:
+    """Return the path of the figures of a load test."""
+    return current().reports / "load.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,9 +113,9 @@ def _write(
         "promised": {name: getattr(limits, name) for name in limits.__struct_fields__},
         "missed": missed,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
-    print(f"\nWrote {shown(REPORT)}.")
+    report_file().parent.mkdir(parents=True, exist_ok=True)
+    report_file().write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
+    print(f"\nWrote {shown(report_file())}.")
 
 
 def _finite(value: object) -> object:

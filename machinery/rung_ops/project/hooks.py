@@ -19,10 +19,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from rung_ops.project import current
 from rung_ops.project.errors import StageError
 from rung_ops.project.hook_table import HOOKS
 from rung_ops.project.model_folders import make_importable
-from rung_ops.project.paths import REPOSITORY, ROOT, settings
+from rung_ops.project.paths import settings
 
 
 class HookError(StageError):
@@ -58,11 +59,11 @@ def named() -> dict[str, Any]:
 def _table() -> tuple[str, Any]:
     """Give the table of hooks that the model of this process uses, and its name."""
     own = settings()
-    if ROOT != REPOSITORY:
-        model = own.get("models", {}).get(ROOT.name, {})
+    if current().root != current().repository:
+        model = own.get("models", {}).get(current().root.name, {})
         if "hooks" in model:
-            make_importable(ROOT)
-            return f"tool.rung.models.{ROOT.name}.hooks", model["hooks"]
+            make_importable(current().root)
+            return f"tool.rung.models.{current().root.name}.hooks", model["hooks"]
     return "tool.rung.hooks", own.get("hooks", {})
 
 

@@ -9,7 +9,11 @@ import msgspec
 
 from rung_ops.project.paths import policy_file
 
-FILE = policy_file("service.toml")
+
+def service_file() -> Path:
+    """Return the path of ops/service.toml."""
+    return policy_file("service.toml")
+
 
 Kind = TypeVar("Kind")
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -86,21 +90,23 @@ ANY_SPEED = Limits(max_row_ms=1e9)  # no limit on the time for a row
 WHERE_ASKED = ReasonSettings()
 
 
-def limits(path: Path = FILE) -> Limits:
+def limits(path: Path | None = None) -> Limits:
     """Read [service] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
+    path = service_file() if path is None else path
     return converted(table(path, "service"), Limits, f"{path.name}: [service]")
 
 
-def reason_settings(path: Path = FILE) -> ReasonSettings:
+def reason_settings(path: Path | None = None) -> ReasonSettings:
     """Read [reasons] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
+    path = service_file() if path is None else path
     return converted(table(path, "reasons"), ReasonSettings, f"{path.name}: [reasons]")
 
 

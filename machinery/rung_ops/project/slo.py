@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from rung_ops.project.service_settings import FILE, Positive, Whole, converted, table
+from rung_ops.project.service_settings import Positive, Whole, converted, service_file, table
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -44,19 +44,21 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encrypted: bool = False
 
 
-def read_slo(path: Path = FILE) -> SLO:
+def read_slo(path: Path | None = None) -> SLO:
     """Read [slo]; what it leaves out has its default.
 
     Raises:
         BadSettings: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
     """
+    path = service_file() if path is None else path
     return converted(table(path, "slo"), SLO, f"{path.name}: [slo]")
 
 
-def log_settings(path: Path = FILE) -> Logging:
+def log_settings(path: Path | None = None) -> Logging:
     """Read [log]; what it leaves out has its default.
 
     Raises:
         BadSettings: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
     """
+    path = service_file() if path is None else path
     return converted(table(path, "log"), Logging, f"{path.name}: [log]")

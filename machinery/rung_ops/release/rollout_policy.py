@@ -7,10 +7,14 @@ from typing import Annotated
 import msgspec
 
 from rung_ops.project.paths import policy_file
-from rung_ops.project.service_settings import FILE, BadSettings, Positive, Whole, converted
+from rung_ops.project.service_settings import BadSettings, Positive, Whole, converted, service_file
 from rung_ops.project.slo import Share, read_slo
 
-ROLLOUT = policy_file("rollout.toml")
+
+def rollout_file() -> Path:
+    """Return the path of ops/rollout.toml."""
+    return policy_file("rollout.toml")
+
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Step = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -61,12 +65,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow: Positive = 1.0
 
 
-def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
+def policy(path: Path | None = None, service: Path | None = None) -> Policy | None:
     """Read ops/rollout.toml; None if there is none, and so nothing takes over by itself.
 
     Raises:
         BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
+    path = rollout_file() if path is None else path
+    service = service_file() if service is None else service
     if not path.exists():
         return None
     try:

@@ -23,7 +23,7 @@ NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person.
 
 def is_required() -> bool:
     """Return whether this project requires an approval before a release is served."""
-    return (project_copy.FOLDER / RECORDS).is_dir()
+    return (project_copy.copy_folder() / RECORDS).is_dir()
 
 
 def waiting() -> str | None:
@@ -39,10 +39,10 @@ def approve(release: str) -> None:
         VerbFailed: `poe approve` or `poe promote` refused the release.
     """
     manifest = bundle.read_manifest(release_folders.bundle(period_traffic.production(), release))
-    path = project_copy.FOLDER / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
+    path = project_copy.copy_folder() / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
-    if (signers := project_copy.FOLDER / SIGNERS).is_file():
+    if (signers := project_copy.copy_folder() / SIGNERS).is_file():
         key = signing_key(signers)
         project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
         copy_commands.run("approve", str(manifest["version"]), "--key", key)

@@ -52,11 +52,13 @@ def replay(
     later = periods[begin:][:most]
     port = free_port()
     project_copy.make(first, f"http://127.0.0.1:{port}")
-    _say(f"{shown(project_copy.FOLDER)}: a copy of this project; nothing outside it is changed")
+    _say(
+        f"{shown(project_copy.copy_folder())}: a copy of this project; nothing outside it is changed"
+    )
     _say(wording.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
     service = Service(
-        copy_commands.command("serve"), project_copy.FOLDER, project_copy.environment(), port
+        copy_commands.command("serve"), project_copy.copy_folder(), project_copy.environment(), port
     )
     try:
         service.wait()
@@ -93,7 +95,7 @@ def _first_release(rows: int) -> Release:
     if period_traffic.serving_state().serving is None:
         approver.approve(next((period_traffic.production() / "bundles").glob("[!.]*")).name)
     folder = period_traffic.production() / "bundles" / str(period_traffic.serving_state().serving)
-    loaded = serving_release.load(folder, (project_copy.FOLDER / "release.pub").read_bytes())
+    loaded = serving_release.load(folder, (project_copy.copy_folder() / "release.pub").read_bytes())
     _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
     return loaded
 
@@ -157,13 +159,13 @@ def _compare(done: Served, frozen: Release) -> dict[str, Any]:
 def _pass(period: Period) -> dict[str, Any]:
     """Run a pass of the autopilot and read its record."""
     copy_commands.run("autopilot", "--now", period.end.isoformat())
-    paths = sorted((project_copy.FOLDER / "releases/autopilot/passes").glob("*.json"))
+    paths = sorted((project_copy.copy_folder() / "releases/autopilot/passes").glob("*.json"))
     records = [json.loads(path.read_bytes()) for path in paths]
     return dict(max(records, key=lambda record: (record["at"], record["started"])))
 
 
 def _drift() -> list[dict[str, Any]]:
-    drift = pl.read_parquet(project_copy.FOLDER / "reports/monitor/drift.parquet")
+    drift = pl.read_parquet(project_copy.copy_folder() / "reports/monitor/drift.parquet")
     return [
         {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
         for row in drift.iter_rows(named=True)

@@ -164,7 +164,7 @@ class Guard:
         return any(route.matches(scope)[0] is not Match.NONE for route in self._asking)
 
 
-def configured(is_governed: bool, host: str, file: Path = service_settings.FILE) -> Access:
+def configured(is_governed: bool, host: str, file: Path | None = None) -> Access:
     """Read who may ask.
 
     Args:
@@ -175,6 +175,7 @@ def configured(is_governed: bool, host: str, file: Path = service_settings.FILE)
     Raises:
         BadSettings: settings or tokens cannot be used.
     """
+    file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
     networks = tuple(ipaddress.ip_network(each) for each in wanted.trusted_addresses)
     try:
@@ -197,12 +198,13 @@ def configured(is_governed: bool, host: str, file: Path = service_settings.FILE)
     return Access(predict, metrics, header, networks, problem)
 
 
-def read_settings(file: Path = service_settings.FILE) -> AccessSettings:
+def read_settings(file: Path | None = None) -> AccessSettings:
     """Read [access] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it holds a name or a value that means nothing, or trusts everybody.
     """
+    file = service_settings.service_file() if file is None else file
     where = f"{file.name}: [access]"
     wanted = service_settings.converted(
         service_settings.table(file, "access"), AccessSettings, where

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 # Before polars is imported: one thread is cheaper for batches of few rows.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -18,9 +19,9 @@ from starlette.routing import BaseRoute
 
 from rung_ops import prediction_log
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders, service_settings, slo
+from rung_ops.project import current, release_folders, service_settings, slo
 from rung_ops.project.hooks import HookError
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import BadSettings
 from rung_ops.release.rollout_policy import policy
 from rung_ops.serving import hooks, local_token
@@ -39,7 +40,13 @@ from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
 
-GOVERNANCE = REPOSITORY / "governance"  # of a project under governance, and in its image
+
+def governance_folder() -> Path:
+    """Return the folder that a project under governance has, and its image."""
+    return current().repository / "governance"
+
+
+# of a project under governance, and in its image
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
@@ -129,9 +136,9 @@ def access_of(names: list[str], host: str) -> Access:
     is_governed = any(
         getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
     )
-    if not is_governed and GOVERNANCE.is_dir() and not local_token.is_local(host):
+    if not is_governed and governance_folder().is_dir() and not local_token.is_local(host):
         raise BadSettings(
-            f"{shown(GOVERNANCE)}/ is there, so others are served by the signed log alone: add "
+            f"{shown(governance_folder())}/ is there, so others are served by the signed log alone: add "
             "`--with rung_governance.oversight`, as `uv run poe serve` does."
         )
     access = configured(is_governed, host)
@@ -140,7 +147,7 @@ def access_of(names: list[str], host: str) -> Access:
     elif local_token.HOLDER in access.predict.values():
         LOG.info(
             "Callers on this machine send `Authorization: Bearer TOKEN`, with the token in %s",
-            shown(local_token.FILE),
+            shown(local_token.token_file()),
         )
     elif is_governed and not access.is_asked_for:
         LOG.warning("[access] in service.toml does not require callers to say who they are.")

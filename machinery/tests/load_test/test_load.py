@@ -204,7 +204,7 @@ def place(
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(run, "REPORT", tmp_path / "load.json")
+    monkeypatch.setattr(run, "report_file", lambda: tmp_path / "load.json")
     monkeypatch.setattr(slo, "read_slo", lambda: KIND)
     bundle = release_folders.bundle(
         release_folders.environment(release_folders.STAGING), release_folder.name

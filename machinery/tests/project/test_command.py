@@ -13,8 +13,7 @@ import pytest
 
 from rung_ops import __main__ as command
 from rung_ops.checks import policies
-from rung_ops.project import version
-from rung_ops.project.paths import ROOT, NoProjectError, find_project
+from rung_ops.project import NoProjectError, Project, current, version
 from rung_ops.verbs import VERBS, Verb
 
 
@@ -36,9 +35,9 @@ def test_every_verb_that_the_project_types_exists() -> None:
     files = [
         path
         for name in ("ops", "deploy", ".github", "governance")
-        for path in (ROOT / name).rglob("*")
+        for path in (current().root / name).rglob("*")
         if path.suffix in (".toml", ".yaml", ".yml")
-    ] + [*ROOT.glob("*.yaml"), *ROOT.glob("*Dockerfile*")]
+    ] + [*current().root.glob("*.yaml"), *current().root.glob("*Dockerfile*")]
     typed = {
         text
         for path in files
@@ -107,7 +106,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
 
 def test_a_folder_outside_of_a_project_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoProjectError, match=re.escape(str(tmp_path))):
-        find_project(tmp_path)
+        Project.find(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.model import bundle, custom_model
 from rung_ops.model import release as serving_release
 from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.project.paths import ROOT
-from rung_ops.release import export, make
+from rung_ops.project import current
+from rung_ops.release import make
 from rung_ops.training import estimator
 
 PACKAGE = contract.Row.__module__.split(".")[0]
@@ -141,7 +142,7 @@ def test_it_is_released_and_predicts_the_same_in_the_service(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export, "REPOSITORY", tmp_path)  # a project without a plan
+    moved(monkeypatch, repository=tmp_path)  # a project without a plan
 
     made = make.write(
         tmp_path / "candidates",
@@ -171,7 +172,7 @@ def test_a_plan_that_does_not_allow_it_refuses_the_release(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export, "REPOSITORY", planned(tmp_path / "project", entry))
+    moved(monkeypatch, repository=planned(tmp_path / "project", entry))
 
     with pytest.raises(CustomModelRefusedError, match="can run code when it is loaded"):
         make.write(
@@ -200,12 +201,14 @@ def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> Non
     custom_model.refuse_unless_planned(planned(tmp_path, entry))
 
 
-@pytest.mark.skipif(not (ROOT / custom_model.PLAN).is_file(), reason="of the governance game only")
+@pytest.mark.skipif(
+    not (current().root / custom_model.PLAN).is_file(), reason="of the governance game only"
+)
 def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
     from rung_governance.record_check import check_record, read_schema
 
-    schema = read_schema("change_control_plan", ROOT)
-    plan = yaml.safe_load((ROOT / custom_model.PLAN).read_text("utf-8"))
+    schema = read_schema("change_control_plan", current().root)
+    plan = yaml.safe_load((current().root / custom_model.PLAN).read_text("utf-8"))
     path = tmp_path / custom_model.PLAN
     path.parent.mkdir()
 

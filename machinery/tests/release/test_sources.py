@@ -11,7 +11,7 @@ import pytest
 from rung_ops import contract
 from rung_ops.model import source_import
 from rung_ops.model.bundle import BadBundle, read_manifest
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 PACKAGE = "sample_package"
 ROWS = pl.DataFrame({"number": [1, 2, 3]})
@@ -208,7 +208,7 @@ def test_what_a_service_imports_of_a_release_is_its_features_alone(release_folde
         " if name in sys.modules])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=current().root, check=True, capture_output=True, text=True
     )
 
     assert done.stdout.split() == [str(len(contract.FEATURES)), "[]"]

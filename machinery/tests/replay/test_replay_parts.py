@@ -132,14 +132,17 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     made = project_copy.environment()
 
     assert not project_copy.OUTSIDE & made.keys()
-    assert made["PYTHONPATH"].split(os.pathsep) == [str(project_copy.FOLDER / "src"), "elsewhere"]
+    assert made["PYTHONPATH"].split(os.pathsep) == [
+        str(project_copy.copy_folder() / "src"),
+        "elsewhere",
+    ]
 
 
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "machinery/rung_ops").mkdir(parents=True)
-    monkeypatch.setattr(project_copy, "FOLDER", tmp_path)
+    monkeypatch.setattr(project_copy, "copy_folder", lambda: tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     result = project_copy.environment()["PYTHONPATH"].split(os.pathsep)

@@ -18,7 +18,7 @@ import pytest
 
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving import local_token, serve, server
@@ -37,7 +37,7 @@ class Process:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rung_ops", "serve", "--port", str(self.port), *arguments],
-                cwd=ROOT,
+                cwd=current().root,
                 env=os.environ | NOWHERE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -161,7 +161,7 @@ def test_the_service_never_imports_training() -> None:
     names += [f"rung_ops.{part}" for part in parts.split()]
     code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
     output = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
     )
 
     assert output.stdout.strip() == "[]"
