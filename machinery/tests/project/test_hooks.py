@@ -38,7 +38,11 @@ def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hooks, "settings", lambda: {"models": {"one": {"hooks": {"notfy": "a:b"}}}})
-    moved(monkeypatch, root=current().repository / "models/one")
+    moved(
+        monkeypatch,
+        root=current().repository / "models/one",
+        repository=current().repository,
+    )
 
     with pytest.raises(hooks.HookError, match=r"\[tool.rung.models.one.hooks\] names `notfy`"):
         hooks.load("notify")

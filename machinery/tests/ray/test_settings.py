@@ -10,7 +10,7 @@ from machinery.tests.projects import moved
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
-from rung_ops.project.paths import find_project
+from rung_ops.project import Project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
 from rung_ops.system.ports import free_port
@@ -75,7 +75,7 @@ def test_only_code_and_settings_travel_to_a_cluster(tmp_path: Path) -> None:
     sent = connect.sent(tmp_path)
 
     code = Path(sent["working_dir"])
-    assert find_project(code) == code, "a worker finds no [tool.rung]"
+    assert Project.find(code).repository == code, "a worker finds no [tool.rung]"
     assert (code / "ops/ray.toml").exists() and (code / "params.toml").exists()
     assert {path.name for path in code.iterdir() if path.is_dir()} <= {"ops", "model"}
     assert {path.suffix for path in (code / "ops").iterdir()} == {".toml"}
@@ -90,7 +90,7 @@ def test_another_model_travels_as_the_only_one(
     (model / "src/second").mkdir(parents=True)
     (model / "src/second/__init__.py").touch()
     (model / "params.toml").write_text("seed = 7\n")
-    moved(monkeypatch, root=model)
+    moved(monkeypatch, root=model, repository=current().repository)
 
     sent = connect.sent(tmp_path)
 
