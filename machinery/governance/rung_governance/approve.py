@@ -18,9 +18,6 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.gate import judge, report
-from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
 from rung_governance import (
     approval,
     audit,
@@ -31,6 +28,9 @@ from rung_governance import (
     signed_approval,
 )
 from rung_governance.signed_log import WITHDRAWN
+from rung_ops.gate import judge, report
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project import documents
 from rung_ops.project.paths import shown
 from rung_ops.release import paths, state

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 
+from rung_governance import approval, carried_approval, plan
+from rung_governance.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged, sealed
 from rung_ops.batch.predict import PredictionError
-from rung_governance import approval, carried_approval, plan
-from rung_governance.signed_state import SignedStateReader
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.release import bundle, paths, source_hash, state
@@ -102,3 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not (ROOT / approval.RECORDS).is_dir():
         return predict.main(arguments)
     return predict.main(arguments, before_writing=log_predictions)
+
+
+def on_ray(arguments: list[str] | None = None) -> int:
+    """Score on Ray and log each prediction; return the exit code."""
+    from rung_ops.ray import predict as ray_predict  # its packages come with the answer `compute`
+
+    return ray_predict.main(arguments, before_writing=log_predictions)

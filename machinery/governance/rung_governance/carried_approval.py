@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops import contract
 from rung_governance import (
     admission,
     approval,
@@ -20,6 +19,7 @@ from rung_governance import (
     signed_approval,
 )
 from rung_governance.signed_log import Distrusted, SignedLog
+from rung_ops import contract
 from rung_ops.project.paths import MODEL, ROOT
 from rung_ops.release import bundle, paths, source_hash, state
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops.gate import rules as gate_rules
 from rung_governance import approval, audit, gate_record, keys, witness
+from rung_ops.gate import rules as gate_rules
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, gate_check, install, paths, state, status
 from rung_ops.release import deploy as release_deploy
@@ -67,7 +67,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("release.install:check", str(path), raises=(BadBundle, BadSettings))
+    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, BadSettings))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
@@ -92,7 +92,7 @@ def refuse_another_model(release: Path) -> None:
         state.Refused: it is another one, or cannot be compared.
         BadBundle: the release is not as it was signed.
     """
-    compared = "governance.served_model:differences"
+    compared = "rung_governance.served_model:differences"
     if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
         raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
 

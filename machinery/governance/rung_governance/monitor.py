@@ -16,7 +16,6 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
 from rung_governance import (
     approval,
     audit,
@@ -29,6 +28,7 @@ from rung_governance import (
     witness,
 )
 from rung_governance.overrides import Overrides
+from rung_ops.batch import prediction_log
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.release import bundle, paths, state
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
-    code, checked = keyless.call("governance.monitor:check", arguments, unfitting, kept=kept)
+    code, checked = keyless.call("rung_governance.monitor:check", arguments, unfitting, kept=kept)
     if checked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, **checked, by=paths.person()):
             print(problem, file=sys.stderr)

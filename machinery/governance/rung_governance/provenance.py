@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import contract
 from rung_governance import approval, inventory_facts, markdown
 from rung_governance.file_parts import PIPELINE, Missing
+from rung_ops import contract
 from rung_ops.project import documents
 from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name, shown
 

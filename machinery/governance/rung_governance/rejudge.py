@@ -8,10 +8,10 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from rung_governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
-from rung_governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.project.paths import shown
 from rung_ops.system import keyless
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
@@ -34,7 +34,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
+        again = Verdict(**keyless.call("rung_governance.rejudge:judged", version, raises=raises))
         if not again.challenger:
             return again
         about = approval.ReleasedVersion(registry.model_name(), again.challenger["version"], {})

@@ -13,10 +13,8 @@ import onnx
 import pytest
 import yaml
 
-from machinery.tests.conftest import FACTS
 from machinery.governance.tests.conftest import APPROVED
-from rung_ops.gate import rules
-from rung_ops.gate.verdict import Verdict
+from machinery.tests.conftest import FACTS
 from rung_governance import (
     approval,
     approve,
@@ -27,6 +25,8 @@ from rung_governance import (
     signatures,
     signed_approval,
 )
+from rung_ops.gate import rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.release import bundle, content, signing, source_hash
 from rung_ops.tracking import model_bytes, registry
 

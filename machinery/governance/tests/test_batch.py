@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from machinery.governance.tests.signing import MODEL, VERA, Desk
+from rung_governance import anchors, approve, audit, batch, plan
+from rung_governance.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged, sealed
 from rung_ops.batch.predict import PredictionError
-from rung_governance import anchors, approve, audit, batch, plan
-from rung_governance.plan import ApprovalTerms
 from rung_ops.release import state
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
-from rung_ops.gate import judge
 from rung_governance import committed, gate, plan, rejudge
+from rung_ops.gate import judge
 
 VERDICT = rejudge.verdict  # a desk replaces it
 FILES = (

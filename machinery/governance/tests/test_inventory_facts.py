@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from machinery.governance.tests.conftest import APPROVED
-from rung_ops.data.ingest import sample_rows
 from rung_governance import inventory_facts, promote, records
+from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import project_name
 from rung_ops.release import state
 

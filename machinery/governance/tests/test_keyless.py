@@ -15,10 +15,10 @@ import pytest
 
 import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
+from rung_governance import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import hooks, observation, policy
 from rung_ops.autopilot.tools import Tools
-from rung_governance import deploy, keys, promote, rejudge
 from rung_ops.project.paths import MODEL, ROOT
 from rung_ops.release import bundle, state
 from rung_ops.system import key_names, keyless
@@ -198,9 +198,9 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 
 def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
-        keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
+        keyless.call("rung_ops.release.install:check", "nowhere", raises=(bundle.BadBundle,))
     with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
-        keyless.call("release.install:check", "nowhere")
+        keyless.call("rung_ops.release.install:check", "nowhere")
 
 
 def look_around(process: int) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log, sealed
 from rung_governance import (
     audit,
     keys,
@@ -24,6 +23,7 @@ from rung_governance import (
 from rung_governance.erasure import rows, search
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
+from rung_ops.batch import prediction_log, sealed
 from rung_ops.monitoring import outcomes, run
 from rung_ops.release import bundle, history, source_import, state
 

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import Desk
-from rung_ops.gate import judge
 from rung_governance import (
     approve,
     examine,
@@ -17,6 +16,7 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
+from rung_ops.gate import judge
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.tracking import lineage, registry

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from machinery.tests.conftest import FACTS
 from machinery.governance.tests.signing import new_key, source_of, swap_model
+from machinery.tests.conftest import FACTS
 from rung_governance import (
     approval,
     audit,

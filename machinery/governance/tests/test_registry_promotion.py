@@ -10,8 +10,8 @@ import yaml
 from sklearn.dummy import DummyClassifier
 
 from machinery.governance.tests import conftest
-from rung_ops.gate.verdict import Verdict
 from rung_governance import approval, champion_check, records, registry_promotion, rejudge
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 

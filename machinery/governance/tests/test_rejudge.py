@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from machinery.tests.conftest import FACTS
 from machinery.governance.tests.signing import PASSED, Desk
-from rung_ops.gate import report
+from machinery.tests.conftest import FACTS
 from rung_governance import deploy, rejudge, release
+from rung_ops.gate import report
 from rung_ops.release import bundle, make, paths, registry_artifacts, verify
 from rung_ops.system import keyless
 from rung_ops.tracking import registry

@@ -21,9 +21,9 @@ from machinery.governance.tests.running import (
     wait_until,
 )
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
-from rung_ops.batch import prediction_log
 from rung_governance import audit, kill_switch, oversight
 from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops.batch import prediction_log
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, state
 from rung_ops.serving import serve

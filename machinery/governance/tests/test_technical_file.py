@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from machinery.governance.tests.conftest import COMMIT
-from rung_ops.data.ingest import sample_rows
 from rung_governance import (
     approval,
     file_parts,
@@ -20,6 +19,7 @@ from rung_governance import (
     provenance,
     technical_file,
 )
+from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import ROOT, project_name
 
 TODAY = date(2026, 11, 30)

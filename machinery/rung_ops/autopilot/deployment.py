@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
+from rung_ops import addons
 from rung_ops.autopilot import hooks, journal, marks
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
-from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.project.paths import REPORTS, shown
 from rung_ops.release import bundle, paths, state
 from rung_ops.release.deploy import rollback_event
 from rung_ops.serving import policy as rollout
@@ -16,10 +17,6 @@ from rung_ops.system import keyless
 
 GATE = REPORTS / "gate.json"
 BY = "autopilot"
-APPROVE = (
-    "check its figures and its validation (governance/validation/README.md), then run "
-    "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`"
-)
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
 
@@ -56,7 +53,7 @@ def release(tools: Tools, record: Record) -> Done:
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
     asked = facts | {"version": version, "verdict": verdict}
-    reason = keyless.guarded("autopilot.hooks:veto", hooks.RELEASE, asked)
+    reason = keyless.guarded("rung_ops.autopilot.hooks:veto", hooks.RELEASE, asked)
     if reason:
         publishing.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
@@ -126,7 +123,7 @@ def _result(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and is not served until a person approves it: "
-            f"{APPROVE if (ROOT / 'governance/validation').is_dir() else AT_ONCE}",
+            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
         )
     summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)

@@ -11,12 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.errors import StageError
+from rung_ops.project.errors import NoProjectError, StageError
 from rung_ops.system.printable import printable
-
-
-class NoProjectError(Exception):
-    """The working directory is in no project; the message says what to do."""
 
 
 def find_project(start: Path) -> Path:

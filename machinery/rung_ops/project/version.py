@@ -1,7 +1,8 @@
 """Whether the installed machinery is the one that the project's files are written for."""
 
 from rung_ops import __version__
-from rung_ops.project.paths import REPOSITORY, NoProjectError, settings
+from rung_ops.project.errors import NoProjectError
+from rung_ops.project.paths import REPOSITORY, settings
 
 
 def series(version: str) -> str:

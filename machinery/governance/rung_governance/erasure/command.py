@@ -14,9 +14,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from rung_ops.data import dvc
 from rung_governance import audit, keys
 from rung_governance.erasure.rows import NothingErased
+from rung_ops.data import dvc
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.release import paths, state
 from rung_ops.system import git, key_names, keyless, locks
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         who = pseudonym(options.who)
         result = keyless.call(
-            *("governance.erasure.rows:handle", options.who, erases),
+            *("rung_governance.erasure.rows:handle", options.who, erases),
             raises=(NothingErased,),
             kept=key_names.OF_LOG,
         )

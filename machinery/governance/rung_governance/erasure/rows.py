@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rung_ops import contract
 from rung_governance import override_counts
 from rung_governance.erasure import search, tables, versions
 from rung_governance.erasure.search import FoundRows
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
+from rung_ops import contract
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.release import paths
