@@ -41,7 +41,7 @@ class Running:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
-                *("--with", "rung_governance.oversight", "--host", host),
+                *("--host", host),
             ],
             cwd=folder.parents[1] / "project",
             env=os.environ
