@@ -256,9 +256,9 @@ def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.M
     wrapper.chmod(0o700)
     monkeypatch.setenv(keyless.SANDBOX, f"'{wrapper}'")
 
-    assert keyless.call("system.printable:printable", "a") == "a"
+    assert keyless.call("rung_ops.system.printable:printable", "a") == "a"
     assert (tmp_path / "called").read_text() == "-m\n"
 
     shutil.rmtree(tmp_path)
     with pytest.raises(keyless.CandidateError, match="cannot be run"):
-        keyless.call("system.printable:printable", "a")
+        keyless.call("rung_ops.system.printable:printable", "a")

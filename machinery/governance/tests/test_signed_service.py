@@ -23,9 +23,11 @@ from machinery.governance.tests.running import (
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from rung_governance import audit, kill_switch, oversight
 from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops import __main__ as command
+from rung_ops import addons
 from rung_ops.batch import prediction_log
-from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, state
+from rung_ops.project import paths as project_paths
+from rung_ops.release import bundle, signing, state
 from rung_ops.serving import serve
 from rung_ops.serving.settings import BadSettings
 from rung_ops.system import atomic
@@ -344,15 +346,13 @@ def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
 @pytest.mark.tried(TRIED)
 @pytest.mark.usefixtures("without_governance")
 def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_governance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signing_key: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey
 ) -> None:
     monkeypatch.setattr(addons, "listed", list)
     monkeypatch.setattr(project_paths, "REPOSITORY", tmp_path)
     serve.access_of(serve.guards(), "0.0.0.0")
     (tmp_path / "governance").mkdir()
-    public = signing_key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = signing.public_key_of(pem(signing_key))
     (tmp_path / "governance/audit.pub").write_bytes(public)
 
     with pytest.raises(BadSettings, match=r"governance/audit\.pub"):

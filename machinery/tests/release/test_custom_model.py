@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract, custom_model
 from rung_ops.custom_model import CustomModelRefusedError
-from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, export, make
 from rung_ops.serving import release as serving_release
 from rung_ops.training import estimator

@@ -8,8 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rung_ops import contract
-from rung_ops import addons
+from rung_ops import addons, contract
 from rung_ops.gate import rules
 from rung_ops.replay import overrides, periods, project_copy
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
