@@ -26,7 +26,6 @@ for name in (*key_names.HOSTS, key_names.AGENT):
 
 # Folders of tests, and what they need of the project.
 NEEDS = {
-    "governance": "governance",
     "kubernetes": "deploy/kubernetes/overlays/scheduled",
     "ray": "ops/ray.toml",
 }

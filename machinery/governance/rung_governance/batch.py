@@ -105,3 +105,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not (current().root / approval.RECORDS).is_dir():
         return predict.main(arguments)
     return predict.main(arguments, before_writing=log_predictions)
+
+
+def on_ray(arguments: list[str] | None = None) -> int:
+    """Score on Ray and log each prediction; return the exit code."""
+    from rung_ops.ray import predict as ray_predict  # its packages come with the answer `compute`
+
+    return ray_predict.main(arguments, before_writing=log_predictions)

@@ -71,7 +71,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("release.install:check", str(path), raises=(BadBundle, BadSettings))
+    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, BadSettings))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
@@ -96,7 +96,7 @@ def refuse_another_model(release: Path) -> None:
         state.Refused: it is another one, or cannot be compared.
         BadBundle: the release is not as it was signed.
     """
-    compared = "governance.served_model:differences"
+    compared = "rung_governance.served_model:differences"
     if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
         raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
 

@@ -6,13 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rung_governance.bound_facts import REPORT, STOP
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.model.custom_model import CustomModelRefusedError
 from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
+
+
+FILE = f"governance/{CHANGES}.yaml"
 
 
 class BadPlan(Exception):
@@ -173,3 +179,22 @@ def _read(name: str, root: Path) -> dict[str, Any]:
     if faults:
         raise BadPlan(" ".join(faults))
     return documents.record(file)
+
+
+def refuse_own_format(root: Path) -> None:
+    """Refuse a model that model.py reads and writes itself, unless the plan allows it.
+
+    Raises:
+        CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
+            or is missing.
+    """
+    plan = root / FILE
+    content = yaml.safe_load(plan.read_text(encoding="utf-8")) if plan.is_file() else None
+    entry = content.get("custom_model_format") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
+        raise CustomModelRefusedError(
+            f"save() and load() in model.py read and write the model, and a file of its own format "
+            f"can run code when it is loaded. {FILE} does not allow that: have "
+            "`custom_model_format: {allowed: true, reason: ...}` approved, or remove save() and "
+            "load()."
+        )

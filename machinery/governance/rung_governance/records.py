@@ -143,6 +143,18 @@ def champion_problems() -> tuple[list[Problem], str]:
     return problems, unchecked
 
 
+def of_a_model() -> list[str]:
+    """Name the records and plans that each of several models has for itself."""
+    repository = current().repository
+    return [
+        path.relative_to(repository).as_posix()
+        for path in sorted((repository / "governance").rglob("*"))
+        # All models share the keys.
+        if path.suffix != ".pub" and path.name not in ("dvc.yaml", "allowed_signers")
+        if path.parent.name != "validation" or path.name == "README.md"
+    ]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print every problem, or with --schema NAME what a record has to hold; return an exit code."""
     parser = argparse.ArgumentParser(prog="poe records", description=__doc__.splitlines()[0])

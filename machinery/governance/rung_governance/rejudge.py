@@ -34,7 +34,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
+        again = Verdict(**keyless.call("rung_governance.rejudge:judged", version, raises=raises))
         if not again.challenger:
             return again
         about = approval.ReleasedVersion(registry.model_name(), again.challenger["version"], {})

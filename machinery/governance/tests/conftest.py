@@ -13,15 +13,24 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import approval, deploy, keys, plan, served_model
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import (
+    FACTS,
+    Trained,
+    release_folder,
+    release_key,
+    release_private_key,
+    row,
+    trained,
+)
 from machinery.tests.projects import moved
+from rung_governance import approval, deploy, keys, plan, served_model
 from rung_ops.project import current, keyless
 
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
 
+__all__ = ["release_folder", "release_key", "release_private_key", "row", "trained"]  # fixtures
 COMMIT = "ab" * 20
 APPROVED: dict[str, Any] = {
     "model": FACTS["model"],
@@ -66,7 +75,7 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         function: str, *arguments: Any, raises: object = (), kept: Collection[str] = ()
     ) -> Any:
         module, _, name = function.partition(":")
-        callee = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        callee = getattr(importlib.import_module(module), name)
         with pytest.MonkeyPatch.context() as patch:
             for withheld in os.environ.keys() - keyless.environment(kept).keys():
                 patch.delenv(withheld)

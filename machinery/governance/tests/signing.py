@@ -12,6 +12,10 @@ from typing import Any
 import onnx
 import pytest
 import yaml
+
+from machinery.governance.tests.conftest import APPROVED
+from machinery.tests.conftest import FACTS
+from machinery.tests.projects import moved
 from rung_governance import (
     approval,
     approve,
@@ -21,10 +25,6 @@ from rung_governance import (
     signatures,
     signed_approval,
 )
-
-from machinery.governance.tests.conftest import APPROVED
-from machinery.tests.conftest import FACTS
-from machinery.tests.projects import moved
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle

@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rung_governance import committed, gate, plan, rejudge
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
+from rung_governance import committed, gate, plan, rejudge
 from rung_ops.gate import judge
 
 VERDICT = rejudge.verdict  # a desk replaces it

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rung_governance import approval, people, plan, signatures
 
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
 from machinery.tests.projects import moved
+from rung_governance import approval, people, plan, signatures
 
 SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 

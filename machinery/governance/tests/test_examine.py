@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from machinery.governance.tests.signing import ADA, VERA, Desk
+from machinery.tests.in_project import ROOT
+from machinery.tests.projects import moved
 from rung_governance import (
     approval,
     control_evidence,
@@ -22,10 +26,6 @@ from rung_governance.control_evidence import (
     Examined,
     evidence_of,
 )
-
-from machinery.governance.tests.signing import ADA, VERA, Desk
-from machinery.tests.in_project import ROOT
-from machinery.tests.projects import moved
 
 TODAY = date(2026, 11, 30)
 OWN = "Officers of our branch in Trento see the figure beside the file and decide."

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import deploy, example_text, promote, records
-from rung_governance.example_text import objections, rewrite, untouched
 
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
+from rung_governance import deploy, example_text, promote, records
+from rung_governance.example_text import objections, rewrite, untouched
 from rung_ops.project import current
 from rung_ops.release import state
 

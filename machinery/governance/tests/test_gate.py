@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from rung_governance import approval, gate, plan, signed_approval, version_facts
 
 from machinery.governance.tests.conftest import APPROVED, COMMIT
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
+from rung_governance import approval, gate, plan, signed_approval, version_facts
 from rung_ops import contract
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rung_governance import group_check, plan
 
 BOUNDS = plan.Bounds(

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+
 from rung_governance import hook_source
 from rung_governance.hook_source import HookSource
-
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current

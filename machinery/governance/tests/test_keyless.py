@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import deploy, keys, promote, rejudge
 
 import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
+from rung_governance import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import hooks, observation, policy
 from rung_ops.autopilot.tools import Tools
@@ -199,9 +199,9 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 
 def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
-        keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
+        keyless.call("rung_ops.release.install:check", "nowhere", raises=(bundle.BadBundle,))
     with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
-        keyless.call("release.install:check", "nowhere")
+        keyless.call("rung_ops.release.install:check", "nowhere")
 
 
 def look_around(process: int) -> list[str]:
@@ -257,9 +257,9 @@ def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.M
     wrapper.chmod(0o700)
     monkeypatch.setenv(keyless.SANDBOX, f"'{wrapper}'")
 
-    assert keyless.call("system.printable:printable", "a") == "a"
+    assert keyless.call("rung_ops.system.printable:printable", "a") == "a"
     assert (tmp_path / "called").read_text() == "-m\n"
 
     shutil.rmtree(tmp_path)
     with pytest.raises(keyless.CandidateError, match="cannot be run"):
-        keyless.call("system.printable:printable", "a")
+        keyless.call("rung_ops.system.printable:printable", "a")

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+
 from rung_governance import (
     audit,
     keys,
@@ -22,7 +23,6 @@ from rung_governance import (
 from rung_governance.erasure import rows, search
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
-
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import outcomes, run

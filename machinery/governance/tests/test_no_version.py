@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.signing import Desk
+from machinery.tests.projects import moved
 from rung_governance import (
     approve,
     examine,
@@ -13,10 +17,6 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
-
-from machinery.governance.tests.conftest import pem
-from machinery.governance.tests.signing import Desk
-from machinery.tests.projects import moved
 from rung_ops.gate import judge
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name

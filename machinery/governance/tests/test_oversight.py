@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import audit, keys, kill_switch, operators
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.running import (
@@ -22,6 +21,7 @@ from machinery.governance.tests.running import (
     trusting,
     wait_until,
 )
+from rung_governance import audit, keys, kill_switch, operators
 from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.release import history, state

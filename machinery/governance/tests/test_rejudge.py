@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rung_governance import deploy, rejudge, release
 
 from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
+from rung_governance import deploy, rejudge, release
 from rung_ops.gate import report
 from rung_ops.model import bundle, verify
 from rung_ops.project import keyless, release_folders

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+
+from machinery.governance.tests.conftest import COMMIT
+from machinery.tests.projects import moved
 from rung_governance import (
     approval,
     markdown,
     technical_file,
 )
-
-from machinery.governance.tests.conftest import COMMIT
-from machinery.tests.projects import moved
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project import current
 from rung_ops.project.paths import project_name

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rung_ops import addons
 from rung_ops.autopilot import hooks, journal, marks
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
@@ -23,10 +24,6 @@ def gate_file() -> Path:
 
 
 BY = "autopilot"
-APPROVE = (
-    "check its figures and its validation (governance/validation/README.md), then run "
-    "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`"
-)
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
 
@@ -63,7 +60,7 @@ def release(tools: Tools, record: Record) -> Done:
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
     asked = facts | {"version": version, "verdict": verdict}
-    reason = keyless.guarded("autopilot.hooks:veto", hooks.RELEASE, asked)
+    reason = keyless.guarded("rung_ops.autopilot.hooks:veto", hooks.RELEASE, asked)
     if reason:
         publishing.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
@@ -135,7 +132,7 @@ def _result(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and is not served until a person approves it: "
-            f"{APPROVE if (current().root / 'governance/validation').is_dir() else AT_ONCE}",
+            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
         )
     summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)

@@ -63,7 +63,7 @@ def notify_of_step(step: Record) -> None:
 
 def notify(subject: str, message: str) -> None:
     """Call the project's notify, without the keys of this process."""
-    keyless.guarded("project.hooks:notify", subject, message)
+    keyless.guarded("rung_ops.project.hooks:notify", subject, message)
 
 
 def notifications(step: Record) -> Iterator[tuple[str, str]]:

@@ -67,7 +67,9 @@ def settle(tools: Tools, record: Record) -> Done:
 def decide(tools: Tools, record: Record) -> Done:
     """Apply the rules."""
     # Code of the project and of the release before is asked: the outcomes, their score, the veto.
-    detail = keyless.guarded("autopilot.observation:decided", record, kept=key_names.OF_LOG)
+    detail = keyless.guarded(
+        "rung_ops.autopilot.observation:decided", record, kept=key_names.OF_LOG
+    )
     action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
     tools.say(f"Decided: {action}, because")
     for reason in reasons:

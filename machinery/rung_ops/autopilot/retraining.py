@@ -22,7 +22,9 @@ def collect(tools: Tools, record: Record) -> Done:
     if not current().rows.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
     # With the project's Row.
-    detail = keyless.guarded("autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG)
+    detail = keyless.guarded(
+        "rung_ops.autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG
+    )
     if detail["rows"]:
         tools.say(f"collected {detail['rows']:,} labelled rows: {detail['file']}")
     return Done(detail)

@@ -13,11 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rung_ops.project.errors import NoProjectError
+
 __all__ = ["NoProjectError", "Project", "current", "use"]
-
-
-class NoProjectError(Exception):
-    """The working directory is in no project; the message says what to do."""
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def call(
     """Call a function in a process without keys.
 
     Args:
-        function: `MODULE:NAME` below rung_ops.
+        function: `MODULE:NAME`, such as `rung_ops.release.install:check`.
         arguments: what JSON can hold.
         raises: errors that are raised here as well, when the function raises them there.
         kept: names of keys that it needs.
@@ -150,7 +150,7 @@ def call(
 
 def _named(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
-    named: Callable[..., Any] = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+    named: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return named
 
 

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+from rung_ops import addons
 from rung_ops.project import current, model_folders
 from rung_ops.project.paths import project_name
 
@@ -61,7 +62,8 @@ def kept(home: Path) -> dict[Path, str]:
     incoming = "data/incoming/README.md"
     if (current().repository / incoming).is_file():
         texts[home / incoming] = (current().repository / incoming).read_text(encoding="utf-8")
-    for name in ("dvc.yaml", "governance/dvc.yaml"):
+    of_addons = [name for addon in addons.active().values() for name in addon.stages]
+    for name in ("dvc.yaml", *of_addons):
         if (current().repository / name).is_file():
             text = (current().repository / name).read_text(encoding="utf-8")
             # The stages are the same; only what they share is two folders up.
@@ -124,14 +126,8 @@ def write_list() -> None:
 
 def _documents() -> list[str]:
     """List the documents that each model has for itself, as far as the first one has them."""
-    records = [
-        path.relative_to(current().repository).as_posix()
-        for path in sorted((current().repository / "governance").rglob("*"))
-        # All models share the keys.
-        if path.suffix != ".pub" and path.name not in ("dvc.yaml", "allowed_signers")
-        if path.parent.name != "validation" or path.name == "README.md"
-    ]
-    return [name for name in (*DOCUMENTS, *records) if (current().repository / name).is_file()]
+    of_addons = [name for _, names in addons.targets("documents") for name in names()]
+    return [name for name in (*DOCUMENTS, *of_addons) if (current().repository / name).is_file()]
 
 
 def copy(name: str, home: Path) -> bool:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rung_ops import addons
 from rung_ops.project import current, model_files, model_folders
 from rung_ops.project.model_folders import ModelFolderError, package
 from rung_ops.project.paths import project_name, shown
@@ -106,8 +107,10 @@ def check() -> int:
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
     commands = [_poe(home, "test")]
-    if (home / "governance/model_inventory.yaml").exists():
-        commands.append([sys.executable, "-m", "rung_ops", "records"])
+    for addon in addons.active().values():
+        if (home / addon.path).exists():
+            checks = (verb.split() for verb in addon.checks)
+            commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
     if importlib.util.find_spec("mypy"):  # from rung 1 on
         commands.append([sys.executable, "-m", "mypy", "src"])
     return not any(

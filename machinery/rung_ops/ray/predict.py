@@ -176,10 +176,3 @@ def main(
         + f": {shown(target)}"
     )
     return 0
-
-
-def logged(arguments: list[str] | None = None) -> int:
-    """Score and log each prediction; return the exit code."""
-    from rung_governance import batch
-
-    return main(arguments, before_writing=batch.log_predictions)

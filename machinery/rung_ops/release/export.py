@@ -86,7 +86,7 @@ def _attempts(
 ) -> list[tuple[str, Callable[[Path], None]]]:
     """Return the formats to try first, each with what writes it into a folder."""
     if custom_model.is_custom(module):
-        custom_model.refuse_unless_planned(current().repository)
+        custom_model.refuse_unless_allowed(current().repository)
         return [("custom", lambda folder: _write_custom(folder, module, estimator))]
     return [
         ("onnx", lambda folder: _write_onnx(folder, estimator, features)),

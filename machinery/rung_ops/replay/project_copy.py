@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from rung_ops import addons
 from rung_ops.contract import row_file
 from rung_ops.project import current
 from rung_ops.replay.overrides import override
@@ -20,7 +22,7 @@ def copy_folder() -> Path:
 
 
 FIRST = "data/sample/first.parquet"
-PUBLIC_KEYS = ("release.pub", "governance/audit.pub")
+PUBLIC_KEY = "release.pub"
 NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are not data
 
 
@@ -28,7 +30,6 @@ class NoCopy(Exception):
     """The project cannot be copied; the message says why."""
 
 
-NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
 IDENTITY = {"name": "replay", "email": "replay@localhost"}
 
 # Environment variables that would make a program use files or servers outside the copy.
@@ -108,11 +109,8 @@ def make(first: pl.DataFrame, url: str) -> Path:
         (copy_folder() / name).touch()
         override(copy_folder() / name, tables)
     override(copy_folder() / "ops/autopilot.toml", {"service": {"url": url}})
-    if (copy_folder() / "governance").is_dir():
-        from rung_governance import example_text  # its packages come with governance
-
-        # Promotion refuses the example's text; a replay asks what the rules would do.
-        example_text.rewrite(copy_folder(), NOT_WRITTEN)
+    if person := stand_in():
+        person.prepare(copy_folder())
     _git(copy_folder(), "init", "--quiet", "--initial-branch", "replay")
     for key, value in IDENTITY.items():
         _git(copy_folder(), "config", f"user.{key}", value)
@@ -122,6 +120,11 @@ def make(first: pl.DataFrame, url: str) -> Path:
     _git(copy_folder(), "config", "core.hooksPath", os.devnull)
     commit("Start of the replay")
     return copy_folder()
+
+
+def stand_in() -> Any:
+    """Return the module of an add-on that does what a person does otherwise; None without one."""
+    return next((module for _, module in addons.targets("stand_in")), None)
 
 
 def commit(message: str) -> None:
@@ -138,14 +141,20 @@ def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     executables = str(Path(sys.executable).parent)
     code = [str(copy_folder() / "src")]
-    if (copy_folder() / "machinery/rung_ops").is_dir():
-        code.append(str(copy_folder() / "machinery"))
+    code += [str(path.parent) for path in _sources()]
     if "PYTHONPATH" in kept:
         code.append(kept["PYTHONPATH"])
     return kept | {
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
     }
+
+
+def _sources() -> list[Path]:
+    """List the packages of an ejected library: its own in machinery/, those of add-ons a folder deeper."""
+    folder = copy_folder()
+    packages = (*folder.glob("machinery/rung_*"), *folder.glob("machinery/*/rung_*"))
+    return sorted(path for path in packages if (path / "__init__.py").is_file())
 
 
 def _is_copied(name: str) -> bool:
@@ -155,7 +164,8 @@ def _is_copied(name: str) -> bool:
         return path.suffix in NOT_DATA or path.name == ".gitkeep"
     # Without ops/tracking.toml, runs are recorded locally instead of at the team's server. Without
     # the public keys, the copy makes pairs of its own.
-    return path.name != "dvc.lock" and name not in (*PUBLIC_KEYS, "ops/tracking.toml")
+    keys = {key for addon in addons.active().values() for key in addon.keys}
+    return path.name != "dvc.lock" and name not in {PUBLIC_KEY, *keys, "ops/tracking.toml"}
 
 
 def _git(folder: Path, *arguments: str) -> str:

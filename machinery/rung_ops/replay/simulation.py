@@ -12,7 +12,6 @@ from rung_ops.model import release as serving_release
 from rung_ops.model.release import Release
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import (
-    approver,
     compare,
     copy_commands,
     events,
@@ -74,7 +73,7 @@ def replay(
         "unit": unit,
         "level": compare.LEVEL,
         "first": {"release": frozen.id, "rows": first.height},
-        "stand_in": approver.is_required(),
+        "stand_in": notes.is_approved_for(),
         "notes": notes.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
@@ -93,7 +92,9 @@ def _first_release(rows: int) -> Release:
     copy_commands.run("release")
     copy_commands.run("deploy", "production")
     if period_traffic.serving_state().serving is None:
-        approver.approve(next((period_traffic.production() / "bundles").glob("[!.]*")).name)
+        project_copy.stand_in().approve(
+            next((period_traffic.production() / "bundles").glob("[!.]*")).name
+        )
     folder = period_traffic.production() / "bundles" / str(period_traffic.serving_state().serving)
     loaded = serving_release.load(folder, (project_copy.copy_folder() / "release.pub").read_bytes())
     _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
@@ -141,12 +142,13 @@ def _period(
 
 def _approve(done: Served) -> None:
     """Approve a release that waits for a person, after a period in shadow."""
-    waits = approver.waiting()
+    person = project_copy.stand_in()
+    waits = person.waiting() if person else None
     if not waits:
         return
     with done.following():
-        approver.approve(waits)
-    _say(f"{done.period.name}: {waits} is approved by {approver.NAME}, after its shadow")
+        person.approve(waits)
+    _say(f"{done.period.name}: {waits} is approved by {person.NAME}, after its shadow")
 
 
 def _compare(done: Served, frozen: Release) -> dict[str, Any]:

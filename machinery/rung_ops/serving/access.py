@@ -4,9 +4,9 @@
 - METRICS_TOKENS: for /metrics and /model. Without it /metrics is open, as scrapers expect.
 - [access] in ops/service.toml: a header in which a proxy at a trusted address names the caller.
 
-Under governance no request is answered until one of the first and the last is set up; elsewhere
-everybody is. What describes the service, and its health, is open. Routes of a module that is given
-by `--with` ask for themselves.
+Where an add-on guards the service, no request is answered until one of the first and the last is
+set up; elsewhere everybody is. What describes the service, and its health, is open. Routes of an
+add-on, or of a module that is given by `--with`, ask for themselves.
 """
 
 import functools
@@ -40,8 +40,7 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[access] of ops/service.toml.
 
     Attributes:
-        required: answer only authenticated callers; by default under
-            governance.
+        required: answer only authenticated callers; by default where an add-on guards the service.
         identity_header: in which a proxy in front names the caller that it has authenticated.
         trusted_addresses: of that proxy, as addresses or networks; from others the header means
             nothing.

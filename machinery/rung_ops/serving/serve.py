@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 
 # Before polars is imported: one thread is cheaper for batches of few rows.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -17,9 +16,10 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops import prediction_log
+from rung_ops import addons, prediction_log
+from rung_ops.addons import AddonError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import current, release_folders, service_settings, slo
+from rung_ops.project import release_folders, service_settings, slo
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import BadSettings
@@ -41,12 +41,6 @@ from rung_ops.system import memory
 LOG = logging.getLogger("service")
 
 
-def governance_folder() -> Path:
-    """Return the folder that a project under governance has, and its image."""
-    return current().repository / "governance"
-
-
-# of a project under governance, and in its image
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
@@ -116,14 +110,24 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
-        service = service_of(options.environment, access_of(options.with_, options.host))
-        further = [route for name in options.with_ for route in routes_of(name, service)]
-        app = application(service, further, reader_of(options.with_, options.environment))
-    except (BadSettings, HookError, ImportError) as error:
+        modules = list(dict.fromkeys([*guards(), *options.with_]))
+        service = service_of(options.environment, access_of(modules, options.host))
+        routes = [route for name in modules for route in routes_of(name, service)]
+        app = application(service, routes, reader_of(modules, options.environment))
+    except (AddonError, BadSettings, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
     server = Server(service, app, options.host, options.port)
     return server.serve_until_told()
+
+
+def guards() -> list[str]:
+    """Return the modules with which the project's add-ons guard the service.
+
+    Raises:
+        AddonError: one that the project lists is not installed.
+    """
+    return [addon.guard for addon in addons.active().values() if addon.guard]
 
 
 def access_of(names: list[str], host: str) -> Access:
@@ -136,10 +140,12 @@ def access_of(names: list[str], host: str) -> Access:
     is_governed = any(
         getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
     )
-    if not is_governed and governance_folder().is_dir() and not local_token.is_local(host):
+    keys = addons.unguarded_keys()
+    if not is_governed and keys and not local_token.is_local(host):
         raise BadSettings(
-            f"{shown(governance_folder())}/ is there, so others are served by the signed log alone: add "
-            "`--with rung_governance.oversight`, as `uv run poe serve` does."
+            f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
+            "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
+            "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
         )
     access = configured(is_governed, host)
     if access.problem:

@@ -10,7 +10,7 @@ from machinery.tests.projects import moved
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
-from rung_ops.project import Project
+from rung_ops.project import Project, current
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
 from rung_ops.system.ports import free_port

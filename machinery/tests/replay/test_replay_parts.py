@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rung_ops import contract
+from rung_ops import addons, contract
 from rung_ops.gate import rules
 from rung_ops.replay import overrides, periods, project_copy
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
@@ -141,22 +141,23 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "machinery/rung_ops").mkdir(parents=True)
+    for package in ("machinery/rung_ops", "machinery/governance/rung_governance"):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
     monkeypatch.setattr(project_copy, "copy_folder", lambda: tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     result = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
 
-    assert result == [str(tmp_path / "src"), str(tmp_path / "machinery")]
+    folders = ("src", "machinery/governance", "machinery")
+    assert result == [str(tmp_path / name) for name in folders]
 
 
 def test_a_copy_makes_keys_of_its_own() -> None:
     """`keys` leaves public keys alone that are there, and their private halves are not copied."""
-    copied = [
-        name for name in ("release.pub", "governance/audit.pub") if project_copy._is_copied(name)
-    ]
+    keys = [key for addon in addons.active().values() for key in addon.keys]
 
-    assert copied == []
+    assert [name for name in ("release.pub", *keys) if project_copy._is_copied(name)] == []
 
 
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:

@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         who = pseudonym(options.who)
         result = keyless.call(
-            *("governance.erasure.rows:handle", options.who, erases),
+            *("rung_governance.erasure.rows:handle", options.who, erases),
             raises=(NothingErased,),
             kept=key_names.OF_LOG,
         )

@@ -1,4 +1,4 @@
-"""Approve releases in a replay in place of a person.
+"""What a replay does in place of people: approve releases, and write nothing that passes for theirs.
 
 The record that it writes is not a validation, and says so. It approves every release that passed the
 gate and the change control plan, so a replay shows what the rules alone would do.
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rung_governance import example_text, signatures
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.replay import copy_commands, period_traffic, project_copy
@@ -19,6 +20,14 @@ SIGNERS = "governance/allowed_signers"
 NAME = "a stand-in of the replay"
 EMAIL = "approver@localhost"
 NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person."
+
+
+NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
+
+
+def prepare(folder: Path) -> None:
+    """Replace the example's text in a copy: promotion refuses it, and a replay asks what rules do."""
+    example_text.rewrite(folder, NOT_WRITTEN)
 
 
 def is_required() -> bool:
@@ -57,8 +66,6 @@ def signing_key(signers: Path) -> str:
         key.parent.mkdir(exist_ok=True)
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
         subprocess.run(words, check=True)
-    from rung_governance import signatures  # its packages come with governance
-
     signers.write_text(f"{signatures.line_for(str(key), EMAIL)}\n", encoding="utf-8")
     return str(key)
 
