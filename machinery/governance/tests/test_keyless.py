@@ -239,10 +239,10 @@ def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
     )
     other = subprocess.Popen(["sleep", "60"], env=os.environ | {"KEY": "very secret"})
     try:
-        there = keyless.call("look_around_for_tests:look_around", other.pid)
+        there = keyless.call("rung_ops.look_around_for_tests:look_around", other.pid)
         assert there == ["audit.pem", "environ"]
         monkeypatch.setenv(keyless.SANDBOX, keyless.NAMESPACES)
-        assert keyless.call("look_around_for_tests:look_around", other.pid) == []
+        assert keyless.call("rung_ops.look_around_for_tests:look_around", other.pid) == []
         assert KEY.read_text() == "very secret"
     finally:
         module.unlink()

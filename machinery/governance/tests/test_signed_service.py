@@ -311,15 +311,12 @@ def without_governance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addons, "installed", lambda: left)
 
 
-TRIED = "Start the service without what asks the log: uninstall it, or edit what lists it"
-
-
 def test_the_service_of_a_governed_project_is_guarded_whatever_is_typed() -> None:
     assert serve.guards() == ["rung_governance.oversight"]
 
 
 @pytest.mark.tried(
-    TRIED,
+    "Start the service without what asks the log: uninstall it, or edit what lists it",
     "without rung-governance no verb runs while `[tool.rung]` lists it; where it is not listed "
     "either, the service does not start for others while the audit log's public key is there; "
     "where only the line is missing, it is guarded",
@@ -334,7 +331,9 @@ def test_a_governed_project_runs_nothing_without_governance(
     assert "lists the add-on `governance`" in capsys.readouterr().err
 
 
-@pytest.mark.tried(TRIED)
+@pytest.mark.tried(
+    "Start the service without what asks the log: uninstall it, or edit what lists it"
+)
 def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -343,7 +342,9 @@ def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
     assert serve.guards() == ["rung_governance.oversight"]
 
 
-@pytest.mark.tried(TRIED)
+@pytest.mark.tried(
+    "Start the service without what asks the log: uninstall it, or edit what lists it"
+)
 @pytest.mark.usefixtures("without_governance")
 def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_governance(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey
