@@ -141,7 +141,7 @@ def project(small: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> It
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(small.home)
-        moved(patch, root=folder)
+        moved(patch, paths, root=folder)
         patch.setattr(contract, "_module", module)
         yield folder
 

@@ -171,7 +171,7 @@ def candidates(
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, approval, root=tmp_path)
     # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
     monkeypatch.setattr(served_model, "differences", lambda path: [])

@@ -219,7 +219,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no"))
-    moved(monkeypatch, root=folder)
+    moved(monkeypatch, approval, root=folder)
     monkeypatch.setattr(rules, "rules_file", lambda: folder / "ops/gate.toml")
     monkeypatch.setattr(approve.report, "verdict_file", lambda: tmp_path / "gate.json")
     moved(monkeypatch, reports=folder / "reports")

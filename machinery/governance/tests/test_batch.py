@@ -14,6 +14,7 @@ from rung_governance.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
+from rung_ops.prediction_log import sealed
 from rung_ops.release import state
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})
@@ -25,7 +26,7 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     batch.objections.cache_clear()
     monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
-    moved(monkeypatch, root=desk.folder)
+    moved(monkeypatch, batch, root=desk.folder)
     moved(monkeypatch, model_file=desk.folder.parent / "model.skops")
     monkeypatch.setattr(contract, "package", lambda: "credit")
     batch.MODEL.write_text(MODEL)
@@ -91,7 +92,7 @@ def test_without_the_required_key_nothing_is_scored(
 ) -> None:
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n")
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, sealed, root=tmp_path)
 
     with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
         batch.log_predictions(pl.DataFrame())
@@ -166,7 +167,7 @@ def test_without_validation_files_are_only_scored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     printed: list[object] = []
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, batch, root=tmp_path)
     monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)
 
     assert batch.main() == 0

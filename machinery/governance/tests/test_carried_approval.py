@@ -29,7 +29,7 @@ def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> 
     signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
     plan.path(tmp_path).write_text("approval: {}\n")
     moved(monkeypatch, model_file=tmp_path / "model.skops")
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, carried_approval, root=tmp_path)
     monkeypatch.setattr(signatures, "signers_file", lambda: signers)
     with audit.signed(production):
         state.serve(production, "v1-aaaaaaaa-bbbbbb", "Ada")

@@ -158,7 +158,7 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(
     subprocess.run(
         ["git", "clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone)], check=True
     )
-    moved(monkeypatch, root=clone)
+    moved(monkeypatch, approval, root=clone)
 
     (objection,) = approval.objections(version)
     assert "`git fetch --unshallow`" in objection

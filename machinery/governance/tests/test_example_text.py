@@ -183,7 +183,7 @@ def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project
 def test_poe_records_lists_the_places_and_does_not_fail(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved(monkeypatch, root=project)
+    moved(monkeypatch, records, root=project)
     monkeypatch.setattr(records, "problems", lambda root: [])
     monkeypatch.setattr(records, "champion_problems", lambda: ([], ""))
 

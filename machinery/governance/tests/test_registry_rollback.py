@@ -37,7 +37,7 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A registry with three approved versions, none of them champion."""
     shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, approval, root=tmp_path)
     # Without these rows the gate is not run again; an ejected project has them.
     moved(monkeypatch, test=tmp_path / "test.parquet")
     (tmp_path / approval.RECORDS).mkdir(parents=True)

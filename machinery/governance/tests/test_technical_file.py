@@ -47,8 +47,6 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     """A copy of this project's documents, with the reports of version 1 and its validation."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    moved(monkeypatch, repository=tmp_path, root=tmp_path, reports=tmp_path / "reports")
-    moved(monkeypatch, test=tmp_path / "test.parquet")
     for folder in ("docs", "governance"):
         shutil.copytree(current().root / folder, tmp_path / folder)
     for name in ("pyproject.toml", "params.toml"):
@@ -60,6 +58,13 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
         (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
     record = tmp_path / approval.RECORDS / f"{project_name()}-1.yaml"
     record.write_text(RECORD, encoding="utf-8")
+    moved(
+        monkeypatch,
+        repository=tmp_path,
+        root=tmp_path,
+        reports=tmp_path / "reports",
+        test=tmp_path / "test.parquet",
+    )
     return tmp_path
 
 

@@ -30,7 +30,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(origin, "config", "receive.denyDeletes", "true")
     git(tmp_path, "init", "--quiet", str(clone))
     git(clone, "remote", "add", "origin", str(origin))
-    moved(monkeypatch, root=clone)
+    moved(monkeypatch, witness, root=clone)
     return clone
 
 
@@ -140,11 +140,11 @@ def test_another_clone_goes_on_and_finds_the_same(
     assert witness.note(log, "Ada") == ""
     other = tmp_path / "other"
     git(tmp_path, "clone", "--quiet", str(tmp_path / "origin.git"), str(other))
-    moved(monkeypatch, root=other)
+    moved(monkeypatch, witness, root=other)
     assert override(log, 3) == []
 
     assert witness.note(log, "Olga") == ""
-    moved(monkeypatch, root=clone)
+    moved(monkeypatch, witness, root=clone)
 
     assert witness.problems(log, "origin") == []
     assert [each.by for each in witness.notes("refs/audit-log/production")] == ["Olga", "Ada"]

@@ -9,6 +9,7 @@ import yaml
 
 from machinery.tests.kubernetes.test_manifests import FOLDER
 from machinery.tests.projects import moved
+from rung_ops.autopilot import commits
 from rung_ops.kubernetes import alerts, scheduled
 
 IMAGE = FOLDER / "ops.Dockerfile"
@@ -71,7 +72,7 @@ def test_the_pods_find_what_the_image_and_the_service_have() -> None:
 def test_an_image_of_other_packages_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, scheduled, root=tmp_path)
     (tmp_path / "uv.lock").write_text("new")
     (tmp_path / "built.lock").write_text("old")
     monkeypatch.setenv(scheduled.LOCK, str(tmp_path / "built.lock"))
@@ -108,7 +109,7 @@ def test_it_goes_on_from_what_earlier_passes_committed(
     git(origin, "switch", "--quiet", "main")
     git(origin, "commit", "--quiet", "--allow-empty", "--message=Of a person")
     git(tmp_path, "clone", "--quiet", "--branch=main", str(origin), str(clone))
-    moved(monkeypatch, root=clone)
+    moved(monkeypatch, commits, root=clone)
 
     monkeypatch.setenv("AUTOPILOT_PUSH", "origin nobody")
     scheduled.merge_earlier_passes()

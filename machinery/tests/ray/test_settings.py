@@ -10,7 +10,7 @@ from machinery.tests.projects import moved
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
-from rung_ops.project import Project, current
+from rung_ops.project import Project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
 from rung_ops.system.ports import free_port
@@ -90,7 +90,7 @@ def test_another_model_travels_as_the_only_one(
     (model / "src/second").mkdir(parents=True)
     (model / "src/second/__init__.py").touch()
     (model / "params.toml").write_text("seed = 7\n")
-    moved(monkeypatch, root=model, repository=current().repository)
+    moved(monkeypatch, connect, root=model)
 
     sent = connect.sent(tmp_path)
 

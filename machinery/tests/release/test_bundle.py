@@ -382,7 +382,6 @@ def project(
         metric = params()["score"]["metric"]
         here = moved(
             patch,
-            root=folder,
             rows=folder / "rows",
             train=folder / "train.parquet",
             test=folder / "test.parquet",
@@ -391,6 +390,7 @@ def project(
             metrics=folder / "metrics.json",
             report=folder / "report",
         )
+        moved(patch, source_state, root=folder)
         patch.setattr(keys, "private_key_file", lambda: folder / ".keys/release.pem")
         patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
         rows.write_parquet(here.rows)

@@ -16,7 +16,7 @@ def test_what_dvc_refuses_is_reported_with_its_reason_and_rolled_back(
 ) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=tmp_path, check=True)
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, last_run, root=tmp_path)
     monkeypatch.setattr(last_run, "run_file", lambda: tmp_path / "reports/run.json")
 
     if before:

@@ -17,7 +17,7 @@ def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
         named = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         subprocess.run(["git", *named, *words], cwd=tmp_path, check=True)
 
-    moved(monkeypatch, root=tmp_path, rows=tmp_path / "rows")
+    moved(monkeypatch, source_state, root=tmp_path, rows=tmp_path / "rows")
     for name in ("params.toml", "dvc.yaml", "rows"):
         (tmp_path / name).write_text("")
     git("init", "--quiet")

@@ -31,7 +31,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
         "judge": {"outs": [{"path": "reports/metrics.json"}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, trained_from, root=tmp_path)
     return []
 
 

@@ -29,7 +29,7 @@ def test_a_section_written_elsewhere_is_in_the_card(
 ) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/use_case.md").write_text("# Use\n\n## Intended use\nTo try.\n\n## Empty\n")
-    moved(monkeypatch, root=tmp_path)
+    moved(monkeypatch, model_card, root=tmp_path)
     reference = "See docs/use_case.md, {}.\n"
 
     assert model_card.card(reference.format("Intended use"), tmp_path).startswith("To try.\n")
