@@ -26,10 +26,14 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     batch.objections.cache_clear()
     monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
-    moved(monkeypatch, batch, root=desk.folder)
-    moved(monkeypatch, model_file=desk.folder.parent / "model.skops")
+    moved(
+        monkeypatch,
+        batch,
+        root=desk.folder,
+        model_file=desk.folder.parent / "model.skops",
+    )
     monkeypatch.setattr(contract, "package", lambda: "credit")
-    batch.MODEL.write_text(MODEL)
+    batch.current().model_file.write_text(MODEL)
     yield
     batch.objections.cache_clear()
 
@@ -52,7 +56,7 @@ def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
 def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) -> None:
     approved(desk)
     (desk.folder / "src/credit/model.py").write_text("C = 2\n")
-    batch.MODEL.write_text("other bytes")
+    batch.current().model_file.write_text("other bytes")
 
     model, source = batch.objections()
 

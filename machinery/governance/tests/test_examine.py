@@ -17,6 +17,7 @@ from rung_governance import (
     control_evidence,
     examine,
     example_text,
+    file_parts,
 )
 from rung_governance.control_evidence import (
     MISSING,
@@ -40,7 +41,9 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     desk.allow(VERA)
     shutil.copy(ROOT / "dvc.yaml", folder)
-    moved(monkeypatch, repository=folder, root=folder, reports=folder / "reports")
+    reports = folder / "reports"
+    moved(monkeypatch, control_evidence, examine, repository=folder, root=folder, reports=reports)
+    moved(monkeypatch, file_parts, reports=reports)
     (folder / "uv.lock").write_text("version = 1\n")
     example_text.rewrite(folder, OWN)
     desk.commit(ADA, message="Write the documents")

@@ -20,7 +20,13 @@ TEAM = {"name": project_name(), "actual_use": "Officers see it beside each file.
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with an inventory; production is in the folder of the test."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    moved(monkeypatch, root=tmp_path, reports=tmp_path / "reports", test=tmp_path / "test.parquet")
+    moved(
+        monkeypatch,
+        inventory_facts,
+        root=tmp_path,
+        reports=tmp_path / "reports",
+        test=tmp_path / "test.parquet",
+    )
     (tmp_path / "governance/validation").mkdir(parents=True)
     write(tmp_path)
     return tmp_path

@@ -85,7 +85,7 @@ def test_where_the_rows_are_the_gate_is_run_again(
     write_record(version)
     worse = Verdict(False, ["worse than the champion"], {}, challenger={"version": version})
     monkeypatch.setattr(rejudge, "verdict", lambda asked: worse)
-    registry_promotion.TEST.touch()
+    current().test.touch()
 
     assert registry_promotion.main([version]) == 1
     assert champion() is None

@@ -40,8 +40,7 @@ def declare(
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
     monkeypatch.setattr(model_folders, "folders", lambda: {".": tmp_path})
-    moved(monkeypatch, repository=tmp_path)
-    moved(monkeypatch, repository=tmp_path)
+    moved(monkeypatch, registry, model_folders, repository=tmp_path)
     monkeypatch.setattr(registry, "project_name", lambda home: OWN)
     monkeypatch.setattr(registry, "page_file", lambda: tmp_path / "reports/features.html")
     return tmp_path / "reports"

@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Addon, AddonError, Verb
 from rung_ops.monitoring import hooks as monitoring_hooks
-from rung_ops.project import hooks, paths
+from rung_ops.project import current, hooks, paths
 from rung_ops.verbs import VERBS
 
 CALLS: list[Any] = []
@@ -77,7 +78,7 @@ def test_a_project_lists_the_verbs_of_what_it_uses(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    moved(monkeypatch, repository=tmp_path)
     command.main(["--help"])
     small = capsys.readouterr().out
     (tmp_path / "ops").mkdir()
@@ -203,7 +204,7 @@ def test_two_add_ons_of_one_name_are_refused(entries: list[EntryPoint]) -> None:
 
 def test_the_package_of_the_project_registers_none(entries: list[EntryPoint]) -> None:
     """Its code must not run in a process that has keys."""
-    own = paths.project_name(paths.REPOSITORY).replace("-", "_")
+    own = paths.project_name(current().repository).replace("-", "_")
     entries += [entry("mine", of("HOUSE"), own), entry("house", of("HOUSE"))]
 
     assert list(addons.installed()) == ["house"]

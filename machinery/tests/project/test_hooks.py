@@ -27,9 +27,8 @@ def test_a_model_has_its_own_hooks_or_the_repositorys(
 ) -> None:
     monkeypatch.setattr(hooks, "settings", lambda: own)
     monkeypatch.setattr(hooks, "_function", lambda name, target, where: print)
-    moved(
-        monkeypatch, root=current().repository / "models" / model if model else current().repository
-    )
+    repository = current().repository
+    moved(monkeypatch, hooks, root=repository / "models" / model if model else repository)
 
     assert {name for name in hooks.HOOKS if hooks.load(name)} == loaded
 
@@ -38,11 +37,7 @@ def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hooks, "settings", lambda: {"models": {"one": {"hooks": {"notfy": "a:b"}}}})
-    moved(
-        monkeypatch,
-        root=current().repository / "models/one",
-        repository=current().repository,
-    )
+    moved(monkeypatch, hooks, root=current().repository / "models/one")
 
     with pytest.raises(hooks.HookError, match=r"\[tool.rung.models.one.hooks\] names `notfy`"):
         hooks.load("notify")

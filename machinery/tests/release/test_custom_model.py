@@ -15,7 +15,7 @@ from rung_ops import contract
 from rung_ops.model import bundle, custom_model
 from rung_ops.model import release as serving_release
 from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.release import make
+from rung_ops.release import export, make
 from rung_ops.training import estimator
 
 PACKAGE = contract.Row.__module__.split(".")[0]
@@ -130,7 +130,7 @@ def test_it_is_released_and_predicts_the_same_in_the_service(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moved(monkeypatch, repository=tmp_path)  # a project without a plan
+    moved(monkeypatch, export, repository=tmp_path)  # a project without a plan
 
     made = make.write(
         tmp_path / "candidates",

@@ -173,7 +173,7 @@ def test_settings_that_mean_nothing_are_reported(
     def bad() -> None:
         raise serve.BadSettings("service.toml: [service] expected `bool`, got `int`")
 
-    monkeypatch.setattr(serve.settings, "limits", bad)
+    monkeypatch.setattr(serve.service_settings, "limits", bad)
 
     assert serve.main(["--port", "0"]) == 1
     assert "expected `bool`" in capsys.readouterr().err
