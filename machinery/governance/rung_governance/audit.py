@@ -28,7 +28,7 @@ WHOLE = (
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 
-class Unsigned(state.Refused):
+class Unsigned(state.ChangeRefusedError):
     """What is written to the log now could not be signed, so no service would follow it."""
 
 
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.restore:
         try:
             serving = signed_log.restore(folder).serving
-        except (state.BadState, locks.LockTimeoutError, OSError) as error:
+        except (state.StateError, locks.LockTimeoutError, OSError) as error:
             print(error, file=sys.stderr)
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")

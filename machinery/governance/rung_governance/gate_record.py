@@ -35,7 +35,9 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
     data = json.loads(content)
     figures = data["figures"]
     if "plan" not in figures:
-        raise state.Refused("the gate did not compare it with the plan: run `uv run poe gate`.")
+        raise state.ChangeRefusedError(
+            "the gate did not compare it with the plan: run `uv run poe gate`."
+        )
     state.note(
         folder,
         JUDGED,

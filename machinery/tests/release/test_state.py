@@ -43,7 +43,7 @@ def in_a_process(work: Callable[[], Any]) -> int:
     try:
         work()
         code = 0
-    except state.Refused:
+    except state.ChangeRefusedError:
         code = 1
     finally:
         os._exit(code)
@@ -160,7 +160,7 @@ def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_reported(
 
     assert codes == [0, 1, 1, 1, 1, 1]
     assert state.read(folder) == State(3, "v1", ())
-    with pytest.raises(state.Overtaken, match="roll_back by Ada"):
+    with pytest.raises(state.OvertakenError, match="roll_back by Ada"):
         state.serve(folder, "v3", BY, expected=observed)
 
 
@@ -227,9 +227,9 @@ def test_more_lines_taken_out_are_noticed_later_too(folder: Path) -> None:
 def test_a_damaged_state_says_what_to_do(folder: Path) -> None:
     (folder / state.STATE).write_text('{"generation": 3}')
 
-    with pytest.raises(state.BadState, match="Delete it and `poe deploy`"):
+    with pytest.raises(state.StateError, match="Delete it and `poe deploy`"):
         state.read(folder)
-    with pytest.raises(state.BadState):
+    with pytest.raises(state.StateError):
         state.roll_back(folder, BY)
 
 
@@ -283,7 +283,7 @@ def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
 
     assert left.canary is not None and left.shadow is None
     assert state.events(folder)[-1]["detail"]["release"] == "v4"
-    with pytest.raises(state.Refused, match="v4 is neither"):
+    with pytest.raises(state.ChangeRefusedError, match="v4 is neither"):
         state.abort(folder, "again", BY, release="v4")
 
 
@@ -295,7 +295,7 @@ def test_a_rollback_ends_the_canary_first_and_then_restores_the_previous(folder:
 
     assert (first.serving, first.canary) == ("v2", None)
     assert (second.serving, second.previous) == ("v1", ())
-    with pytest.raises(state.Refused, match="no previous"):
+    with pytest.raises(state.ChangeRefusedError, match="no previous"):
         state.roll_back(folder, BY)
 
 
@@ -326,7 +326,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    with pytest.raises(state.Refused):
+    with pytest.raises(state.ChangeRefusedError):
         change(folder)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -334,7 +334,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(
 
 def test_nothing_can_be_tried_where_nothing_is_served(tmp_path: Path) -> None:
     assert state.read(tmp_path) == State()
-    with pytest.raises(state.Refused, match="No release is served"):
+    with pytest.raises(state.ChangeRefusedError, match="No release is served"):
         state.canary(tmp_path, "v1", BY)
 
 

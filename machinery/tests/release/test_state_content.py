@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rung_ops.model.bundle import BadBundle
-from rung_ops.release import history_line, install, state
+from rung_ops.release import deploy, history, state
 
 BY = "Ada"
 Content = dict[str, Any]
@@ -37,7 +37,7 @@ def change(folder: Path, how: Callable[[Content], object]) -> None:
 def signed_again(content: Content) -> None:
     """Make the hash of the entry fit its content, as an attacker would."""
     entry = content["entry"]
-    content["entry"] = history_line.entry(
+    content["entry"] = history.new_event(
         entry["previous_hash"], entry["event"], entry["by"], entry["detail"]
     )
 
@@ -98,7 +98,7 @@ def test_a_value_that_no_command_writes_is_named(
 ) -> None:
     change(folder, how)
 
-    with pytest.raises(state.BadState, match="Delete it and `poe deploy`") as refused:
+    with pytest.raises(state.StateError, match="Delete it and `poe deploy`") as refused:
         state.read(folder)
 
     assert reason in str(refused.value)
@@ -111,7 +111,7 @@ def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path
 
     change(folder, consistent)
 
-    with pytest.raises(state.BadState, match="is not the id of a release"):
+    with pytest.raises(state.StateError, match="is not the id of a release"):
         state.read(folder)
 
 
@@ -129,7 +129,7 @@ def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path
 def test_what_is_not_a_state_is_refused(folder: Path, content: bytes) -> None:
     (folder / state.STATE).write_bytes(content)
 
-    with pytest.raises(state.BadState, match=r"state\.json"):
+    with pytest.raises(state.StateError, match=r"state\.json"):
         state.read(folder)
 
 
@@ -152,9 +152,9 @@ def test_only_a_regular_file_is_read(folder: Path, put: Callable[[Path], None]) 
     path.unlink()
     put(path)
 
-    with pytest.raises(state.BadState, match="Delete it"):
+    with pytest.raises(state.StateError, match="Delete it"):
         state.read(folder)
-    with pytest.raises(state.BadState):
+    with pytest.raises(state.StateError):
         state.stop(folder, BY, "now")
 
 
@@ -194,10 +194,10 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
         lambda: state.canary(folder, name, BY),
         lambda: state.shadow(folder, name, 0.5, BY),
     ):
-        with pytest.raises(state.Refused, match="is not the id of a release"):
+        with pytest.raises(state.ChangeRefusedError, match="is not the id of a release"):
             change_to()
     with pytest.raises(BadBundle, match="There is no release "):
-        install.install(folder, name)
+        deploy.install(folder, name)
 
     assert (folder / state.STATE).read_bytes() == before
 
@@ -205,7 +205,7 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
 def test_a_reason_that_would_not_be_read_again_is_refused(folder: Path) -> None:
     before = (folder / state.STATE).read_bytes()
 
-    with pytest.raises(state.Refused, match="shorter"):
+    with pytest.raises(state.ChangeRefusedError, match="shorter"):
         state.stop(folder, BY, "x" * 2_000_000)
 
     assert (folder / state.STATE).read_bytes() == before
