@@ -24,7 +24,7 @@ from machinery.tests.conftest import (
     trained,
 )
 from machinery.tests.projects import moved
-from rung_governance import approval, keys, plan, served_model
+from rung_governance import approval, deploy, keys, plan, served_model
 from rung_ops.gate import rules as gate_rules
 from rung_ops.project import current, keyless
 

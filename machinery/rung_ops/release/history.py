@@ -22,6 +22,7 @@ START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
 MAX_BYTES = 256 * 1024**2  # some 600,000 lines
+BLOCK = 1 << 15  # bytes that are read at once
 # Hashes of the lines that were appended in this context, where somebody collects them.
 WRITTEN: ContextVar[list[str] | None] = ContextVar("written", default=None)
 # Takes a valid line: its number, counted from 1, and the event.
@@ -168,7 +169,7 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> str:
     if pending is None or event["hash"] == pending["hash"]:
         return str(event["hash"])
     # Where it is missing, nothing was written since: the last line is the one that it follows.
-    if event["hash"] != pending["previous_hash"] and _contains(path, line_of(pending)):
+    if event["hash"] != pending["previous_hash"] and _has(path, pending):
         return str(event["hash"])
     atomic.append(path, line_of(pending))
     return str(pending["hash"])
@@ -205,8 +206,23 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def _contains(path: Path, line: bytes) -> bool:
-    """Return whether a history has a line; the later it stands, the sooner it is found."""
+def _has(path: Path, event: dict[str, Any]) -> bool:
+    """Return whether a history has an event: first looks where it has to be by its time."""
+    line, at = line_of(event), event["at"]
+    with open_regular(path) as opened:
+        low, high = 0, opened.seek(0, os.SEEK_END)
+        while high - low > BLOCK:  # the line begins from `low` on, and at most a block after `high`
+            opened.seek((low + high) // 2)
+            opened.readline(BLOCK)
+            start = opened.tell()
+            middle = event_of(opened.readline(BLOCK))
+            if middle is None:  # a long line, or none: only a search through all of it can tell
+                break
+            low, high = (start, high) if middle["at"] < at else (low, (low + high) // 2)
+        else:
+            opened.seek(low)
+            if line in opened.read(2 * BLOCK + len(line)):
+                return True
     rest = b""
     for text in _blocks_backwards(path):
         text += rest
@@ -218,7 +234,7 @@ def _contains(path: Path, line: bytes) -> bool:
 
 def _blocks_backwards(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a history from its end, twice as many each time: few joins of long lines."""
-    size = 1 << 15
+    size = BLOCK
     try:
         with open_regular(path) as opened:
             end = opened.seek(0, os.SEEK_END)

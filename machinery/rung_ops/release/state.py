@@ -153,9 +153,10 @@ def state_of(data: object) -> State:
         return msgspec.convert(data, State)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
+        name = f"`{where.rstrip('`')}`"
         if "matching regex" in what:
-            what = "is not the id of a release"
-        raise StateError(f"`{where.rstrip('`')}`: {what}" if where else what) from error
+            raise StateError(f"{name} is not the id of a release") from error
+        raise StateError(f"{name}: {what}" if where else what) from error
 
 
 def _entry(entry: object, state: State) -> dict[str, Any]:

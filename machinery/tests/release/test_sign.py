@@ -16,8 +16,8 @@ from rung_ops.release import signing
 
 LOADED = """
 import sys
-from rung_ops.release import sign
-code = sign.main([sys.argv[1]])
+from rung_ops.release import signing
+code = signing.sign_releases([sys.argv[1]])
 print(code, *sorted({name.split(".")[0] for name in sys.modules}))
 """
 

@@ -340,3 +340,70 @@ def test_nothing_can_be_tried_where_nothing_is_served(tmp_path: Path) -> None:
 
 def test_serving_an_old_release_again_does_not_name_it_twice(folder: Path) -> None:
     assert state.serve(folder, "v1", BY).previous == ("v2",)
+
+
+def written(folder: Path, count: int) -> list[str]:
+    """Note so many events; return the hashes of all lines."""
+    for number in range(count):
+        state.note(folder, "looked", "monitor", reason=f"{number}: " + "x" * 300)
+    return [each["hash"] for each in history.read(folder / state.HISTORY)]
+
+
+def test_appending_reads_the_end_of_a_history_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.serve(tmp_path, "v1", "Ada")
+    written(tmp_path, 200)  # longer than what is read at once, several times
+    monkeypatch.setattr(history, "content", pytest.fail)
+
+    state.note(tmp_path, "looked", "Ada")
+    state.serve(tmp_path, "v2", "Ada")
+    monkeypatch.undo()
+
+    assert fault(tmp_path) is None
+    assert events(tmp_path)[-2:] == ["looked", "serve"]
+    assert len(events(tmp_path)) == 203
+
+
+@pytest.mark.parametrize("gone", [slice(None), slice(0, 1), slice(3, None)])
+def test_the_change_of_the_state_is_written_again_where_its_line_is_gone(
+    tmp_path: Path, gone: slice
+) -> None:
+    state.serve(tmp_path, "v0", "Ada")
+    state.serve(tmp_path, "v1", "Ada")
+    written(tmp_path, 200)
+    path = tmp_path / state.HISTORY
+    lines = path.read_bytes().splitlines(keepends=True)
+    change = lines.pop(1)
+    del lines[gone]
+    path.write_bytes(b"".join(lines))
+
+    state.note(tmp_path, "looked", "Ada")
+
+    assert change in path.read_bytes()
+    assert fault(tmp_path) is not None
+
+
+def test_the_events_after_a_line_that_is_known_are_verified_without_the_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / state.HISTORY
+    state.serve(tmp_path, "v1", "Ada")
+    hashes = written(tmp_path, 100)
+    lines = path.read_bytes().splitlines(keepends=True)
+
+    def since(known: str, changed: int | None = None) -> list[str] | None:
+        path.write_bytes(
+            b"".join(
+                line.replace(b"looked", b"looked!") if at == changed else line
+                for at, line in enumerate(lines)
+            )
+        )
+        found = history.since(path, known)
+        return None if found is None else [each["hash"] for each in found]
+
+    assert since(history.START) == hashes
+    assert since(hashes[60]) == hashes[61:]
+    assert since(hashes[60], changed=50) == hashes[61:]
+    assert since(hashes[60], changed=70) is None
+    assert since("0" * 63 + "1") is None

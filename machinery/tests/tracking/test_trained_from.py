@@ -71,7 +71,7 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
     monkeypatch.setattr(record_run, "origin", dict)
     monkeypatch.setattr(record_run, "record", lambda tags: pytest.fail("recorded"))
 
-    assert record_run.main() == 1
+    assert record_run.main([]) == 1
     assert "since the model was trained, changed command, model.C" in capsys.readouterr().err
 
 
