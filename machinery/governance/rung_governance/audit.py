@@ -103,7 +103,7 @@ def record(folder: Path, event: str, by: str, review: bool = False, **detail: An
         Why it could not be signed; empty when it was. The line is written in any case.
 
     Raises:
-        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
+        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
     """
     with signed(folder, review) as problems:
         state.note(folder, event, by, **detail)

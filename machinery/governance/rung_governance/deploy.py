@@ -39,7 +39,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     """Put a candidate that passed the gate into the shadow; return where it is now.
 
     Raises:
-        state.Refused: the gate refuses it, or it answers already.
+        state.ChangeRefusedError: the gate refuses it, or it answers already.
         keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
         BadBundle, SettingsError: it must not be used.
     """
@@ -72,7 +72,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 
 def without_keys(path: Path) -> None:
-    """Load a bundle as install.check() does, in a process that holds no key."""
+    """Load a bundle as deploy.check_bundle() does, in a process that holds no key."""
     keyless.call(
         "rung_ops.release.deploy:check_bundle", str(path), raises=(BadBundle, SettingsError)
     )
@@ -82,7 +82,7 @@ def rejudged(manifest: Mapping[str, Any]) -> list[str]:
     """Run the gate again on the version of a release; list what differs and what speaks against it.
 
     Raises:
-        state.Refused: the registry or the rules cannot be used.
+        state.ChangeRefusedError: the registry or the rules cannot be used.
     """
     from rung_governance import rejudge  # brings MLflow, which takes seconds
     from rung_ops.tracking import registry
@@ -97,7 +97,7 @@ def refuse_another_model(release: Path) -> None:
     """Refuse a release whose served model is not the export of its version's model.
 
     Raises:
-        state.Refused: it is another one, or cannot be compared.
+        state.ChangeRefusedError: it is another one, or cannot be compared.
         BadBundle: the release is not as it was signed.
     """
     compared = "rung_governance.served_model:differences"

@@ -41,7 +41,7 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
         asked: its number or alias.
 
     Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        SettingsError: ops/gate.toml cannot be applied.
     """
     result = production_gate.verdict(asked)
     if not result.challenger:

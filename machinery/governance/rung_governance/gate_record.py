@@ -28,8 +28,8 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         verdict: the file that the gate wrote.
 
     Raises:
-        state.Refused: it was not judged by the change control plan.
-        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
+        state.ChangeRefusedError: it was not judged by the change control plan.
+        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
     """
     content = verdict.read_bytes()
     data = json.loads(content)

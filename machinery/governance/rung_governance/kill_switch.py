@@ -24,7 +24,7 @@ def switch_off(folder: Path, by: str, reason: str) -> list[str]:
         Why the audit log could not be signed; empty when it was. The stop holds in any case.
 
     Raises:
-        OSError, locks.LockTimeoutError, state.BadState: it could not be written.
+        OSError, locks.LockTimeoutError, state.StateError: it could not be written.
     """
     try:
         state.read(folder)
@@ -40,7 +40,7 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
 
     Raises:
         audit.Unsigned: the log could not be signed, so that no service would follow it.
-        state.Refused: the environment is not stopped.
+        state.ChangeRefusedError: the environment is not stopped.
     """
     if not state.read(folder).stopped:
         raise state.ChangeRefusedError(f"{folder.name} is not stopped.")

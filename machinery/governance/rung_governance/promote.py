@@ -45,7 +45,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         The release, and its version.
 
     Raises:
-        state.Refused: there are objections; the message lists all of them.
+        state.ChangeRefusedError: there are objections; the message lists all of them.
         keys.NoKey: the audit log could not be signed.
         BadBundle, SettingsError: the release must not be used.
     """
@@ -115,7 +115,7 @@ def _overdue(line: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
-    """Raise state.Refused if there are reasons, or where the log cannot be relied on."""
+    """Raise state.ChangeRefusedError if there are reasons, or where the log cannot be relied on."""
     faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
     if unique := dict.fromkeys([*reasons, *faults]):
         raise state.ChangeRefusedError("\n- ".join([what, *unique]))
@@ -129,7 +129,7 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
         judged: the log's line of its deployment, with the hash of the files that were compared.
 
     Raises:
-        state.Refused: the service would refuse it.
+        state.ChangeRefusedError: the service would refuse it.
     """
     again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
@@ -152,7 +152,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     """Take a version that was not approved out of the shadow; return its release.
 
     Raises:
-        state.Refused: it is not in the shadow.
+        state.ChangeRefusedError: it is not in the shadow.
     """
     now = state.read(folder)
     shadow = now.shadow.release if now.shadow else None
@@ -169,7 +169,7 @@ def find(folder: Path, asked: str, now: State) -> str:
 
     Raises:
         StageError: there is no version of that number, or no release of that name, at all.
-        state.Refused: none is there that could answer.
+        state.ChangeRefusedError: none is there that could answer.
     """
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
     there = [now.shadow.release] if now.shadow else []

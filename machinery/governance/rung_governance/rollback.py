@@ -16,7 +16,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     """Roll an environment back; return what happened, as a sentence.
 
     Raises:
-        state.Refused: there is nothing to go back to, or what was there may not answer any more.
+        state.ChangeRefusedError: there is nothing to go back to, or what was there may not answer any more.
     """
     before = state.read(folder)
     if folder.name == release_folders.PRODUCTION:

@@ -180,7 +180,7 @@ def restore(folder: Path) -> state.State:
     """Write state.json of an environment again as its last signed change has it; return the state.
 
     Raises:
-        state.BadState: the log cannot be relied on, or holds no signed change.
+        state.StateError: the log cannot be relied on, or holds no signed change.
         OSError, locks.LockTimeoutError: it could not be read or written.
     """
     log = SignedLog(folder)
