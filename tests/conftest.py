@@ -9,32 +9,35 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import copier as copier_api
 import pytest
+import yaml
 
 from rung.levels.ladder import load_vendors
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]
 
-GAMES = ["velocity", "governance"]
-TEAM_SIZES = ["one", "team", "teams"]
+QUESTIONS = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
+
+
+def choices(question: str) -> list[Any]:
+    """Return the answers that a question offers, the default first."""
+    return list(QUESTIONS[question]["choices"].values())
+
+
+GAMES, TEAM_SIZES, LEVELS = choices("use_case"), choices("team_size"), [0, 1, 2, 3, 4]
 CI = load_vendors(ROOT / "levels")
-LEVELS = [0, 1, 2, 3, 4]
 VENDORS = [name for name, vendor in CI.items() if vendor.up_to == LEVELS[-1]]
-# The default of each comes first.
-INFRASTRUCTURE: dict[str, list[Any]] = {
-    "data": ["files", "store", "warehouse"],
-    "tracking": ["local", "server"],
-    "compute": ["machine", "ray", "kubernetes", "ray_on_kubernetes"],
-    "orchestrator": ["ci", "airflow", "none"],
-    "features": ["embedded", "redis"],
+INFRASTRUCTURE = {
+    question: choices(question)
+    for question in ("data", "tracking", "compute", "orchestrator", "features")
 }
-PLAIN = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
+PLAIN: dict[str, Any] = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
 # What is answered where nothing is said. At rung 0 `ci` is recorded only where it was said.
 DEFAULTS = {"use_case": "velocity", "team_size": "one"}
 DEFAULTS_ABOVE = DEFAULTS | {"ci": "github"}
@@ -47,81 +50,56 @@ CORE: dict[str, list[Any]] = {
 }
 CHOICES = CORE | INFRASTRUCTURE
 
-# Every pair of answers to two questions is in one of these at least.
-VARIANTS: list[dict[str, Any]] = [
-    dict(zip(CHOICES, answers, strict=True))
-    for answers in [
-        ("governance", "one", "github", 0, "files", "server", "machine", "ci", "redis"),
-        ("velocity", "teams", "github", 0, "warehouse", "local", "ray", "airflow", "embedded"),
-        ("velocity", "team", "gitlab", 0, "store", "server", "kubernetes", "none", "embedded"),
-        (
-            "velocity",
-            "team",
-            "azure",
-            0,
-            "warehouse",
-            "local",
-            "ray_on_kubernetes",
-            "airflow",
-            "embedded",
-        ),
-        ("velocity", "one", "azure", 1, "warehouse", "server", "machine", "none", "embedded"),
-        ("velocity", "team", "github", 1, "store", "local", "ray", "ci", "redis"),
-        ("governance", "teams", "gitlab", 1, "files", "local", "kubernetes", "airflow", "embedded"),
-        ("velocity", "one", "gitlab", 1, "files", "server", "ray_on_kubernetes", "ci", "embedded"),
-        ("velocity", "teams", "github", 2, "store", "server", "machine", "airflow", "embedded"),
-        ("governance", "team", "github", 2, "files", "server", "ray", "airflow", "embedded"),
-        ("governance", "one", "gitlab", 2, "warehouse", "local", "kubernetes", "ci", "embedded"),
-        ("governance", "teams", "azure", 2, "store", "local", "ray_on_kubernetes", "none", "redis"),
-        ("velocity", "teams", "gitlab", 3, "warehouse", "local", "machine", "none", "redis"),
-        ("velocity", "team", "azure", 3, "files", "local", "ray", "none", "embedded"),
-        ("governance", "one", "github", 3, "files", "local", "kubernetes", "airflow", "embedded"),
-        (
-            "governance",
-            "one",
-            "github",
-            3,
-            "store",
-            "server",
-            "ray_on_kubernetes",
-            "ci",
-            "embedded",
-        ),
-        ("governance", "team", "github", 4, "files", "server", "machine", "none", "embedded"),
-        ("velocity", "one", "gitlab", 4, "store", "server", "ray", "airflow", "embedded"),
-        ("governance", "team", "azure", 4, "store", "local", "kubernetes", "airflow", "redis"),
-        (
-            "governance",
-            "teams",
-            "azure",
-            4,
-            "warehouse",
-            "local",
-            "ray_on_kubernetes",
-            "ci",
-            "embedded",
-        ),
+# The answers to the questions of CHOICES, of a vendor its number: together they have every pair of answers.
+TABLE = """\
+governance one    0 0 files     server machine           ci      redis
+velocity   teams  0 0 warehouse local  ray               airflow embedded
+velocity   team   1 0 store     server kubernetes        none    embedded
+velocity   team   2 0 warehouse local  ray_on_kubernetes airflow embedded
+velocity   one    2 1 warehouse server machine           none    embedded
+velocity   team   0 1 store     local  ray               ci      redis
+governance teams  1 1 files     local  kubernetes        airflow embedded
+velocity   one    1 1 files     server ray_on_kubernetes ci      embedded
+velocity   teams  0 2 store     server machine           airflow embedded
+governance team   0 2 files     server ray               airflow embedded
+governance one    1 2 warehouse local  kubernetes        ci      embedded
+governance teams  2 2 store     local  ray_on_kubernetes none    redis
+velocity   teams  1 3 warehouse local  machine           none    redis
+velocity   team   2 3 files     local  ray               none    embedded
+governance one    0 3 files     local  kubernetes        airflow embedded
+governance one    0 3 store     server ray_on_kubernetes ci      embedded
+governance team   0 4 files     server machine           none    embedded
+velocity   one    1 4 store     server ray               airflow embedded
+governance team   2 4 store     local  kubernetes        airflow redis
+governance teams  2 4 warehouse local  ray_on_kubernetes ci      embedded
+"""
+
+
+def every_pair() -> list[dict[str, Any]]:
+    """Return the variants of TABLE, and one for each pair that it lacks, as it has a new answer."""
+    rows = [line.split() for line in TABLE.splitlines()]
+    result = [
+        dict(zip(CHOICES, [*row[:2], VENDORS[int(row[2])], int(row[3]), *row[4:]], strict=True))
+        for row in rows
     ]
+    for one, other in combinations(CHOICES, 2):
+        for answers in product(CHOICES[one], CHOICES[other]):
+            if not any(answers == (known[one], known[other]) for known in result):
+                plain = {question: choices[0] for question, choices in CHOICES.items()}
+                result.append(plain | dict(zip((one, other), answers, strict=True)))
+    return result
+
+
+VARIANTS = every_pair()
+# Each team size and each vendor, with every rung of both games.
+TOGETHER = [
+    (TEAM_SIZES[number % len(TEAM_SIZES)], VENDORS[number % len(VENDORS)])
+    for number in range(max(len(TEAM_SIZES), len(VENDORS)))
 ]
-
-
-# Each team size with a vendor, for what every rung of both games is looked at.
-TOGETHER = list(zip(TEAM_SIZES, VENDORS, strict=False))
-
-
-def seldom(answers: dict[str, Any]) -> bool:
-    """Tell what only the slow suites look at: each other pair is in a variant."""
-    return (answers["team_size"], answers["ci"]) not in TOGETHER
-
-
-# Every combination of the answers that nearly all of the template depends on.
-EVERY = [dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values())]
-# These, and the variants.
-COMBINATIONS: list[Any] = [
-    pytest.param(each, marks=pytest.mark.slow) if seldom(each) else each for each in EVERY
+COMBINATIONS: list[dict[str, Any]] = [
+    dict(zip(CORE, [game, team_size, ci, level], strict=True))
+    for game, (team_size, ci), level in product(GAMES, TOGETHER, LEVELS)
 ] + VARIANTS
-# Every rung of both games, and every pair of answers.
-OFTEN = [each for each in EVERY if not seldom(each)] + VARIANTS
 
 Render = Callable[..., Path]
 

@@ -16,7 +16,7 @@ from rung.core import creation
 from rung.core.template_source import Source, choose
 from rung.errors import RungError
 from rung.levels import template_answers
-from tests.conftest import files_of
+from tests.conftest import VENDORS, files_of
 from tests.parsing import PARSERS
 
 NASTY = [
@@ -65,7 +65,7 @@ ANSWERS = st.fixed_dictionaries(
         | st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1),
         "use_case": st.sampled_from(["velocity", "governance", "", "both"]),
         "team_size": st.sampled_from(["one", "team", "teams"]),
-        "ci": st.sampled_from(["github", "gitlab", "azure"]),
+        "ci": st.sampled_from(VENDORS),
         "level": st.sampled_from([0, 1, 2, "2", "x", -1]),
     },
 )

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 
 from rung_ops.project import documents
 from tests.conftest import (
+    CI,
     COMBINATIONS,
     GAMES,
     LEVELS,
@@ -98,13 +99,7 @@ def test_the_generator_is_named_only_where_it_must_be(
 
 
 @pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize(
-    "team_size, ci",
-    [
-        pair if pair in TOGETHER else pytest.param(*pair, marks=pytest.mark.slow)
-        for pair in product(TEAM_SIZES, VENDORS)
-    ],
-)
+@pytest.mark.parametrize("team_size, ci", TOGETHER)
 def test_a_file_is_the_same_on_every_rung_that_has_it(
     render: Render, use_case: str, team_size: str, ci: str
 ) -> None:
@@ -232,10 +227,11 @@ def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
 @pytest.mark.parametrize(
     ("files", "schedule", "answers"),
     [
-        (".github/workflows/*.yml", r'cron: "(\d+) ', {"ci": "github"}),
-        # GitLab's schedules are made on a page; the files name one.
-        (".gitlab/ci/*.yml", r"^# `(\d+) ", {"ci": "gitlab"}),
-        (".pipelines/*.yml", r'cron: "(\d+) ', {"ci": "azure"}),
+        # Where schedules are made on a page, the comment of a job names one.
+        *(
+            (f"{Path(CI[ci].jobs['train']).parent}/*.yml", r'(?:cron: "|^# `)(\d+) ', {"ci": ci})
+            for ci in VENDORS
+        ),
         ("dags/rung_pipeline.py", r'"(\d+) [*\d]+ \* \* [*1]"', {"orchestrator": "airflow"}),
         (
             "deploy/kubernetes/overlays/scheduled/schedule.yaml",
@@ -271,7 +267,7 @@ def test_the_runbook_has_a_heading_for_every_alert(render: Render) -> None:
     assert {link for link in links if link.partition("#")[2] not in anchors} == set()
 
 
-@pytest.mark.parametrize("ci", ["gitlab", "azure"])
+@pytest.mark.parametrize("ci", [ci for ci in VENDORS if "renovate.json" in str(CI[ci].owns)])
 def test_renovate_does_not_update_the_template_by_plain_copier(render: Render, ci: str) -> None:
     rules = json.loads((render(level=1, ci=ci) / "renovate.json").read_text())["packageRules"]
 
