@@ -1,102 +1,19 @@
-"""What a service is put through, at any size, and the figures that come of it."""
+"""Traffic while something happens to a service, and what came of the requests."""
 
 import asyncio
 import json
-import os
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.product.serving import Service
 from tests.product.traffic import (
-    RESET,
     Reply,
     closed_loop,
     during,
-    for_seconds,
-    open_loop,
-    quantile,
     request,
 )
-
-
-@dataclass(frozen=True)
-class Overload:
-    """Too many requests, open loop; waits count from the moment a request was to be sent.
-
-    Where others use the service's core as well, all times are those that it would have taken with
-    the core to itself: what was measured, times the share of the core that it had.
-
-    Attributes:
-        capacity: answers in a second when sixteen callers wait for them, before and after.
-        goodput: predictions in a second under overload.
-        accepted_p99, refused_p99: milliseconds.
-        statuses: how many answers had which status; RESET for broken connections.
-        without_advice: refusals that do not say when to come back.
-        pace: share of the requests that were sent in time.
-        share: of its core that the service had under overload.
-    """
-
-    capacity: float
-    goodput: float
-    accepted_p99: float
-    refused_p99: float
-    statuses: Counter[int]
-    without_advice: int
-    pace: float
-    share: float
-
-
-class _Watched:
-    """Seconds that passed since, and how many of them a service could compute."""
-
-    def __init__(self, service: Service) -> None:
-        self._times = Path(f"/proc/{service.process.pid}/stat")
-        self._start, self._cpu = time.perf_counter(), self._used()
-
-    def _used(self) -> float:
-        fields = self._times.read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-    def seconds(self) -> tuple[float, float]:
-        """Return both."""
-        return time.perf_counter() - self._start, self._used() - self._cpu
-
-
-def overload(service: Service, seconds: float, times: float = 10.0) -> Overload:
-    """Measure the capacity of a service, send many times as much, and measure it once more."""
-    bodies = service.bodies()
-
-    def calm() -> tuple[float, float]:
-        """Give answers in a second, and in a second of computing."""
-        watched = _Watched(service)
-        replies = asyncio.run(closed_loop(service.port, bodies, 16, for_seconds(4)))
-        answered = sum(reply.status == 200 for reply in replies)
-        lasted, used = watched.seconds()
-        return answered / lasted, answered / used
-
-    asyncio.run(closed_loop(service.port, bodies, 16, for_seconds(2)))  # it learns its own pace
-    rate, before = calm()
-    watched = _Watched(service)
-    replies = asyncio.run(open_loop(service.port, bodies, rate * times, seconds))
-    lasted, used = watched.seconds()
-    _, after = calm()
-    accepted = [reply for reply in replies if reply.status == 200]
-    refused = [reply for reply in replies if reply.status == 503]
-    share = min(used / lasted, 1.0)
-    return Overload(
-        (before + after) / 2,
-        len(accepted) / used,
-        quantile([reply.seconds for reply in accepted], 0.99) * share * 1000,
-        quantile([reply.seconds for reply in refused], 0.99) * share * 1000,
-        Counter(reply.status for reply in replies),
-        sum(b"retry-after:" not in reply.head for reply in refused),
-        len(replies) / lasted / (rate * times),
-        share,
-    )
 
 
 def many_rows(service: Service, count: int) -> list[bytes]:
@@ -210,5 +127,3 @@ def while_happening(service: Service, work: Callable[[], object]) -> Steady:
         max(reply.seconds for reply in replies) * 1000,
     )
 
-
-__all__ = ["RESET", "many_rows", "overload", "swaps", "while_happening"]

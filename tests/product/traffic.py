@@ -1,11 +1,10 @@
-"""Requests to a service from one thread: as fast as it answers, or at a pace it cannot keep."""
+"""Requests to a service from one thread, as fast as it answers."""
 
 import asyncio
-import gc
 import itertools
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,43 +142,6 @@ async def closed_loop(
     return replies
 
 
-async def open_loop(port: int, requests: Bodies, rate: float, seconds: float) -> list[Reply]:
-    """Send at a fixed rate whatever is answered; each wait counts from the moment it was due."""
-    pool, replies = _Pool(port), list[Reply]()
-    under_way = set[asyncio.Task[Reply]]()
-    gc.collect()
-    gc.freeze()
-    gc.disable()  # to look through so many replies takes longer than an answer
-    try:
-        start = time.perf_counter()
-        for number, due in enumerate(_moments(start, rate, seconds)):
-            while (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            if not number % 50:  # even where it is late, answers are read
-                await asyncio.sleep(0)
-            reply = Reply(number % len(requests), due)
-            replies.append(reply)
-            task = asyncio.create_task(pool.ask(reply, requests[reply.number]))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-        await asyncio.gather(*under_way)
-    finally:
-        gc.enable()
-        gc.unfreeze()
-    pool.close()
-    return replies
-
-
-def _moments(start: float, rate: float, seconds: float) -> Iterator[float]:
-    return (start + number / rate for number in range(int(rate * seconds)))
-
-
-def for_seconds(seconds: float) -> Callable[[], bool]:
-    """Give a condition that holds once so many seconds have passed."""
-    until = time.perf_counter() + seconds
-    return lambda: time.perf_counter() > until
-
-
 async def during(
     traffic: Callable[[Callable[[], bool]], Coroutine[Any, Any, list[Reply]]],
     work: Callable[[], Any],
@@ -193,9 +155,3 @@ async def during(
         done.set()
         replies = await sending
     return replies, made
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value below which a share of the values is; 0 if there are none."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
