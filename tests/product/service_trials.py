@@ -126,4 +126,3 @@ def while_happening(service: Service, work: Callable[[], object]) -> Steady:
         Counter(reply.status for reply in replies if reply.status != 200),
         max(reply.seconds for reply in replies) * 1000,
     )
-
