@@ -128,7 +128,10 @@ def test_answers_are_refused_or_give_a_project_that_parses(
 
 @pytest.mark.slow
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ANSWERS)
 def test_many_answers_are_refused_or_give_a_project_that_parses(
@@ -137,6 +140,7 @@ def test_many_answers_are_refused_or_give_a_project_that_parses(
     holds(source, given_answers)
 
 
+@settings(derandomize=True)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_file_of_answers_is_read_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.product.flown import (
     share_environment,
     tree,
 )
+from tests.product.serving import eventually
 
 __all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
@@ -192,9 +192,7 @@ def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) 
     flown = moved.copy(tmp_path / "project")
     # It gets as far as it takes to see that it went on, and dies before it trains.
     first = flown.begin(KILLED_PASS, "8", "before", "--now", MOMENT)
-    until = time.monotonic() + PATIENCE
-    while not flown.passes() and time.monotonic() < until:
-        time.sleep(0.05)
+    assert eventually(flown.passes, PATIENCE)
 
     reported = flown.python("-m", "rung_ops", "autopilot", "--now", MOMENT, expect=1)
     code, output = wait_for(first)

@@ -171,8 +171,6 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
         for line in process.stdout:
             messages.append(line)
             if line.startswith("trial 4 of"):
-                # The next round has begun, or does now.
-                time.sleep(1)
                 cluster.lose_a_machine()
         process.wait(PATIENT)
     finally:
