@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from tests.conftest import (
     COMBINATIONS,
     GAMES,
     LEVELS,
-    ROOT,
     TEAM_SIZES,
     TOGETHER,
     VENDORS,
@@ -127,11 +125,6 @@ def test_every_rung_has_its_group_of_packages_behind_one_unchanged_comment(
     assert re.search(r"exclude-newer = \"20\d\d-\d\d-\d\dT", text)
 
 
-def test_a_jinja_file_has_something_to_render() -> None:
-    for path in (ROOT / "templates/project").rglob("*.jinja"):
-        assert re.search(r"\{\{|\{%", path.read_text()), path
-
-
 @pytest.mark.parametrize("use_case", GAMES)
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_command_that_a_page_names_is_there(
@@ -177,35 +170,6 @@ def test_a_document_of_the_example_says_so_at_its_head(render: Render, game: str
         if re.search("flight|credit|applicant", text, re.IGNORECASE):
             head = " ".join(text.splitlines()[:20])
             assert "for the credit example" in head, path
-
-
-@pytest.mark.parametrize(("level", "refused"), [(1, 0), (2, 1)])
-def test_the_commit_hook_refuses_raw_rows_where_dvc_versions_them(
-    render: Render, level: int, refused: int
-) -> None:
-    project = render(level=level)
-    config = yaml.safe_load((project / ".pre-commit-config.yaml").read_text())
-    hooks = {hook["id"]: hook for repository in config["repos"] for hook in repository["hooks"]}
-    hook = hooks["raw-rows"]
-
-    def shown_to_it(path: str) -> bool:
-        return bool(re.search(hook["files"], path)) and not re.search(hook["exclude"], path)
-
-    assert shown_to_it("data/incoming/new.csv")
-    assert shown_to_it("models/late/data/incoming/deep/new.parquet")
-    for path in ("new.csv.dvc", ".gitignore", "README.md"):
-        assert not shown_to_it(f"data/incoming/{path}")
-    text = shlex.split(hook["entry"])
-    code = text[text.index("-c") :]
-    done = subprocess.run(
-        [sys.executable, *code, "data/incoming/new.csv"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == refused
-    assert ("`uv run poe incoming`: data/incoming/new.csv" in done.stderr) == bool(refused)
 
 
 @pytest.mark.parametrize("game", GAMES)
