@@ -346,19 +346,13 @@ def certificate(folder: Path) -> Path:
     if OPENSSL is None:
         pytest.skip("openssl is not on this machine")
     made = folder / "company.pem"
-    options = [
-        "req",
-        "-x509",
-        "-nodes",
-        "-newkey",
-        "rsa:2048",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=company",
-    ]
-    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", made)
-    subprocess.run([OPENSSL, *options, *names], check=True, capture_output=True)
+    (folder / "settings").write_text(
+        "[req]\nprompt = no\ndistinguished_name = name\nx509_extensions = more\n"
+        "[name]\nCN = The company\n[more]\nsubjectAltName = IP:127.0.0.1\n"
+    )
+    options = ("-x509", "-nodes", "-newkey", "rsa:2048", "-config", "settings", "-keyout", "key")
+    command = [OPENSSL, "req", *options, "-out", made]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
     made.write_text(made.read_text() + (folder / "key").read_text())
     return made
 
