@@ -351,7 +351,7 @@ def certificate(folder: Path) -> Path:
         "[name]\nCN = The company\n[more]\nsubjectAltName = IP:127.0.0.1\n"
     )
     options = ("-x509", "-nodes", "-newkey", "rsa:2048", "-config", "settings", "-keyout", "key")
-    command = [OPENSSL, "req", *options, "-out", made]
+    command = [OPENSSL, "req", *options, "-out", str(made)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     made.write_text(made.read_text() + (folder / "key").read_text())
     return made
