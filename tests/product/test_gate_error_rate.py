@@ -29,9 +29,13 @@ def project(start: Started) -> Path:
 
 def simulated(project: Path, tries: int, *cases: str) -> Any:
     """Simulate cases in one process, as to start takes 3 s; return what it printed."""
-    simulation = (ROOT / "benchmarks/gate_error_rate.py", "1", str(tries), "2000")
-    command = ("uv", "run", "--quiet", "python", *simulation, *cases)
-    output = run(*command, cwd=project, OMP_NUM_THREADS="1", POLARS_MAX_THREADS="1").stdout
+    simulation = ROOT / "benchmarks/gate_error_rate.py"
+    output = run(
+        *("uv", "run", "--quiet", "python", simulation, "1", str(tries), "2000", *cases),
+        cwd=project,
+        OMP_NUM_THREADS="1",
+        POLARS_MAX_THREADS="1",
+    ).stdout
     print(output)
     return json.loads(output.splitlines()[-1])
 
