@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import variants
 from tests.product.conftest import environment, made_once
-from tests.product.traffic import request
+from tests.product.traffic import Request, request
 
 MAKER = ROOT / "tests/assets/served_releases.py"
 READY_SECONDS = 300  # for a release to load on a machine that does much else
@@ -181,11 +181,9 @@ class Service:
                 total += float(value)
         return total
 
-    def bodies(self) -> list[bytes]:
+    def bodies(self) -> list[Request]:
         """Write a request of one row for each of the rows."""
-        return [
-            request(self.port, "/predict", json.dumps(row).encode()) for row in self.served.rows
-        ]
+        return [request("/predict", row) for row in self.served.rows]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; return the exit code."""

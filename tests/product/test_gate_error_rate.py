@@ -31,7 +31,7 @@ def simulated(project: Path, tries: int, *cases: str) -> Any:
     """Simulate cases in one process, as to start takes 3 s; return what it printed."""
     simulation = ROOT / "benchmarks/gate_error_rate.py"
     output = run(
-        *("uv", "run", "--quiet", "python", simulation, "1", str(tries), "2000", *cases),
+        *("uv", "run", "--quiet", "python", str(simulation), "1", str(tries), "2000", *cases),
         cwd=project,
         OMP_NUM_THREADS="1",
         POLARS_MAX_THREADS="1",

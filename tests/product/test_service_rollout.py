@@ -3,7 +3,6 @@
 What sends a release back is tried in machinery/tests/serving/test_rollout.py.
 """
 
-import asyncio
 import json
 import signal
 from collections import defaultdict
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.product.serving import Served, Service, eventually, own, released, serving
-from tests.product.traffic import Reply, closed_loop, during, request
+from tests.product.traffic import Reply, during, request
 
 __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
@@ -36,15 +35,11 @@ def events(served: Served) -> list[dict[str, Any]]:
 
 def with_traffic(service: Service, work: Callable[[], Any]) -> list[Reply]:
     """Send rows of five hundred callers, each with a key of its own, while something happens."""
-    bodies = [
-        request(service.port, "/predict", json.dumps(row).encode(), f"x-key: caller-{number}")
+    requests = [
+        request("/predict", row, x_key=f"caller-{number}")
         for number, row in enumerate(service.served.rows)
     ]
-
-    async def traffic(stop: Callable[[], bool]) -> list[Reply]:
-        return await closed_loop(service.port, bodies, 4, stop)
-
-    replies, _ = asyncio.run(during(traffic, work))
+    replies, _ = during(service.port, work, (requests, 4))
     assert {reply.status for reply in replies} == {200}
     return replies
 
