@@ -1,4 +1,4 @@
-"""What the tests share: the template, and its renderings, each made once."""
+"""Fixtures and constants of all tests: the template, its questions, and renders that are made once."""
 
 import contextlib
 import hashlib
@@ -38,7 +38,7 @@ INFRASTRUCTURE = {
     for question in ("data", "tracking", "compute", "orchestrator", "features")
 }
 PLAIN: dict[str, Any] = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
-# What is answered where nothing is said. At rung 0 `ci` is recorded only where it was said.
+# The default answers. At rung 0 `ci` is recorded only if it was answered.
 DEFAULTS = {"use_case": "velocity", "team_size": "one"}
 DEFAULTS_ABOVE = DEFAULTS | {"ci": "github"}
 RELEASE = "99.99.99"  # as pytest-copier tags the template
@@ -50,7 +50,7 @@ CORE: dict[str, list[Any]] = {
 }
 CHOICES = CORE | INFRASTRUCTURE
 
-# The answers to the questions of CHOICES, of a vendor its number: together they have every pair of answers.
+# Answers to the questions of CHOICES, with numbers for vendors. The rows contain every pair of answers.
 TABLE = """\
 governance one    0 0 files     server machine           ci      redis
 velocity   teams  0 0 warehouse local  ray               airflow embedded
@@ -76,7 +76,7 @@ governance teams  2 4 warehouse local  ray_on_kubernetes ci      embedded
 
 
 def every_pair() -> list[dict[str, Any]]:
-    """Return the variants of TABLE, and one for each pair that it lacks, as it has a new answer."""
+    """Return the rows of TABLE, and one for each pair that it lacks because an answer is new."""
     rows = [line.split() for line in TABLE.splitlines()]
     result = [
         dict(zip(CHOICES, [*row[:2], VENDORS[int(row[2])], int(row[3]), *row[4:]], strict=True))
@@ -91,7 +91,7 @@ def every_pair() -> list[dict[str, Any]]:
 
 
 VARIANTS = every_pair()
-# Each team size and each vendor, with every rung of both games.
+# Each team size and each vendor at least once: what every rung of both games is tested with.
 TOGETHER = [
     (TEAM_SIZES[number % len(TEAM_SIZES)], VENDORS[number % len(VENDORS)])
     for number in range(max(len(TEAM_SIZES), len(VENDORS)))
@@ -112,7 +112,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def name_of(answers: dict[str, Any]) -> str:
     """Name a combination, for test ids and file names."""
     plain = [str(answers[question]) for question in CORE]
-    special = [answers[each] for each in PLAIN if answers.get(each, PLAIN[each]) != PLAIN[each]]
+    special = [answers[name] for name in PLAIN if answers.get(name, PLAIN[name]) != PLAIN[name]]
     return "-".join(plain + special)
 
 
@@ -127,7 +127,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the renders of tests, and what they trust, out of the person's own folders."""
+    """Keep renders and trusted templates out of the user's own folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         config = tmp_path_factory.mktemp("config")
@@ -139,15 +139,15 @@ def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
-    """Tell pytest-copier what of this repository is the template."""
+    """Return the paths of this repository that pytest-copier copies as the template."""
     return TEMPLATE_PATHS
 
 
 @pytest.fixture(scope="session")
 def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Render:
-    """Render a project with Copier, without trust, once for each set of answers.
+    """Return a function that renders a project with Copier, without trust, once per set of answers.
 
-    Processes that test side by side share what was rendered: do not change it.
+    Parallel test processes share the renders: do not change them.
     """
     mine = tmp_path_factory.mktemp("rendering")
     together = mine.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else mine.parent
@@ -156,7 +156,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
 
     def rendered(**answers: Any) -> Path:
         plain = DEFAULTS_ABOVE if answers.get("level") else DEFAULTS
-        special = {each: answers[each] for each in answers if answers[each] != plain.get(each)}
+        special = {name: answers[name] for name in answers if answers[name] != plain.get(name)}
         key = json.dumps(special, sort_keys=True).encode()
         made = shared / hashlib.sha256(key).hexdigest()[:16]
         if not made.exists():
@@ -169,7 +169,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
                 defaults=True,
                 quiet=True,
             )
-            with contextlib.suppress(OSError):  # another process was faster
+            with contextlib.suppress(OSError):  # another process has rendered it
                 new.rename(made)
         return made / "project"
 
@@ -177,15 +177,15 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serve a folder without a line for each request."""
+    """A server of a folder that does not log requests."""
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def index_folder(tmp_path: Path) -> Path:
-    """Make an index of plain HTML, which has no days, with two empty packages."""
+    """Make a package index of plain HTML, without upload dates, with two empty packages."""
     for package in ("tiny", "poethepoet"):
         page = tmp_path / f"index/simple/{package}/index.html"
         page.parent.mkdir(parents=True)
@@ -203,7 +203,7 @@ def index_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(index_folder: Path) -> Iterator[str]:
-    """Serve the index on this machine; its address."""
+    """Serve the index on this machine; return its address."""
     handler = partial(Quiet, directory=str(index_folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

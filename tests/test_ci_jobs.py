@@ -1,6 +1,6 @@
 """The CI jobs of every vendor: where they run, in which order, and which of them hold which key.
 
-A vendor is what its file in levels/ci/ says; what its syntax alone decides is in tests of one vendor.
+Vendors are read from levels/ci/. What only one vendor has is tested for that vendor.
 """
 
 import re
@@ -17,7 +17,7 @@ from tests.conftest import CI, GAMES, LEVELS, VENDORS, Render
 from tests.parsing import AnyTag
 
 RUNNER = re.compile(r"\b(?:\w+_)?RUNNER\b")
-# The variable that names the runner of a job before CI_RUNNER does; all that reach production have one.
+# The variable that names the runner of a job, before CI_RUNNER; jobs that reach production have their own.
 OWN = dict.fromkeys(
     ("production", "deploy", "monitor", "autopilot", "approve", "promote"), "RUNNER"
 ) | {"staging": "STAGING_RUNNER"}
@@ -32,17 +32,17 @@ def read(path: Path) -> Any:
 
 
 def jobs_in(content: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each job below a part of a file, by its name: what has steps or a script, not a pattern."""
+    """Yield the jobs in a part of a file with their names; jobs have steps or a script."""
     if isinstance(content, list):
-        for each in content:
-            yield from jobs_in(each)
+        for part in content:
+            yield from jobs_in(part)
     elif isinstance(content, dict) and content.get("pool") != "server":
         name = content.get("job") or content.get("deployment") or name
         if {"steps", "script", "strategy", "tags"} & content.keys() and not name.startswith("."):
             yield name, content
         else:
-            for key, each in content.items():
-                yield from jobs_in(each, key)
+            for key, part in content.items():
+                yield from jobs_in(part, key)
 
 
 def files_of_jobs(project: Path, ci: str) -> list[Path]:
@@ -59,20 +59,20 @@ def jobs_of(project: Path, ci: str) -> dict[str, str]:
     }
     for name in [name for name, job in result.items() if not COMMANDS.search(job)]:
         rest = result.pop(name)  # of a job of the same name in another file
-        (other,) = (each for each in result if PurePosixPath(each).name == PurePosixPath(name).name)
+        (other,) = (job for job in result if PurePosixPath(job).name == PurePosixPath(name).name)
         result[other] += rest
     return result
 
 
 @pytest.fixture(params=product(VENDORS, GAMES, ["one", "teams"]), ids="-".join)
-def whole(request: pytest.FixtureRequest, render: Render) -> tuple[Path, str]:
-    """Render a project that has all jobs of a vendor and a game; give it and the vendor."""
+def full_project(request: pytest.FixtureRequest, render: Render) -> tuple[Path, str]:
+    """Render a project with all jobs of a vendor and a game; return it and the vendor."""
     ci, use_case, team_size = request.param
     return render(ci=ci, use_case=use_case, team_size=team_size, level=LEVELS[-1]), ci
 
 
-def test_every_job_takes_its_runner_from_a_variable(whole: tuple[Path, str]) -> None:
-    project, ci = whole
+def test_every_job_takes_its_runner_from_a_variable(full_project: tuple[Path, str]) -> None:
+    project, ci = full_project
     jobs = jobs_of(project, ci)
     owned = [claim.path for claims in CI[ci].owns.values() for claim in claims]
     others = [project / path for path in owned if (project / path).is_file()]
@@ -82,7 +82,7 @@ def test_every_job_takes_its_runner_from_a_variable(whole: tuple[Path, str]) -> 
     for name, job in jobs.items():
         named = dict.fromkeys(RUNNER.findall(job))
         own = OWN.get(name.split("/")[1], "CI_RUNNER")
-        if name.endswith("/sign") and CI[ci].runner:  # its machines are the vendor's own else
+        if name.endswith("/sign") and CI[ci].runner:  # otherwise it runs on the vendor's machines
             own = "SIGNING_RUNNER"
         assert own == next(iter(named), "CI_RUNNER"), name
         assert "CI_RUNNER" in named or for_all, name
@@ -123,13 +123,15 @@ def test_github_checks_a_merge_once_where_a_deployment_checks_it_too(
     assert "${{ !cancelled() && needs.find.outputs.deploys != 'yes' }}" == jobs["check"]["if"]
 
 
-def starts_by_itself(job: dict[str, Any], **given: str) -> bool:
-    """Tell whether a rule of GitLab's starts a job without a person where these variables are."""
-    given |= {"CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main"}
+def starts_by_itself(job: dict[str, Any], **variables: str) -> bool:
+    """Return whether a rule of GitLab starts a job automatically when these variables are set."""
+    variables |= {"CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main"}
     for rule in job.get("rules", [{}]):
-        text = re.sub(r"\$(\w+)", r"given.get('\1')", rule.get("if", "True"))
+        text = re.sub(r"\$(\w+)", r"variables.get('\1')", rule.get("if", "True"))
         text = text.replace("&&", " and ").replace("||", " or ").replace("null", "None")
-        if eval(text, {"given": given}):  # `changes` are there where nothing was pushed
+        if eval(
+            text, {"variables": variables}
+        ):  # `changes` holds for every pipeline that is not a push
             return bool(rule.get("when") != "manual")
     return False
 
@@ -139,19 +141,19 @@ def test_a_schedule_of_gitlab_runs_its_job_and_nothing_before_there_is_a_release
     render: Render, use_case: str
 ) -> None:
     project = render(ci="gitlab", use_case=use_case, level=LEVELS[-1], team_size="one")
-    every = (job for path in files_of_jobs(project, "gitlab") for job in jobs_in(read(path)))
-    # What needs a job that a person starts waits for that person.
-    first = {name: job for name, job in every if "script" in job and not job.get("needs")}
+    all_jobs = (job for path in files_of_jobs(project, "gitlab") for job in jobs_in(read(path)))
+    # Jobs that need a manual job wait for the person who starts it.
+    first = {name: job for name, job in all_jobs if "script" in job and not job.get("needs")}
 
     for scheduled in ("audit", "train", "monitor", "autopilot"):
         for releases in ({"RELEASES": "/srv/releases"}, {}):
-            given = {"CI_PIPELINE_SOURCE": "schedule", "JOB": scheduled} | releases
-            started = [name for name, job in first.items() if starts_by_itself(job, **given)]
+            variables = {"CI_PIPELINE_SOURCE": "schedule", "JOB": scheduled} | releases
+            started = [name for name, job in first.items() if starts_by_itself(job, **variables)]
             begins = scheduled in ("audit", "train") or releases
             assert ([scheduled] if begins else []) == started
 
 
-# What a vendor calls a run that ends when a newer one begins, and what is kept of a job that failed.
+# How a vendor cancels runs of older commits, and how it keeps the files of a job that failed.
 ENDS = {"github": "cancel-in-progress: true", "gitlab": "interruptible: true", "azure": "batch: "}
 KEPT = {
     "github": "upload-artifact.*rung-ops fairness-check",
@@ -176,9 +178,9 @@ def test_what_was_trained_is_kept_where_the_groups_differ_too_much(render: Rende
 
 
 def test_under_governance_training_compares_groups_and_readers_of_the_log_get_its_keys(
-    whole: tuple[Path, str],
+    full_project: tuple[Path, str],
 ) -> None:
-    project, ci = whole
+    project, ci = full_project
     governed = (project / "governance").is_dir()
     train = jobs_of(project, ci)["train/train"]
 
@@ -188,9 +190,9 @@ def test_under_governance_training_compares_groups_and_readers_of_the_log_get_it
 
 
 def test_the_release_key_is_in_the_job_that_signs_and_runs_nothing_else(
-    whole: tuple[Path, str],
+    full_project: tuple[Path, str],
 ) -> None:
-    project, ci = whole
+    project, ci = full_project
     jobs = jobs_of(project, ci)
     holds_key = re.compile(r"RELEASE_PRIVATE_KEY|(environment|group): signing")
     sign = "release/sign" if (project / "governance").is_dir() else "deploy/sign"
@@ -202,8 +204,8 @@ def test_the_release_key_is_in_the_job_that_signs_and_runs_nothing_else(
     assert not re.search(r"uv sync|poe |dvc ", jobs[sign])
 
 
-def test_staging_never_reaches_production(whole: tuple[Path, str]) -> None:
-    (staging,) = (job for name, job in jobs_of(*whole).items() if name.endswith("/staging"))
+def test_staging_never_reaches_production(full_project: tuple[Path, str]) -> None:
+    (staging,) = (job for name, job in jobs_of(*full_project).items() if name.endswith("/staging"))
 
     assert "STAGING_RELEASES" in staging
     assert not re.search(r"(vars\.|\$\()RELEASES\b", staging)
@@ -218,7 +220,9 @@ def test_another_orchestrator_takes_the_schedule_from_a_job_and_nothing_else(
     projects = render(**answers), render(**answers, orchestrator=orchestrator)
 
     for job in ("train", "monitor", "autopilot"):
-        before, after = ((each / CI[ci].jobs[job]).read_text().splitlines() for each in projects)
+        before, after = (
+            (project / CI[ci].jobs[job]).read_text().splitlines() for project in projects
+        )
         assert any("schedule" in line for line in before if line not in after), job
         assert set(after) <= set(before)
         acts = [line for line in after if not line.lstrip().startswith("#")]

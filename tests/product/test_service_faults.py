@@ -1,4 +1,4 @@
-"""A service without its registry, or one that is stopped, fails no prediction that has begun."""
+"""The service answers while its registry is down, and finishes its requests when it is stopped."""
 
 import signal
 import time
@@ -20,7 +20,7 @@ from tests.product.traffic import RESET, UNREACHED, during
 __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
 
-DRAIN = 1.5  # seconds after the signal in which whoever comes is answered
+DRAIN = 1.5  # seconds after the signal during which new requests are answered
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
@@ -66,7 +66,7 @@ def test_when_stopped_it_answers_requests_that_have_begun(own: Served) -> None:
 
         replies, code = during(service.port, work, (service.bodies(), 16))
     under_way = [reply for reply in replies if reply.due < messages[0] < reply.due + reply.seconds]
-    # Who still comes when it has said for long that it is going may find the door closing.
+    # Callers that connect long after the signal may be refused.
     early = [reply.status for reply in replies if reply.due < messages[0] + DRAIN]
     late = [reply.status for reply in replies if reply.due >= messages[0] + DRAIN]
     print(f"\n{len(under_way)} were under way; later {Counter(early)}, at the end {Counter(late)}")

@@ -1,4 +1,4 @@
-"""A release takes over step by step by itself, also after a kill; no caller changes arms.
+"""A release takes over step by step, also after the service was killed; no caller changes arms.
 
 What sends a release back is tried in machinery/tests/serving/test_rollout.py.
 """

@@ -8,7 +8,7 @@ from tests.product.serving import Served, eventually, own, released, serving
 from tests.product.traffic import Reply, Request, during, request
 
 __all__ = ["own", "released"]  # fixtures
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 ROWS = 25  # of a request, next to single ones
 
