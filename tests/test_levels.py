@@ -87,7 +87,7 @@ def claimed() -> list[tuple[str, str]]:
 @cache
 def destinations() -> frozenset[str]:
     """The path in a project of each file of the template."""
-    paths = {"machinery"}  # a folder that an ejected project gets whole
+    paths = {"machinery", "machinery/governance"}  # folders that an ejected project gets whole
     for file in TEMPLATE.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts and "_cache" not in str(file):
             path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
@@ -134,6 +134,9 @@ def test_every_claim_matches_a_file_of_the_template() -> None:
     ] == []
 
 
+LIBRARIES = {"rung_ops": "machinery", "rung_governance": "machinery/governance"}
+
+
 def holds(claim: Claim, capability: Capability | None, rung: int, answers: dict[str, Any]) -> bool:
     answers = PLAIN | {"ejected": "no"} | answers
     first = capability.rung(answers["use_case"]) if capability else rung
@@ -175,9 +178,8 @@ def test_each_capability_is_named_once_and_each_job_comes_with_exactly_one() -> 
 @every_capability
 def test_what_serves_a_capability_exists(capability: Capability) -> None:
     for pattern in capability.uses:
-        if pattern.startswith("rung_"):
-            libraries = (ROOT / "machinery", ROOT / "machinery/governance")
-            assert any((library / pattern).exists() for library in libraries)
+        if source := LIBRARIES.get(pattern.partition("/")[0]):
+            assert (ROOT / source / pattern).exists()
         else:
             exists = any(matches(path, pattern) for path in destinations())
             assert exists or pattern in MADE_BY_COMMANDS
