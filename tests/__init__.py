@@ -1,0 +1,1 @@
+"""Tests of the generator, of generated projects, and of this repository."""
