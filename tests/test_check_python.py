@@ -24,11 +24,11 @@ CODE = [
 
 @pytest.mark.parametrize(("text", "code"), CODE)
 def test_code_is_distinguished_from_strings_and_comments(text: str, code: str) -> None:
-    assert code == python.read(text).code
+    assert code == python.Source(text).code
 
 
 def test_calls_are_read_with_their_lines_in_their_order() -> None:
-    source = python.read(
+    source = python.Source(
         "from a import b as c\n@deco\nclass D(c.Base):\n    def f (self):\n        c.g (1)(2); .h(3)\n"
         "        self.f()\n        self.f()\n"
     )
@@ -60,7 +60,7 @@ first(1)
 
 @pytest.mark.parametrize("magic", ["", "%matplotlib inline\n!pip install a\n"])
 def test_functions_have_lines_and_calls(magic: str) -> None:
-    source = python.read(magic + FUNCTIONS)
+    source = python.Source(magic + FUNCTIONS)
     first = magic.count("\n")
     lines = {name: (min(one.lines) - first, max(one.lines) - first) for name, one in source.functions.items() if name}  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_functions_have_lines_and_calls(magic: str) -> None:
     ids=["Python 2", "open brackets", "signs", "calls of calls", "a null byte"],
 )
 def test_what_does_not_parse_is_read_by_tokens(text: str) -> None:
-    source = python.read(text)
+    source = python.Source(text)
 
     assert source.tree is None
     assert "torch" in source.imports and "torch.save" in source.calls
@@ -109,13 +109,13 @@ IDLE = [
 
 @pytest.mark.parametrize(("text", "is_test", "lines"), IDLE)
 def test_lines_that_never_run_are_known(text: str, is_test: bool, lines: set[int]) -> None:
-    source: Source = python.read(text)
+    source: Source = python.Source(text)
 
     assert lines == source.idle_lines(range(1, 9), is_test)
 
 
 def test_only_lines_below_a_condition_matter() -> None:
-    source = python.read("if TYPE_CHECKING:\n    import a\nb()\n")
+    source = python.Source("if TYPE_CHECKING:\n    import a\nb()\n")
 
     assert frozenset() == source.idle_lines([3], is_test=False)
     assert "tree" not in vars(source)
