@@ -235,19 +235,20 @@ class File:
         """Yield the numbers of the lines in which an expression may match."""
         files = self.content.files
         clauses = required(regex.pattern)
-        lines: Iterable[tuple[int, int, int]]
-        if self.path.endswith(".ipynb"):  # its lines are strings of JSON
-            lines = [(number, 0, 0) for number in range(1, len(self.searchable) + 1)]
-        elif not clauses:
-            lines = [(number, 0, 0) for number in range(1, self.raw.count(b"\n") + 2)]
-        else:
-            lines = self.holding(clauses)
-        for number, begin, end in lines:
+        is_notebook = self.path.endswith(".ipynb")  # whose lines are strings of JSON
+        if not clauses or is_notebook:
+            last = len(self.searchable) if is_notebook else self.raw.count(b"\n") + 1
+            for number in range(1, last + 1):
+                if files.clock.stops(files.left_out, self.path):
+                    return
+                yield number
+            return
+        for number, begin, end in self.holding(clauses):
             if files.clock.stops(files.left_out, self.path):
                 return
             written = self.raw[begin : min(end, begin + 4 * files.limits.line)]
             line = written.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
-            if not end or not self.is_python or _may_match(regex, line[: files.limits.line]):
+            if not self.is_python or _may_match(regex, line[: files.limits.line]):
                 yield number
 
     def has_word(self, word: bytes) -> bool:
@@ -406,7 +407,7 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
         return
     if file.source is None:
         return
-    functions = file.source.functions_around(frozenset().union(*matched.values()))
+    functions = file.source.functions_around(name, matched.values())
     for candidate in functions.values():
         if not name.search(candidate.name):
             continue

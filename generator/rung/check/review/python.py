@@ -10,10 +10,10 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
+from typing import NamedTuple
 
 # A string reaches to its end or, without one, to the end of the line or file, so that no character
 # is read twice. Three quotes begin a string unless a word precedes them that is no prefix. The
@@ -62,7 +62,7 @@ QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 # Functions, and lines that never run.
 MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # in a notebook
 DEFINES = re.compile(r"\bdef[ \t]+(\w+)")
-CALLED = re.compile(r"(\w++)[ \t]*+\(")
+CALLED = re.compile(r"(?:(?<![\w.])|\bself\.|\bcls\.)(\w++)[ \t]*+\(")
 MAX_DEPTH = 60  # nested blocks
 MAX_FOLLOWED = 40  # functions that a function leads to
 # The patterns begin with letters, which makes the search fast.
@@ -117,6 +117,20 @@ class Function:
             if self.name or not isinstance(node, Definition):
                 waiting.extend(ast.iter_child_nodes(node))
         return frozenset(called)
+
+
+class Statement(NamedTuple):
+    """What looks like a top-level statement.
+
+    Attributes:
+        line: Its first line.
+        text: Its text.
+        in_string: Whether it may be part of a string that begins above it.
+    """
+
+    line: int
+    text: str
+    in_string: bool
 
 
 class Source:
@@ -268,39 +282,45 @@ class Source:
         return _functions([(1, self.tree)], range(1, self.raw.count("\n") + 2))
 
     @cached_property
-    def statements(self) -> list[tuple[int, str]]:
-        """First line and text of what look like the top-level statements, by their indentation."""
+    def statements(self) -> list[Statement]:
+        """What look like the top-level statements, by their indentation."""
         statements = []
-        line, position = 1, 0
+        line, position, in_string = 1, 0, False
         for match in STATEMENT.finditer(self.raw):
-            line += self.raw.count("\n", position, match.start())
+            above = self.raw[position : match.start()]
+            line += above.count("\n")
+            in_string ^= (above.count('"""') + above.count("'''")) % 2 == 1
             position = match.start()
-            statements.append((line, match[0]))
+            statements.append(Statement(line, match[0], in_string))
         return statements
 
-    def functions_around(self, lines: Collection[int]) -> dict[str, Function]:
-        """Return those of the functions that contain some lines, or may lead to them by calls.
+    def functions_around(
+        self, name: re.Pattern[str], matched: Collection[Collection[int]]
+    ) -> dict[str, Function]:
+        """Return the functions of a name that may lead to a line of each set, and what they call.
 
-        Only the top-level statements with these lines, those that lead there by calls, and what they
-        call are parsed, which saves most of the time. The whole file is parsed if one of them does
-        not parse by itself or may be part of a string.
+        Only the top-level statements of these functions are parsed, which saves most of the time.
+        The whole file is parsed if one of them does not parse by itself or may be part of a string.
         """
-        starts = [first for first, _ in self.statements]
-        numbers = {bisect_right(starts, line) - 1 for line in lines} - {-1}
-        calls = [frozenset(CALLED.findall(text)) for _, text in self.statements]
-        defines = [frozenset(DEFINES.findall(text)) for _, text in self.statements]
-        numbers = _closure(_closure(numbers, defines, calls), calls, defines)
+        lines = [statement.line for statement in self.statements]
+        calls = [frozenset(CALLED.findall(statement.text)) for statement in self.statements]
+        defines = [frozenset(DEFINES.findall(statement.text)) for statement in self.statements]
+        leading = (
+            _closure({bisect_right(lines, line) - 1 for line in numbers} - {-1}, defines, calls)
+            for numbers in matched
+        )
+        numbers = {
+            number
+            for number in set.intersection(*leading)
+            if name.search("") or any(map(name.search, defines[number]))
+        }
+        numbers = _closure(numbers, calls, defines)
         around = [self.statements[number] for number in sorted(numbers)]
-        trees = [(first, _parse(text)) for first, text in around]
-        if not all(tree for _, tree in trees) or any(self._in_string(first) for first, _ in around):
+        trees = [(statement.line, _parse(statement.text)) for statement in around]
+        if any(statement.in_string for statement in around) or not all(tree for _, tree in trees):
             return self.functions
-        spans = (range(first, first + text.count("\n") + 1) for first, text in around)
+        spans = (range(s.line, s.line + s.text.count("\n") + 1) for s in around)
         return _functions(trees, chain.from_iterable(spans))
-
-    def _in_string(self, line: int) -> bool:
-        """Return whether a line may be part of a string that begins above it."""
-        before = "\n".join(self.raw.split("\n", line - 1)[: line - 1])
-        return any(before.count(quotes) % 2 for quotes in ('"""', "'''"))
 
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
         """Return the lines that never run: below a false condition, or in skipped tests.
@@ -314,7 +334,7 @@ class Source:
             return frozenset()
         statements = []  # that may contain idle lines
         matters = False
-        for first, text in self.statements:
+        for first, text, _ in self.statements:
             if any(pattern.search(text) for pattern in patterns):
                 last = first + text.count("\n")
                 statements.append((first, text))
@@ -338,10 +358,10 @@ class Source:
 
 
 def _closure(
-    numbers: AbstractSet[int], names: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
-) -> AbstractSet[int]:
+    numbers: set[int], names: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
+) -> set[int]:
     """Return numbers, and again and again those whose `others` have one of the `names` of these."""
-    closure = new = set(numbers)
+    closure = new = numbers
     while new:
         wanted = frozenset().union(*(names[number] for number in new))
         new = {
