@@ -114,7 +114,9 @@ def _next(review: Review) -> Iterator[str]:
 def _why_not_required(review: Review, finding: Finding) -> str:
     if finding.applies:
         return f"The {review.game} game does not require it."
-    return "Not applicable: the repository, or the project by its answers, has nothing of this kind."
+    return (
+        "Not applicable: the repository, or the project by its answers, has nothing of this kind."
+    )
 
 
 def _folded(text: str, indent: str) -> list[str]:

@@ -366,8 +366,8 @@ def _closure(
         wanted = frozenset().union(*(names[number] for number in new))
         new = {
             number
-            for number, of_it in enumerate(others)
-            if number not in closure and not of_it.isdisjoint(wanted)
+            for number, words in enumerate(others)
+            if number not in closure and not words.isdisjoint(wanted)
         }
         closure = closure | new
     return closure
