@@ -17,15 +17,16 @@ import numpy as np
 from machinery.tests.serving.calls import CONTRACT, PLAIN
 from rung_ops.features import stores
 from rung_ops.features.store import StoredView, key_of, keys_of
-from rung_ops.serving.columns import columns_of
+from rung_ops.model.columns import columns_of
 from rung_ops.serving.entity_lookup import lookup_of
-from rung_ops.serving.requests import Reader
+from rung_ops.model.requests import Reader
 from timing import ENTITIES, FEATURES, serve
 
 if sys.argv[1] != "sqlite":
     os.environ[stores.ADDRESS] = sys.argv[1]
-    stores.FILE = Path(os.environ["RELEASES"]) / "features.toml"
-    stores.FILE.write_text("[redis]\ntimeout_ms = 1000\n")
+    SETTINGS = Path(os.environ["RELEASES"]) / "features.toml"
+    stores.settings_file = lambda: SETTINGS
+    SETTINGS.write_text("[redis]\ntimeout_ms = 1000\n")
 NAMES = [f"f{number}" for number in range(FEATURES)]
 OWN = [PLAIN | {"name": "code", "dtype": "str", "polars": "String"}] + [
     PLAIN | {"name": f"x{number}", "dtype": "float", "polars": "Float64"} for number in range(10)

@@ -26,10 +26,11 @@ from rung_ops import contract
 from rung_ops.training import estimator
 from rung_ops.release import keys
 from rung_ops.release import make
-from rung_ops.release import paths
-from rung_ops.release.bundle import read_manifest
-from rung_ops.serving import release
-from rung_ops.project.paths import MODEL, TEST, TRAIN, params, project_name
+from rung_ops.project import release_folders
+from rung_ops.model.bundle import read_manifest
+from rung_ops.model import release
+from rung_ops.project import current
+from rung_ops.project.paths import (params, project_name)
 
 SLOW = """
 
@@ -69,10 +70,10 @@ def fitted(rows: pl.DataFrame):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    train, test = pl.read_parquet(TRAIN), pl.read_parquet(TEST)
+    train, test = pl.read_parquet(current().train), pl.read_parquet(current().test)
     key = keys.private_key()
     opposite = train.with_columns(~pl.col(contract.TARGET))
-    good = estimator.load(MODEL)
+    good = estimator.load(current().model_file)
     (package,) = Path("src").iterdir()
     with tempfile.TemporaryDirectory() as directory:
         slow = Path(directory) / package.name
@@ -84,7 +85,7 @@ def main() -> None:
             "alike": (102, fitted(train.sample(fraction=0.9, seed=1)), None),
             "slow": (103, good, slow),
         }
-        candidates = paths.candidates()
+        candidates = release_folders.candidates()
         names = {"good": next(path.name for path in candidates.glob("v1-*"))}
         for name, (version, model, source) in models.items():
             facts = FACTS | {"version": str(version)}
@@ -93,7 +94,7 @@ def main() -> None:
     rows = test.drop(contract.TARGET).sample(500, seed=3)
     expected = {
         read_manifest(candidates / identity)["id"]: release.load(
-            candidates / identity, paths.public_key().read_bytes()
+            candidates / identity, release_folders.public_key().read_bytes()
         )
         .score(rows)[1]
         .tolist()

@@ -8,12 +8,12 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from rung_governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
-from rung_governance import approval, bound_facts, committed, plan, signed_approval
+from rung_ops.project import keyless
 from rung_ops.project.paths import shown
-from rung_ops.system import keyless
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
 
 # Tags that the pipeline writes to a version and to its run.
@@ -34,7 +34,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
+        again = Verdict(**keyless.call("rung_governance.rejudge:judged", version, raises=raises))
         if not again.challenger:
             return again
         about = approval.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
@@ -67,7 +67,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     """
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, report.VERDICT)]
+    differs = [*_origin(registered, released), *_edited(again, report.verdict_file())]
     return [*differs, *again.reasons]
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from machinery.tests.conftest import FACTS
 from machinery.governance.tests.signing import approved_line, new_key
+from machinery.tests.conftest import FACTS
 from rung_governance import admission, audit, bound_facts, signatures
 from rung_governance.admission import Admission
 from rung_governance.signed_log import APPROVED, WITHDRAWN, SignedLog

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import Desk
-from rung_ops.gate import judge
+from machinery.tests.projects import moved
 from rung_governance import (
     approve,
     examine,
@@ -17,9 +17,11 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
+from rung_ops.gate import judge
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
-from rung_ops.tracking import lineage, registry
+from rung_ops.release import lineage
+from rung_ops.tracking import registry
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gate": judge.main,
@@ -49,8 +51,7 @@ def two(
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
     desk.version()
     desk.version()
-    for module in (examine, file_parts, technical_file):
-        monkeypatch.setattr(module, "REPORTS", desk.folder / "reports")
+    moved(monkeypatch, reports=desk.folder / "reports")
     return desk
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from machinery.tests.conftest import FACTS
 from machinery.governance.tests.signing import PASSED, Desk
-from rung_ops.gate import report
+from machinery.tests.conftest import FACTS
 from rung_governance import deploy, rejudge, release
-from rung_ops.release import bundle, make, paths, registry_artifacts, verify
-from rung_ops.system import keyless
+from rung_ops.gate import report
+from rung_ops.model import bundle, verify
+from rung_ops.project import keyless, release_folders
+from rung_ops.release import make, registry_artifacts
 from rung_ops.tracking import registry
 
 
@@ -31,7 +32,7 @@ def version(desk: Desk) -> Any:
 def write(version: Any, **changes: Any) -> None:
     """Write reports/gate.json as the gate does; what is given replaces a part."""
     verdict = asdict(replace(PASSED, challenger={"version": str(version.version)}))
-    report.VERDICT.write_text(json.dumps(verdict | changes))
+    report.verdict_file().write_text(json.dumps(verdict | changes))
 
 
 def test_an_unchanged_version_is_released(version: Any) -> None:
@@ -87,7 +88,7 @@ def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
 ) -> None:
     write(version, figures=PASSED.figures | {"plan": "of yesterday"})
     reason = (
-        f"the verdict in {report.VERDICT} is by another change control plan than today's: `uv run "
+        f"the verdict in {report.verdict_file()} is by another change control plan than today's: `uv run "
         f"poe gate {version.version}` judges it again"
     )
 
@@ -138,10 +139,12 @@ def test_what_another_process_wrote_is_signed_here(
     version: Any = SimpleNamespace(version="1")
     assert release.write(version, make.options_of(["1"])) == 0
 
-    assert verify.verify(paths.candidates() / release_folder.name, release_key) == (
+    assert verify.verify(release_folders.candidates() / release_folder.name, release_key) == (
         bundle.read_manifest(release_folder)
     )
-    assert [path.name for path in paths.candidates().glob("[!.]*")] == [release_folder.name]
+    assert [path.name for path in release_folders.candidates().glob("[!.]*")] == [
+        release_folder.name
+    ]
 
 
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:

@@ -330,7 +330,7 @@ def test_where_nothing_was_deployed_nothing_is_wrong(production: Path) -> None:
 def test_without_the_public_key_nothing_is_served(
     signed: Signed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(keys, "PUBLIC", tmp_path / "no.pub")
+    monkeypatch.setattr(keys, "public_key_file", lambda: tmp_path / "no.pub")
 
     reading = SignedStateReader(signed.folder).read()
 

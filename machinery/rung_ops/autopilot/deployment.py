@@ -1,25 +1,29 @@
 """Steps that change production: gate, release, deploy, roll back, end a trial."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from rung_ops import addons
 from rung_ops.autopilot import hooks, journal, marks
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
-from rung_ops.project.paths import REPORTS, ROOT, shown
-from rung_ops.release import bundle, paths, state
+from rung_ops.model import bundle
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.project.paths import shown
+from rung_ops.release import rollout_policy as rollout
+from rung_ops.release import state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.serving import policy as rollout
-from rung_ops.system import keyless
 
-GATE = REPORTS / "gate.json"
+
+def gate_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
+
+
 BY = "autopilot"
-APPROVE = (
-    "check its figures and its validation (governance/validation/README.md), then run "
-    "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`"
-)
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
 
@@ -28,13 +32,13 @@ def gate(tools: Tools, record: Record) -> Done:
 
     A missing decision of people, such as an approval, does not refuse it: deploy() waits for it.
     """
-    GATE.unlink(missing_ok=True)
+    gate_file().unlink(missing_ok=True)
     code = tools.tasks.run("gate")
     try:
-        verdict: dict[str, Any] = json.loads(GATE.read_bytes())
+        verdict: dict[str, Any] = json.loads(gate_file().read_bytes())
     except (FileNotFoundError, ValueError):
         raise StepFailed(
-            f"`poe gate` ended with exit code {code} and did not write {shown(GATE)}: see its "
+            f"`poe gate` ended with exit code {code} and did not write {shown(gate_file())}: see its "
             "output above."
         ) from None
     version = journal.detail(record, "train").get("version", "?")
@@ -56,7 +60,7 @@ def release(tools: Tools, record: Record) -> Done:
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
     asked = facts | {"version": version, "verdict": verdict}
-    reason = keyless.guarded("autopilot.hooks:veto", hooks.RELEASE, asked)
+    reason = keyless.guarded("rung_ops.autopilot.hooks:veto", hooks.RELEASE, asked)
     if reason:
         publishing.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
@@ -79,12 +83,14 @@ def deploy(tools: Tools, record: Record) -> Done:
     """Deploy the release to production, as shadow or canary by the project's rules."""
     release = journal.detail(record, "release")["release"]
     known = release in production().releases()
-    if not known and not rollback_event(paths.environment(paths.PRODUCTION), release):
-        if not GATE.exists():  # the verdict was written in another checkout
+    if not known and not rollback_event(
+        release_folders.environment(release_folders.PRODUCTION), release
+    ):
+        if not gate_file().exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
-            GATE.parent.mkdir(parents=True, exist_ok=True)
-            GATE.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        tools.tasks.must("deploy", paths.PRODUCTION, release)
+            gate_file().parent.mkdir(parents=True, exist_ok=True)
+            gate_file().write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+        tools.tasks.must("deploy", release_folders.PRODUCTION, release)
     return _result(release)
 
 
@@ -94,7 +100,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first rollback may only end a canary or a shadow.
     while (before := production()).serving == bad:
-        tools.tasks.must("rollback", paths.PRODUCTION, "--reason", reason)
+        tools.tasks.must("rollback", release_folders.PRODUCTION, "--reason", reason)
         if production().generation == before.generation:
             raise StepFailed(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
@@ -107,7 +113,7 @@ def end_trial(tools: Tools, record: Record) -> Done:
     trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
     now = production()
     if now.canary and now.canary.release == trial:
-        folder = paths.environment(paths.PRODUCTION)
+        folder = release_folders.environment(release_folders.PRODUCTION)
         state.abort(folder, reason, by=BY, expected=now.generation)
     return Done({"taken back": trial}, outcome="trial ended", summary=reason)
 
@@ -126,7 +132,7 @@ def _result(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and is not served until a person approves it: "
-            f"{APPROVE if (ROOT / 'governance/validation').is_dir() else AT_ONCE}",
+            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
         )
     summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)
@@ -138,7 +144,7 @@ def _candidate(trained: dict[str, str]) -> str | None:
     The run is compared too: numbers of versions repeat in a registry that was recreated.
     """
     candidates = []
-    for path in paths.candidates().glob(f"v{trained['version']}-*"):
+    for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
         try:
             manifest = bundle.read_manifest(path)
         except bundle.BadBundle:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature, ticks
 from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.sources import Events
 from rung_ops.features.windows import AS_OF, KEY, aggregated, clock, ordered
+from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import printable
 
 
@@ -34,12 +34,12 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
         EntityFeatureError: one of them cannot be computed.
     """
     from rung_ops import contract
-    from rung_ops.project.paths import ROOT
+    from rung_ops.project import current
 
     declared = contract.ENTITY_FEATURES if declared is None else declared
     if not declared:
         return rows
-    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, ROOT)
+    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, current().root)
 
 
 def of_forecast(feature: EntityFeature) -> EntityFeature:

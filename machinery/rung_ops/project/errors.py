@@ -1,4 +1,8 @@
-"""The error that a stage or a verb reports to the person who runs it."""
+"""Errors that a stage or a verb reports to the person who runs it."""
+
+
+class NoProjectError(Exception):
+    """The working directory is in no project; the message says what to do."""
 
 
 class StageError(Exception):

@@ -4,9 +4,9 @@
 - METRICS_TOKENS: for /metrics and /model. Without it /metrics is open, as scrapers expect.
 - [access] in ops/service.toml: a header in which a proxy at a trusted address names the caller.
 
-Under governance no request is answered until one of the first and the last is set up; elsewhere
-everybody is. What describes the service, and its health, is open. Routes of a module that is given
-by `--with` ask for themselves.
+Where an add-on guards the service, no request is answered until one of the first and the last is
+set up; elsewhere everybody is. What describes the service, and its health, is open. Routes of an
+add-on, or of a module that is given by `--with`, ask for themselves.
 """
 
 import functools
@@ -19,11 +19,12 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute, Match
 
-from rung_ops.serving import local_token, settings, tokens
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.settings import BadSettings
-from rung_ops.serving.tokens import BadTokens
-from rung_ops.system import key_names
+from rung_ops.model.refusal import Refusal
+from rung_ops.project import service_settings
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.serving import local_token
+from rung_ops.system import key_names, tokens
+from rung_ops.system.tokens import BadTokens
 
 PREDICT = key_names.PREDICT
 METRICS = key_names.METRICS
@@ -39,8 +40,7 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[access] of ops/service.toml.
 
     Attributes:
-        required: answer only authenticated callers; by default under
-            governance.
+        required: answer only authenticated callers; by default where an add-on guards the service.
         identity_header: in which a proxy in front names the caller that it has authenticated.
         trusted_addresses: of that proxy, as addresses or networks; from others the header means
             nothing.
@@ -163,7 +163,7 @@ class Guard:
         return any(route.matches(scope)[0] is not Match.NONE for route in self._asking)
 
 
-def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Access:
+def configured(is_governed: bool, host: str, file: Path | None = None) -> Access:
     """Read who may ask.
 
     Args:
@@ -174,6 +174,7 @@ def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Acce
     Raises:
         BadSettings: settings or tokens cannot be used.
     """
+    file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
     networks = tuple(ipaddress.ip_network(each) for each in wanted.trusted_addresses)
     try:
@@ -196,14 +197,17 @@ def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Acce
     return Access(predict, metrics, header, networks, problem)
 
 
-def read_settings(file: Path = settings.FILE) -> AccessSettings:
+def read_settings(file: Path | None = None) -> AccessSettings:
     """Read [access] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it holds a name or a value that means nothing, or trusts everybody.
     """
+    file = service_settings.service_file() if file is None else file
     where = f"{file.name}: [access]"
-    wanted = settings.converted(settings.table(file, "access"), AccessSettings, where)
+    wanted = service_settings.converted(
+        service_settings.table(file, "access"), AccessSettings, where
+    )
     if wanted.identity_header.lower() in ("authorization", "host", "content-type"):
         raise BadSettings(f"{where} identity_header: {wanted.identity_header} has another meaning")
     if bool(wanted.identity_header) != bool(wanted.trusted_addresses):

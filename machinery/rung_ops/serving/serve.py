@@ -16,29 +16,31 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops.batch import prediction_log, sealed
+from rung_ops import addons, prediction_log
+from rung_ops.addons import AddonError
+from rung_ops.prediction_log import sealed
+from rung_ops.project import release_folders, service_settings, slo
 from rung_ops.project.hooks import HookError
-from rung_ops.project.paths import REPOSITORY, shown
-from rung_ops.release import paths
-from rung_ops.serving import hooks, local_token, settings, slo
+from rung_ops.project.paths import shown
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.release.rollout_policy import policy
+from rung_ops.serving import hooks, local_token
 from rung_ops.serving import routes as pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard, configured
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.policy import policy
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.server import Server
 from rung_ops.serving.service import Service
-from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
 from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
 
-GOVERNANCE = REPOSITORY / "governance"  # of a project under governance, and in its image
+
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
@@ -50,8 +52,12 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
         BadSettings: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
-    limits, logged, reasons = settings.limits(), slo.log_settings(), settings.reason_settings()
-    rollout = Rollout(paths.environment(environment), policy())
+    limits, logged, reasons = (
+        service_settings.limits(),
+        slo.log_settings(),
+        service_settings.reason_settings(),
+    )
+    rollout = Rollout(release_folders.environment(environment), policy())
     folder = prediction_log.folder(environment)
     metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
     log = None
@@ -104,14 +110,24 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
-        service = service_of(options.environment, access_of(options.with_, options.host))
-        further = [route for name in options.with_ for route in routes_of(name, service)]
-        app = application(service, further, reader_of(options.with_, options.environment))
-    except (BadSettings, HookError, ImportError) as error:
+        modules = list(dict.fromkeys([*guards(), *options.with_]))
+        service = service_of(options.environment, access_of(modules, options.host))
+        routes = [route for name in modules for route in routes_of(name, service)]
+        app = application(service, routes, reader_of(modules, options.environment))
+    except (AddonError, BadSettings, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
     server = Server(service, app, options.host, options.port)
     return server.serve_until_told()
+
+
+def guards() -> list[str]:
+    """Return the modules with which the project's add-ons guard the service.
+
+    Raises:
+        AddonError: one that the project lists is not installed.
+    """
+    return [addon.guard for addon in addons.active().values() if addon.guard]
 
 
 def access_of(names: list[str], host: str) -> Access:
@@ -124,10 +140,12 @@ def access_of(names: list[str], host: str) -> Access:
     is_governed = any(
         getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
     )
-    if not is_governed and GOVERNANCE.is_dir() and not local_token.is_local(host):
+    keys = addons.unguarded_keys()
+    if not is_governed and keys and not local_token.is_local(host):
         raise BadSettings(
-            f"{shown(GOVERNANCE)}/ is there, so others are served by the signed log alone: add "
-            "`--with rung_governance.oversight`, as `uv run poe serve` does."
+            f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
+            "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
+            "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
         )
     access = configured(is_governed, host)
     if access.problem:
@@ -135,7 +153,7 @@ def access_of(names: list[str], host: str) -> Access:
     elif local_token.HOLDER in access.predict.values():
         LOG.info(
             "Callers on this machine send `Authorization: Bearer TOKEN`, with the token in %s",
-            shown(local_token.FILE),
+            shown(local_token.token_file()),
         )
     elif is_governed and not access.is_asked_for:
         LOG.warning("[access] in service.toml does not require callers to say who they are.")
@@ -158,7 +176,7 @@ def reader_of(names: list[str], environment: str) -> StateReader:
     Raises:
         ImportError: there is no such module.
     """
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     for name in names:
         if make := getattr(importlib.import_module(name), "state_reader", None):
             reader: StateReader = make(folder)
@@ -183,7 +201,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--environment",
-        default=settings.environment_name(),
+        default=service_settings.environment_name(),
         help="staging or production; by default SERVICE_ENVIRONMENT, or production",
     )
     parser.add_argument(

@@ -12,12 +12,11 @@ import yaml
 import rung_ops
 from rung_ops.kubernetes import check, manifests
 from rung_ops.kubernetes.manifests import CannotBuild
-from rung_ops.project.paths import ROOT
-from rung_ops.release import paths
-from rung_ops.serving import routes, serve, server, settings
+from rung_ops.project import current, release_folders, service_settings
+from rung_ops.serving import routes, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
 
-FOLDER = ROOT / "deploy/kubernetes"
+FOLDER = current().root / "deploy/kubernetes"
 LOG = 5.0  # seconds that the prediction log takes at most to write what waits, at the end
 KUSTOMIZE = ("Kustomization", "Component")
 
@@ -73,7 +72,7 @@ def test_the_container_may_do_no_more_than_serve() -> None:
 
 
 def test_it_runs_as_the_user_of_the_image_and_mounts_where_the_image_looks() -> None:
-    image = (ROOT / "service.Dockerfile").read_text(encoding="utf-8")
+    image = (current().root / "service.Dockerfile").read_text(encoding="utf-8")
     (user,) = re.findall(r"useradd --uid (\d+)", image)
     workdir = re.findall(r"^WORKDIR (\S+)", image, re.MULTILINE)[-1]
     mounts = {each["mountPath"] for each in container()["volumeMounts"]}
@@ -146,7 +145,7 @@ def test_every_variable_is_one_that_the_code_reads() -> None:
 
 def test_a_pod_has_time_to_end() -> None:
     (_, seconds) = container()["lifecycle"]["preStop"]["exec"]["command"]
-    needed = float(seconds) + settings.limits().drain_seconds + server.FINISH + LOG
+    needed = float(seconds) + service_settings.limits().drain_seconds + server.FINISH + LOG
 
     assert needed < pod()["spec"]["terminationGracePeriodSeconds"]
 
@@ -182,7 +181,7 @@ def test_the_network_allows_callers_in_and_name_lookups_out() -> None:
     }
 
 
-@pytest.mark.parametrize("name", paths.ENVIRONMENTS)
+@pytest.mark.parametrize("name", release_folders.ENVIRONMENTS)
 def test_an_overlay_serves_the_environment_it_is_named_after(name: str) -> None:
     """The label is what SERVICE_ENVIRONMENT is read from."""
     (labels,) = overlay(name)["labels"]
@@ -200,7 +199,9 @@ def test_an_overlay_names_an_image_by_a_tag_that_stays(name: str) -> None:
 
 
 def test_prometheus_calls_the_job_as_the_alert_rules_do() -> None:
-    scraping = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    scraping = yaml.safe_load(
+        (current().root / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    )
     (monitor,) = (
         each for each in documents(FOLDER / "components") if each["kind"] == "ServiceMonitor"
     )

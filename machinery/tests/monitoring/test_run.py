@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops import contract
-from rung_ops.batch import prediction_log
+from rung_ops import contract, prediction_log
 from rung_ops.data.ingest import sample_rows
+from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import limits, outcomes, run
 from rung_ops.project.paths import params
-from rung_ops.release import bundle, source_import, state
+from rung_ops.release import state
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
 # A sample may be old.
@@ -35,8 +35,8 @@ def serving(
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
-    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     (tmp_path / "release.pub").write_bytes(release_key)
     directory = tmp_path / "releases" / DEPLOYED
     shutil.copytree(release_folder, directory / "bundles" / release_folder.name)
@@ -199,5 +199,5 @@ def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, mess
 
 
 def test_the_settings_of_this_project_can_be_used() -> None:
-    assert limits.read() == limits.read(limits.FILE, instead={})
+    assert limits.read() == limits.read(limits.limits_file(), instead={})
     assert limits.read(instead={"window": {"days": 31}}).window.days == 31

@@ -13,14 +13,16 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES
 from machinery.tests.serving.calls import Caller
-from rung_ops.batch import predict, predict_logged, prediction_log
-from rung_ops.predictions import numbers
+from rung_ops import prediction_log
+from rung_ops.batch import predict, predict_logged
+from rung_ops.model.predictions import numbers
+from rung_ops.model.target import Kind
+from rung_ops.release.trial_figures import Comparison
 from rung_ops.serving import interval_answers
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.trial_figures import Comparison
-from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -150,8 +152,7 @@ def test_a_file_is_scored_with_the_ends_of_the_interval(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator.save(trained.estimator, tmp_path / "model.skops")
-    for module in (predict, predict_logged):
-        monkeypatch.setattr(module, "MODEL", tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
     monkeypatch.delenv("LOGS", raising=False)
     rows = trained.test.drop("minutes").head(50)
     hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")

@@ -13,10 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
-from rung_ops import contract, custom_model, stages
+from rung_ops import contract, stages
 from rung_ops.checks import model, promises
-from rung_ops.target import Kind, UnsupportedTargetError, kind_of, of_regressor
+from rung_ops.model import custom_model
+from rung_ops.model.target import Kind, UnsupportedTargetError, kind_of, of_regressor
 from rung_ops.training import baseline, estimator, evaluate, model_card, slices
 
 
@@ -119,7 +121,7 @@ def test_the_report_says_how_many_rows_the_interval_holds(
     predicted = estimator.predict(trained.estimator, trained.test)
     figures = stages.score(trained.test, predicted)
     trained.train.write_parquet(reports / "train.parquet")
-    monkeypatch.setattr(baseline, "TRAIN", reports / "train.parquet")
+    moved(monkeypatch, train=reports / "train.parquet")
 
     evaluate.write_report(trained.estimator, trained.test, predicted, figures)
     assert (slices.main(), baseline.main()) == (0, 0)

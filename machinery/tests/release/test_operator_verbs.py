@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rung_governance import kill_switch
-from rung_ops.release import deploy, paths, rollback, state
+from rung_ops.project import release_folders
+from rung_ops.release import deploy, rollback, state
+from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.state import Canary, Shadow, State
-from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
 
 BY = "Ada"
 REFUSED = "refused"
@@ -69,7 +69,7 @@ def reach(folder: Path, before: str) -> None:
     trial = next((at for at, word in enumerate(text) if word in ("canary", "shadow")), len(text))
     for release in reversed([word for word in text[:trial] if word != "<"]):
         state.serve(folder, release, BY)
-        manifest = paths.bundle(folder, release) / "manifest.json"
+        manifest = release_folders.bundle(folder, release) / "manifest.json"
         manifest.parent.mkdir(parents=True)
         manifest.write_text("{}")
     for arm, release in zip(text[trial::2], text[trial + 1 :: 2], strict=True):
@@ -91,8 +91,6 @@ def written(now: State) -> str:
 def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Do what an operator's command does; tell whether it was done, not refused."""
     monkeypatch.setattr(deploy, "policy", lambda: policy(0.0 if verb == "deploy-canary" else 1.0))
-    # governance/test_signed_state.py tries what needs the audit log's key.
-    monkeypatch.setattr(kill_switch.audit, "require_signature", lambda folder: None)
     verbs: dict[str, Callable[[], object]] = {
         "deploy-shadow": lambda: deploy.begin(folder, "v5", BY),
         "deploy-canary": lambda: deploy.begin(folder, "v5", BY),
@@ -100,8 +98,8 @@ def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         "promote": lambda: state.promote(folder, BY),
         "rollback": lambda: rollback.roll_back(folder, BY, "it is worse"),
         "abort": lambda: state.abort(folder, "it is worse", BY),
-        "stop": lambda: kill_switch.switch_off(folder, BY, "it harms people"),
-        "resume": lambda: kill_switch.switch_on(folder, BY, "it is fixed"),
+        "stop": lambda: state.stop(folder, BY, "it harms people"),
+        "resume": lambda: state.resume(folder, BY),
     }
     try:
         verbs[verb]()
@@ -118,7 +116,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, in which nothing has happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     folder.mkdir(parents=True)
     return folder
 

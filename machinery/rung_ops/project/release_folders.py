@@ -1,0 +1,50 @@
+"""Folders of the releases, and the name of the person who changes them."""
+
+import getpass
+import os
+from pathlib import Path
+
+from rung_ops.project import current
+from rung_ops.project.paths import placed
+
+STAGING = "staging"
+PRODUCTION = "production"
+ENVIRONMENTS = (STAGING, PRODUCTION)
+
+
+def releases() -> Path:
+    """Return the folder of candidates and environments: $RELEASES, or releases/."""
+    return placed("RELEASES", "releases")
+
+
+def environment(name: str) -> Path:
+    """Return the folder of an environment."""
+    return releases() / name
+
+
+def candidates() -> Path:
+    """Return the folder of the bundles that are ready to be deployed."""
+    return releases() / "candidates"
+
+
+def bundle(folder: Path, release: str) -> Path:
+    """Return the path of a release's bundle in the folder of an environment."""
+    return folder / "bundles" / release
+
+
+def public_key() -> Path:
+    """Return the path of the key that verifies releases: $RELEASE_KEY, or release.pub.
+
+    All models of a repository share one key pair, because one CI signs them.
+    """
+    return Path(os.environ.get("RELEASE_KEY") or current().repository / "release.pub")
+
+
+def person() -> str:
+    """Return the name of the person who runs the command, or who started the CI job."""
+    variables = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR")
+    ci_user = next((os.environ[name] for name in variables if os.environ.get(name)), None)
+    try:
+        return ci_user or getpass.getuser()
+    except (KeyError, OSError, ImportError):  # the user of a container may have no name
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "a user without a name"
