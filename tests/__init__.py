@@ -1,1 +1,0 @@
-"""Tests of the generator, of generated projects, and of this repository."""
