@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
 
 def begin(project: Path, pending: str) -> None:
     """Note a commit as what a climb leads to, which is as far as a killed one had come."""
-    git(project, "update-ref", transaction.PENDING, pending)
+    transaction._begin(project, pending)
 
 
 def planned(project: Path, small: Path, level: int) -> str:
@@ -101,6 +102,14 @@ def planned(project: Path, small: Path, level: int) -> str:
         new = prepared.bench.commit(tree, [prepared.plan.head], "New")
         prepared.bench.keep(prepared.plan.head, new)
     return new
+
+
+def begun(project: Path, small: Path) -> None:
+    """Let a climb be killed in its fast-forward, after which the person goes on."""
+    begin(project, planned(project, small, 1))
+    (project / "RUNG.md").write_text(HALF)
+    tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
+    return pending
 
 
 def ended(project: Path) -> transaction.Recovered | None:
@@ -189,8 +198,7 @@ def test_what_was_on_disk_is_kept_and_reported(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)
-    begin(project, planned(project, small, 1))
-    (project / "RUNG.md").write_text(HALF)
+    begun(project, small)
     (project / "ops/one.py").write_text('"""What a fir')
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         assert prepared.recovered == transaction.Recovered(str(project), "before", True)
@@ -206,11 +214,7 @@ def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
     """It has the same size, and was written within the second of the old one."""
     project = new_project(0)
     old = files_of(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
+    new = planned(project, small, 1)
     begin(project, new)
     git(project, "config", "core.trustctime", "false")
     page, long_ago = project / "RUNG.md", (10**9, 10**9)
@@ -230,9 +234,8 @@ def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, sm
     project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    begin(project, planned(project, small, 1))
+    begun(project, small)
     (project / "Dockerfile").write_text("mine\n")
-    (project / "RUNG.md").write_text(HALF)
     ended(project)
 
     assert "mine\n" == (project / "Dockerfile").read_text()
@@ -260,8 +263,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     project = new_project(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    begin(other, planned(other, small, 1))
-    (other / "RUNG.md").write_text(HALF)
+    begun(other, small)
     (project / "README.md").write_text("not committed yet\n")
 
     assert ended(project) is None
@@ -272,11 +274,22 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     assert "" == git(other, "status", "--porcelain")
 
 
-def begun(project: Path, small: Path) -> None:
-    """Let a climb be killed in its fast-forward, after which the person goes on."""
-    begin(project, planned(project, small, 1))
-    (project / "RUNG.md").write_text(HALF)
-    tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
+def test_garbage_collection_in_another_work_tree_keeps_the_pending_commit(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    project = new_project(0)
+    other = tmp_path / "other"
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
+    old = files_of(other)
+    begun(other, small)
+
+    git(project, "gc", "--quiet", "--prune=now")
+
+    assert transaction.Recovered(str(other), "before", True) == ended(other)
+    assert old == files_of(other)
+    assert ["refs/rung/crash"] == git(
+        other, "for-each-ref", "--format=%(refname)", "refs/rung", "refs/worktree"
+    ).split()
 
 
 @pytest.mark.parametrize("arguments", [("plan", "."), ("adopt", "--dry-run")])
@@ -407,6 +420,59 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     assert 130 == child.returncode, output
     assert old == state_of(project)
     assert [] == list((tmp_path / "tmp").iterdir())
+
+
+STOPPED_IN_A_FINALIZER = """
+import importlib, os, signal, sys
+from rung.__main__ import main
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def stopped(*arguments, **options):
+    result = step(*arguments, **options)
+    Last()
+    return result
+
+module, *owner, name = sys.argv[1].split(":")
+owner = getattr(importlib.import_module(module), *owner) if owner else importlib.import_module(module)
+step = getattr(owner, name)
+setattr(owner, name, stopped)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        ("rung.core.rendering.rendered_trees:render", ["plan"]),
+        ("rung.core.rendering.rendered_trees:render", ["climb", "--no-verify"]),
+        ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--no-verify"]),
+        ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--branch", "try"]),
+    ],
+    ids=str,
+)
+def test_a_stop_in_a_finalizer_is_not_lost(
+    new_project: NewProject, small: Path, tmp_path: Path, step: str, command: list[str]
+) -> None:
+    """Python ignores what is raised there."""
+    project = new_project(0)
+    old = state_of(project)
+    words = [*command, "--to", "1", "--template", str(small)]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_IN_A_FINALIZER, step, *words],
+        cwd=project,
+        env=os.environ | {"RUNG_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "rung: stopped; nothing is left half-done." in done.stderr
+    assert (130, "") == (done.returncode, done.stdout)
+    assert old == state_of(project)
+    assert ["main"] == git(project, "branch", "--format=%(refname:short)").split()
 
 
 def test_somebody_who_commits_meanwhile_is_not_overrun(

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from rung.core.rendering.workbench import SUBMODULE, Workbench
 from rung.errors import RungError
-from rung.system import git, lock, shortage
+from rung.system import git, lock, process, shortage
 
 # Refs below refs/worktree belong to one work tree. So a command recovers only its own work tree, and
 # a copied or hostile repository cannot lead it to another folder.
@@ -80,9 +80,10 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
     with locked(top) as descriptor:
         refuse_interrupted(top)
         _refuse_what_changed(top, before)
+        process.raise_lost_stop()
         try:
             bench.keep(before, commit)
-            git.run(top, "update-ref", PENDING, commit)
+            _begin(top, commit)
         except (RungError, OSError) as error:
             raise RungError(
                 f"The climb could not be prepared in {top}: {error}\n"
@@ -98,8 +99,32 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         if failed:
             _report(top, failed, _recover_after(top, failed))
         else:
-            git.run(top, "update-ref", "-d", PENDING)
+            _end(top)
     return commit
+
+
+def _begin(top: Path, commit: str) -> None:
+    """Store a commit as the one that HEAD is about to be moved to."""
+    lines = "".join(f"update {ref} {commit}\n" for ref in _pending_refs(top))
+    git.run(top, "update-ref", "--stdin", stdin=lines)
+
+
+def _end(top: Path) -> None:
+    lines = "".join(f"delete {ref}\n" for ref in _pending_refs(top))
+    git.run(top, "update-ref", "--stdin", stdin=lines)
+
+
+def _pending_refs(top: Path) -> list[str]:
+    """Return the refs that hold the pending commit, of which the first counts.
+
+    `git gc` in one work tree does not know the refs of a linked one, so there a second ref, which
+    all of them share, keeps the commit.
+    """
+    own, shared = (
+        (top / git.run(top, "rev-parse", option).rstrip("\n")).resolve()
+        for option in ("--git-dir", "--git-common-dir")
+    )
+    return [PENDING, *([f"refs/rung/pending/{own.name}"] if own != shared else [])]
 
 
 @contextlib.contextmanager
@@ -339,7 +364,7 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
     Raises:
         RungError: Git cannot write, for example because the disk is full; run it again later.
     """
-    _remove_git_locks(top, [PENDING, CRASH], patience=0.0)
+    _remove_git_locks(top, [*_pending_refs(top), CRASH], patience=0.0)
     pending = _pending(top)
     if pending is None:
         return None
@@ -351,7 +376,7 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
         recovered = _take_back(top, before, pending)
     else:
         recovered = Recovered(str(top), "pending" if now == pending else "elsewhere")
-    git.run(top, "update-ref", "-d", PENDING)
+    _end(top)
     return recovered
 
 
@@ -425,12 +450,6 @@ def _index(top: Path, versions: dict[str, Version], file: Path) -> dict[str, str
     arguments = ("update-index", "-z", "--index-info")
     git.run(top, *arguments, settings=SETTINGS, stdin="".join(lines), extra=extra)
     return extra
-
-
-def _copy_index(top: Path, to: Path) -> None:
-    own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(top / own, to)  # with its time, by which git knows which entries to distrust
 
 
 def _unlike(top: Path, index: dict[str, str]) -> set[str]:
@@ -513,7 +532,11 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
     extra = {"GIT_INDEX_FILE": str(index)}
     try:
         # Start from the user's index, which has ignored files that they added.
-        _copy_index(top, index)
+        own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(
+                top / own, index
+            )  # with its time, by which git knows which entries to distrust
         settings = git.QUIET_AS_IGNORED
         git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
         tree = git.run(top, "write-tree", extra=extra).strip()

@@ -113,6 +113,7 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
                 f"`git branch -D {name}`."
             )
+        process.raise_lost_stop()
         prepared.bench.keep(prepared.plan.head, commit)
         git.run(top, "update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
     return commit

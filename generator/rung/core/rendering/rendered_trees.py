@@ -19,7 +19,7 @@ from rung.core.rendering.render import render, settings_file
 from rung.core.rendering.workbench import LINK, Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.system import git
+from rung.system import git, process
 
 FORM = 1  # increased when the content of cached renders changes
 
@@ -45,6 +45,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
         room = Path(scratch) / "project"
         render(source, room, answers, defaults=True)
         tree = _stored(room, store, Path(scratch) / "index")
+    process.raise_lost_stop()
     if not _is_complete(
         bench, tree
     ):  # git does not rewrite a damaged object that has the right name
