@@ -109,7 +109,6 @@ def begun(project: Path, small: Path) -> None:
     begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
-    return pending
 
 
 def ended(project: Path) -> transaction.Recovered | None:
