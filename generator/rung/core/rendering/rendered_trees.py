@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung.core import cache
-from rung.core.rendering.render import render, settings_file
+from rung.core.rendering.render import read_settings, render
 from rung.core.rendering.workbench import LINK, Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
@@ -125,8 +125,7 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     from importlib.metadata import version
 
     parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
-    with contextlib.suppress(OSError):
-        parts.append(settings_file().read_text("utf-8", "replace"))
+    parts.append(read_settings())
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
 
