@@ -9,8 +9,9 @@ from rung.core import preconditions
 from rung.core.climbing import messages
 from rung.core.merging import line_merge
 from rung.core.merging.conflict import Hunk, hunks
-from rung.core.rendering import answers_file, rendered_trees
+from rung.core.rendering import answers_file
 from rung.errors import RungError
+from rung.system import globs
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, plan
@@ -24,10 +25,12 @@ from tests.climbing.tiny import climb, commit, plan
         ("other/src/flights/model.py", "src/*/model.py", False),
         ("README.md", "README.md", True),
         ("docs/README.md", "README.md", False),
+        ("docs/README.md", "**/*.md", True),
+        ("README.md", "**/*.md", True),
     ],
 )
-def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, matches: bool) -> None:
-    assert matches == bool(rendered_trees.matching([path], [pattern]))
+def test_a_glob_begins_at_the_root(path: str, pattern: str, matches: bool) -> None:
+    assert matches == bool(globs.matching([path], [pattern]))
 
 
 def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:

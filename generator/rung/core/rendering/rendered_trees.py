@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rung.core import cache
@@ -19,7 +19,7 @@ from rung.core.rendering.render import read_settings, render
 from rung.core.rendering.workbench import LINK, Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.system import git, process
+from rung.system import git, globs, process
 
 FORM = 1  # increased when the content of cached renders changes
 
@@ -94,28 +94,13 @@ def without(bench: Workbench, tree: str, paths: Iterable[str]) -> str:
 
 def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
     """Return the files that are written once and then the user's, by levels/yours.yml (decision 8)."""
-    globs = {
+    patterns = {
         pattern
         for source in sources
         for patterns in source.read("levels/yours.yml")["yours"]["default"].values()
         for pattern in patterns
     }
-    return matching(files, globs)
-
-
-def matching(files: Iterable[str], patterns: Iterable[str]) -> set[str]:
-    """Return the files that match one of the patterns of levels/yours.yml."""
-    wanted = tuple(patterns)
-    return {path for path in files if any(_matches(path, pattern) for pattern in wanted)}
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Match part by part: `*` matches no slash, and `src/*/x.py` begins at the root."""
-    parts = path.split("/")
-    wanted = pattern.split("/")
-    return len(parts) == len(wanted) and all(
-        PurePosixPath(part).match(glob) for part, glob in zip(parts, wanted, strict=True)
-    )
+    return set(globs.matching(files, patterns))
 
 
 def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
