@@ -114,7 +114,7 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 def _edited(prepared: "PreparedPlan") -> list[str]:
     """Return a line for every file in machinery/ that differs from the render."""
-    ours = prepared.bench.files(prepared.bench.inside(prepared.plan.head, prepared.prefix))
+    ours = prepared.bench.files(prepared.project.tree)
     paths = sorted(path for path in {*prepared.base, *ours} if path.startswith(f"{FOLDER}/"))
     lines = []
     for path in paths:

@@ -114,6 +114,10 @@ class Workbench:
             self._contents |= git.blobs(text, new)
         return {oid: self._contents[oid] for oid in small}
 
+    def content(self, entry: Entry | None) -> bytes:
+        """Return the content of a file; empty if there is no file, or it is over READABLE bytes."""
+        return self.contents([entry.oid]).get(entry.oid, b"") if entry else b""
+
     def store(self, content: bytes) -> str:
         """Store a content on the bench and return its id."""
         text = content.decode("utf-8", "surrogateescape")
