@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rung.core.rendering.workbench import SUBMODULE, Workbench
+from rung.core.rendering.workbench import Workbench
 from rung.errors import RungError
 from rung.system import git, lock, process, shortage
 
@@ -433,7 +433,7 @@ def _changes(top: Path, command: str, *arguments: str) -> Changes:
     changes = {}
     for facts, path in zip(fields[0::2], fields[1::2], strict=False):
         old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
-        if SUBMODULE not in (old_mode, new_mode):
+        if git.SUBMODULE not in (old_mode, new_mode):
             changes[path] = ((old_mode, old_id), (new_mode, new_id))
     return changes
 
@@ -445,8 +445,8 @@ def _index(top: Path, versions: dict[str, Version], file: Path) -> dict[str, str
     the same size, has the times and the size that the user's index knows.
     """
     extra = {"GIT_INDEX_FILE": str(file)}
-    there = {path: version for path, version in versions.items() if version[0] != NOTHING}
-    lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in there.items())
+    present = {path: version for path, version in versions.items() if version[0] != NOTHING}
+    lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in present.items())
     arguments = ("update-index", "-z", "--index-info")
     git.run(top, *arguments, settings=SETTINGS, stdin="".join(lines), extra=extra)
     return extra
@@ -555,7 +555,7 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
 def _own_files(top: Path) -> list[str]:
     """Return pathspecs for all files except submodules, whose configuration may name programs."""
     entries = git.run(top, "ls-files", "--stage", "-z").split("\0")
-    inner = [line.partition("\t")[2] for line in entries if line.startswith(SUBMODULE)]
+    inner = [line.partition("\t")[2] for line in entries if line.startswith(git.SUBMODULE)]
     return [".", *(f":(exclude,literal){path}" for path in inner)]
 
 

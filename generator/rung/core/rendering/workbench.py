@@ -26,7 +26,6 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
-LINK, SUBMODULE = "120000", "160000"
 READABLE = 1_000_000  # bytes; larger files are not read, and no settings file is larger
 
 
@@ -190,7 +189,7 @@ class Workbench:
         """
         fields = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit).split("\0")
         changed = (facts[1:].split(" ") for facts in fields[0:-1:2])  # a path follows each
-        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
+        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != git.SUBMODULE}
         wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
         packing = git.started(
             self.folder,
