@@ -21,8 +21,8 @@ from rung.check.review.findings import Finding, Statement
 from rung.check.review.rating import rate
 from rung.check.review.review import Review, review
 from rung.errors import RungError
-from rung.formats import FORMATS
 from rung.levels.ladder import TIERS
+from rung.output_formats import FORMATS
 from tests.conftest import GAMES, ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 from tests.test_check_command import TESTED

@@ -127,8 +127,10 @@ def test_a_team_is_warned_about_answers_for_one_person(
     page = (tmp_path / "made" / "RUNG.md").read_text()
     here = page.partition("## The next rung")[0]
 
-    assert message == {each for each in (REMOTE, REGISTRY) if each in " ".join(done.stdout.split())}
-    assert message == {each for each in (REMOTE, REGISTRY) if each in here}
+    assert message == {
+        place for place in (REMOTE, REGISTRY) if place in " ".join(done.stdout.split())
+    }
+    assert message == {place for place in (REMOTE, REGISTRY) if place in here}
 
 
 def test_a_dry_run_lists_every_file_and_writes_none(

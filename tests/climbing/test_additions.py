@@ -137,7 +137,7 @@ def test_a_project_table_is_written_only_where_nothing_packages(
     merged, got, _ = complete.add_to_toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
-    assert has != any("dependency-groups.model" in one for one in got)
+    assert has != any("dependency-groups.model" in entry for entry in got)
 
 
 def test_src_is_named_where_packaging_does_not_know_it() -> None:

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from rung.core import preconditions, transaction
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.planner import PreparedPlan
+from rung.core.climbing.plans import ChangeRequest
 from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny
@@ -40,7 +39,7 @@ HALF = "# Rung 1\n\nWi"  # what a git that was killed may leave of RUNG.md
 
 
 def carry_out(observed: PreparedPlan) -> None:
-    climbing.climb(observed, messages.message(observed.plan), verify=False)
+    apply.climb(observed, messages.message(observed.plan), verify=False)
 
 
 @contextmanager
@@ -189,8 +188,8 @@ def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> 
 
 def _snapshots(project: Path, path: str) -> Iterator[bytes]:
     """Read a file as it was kept, the newest first."""
-    for one in git(project, "rev-list", "refs/rung/crash").split():
-        yield ((plain_git.show(project, one, path) or "") + "\n").encode()
+    for revision in git(project, "rev-list", "refs/rung/crash").split():
+        yield ((plain_git.show(project, revision, path) or "") + "\n").encode()
 
 
 def test_what_was_on_disk_is_kept_and_reported(
@@ -357,7 +356,7 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
     for number, shape in enumerate(SHAPES if up else SHAPES[::-1]):
         for path in files_of(project):
             (project / path).unlink()
-        for folder in sorted((one for one in project.rglob("*") if one.is_dir()), reverse=True):
+        for folder in sorted(filter(Path.is_dir, project.rglob("*")), reverse=True):
             if ".git" not in folder.parts:
                 folder.rmdir()
         tiny.write(project, shape)
@@ -668,7 +667,7 @@ def test_of_many_climbs_at_once_one_wins(new_project: NewProject, small: Path, m
         )
         for number in range(many)
     ]
-    ends = [(one.communicate()[1], one.returncode) for one in climbs]
+    ends = [(child.communicate()[1], child.returncode) for child in climbs]
 
     won = [code for _, code in ends if code == 0]
     refused = [message for message, code in ends if code == 2]
@@ -760,7 +759,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     with planner.prepare(project, ChangeRequest({"level": 2}), str(large)) as prepared:
         began = time.monotonic()
         os.waitpid(_climbing(prepared), 0)
-        took = time.monotonic() - began  # in a child as well: it starts slower than one thinks
+        duration = time.monotonic() - began  # in a child as well, which starts slowly
         new = state_of(project)
         assert len(new[1]) > 3000
         ends = []
@@ -779,9 +778,9 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
             ends.append(now == new)
 
         for number in range(kills):
-            kill_after(chance.uniform(number, number + 1) / kills * 1.5 * took)
+            kill_after(chance.uniform(number, number + 1) / kills * 1.5 * duration)
         if True not in ends:  # the machine was less busy when the time was taken
-            seconds = 1.5 * took
+            seconds = 1.5 * duration
             while True not in ends:
                 seconds *= 2
                 kill_after(seconds)

@@ -91,9 +91,9 @@ def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
         def judge(self, changed: dict[str, Any]) -> None:
             verdict = self.history.climb(engine, changed)
             tally.count(verdict)
-            self.wrong += [f"lost: {one}" for one in verdict.lost]
-            self.wrong += [f"broken: {one}" for one in verdict.broken]
-            self.wrong += [f"not Rung's: {one}" for one in verdict.stale]
+            self.wrong += [f"lost: {path}" for path in verdict.lost]
+            self.wrong += [f"broken: {path}" for path in verdict.broken]
+            self.wrong += [f"not Rung's: {path}" for path in verdict.stale]
 
         @invariant()
         def every_line_is_there_or_reported_and_nothing_is_broken(self) -> None:

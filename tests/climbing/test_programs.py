@@ -144,7 +144,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
     from rung.core import transaction
     from rung.core.climbing import planner
-    from rung.core.climbing.plan import ChangeRequest
+    from rung.core.climbing.plans import ChangeRequest
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
     project = new_project(0)

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from rung.core import cache, creation, template_source
-from rung.core.climbing import plan as planning
-from rung.core.climbing import planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import planner, plans
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
@@ -211,14 +210,14 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
     settings.write_text("defaults: {tone: warm}\n")
     request = ChangeRequest({}, "v0.2.0")
     with planner.prepare(project, request, str(template)) as prepared:
-        planning.save(tmp_path / "plan", project, request, str(template), prepared.plan)
-    saved = planning.load(tmp_path / "plan")
-    planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
+        plans.save(tmp_path / "plan", project, request, str(template), prepared.plan)
+    saved = plans.load(tmp_path / "plan")
+    plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
 
     settings.write_text("defaults: {tone: cold}\n")
 
     with pytest.raises(RungError, match="what the climb would give changed"):
-        planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
+        plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
     tiny.climb(project, template, "v0.2.0")
     assert "cold\n" == (project / "tone.txt").read_text()
 

@@ -128,7 +128,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
     tiny.release(made_from, "v0.2.0", {"files/page": rungs})
     observed = plan(project, made_from, "v0.2.0")
 
-    assert ([], ["page"]) == (observed.own, [one.path for one in observed.conflicts])
+    assert ([], ["page"]) == (observed.own, [conflict.path for conflict in observed.conflicts])
 
 
 def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -> None:
@@ -142,7 +142,9 @@ def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -
     observed = plan(project, made_from, level=1)
 
     assert [] == observed.own
-    assert {".copier-answers.yml", "pyproject.toml"} == {one.path for one in observed.conflicts}
+    assert {".copier-answers.yml", "pyproject.toml"} == {
+        conflict.path for conflict in observed.conflicts
+    }
 
 
 PAGE = "# Rung {{ level }}\n\n" + "".join(f"{n} of {{{{ level }}}}\n" for n in range(9))

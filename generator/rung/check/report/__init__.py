@@ -1,6 +1,6 @@
 """Reports of a review, for people and for machines."""
 
-from rung import formats
+from rung import output_formats
 from rung.check.review.review import Review
 
 
@@ -15,4 +15,4 @@ def write(review: Review, form: str, before: Review | None = None) -> str:
     Raises:
         RungError: There is no format of this name.
     """
-    return formats.writer("check", form)(review, before)
+    return output_formats.writer("check", form)(review, before)

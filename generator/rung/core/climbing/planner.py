@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rung.core import level_contents, preconditions, template_source, transaction
-from rung.core.climbing import answers_check
-from rung.core.climbing import plan as plans
-from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
+from rung.core.climbing import answers_check, plans
+from rung.core.climbing.plans import ChangeRequest, Plan, ProjectState
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import Resolved
 from rung.core.merging.merge_inputs import MergeInputs
