@@ -120,11 +120,9 @@ def _pending_refs(top: Path) -> list[str]:
     `git gc` in one work tree does not know the refs of a linked one, so there a second ref, which
     all of them share, keeps the commit.
     """
-    own, shared = (
-        (top / git.run(top, "rev-parse", option).rstrip("\n")).resolve()
-        for option in ("--git-dir", "--git-common-dir")
-    )
-    return [PENDING, *([f"refs/rung/pending/{own.name}"] if own != shared else [])]
+    own = (top / git.run(top, "rev-parse", "--git-dir").rstrip("\n")).resolve()
+    linked = (own / "commondir").exists()
+    return [PENDING, f"refs/rung/pending/{own.name}"] if linked else [PENDING]
 
 
 @contextlib.contextmanager
