@@ -368,7 +368,7 @@ def test_of_two_at_once_the_loser_deletes_nothing_of_the_winners(
     assert [] == list(tmp_path.rglob(".rung-*"))
 
 
-def test_the_cache_is_the_persons_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
 
     assert 0o700 == stat.S_IMODE(cache.bare("renders").parent.stat().st_mode)

@@ -96,7 +96,7 @@ def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
 
 
 def _left(project: Path) -> list[str]:
-    """Return the files that a person has to decide: unmerged ones, markers and rejects."""
+    """Return the files that a user has to decide: unmerged ones, markers and rejects."""
     entries = git(project, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
     left = []
     for entry in filter(None, entries.split("\0")):

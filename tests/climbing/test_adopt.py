@@ -133,7 +133,7 @@ def test_a_file_of_the_same_name_is_left_alone_and_reported(
     made = adopt(folder, template, level=1)
 
     assert "Dockerfile" in made.kept
-    assert "README.md" not in made.added  # some systems take it for the person's readme.md
+    assert "README.md" not in made.added  # some systems take it for the user's readme.md
     assert "  = Dockerfile" in summary.text(made)
 
 

@@ -104,7 +104,7 @@ def planned(project: Path, small: Path, level: int) -> str:
 
 
 def begun(project: Path, small: Path) -> None:
-    """Let a climb be killed in its fast-forward, after which the person goes on."""
+    """Let a climb be killed in its fast-forward, after which the user goes on."""
     begin(project, planned(project, small, 1))
     (project / "RUNG.md").write_text(HALF)
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
@@ -496,7 +496,7 @@ MEANWHILE: dict[str, str | bytes | None] = {
 
 
 def go_on_working(project: Path) -> dict[str, bytes]:
-    """Do what a person may do while the checks run; return every file."""
+    """Do what a user may do while the checks run; return every file."""
     tiny.write(project, MEANWHILE)
     git(project, "add", "--force", "forced.log")
     git(project, "add", "README.md")
@@ -598,7 +598,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
 ) -> None:
     project = new_project(0)
     old = state_of(project)
-    configuration = tmp_path / "gitconfig"  # the person's; a filter of the repository's is off
+    configuration = tmp_path / "gitconfig"  # the user's; a filter of the repository's is off
     configuration.write_text('[filter "deadly"]\nsmudge = "kill -9 $PPID; cat"\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
@@ -612,7 +612,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     assert old == state_of(project)
 
 
-def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
+def test_what_another_climb_is_writing_is_not_taken_for_the_users_work(
     new_project: NewProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)

@@ -402,7 +402,7 @@ def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
 def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
     new_project: NewProject, small: Path
 ) -> None:
-    """As .dvc/.gitignore is, where the person has run `dvc init` before."""
+    """As .dvc/.gitignore is, where the user has run `dvc init` before."""
     project = new_project(0)
     write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     commit(project)

@@ -1,4 +1,4 @@
-"""A fast-forward is one whatever the person has set, or the project is led back."""
+"""A fast-forward is one whatever the user has set, or the project is led back."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG, rung
 
-# What a person may have set that changes what `git merge` or `git status` does.
+# What a user may have set that changes what `git merge` or `git status` does.
 SETTINGS = {
     "squash": {"branch.main.mergeOptions": "--squash"},
     "no-commit": {"branch.main.mergeOptions": "--no-commit --no-ff"},

@@ -28,7 +28,7 @@ KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
 PARTS = 4  # which can run beside each other
 CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000")) // PARTS  # in each part
 BATCH = 10  # histories with one seed, so that a failure can be found again soon
-# Of the climbs up; a rung's file where the person has one of another kind is a conflict by right.
+# Of the climbs up; a rung's file where the user has one of another kind is a conflict by right.
 CONFLICTS_UP = 0.05
 
 

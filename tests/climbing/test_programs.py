@@ -264,7 +264,7 @@ def test_the_server_of_a_template_is_asked_without_the_projects_settings(
     assert "" == ran(evil)
 
 
-def test_a_filter_of_the_persons_own_still_runs(
+def test_a_filter_of_the_users_own_still_runs(
     new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """Git LFS is one, where `git lfs install` has set it up."""

@@ -1,4 +1,4 @@
-"""What is settled by itself, and what is left to a person."""
+"""What is settled by itself, and what is left to a user."""
 
 import json
 from pathlib import Path

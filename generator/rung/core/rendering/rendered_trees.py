@@ -166,7 +166,7 @@ def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
         other = by_folded_name.setdefault(path.casefold(), path)
         if other != path:
             raise RungError(
-                f"The template renders `{other}` and `{path}`, which some systems take for one.\n"
+                f"The template renders `{other}` and `{path}`, which are the same file on some systems.\n"
                 "Nothing was written. Tell the template's author."
             )
 
