@@ -26,8 +26,8 @@ from machinery.tests.conftest import FACTS, private_key
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.release import make, signing
-from rung_ops.serving import effects, release
-from rung_ops.serving.reasons import Reasons
+from rung_ops.model import effects, release
+from rung_ops.model.reasons import Reasons
 from rung_ops.training import explain, shap_values
 
 PAGE = """<!-- reasons -->

@@ -17,9 +17,9 @@ import numpy as np
 from machinery.tests.serving.calls import CONTRACT, PLAIN
 from rung_ops.features import stores
 from rung_ops.features.store import StoredView, key_of, keys_of
-from rung_ops.serving.columns import columns_of
+from rung_ops.model.columns import columns_of
 from rung_ops.serving.entity_lookup import lookup_of
-from rung_ops.serving.requests import Reader
+from rung_ops.model.requests import Reader
 from timing import ENTITIES, FEATURES, serve
 
 if sys.argv[1] != "sqlite":

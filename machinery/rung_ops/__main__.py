@@ -36,8 +36,9 @@ def _run(arguments: list[str] | None) -> int:
     from rung_ops.project.paths import NoProjectError
 
     try:
+        from rung_ops.project import keyless
         from rung_ops.project.version import refuse_other_version
-        from rung_ops.system import key_names, keyless
+        from rung_ops.system import key_names
 
         refuse_other_version()
         if name in KEYLESS:

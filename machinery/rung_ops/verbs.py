@@ -48,7 +48,7 @@ VERBS = {
     ),
     # Training
     "predict": Verb("batch.predict", "predict", "score a file of rows"),
-    "tune": Verb("training.tune", "track", "search for better hyperparameters"),
+    "tune": Verb("tracking.tune", "track", "search for better hyperparameters"),
     "baseline": Verb("training.baseline", "train", "compare the model with a baseline"),
     "slices": Verb("training.slices", "train", "score every slice"),
     "model-card": Verb(
@@ -58,7 +58,7 @@ VERBS = {
     "track": Verb(
         "tracking.record_run", "track", "record the run and register the version", "skops.io"
     ),
-    "lineage": Verb("tracking.lineage", "track", "print the origin of a model version"),
+    "lineage": Verb("release.lineage", "track", "print the origin of a model version"),
     "tracking ready": Verb("tracking.ready", "track", "check that the tracking server answers"),
     "tracking runs": Verb("tracking.runs", "track", "open the runs of the tracking server"),
     "tracking server": Verb("tracking.server", "tracking-server", "start the tracking server"),
@@ -68,7 +68,7 @@ VERBS = {
     "tracking migrate": Verb("tracking.migrate", "track", "copy all local runs to the server"),
     # Gate and release
     "keys": Verb("release.keys", "release", "create the key pair that signs releases"),
-    "keyless": Verb("system.keyless", "", "run a command without keys and tokens, as `dvc repro`"),
+    "keyless": Verb("project.keyless", "", "run a command without keys and tokens, as `dvc repro`"),
     "gate": Verb(
         "release.gate", "release", "compare a version with what production serves", "skops.io"
     ),

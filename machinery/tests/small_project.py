@@ -23,21 +23,20 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.in_project import stage
 from machinery.tests.serving.calls import Caller, calling
-from rung_ops import contract
-from rung_ops.batch import prediction_log
+from rung_ops import contract, prediction_log
 from rung_ops.checks import data, promises
+from rung_ops.model import release as serving_release
+from rung_ops.model.target import Kind
 from rung_ops.monitoring import check, outcomes, release_info
 from rung_ops.monitoring.limits import Limits as MonitorLimits
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.window import Newest
 from rung_ops.project import paths
-from rung_ops.release import paths as release_paths
+from rung_ops.project import release_folders as release_paths
+from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.release.state import State
-from rung_ops.serving import release as serving_release
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.settings import ANY_SPEED, Limits
-from rung_ops.target import Kind
 from rung_ops.training import baseline, estimator, evaluate, slices
 
 __all__ = [

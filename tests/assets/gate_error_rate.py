@@ -40,7 +40,7 @@ from rung_ops.gate import rules
 from rung_ops.gate import verdict as gate_verdict
 from rung_ops.training import slices
 from rung_ops.gate.verdict import Champion
-from rung_ops.target import Kind
+from rung_ops.model.target import Kind
 from rung_ops.training.baseline import Baseline
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant

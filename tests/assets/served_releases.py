@@ -26,9 +26,9 @@ from rung_ops import contract
 from rung_ops.training import estimator
 from rung_ops.release import keys
 from rung_ops.release import make
-from rung_ops.release import paths
-from rung_ops.release.bundle import read_manifest
-from rung_ops.serving import release
+from rung_ops.project import release_folders
+from rung_ops.model.bundle import read_manifest
+from rung_ops.model import release
 from rung_ops.project.paths import MODEL, TEST, TRAIN, params, project_name
 
 SLOW = """
@@ -84,7 +84,7 @@ def main() -> None:
             "alike": (102, fitted(train.sample(fraction=0.9, seed=1)), None),
             "slow": (103, good, slow),
         }
-        candidates = paths.candidates()
+        candidates = release_folders.candidates()
         names = {"good": next(path.name for path in candidates.glob("v1-*"))}
         for name, (version, model, source) in models.items():
             facts = FACTS | {"version": str(version)}
@@ -93,7 +93,7 @@ def main() -> None:
     rows = test.drop(contract.TARGET).sample(500, seed=3)
     expected = {
         read_manifest(candidates / identity)["id"]: release.load(
-            candidates / identity, paths.public_key().read_bytes()
+            candidates / identity, release_folders.public_key().read_bytes()
         )
         .score(rows)[1]
         .tolist()

@@ -46,7 +46,7 @@ import json, sys
 import polars as pl
 from rung_ops.training import estimator
 from rung_ops.contract import Row, TARGET
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.row_checks import inspect
 from rung_ops.project.paths import MODEL
 schema = Row.to_schema().remove_columns([TARGET])
 row = json.load(open(sys.argv[1]))

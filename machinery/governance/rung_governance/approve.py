@@ -18,9 +18,6 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.gate import judge, report
-from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
 from rung_governance import (
     approval,
     audit,
@@ -31,9 +28,12 @@ from rung_governance import (
     signed_approval,
 )
 from rung_governance.signed_log import WITHDRAWN
-from rung_ops.project import documents
+from rung_ops.gate import judge, report
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.verdict import Verdict
+from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import paths, state
+from rung_ops.release import state
 from rung_ops.system import git, locks
 from rung_ops.tracking import registry, server_check, store_address
 
@@ -108,11 +108,11 @@ def withdraw(version: approval.Version, reason: str, key: str) -> Path:
         raise Refused(f"{shown(path)} does not exist: there is nothing to withdraw")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     withdrawal = signed_approval.withdrawal_of(path, digest)
-    by, day = paths.person(), date.today().isoformat()
+    by, day = release_folders.person(), date.today().isoformat()
     facts = {"model": version.name, "version": str(version.version), "approval": digest}
     with _restored(withdrawal):
         _sign(withdrawal, facts | {"by": by, "withdrawn": day, "reason": reason}, key, by)
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     if (folder / state.HISTORY).exists():
         for problem in audit.record(folder, WITHDRAWN, by, approval=digest, reason=reason):
             print(problem, file=sys.stderr)

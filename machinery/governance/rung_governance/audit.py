@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance import anchors, keys, seen_log, signed_log, verification
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import history, paths, state
+from rung_ops.release import history, state
 from rung_ops.system import locks
 from rung_ops.system.printable import counted
 
@@ -163,7 +164,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the log and what is wrong with it; return 0 when it can be relied on, else 1."""
     parser = argparse.ArgumentParser(prog="poe audit-log", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
+        "environment",
+        nargs="?",
+        default=release_folders.PRODUCTION,
+        choices=release_folders.ENVIRONMENTS,
     )
     parser.add_argument(
         "--sign", action="store_true", help="sign the lines that are not signed yet, after a review"
@@ -173,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
     options = parser.parse_args(arguments)
-    folder = paths.environment(options.environment)
+    folder = release_folders.environment(options.environment)
     if not (folder / state.HISTORY).exists():
         print(f"Nothing has happened in {options.environment} yet.", file=sys.stderr)
         return 1
@@ -193,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
     if options.sign:
-        for problem in record(folder, "reviewed", paths.person(), review=True):
+        for problem in record(folder, "reviewed", release_folders.person(), review=True):
             print(problem, file=sys.stderr)
     return _conclude(folder, [*report(folder, options.witness), *against_notes(folder)])
 

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops import contract
-from rung_ops.batch import predict, predict_logged, sealed
-from rung_ops.batch.predict import PredictionError
 from rung_governance import approval, carried_approval, plan
 from rung_governance.signed_state import SignedStateReader
+from rung_ops import contract
+from rung_ops.batch import predict, predict_logged
+from rung_ops.batch.predict import PredictionError
+from rung_ops.model import bundle
+from rung_ops.prediction_log import sealed
+from rung_ops.project import release_folders
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
-from rung_ops.release import bundle, paths, source_hash, state
+from rung_ops.release import source_hash, state
 
 NOT_APPROVED = "not_approved"  # column of the output: why, in every row
 UNKNOWN = "whether it is approved is not known here"
@@ -33,7 +36,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         PredictionError: production is stopped, the plan lets no unapproved model score, or the log
             could not be written.
     """
-    _refuse_while_stopped(paths.environment(paths.PRODUCTION))
+    _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
     try:
         sealed.require(sealed.required())
     except sealed.SealedError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rung_governance import group_bounds
 from rung_governance.plan import Bounds
-from rung_ops.statistics import finite
+from rung_ops.statistics.intervals import finite
 
 NEEDS_A_PLAN = "that needs another plan, approved, before the version"
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops import contract
 from rung_governance import (
     admission,
     approval,
@@ -20,8 +19,11 @@ from rung_governance import (
     signed_approval,
 )
 from rung_governance.signed_log import Distrusted, SignedLog
+from rung_ops import contract
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.project.paths import MODEL, ROOT
-from rung_ops.release import bundle, paths, source_hash, state
+from rung_ops.release import source_hash, state
 
 IN_THE_PROJECT = "`uv run poe predict` in the project knows"
 MOUNT = "mount the folder of the releases at /app/releases"
@@ -68,7 +70,7 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
         return
     if not plan.path(ROOT).is_file():  # before rung 3 nothing is served, so that there is no log
         return
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
         yield f"whether its approval was withdrawn since is not known here: {MOUNT}"
         return

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.gate import rules
 from rung_governance import plan, signatures
+from rung_ops.gate import rules
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.system import git
 

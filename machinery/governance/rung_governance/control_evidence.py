@@ -11,8 +11,9 @@ from typing import Any
 
 from rung_governance import approval, audit, example_text, readiness, records
 from rung_governance.record_check import Problem
+from rung_ops.project import release_folders
 from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
-from rung_ops.release import paths, state
+from rung_ops.release import state
 from rung_ops.system import git
 from rung_ops.system.printable import counted
 
@@ -123,7 +124,7 @@ def _lineage(artefact: str, examined: Examined) -> Evidence:
 
 
 def _audit_log(artefact: str, examined: Examined) -> Evidence:
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
         return Evidence(MISSING, "nothing has been deployed to production from here")
     if faults := audit.report(folder):

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops.gate import rules as gate_rules
 from rung_governance import approval, audit, gate_record, keys, witness
+from rung_ops.gate import rules as gate_rules
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import bundle, gate_check, install, paths, state, status
+from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import deploy as release_deploy
-from rung_ops.release.bundle import BadBundle
-from rung_ops.serving.settings import BadSettings
-from rung_ops.system import keyless, locks
+from rung_ops.release import gate_check, install, state, status
+from rung_ops.system import locks
 
 REFUSALS = (
     *(
@@ -52,7 +54,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     _refuse_withdrawn(folder, manifest)
     if reasons := rejudged(manifest):
         raise state.Refused("\n- ".join(["it is not what was recorded and judged.", *reasons]))
-    refuse_another_model(paths.bundle(folder, release))
+    refuse_another_model(release_folders.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed_with_warnings(folder):
@@ -106,12 +108,12 @@ def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Deploy; return the exit code."""
     options = _options(arguments)
-    folder = paths.environment(options.environment)
-    if options.environment == paths.PRODUCTION:
+    folder = release_folders.environment(options.environment)
+    if options.environment == release_folders.PRODUCTION:
         return _to_production(folder, options.release)
     try:
         if release := options.release or install.newest():
-            _refuse_withdrawn(folder, bundle.read_manifest(paths.candidates() / release))
+            _refuse_withdrawn(folder, bundle.read_manifest(release_folders.candidates() / release))
     except state.Refused as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
@@ -127,24 +129,24 @@ def _to_production(folder: Path, asked: str | None) -> int:
         release = asked or install.newest()
         if release is None:
             raise BadBundle(
-                f"{shown(paths.candidates())} holds no release: `uv run poe release` writes one."
+                f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
             )
         if not asked and (back := release_deploy.rollback_event(folder, release)):
             raise state.Refused(
                 f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
             )
-        print(to_the_shadow(folder, release, paths.person()))
+        print(to_the_shadow(folder, release, release_folders.person()))
     except REFUSALS as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
-    if problem := witness.note(folder, paths.person()):
+    if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=paths.ENVIRONMENTS)
+    parser.add_argument("environment", choices=release_folders.ENVIRONMENTS)
     parser.add_argument("release", nargs="?", help="its id; the newest candidate unless you say so")
     return parser.parse_args(arguments)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung_ops.autopilot.commits import IDENTITY
 from rung_governance import people, signatures
+from rung_ops.autopilot.commits import IDENTITY
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.release import source_hash
 

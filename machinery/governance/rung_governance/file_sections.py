@@ -4,7 +4,7 @@ from typing import Any
 
 from rung_governance import operation_record, provenance
 from rung_governance.file_parts import Part, document, record, report
-from rung_ops.target import MULTICLASS, QUANTILE
+from rung_ops.model.target import MULTICLASS, QUANTILE
 
 
 def groups_compared(fairness: dict[str, Any]) -> str:

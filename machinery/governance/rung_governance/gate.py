@@ -11,8 +11,6 @@ from typing import Any
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops import contract
-from rung_ops.gate.verdict import Verdict
 from rung_governance import (
     approval,
     bounds,
@@ -23,6 +21,8 @@ from rung_governance import (
     standard_figures,
     version_facts,
 )
+from rung_ops import contract
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops.gate import rules
 from rung_governance import approval, bound_facts, plan, signed_approval
 from rung_governance.signed_log import WITHDRAWN
+from rung_ops.gate import rules
 from rung_ops.release import state
 from rung_ops.release.state import State
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from rung_governance.plan import CHANGES
-from rung_ops.statistics import finite
+from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import counted
 
 UNMEASURED = "may_be_unmeasured"  # of a bound: classes that may have too few rows

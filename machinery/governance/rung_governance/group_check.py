@@ -11,9 +11,9 @@ from typing import Any
 
 from rung_governance import group_bounds, plan
 from rung_governance.plan import Bounds
+from rung_ops.model.target import MULTICLASS
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import counted, printable
-from rung_ops.target import MULTICLASS
 from rung_ops.training.fairness import FAIRNESS, THRESHOLD
 
 

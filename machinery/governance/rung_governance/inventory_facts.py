@@ -31,18 +31,19 @@ def facts() -> dict[str, str]:
 
 def serving() -> tuple[str, str] | None:
     """Name the version that answers in production, and the day since when; None if none does."""
-    from rung_ops.release import paths
+    from rung_ops.project import release_folders
 
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     if not (folder / "state.json").is_file():
         return None
-    from rung_ops.release import bundle, state  # which need packages of a later rung
+    from rung_ops.model import bundle
+    from rung_ops.release import state  # which need packages of a later rung
 
     try:
         release = state.read(folder).serving
         if not release:
             return None
-        manifest = bundle.read_manifest(paths.bundle(folder, release))
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
         days = [e["at"] for e in state.events(folder) if e["detail"].get("release") == release]
     except (state.BadState, bundle.BadBundle, OSError):
         return None

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rung_governance import audit, signed_log
 from rung_governance.overrides import Incomplete, complete
-from rung_ops.release import paths, state
+from rung_ops.project import release_folders
+from rung_ops.release import state
 from rung_ops.system import locks
 
 FIELDS = ("by", "reason")
@@ -43,7 +44,7 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     """
     if not state.read(folder).stopped:
         raise state.Refused(f"{folder.name} is not stopped.")
-    if folder.name == paths.PRODUCTION:
+    if folder.name == release_folders.PRODUCTION:
         audit.require_signature(folder)
     with audit.signed(folder) as problems:
         state.note(folder, "resuming", by, reason=reason)
@@ -70,12 +71,15 @@ def _command(
     """Switch the model from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
     parser.add_argument(
-        "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
+        "environment",
+        nargs="?",
+        default=release_folders.PRODUCTION,
+        choices=release_folders.ENVIRONMENTS,
     )
     parser.add_argument("--by", required=True, help="your name")
     parser.add_argument("--reason", required=True, help="why, in a sentence")
     options = parser.parse_args(arguments)
-    folder = paths.environment(options.environment)
+    folder = release_folders.environment(options.environment)
     try:
         fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
         problems = act(folder, fields["by"], fields["reason"])
@@ -104,7 +108,7 @@ def _note_at_the_witness(folder: Path) -> None:
     from rung_governance import witness  # reads the plan: more than a service has to import
 
     try:
-        problem = witness.note(folder, paths.person())
+        problem = witness.note(folder, release_folders.person())
     except Exception as error:  # whatever a plan that was edited may raise: the stop holds
         problem = f"The audit log is not noted at the remote: {error}"
     if problem:

@@ -16,7 +16,6 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
 from rung_governance import (
     approval,
     audit,
@@ -29,10 +28,13 @@ from rung_governance import (
     witness,
 )
 from rung_governance.overrides import Overrides
+from rung_ops import prediction_log
+from rung_ops.model import bundle
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
-from rung_ops.release import bundle, paths, state
-from rung_ops.system import key_names, keyless, locks
+from rung_ops.project import keyless, release_folders
+from rung_ops.release import state
+from rung_ops.system import key_names, locks
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
@@ -64,7 +66,7 @@ def overruled(
 def past_their_day(folder: Path, release: str) -> list[str]:
     """List reviews and findings that are overdue; the monitor still runs."""
     try:
-        manifest = bundle.read_manifest(paths.bundle(folder, release))
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle:
         return []  # which serving_check says
     return readiness.warnings(approval.released_version(manifest))
@@ -118,25 +120,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Check, and write the problems down; return the exit code of rung_ops.monitoring.run."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = run.parsed(arguments)
-    folder = paths.environment(options.environment)
+    folder = release_folders.environment(options.environment)
     try:
         plan.thresholds()
     except plan.BadPlan as error:
         print(error, file=sys.stderr)
         return 2
-    for problem in serving_check.relay_withdrawals(folder, paths.person()):
+    for problem in serving_check.relay_withdrawals(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     if not options.now and not options.json:  # another moment is only examined
-        for line in retention.apply(paths.person(), datetime.now(UTC)):
+        for line in retention.apply(release_folders.person(), datetime.now(UTC)):
             print(line, file=sys.stderr)
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
     code, checked = keyless.call("governance.monitor:check", arguments, unfitting, kept=kept)
     if checked and code != run.COULD_NOT and not options.json:
-        for problem in note(folder, **checked, by=paths.person()):
+        for problem in note(folder, **checked, by=release_folders.person()):
             print(problem, file=sys.stderr)
-    if problem := witness.note(folder, paths.person()):
+    if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return int(code)
 
@@ -151,7 +153,7 @@ def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, An
     Returns:
         The exit code of rung_ops.monitoring.run, and what was found of which release.
     """
-    folder = paths.environment(run.parsed(arguments).environment)
+    folder = release_folders.environment(run.parsed(arguments).environment)
     thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
     checked: dict[str, Any] = {}

@@ -3,19 +3,20 @@
 from rung_governance import markdown, override_counts
 from rung_governance.file_parts import Missing, read_json
 from rung_governance.overrides import OVERRIDE, Overrides
+from rung_ops.project import release_folders
 from rung_ops.project.paths import REPORTS
-from rung_ops.release import paths, state
+from rung_ops.release import state
 from rung_ops.training import model_card
 
 
 def served(version: str) -> str:
     """List what production has served, and what people did about it."""
     try:
-        events = state.events(paths.environment(paths.PRODUCTION))
+        events = state.events(release_folders.environment(release_folders.PRODUCTION))
     except state.BadState as error:
         raise Missing(str(error)) from error
     # Overrides are about single persons; they are counted, as the monitor counts them.
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     entries = sum(event["event"] == OVERRIDE for event in events)
     overruled = Overrides(folder).count()
     rows = [

@@ -6,9 +6,8 @@ OPERATOR_TOKEN is a token that all share: the name in `by` is what they say. OPE
 
 import os
 
-from rung_ops.serving import tokens
-from rung_ops.serving.tokens import SHORTEST
-from rung_ops.system import key_names
+from rung_ops.system import key_names, tokens
+from rung_ops.system.tokens import SHORTEST
 
 SHARED = key_names.OPERATOR
 NAMED = key_names.OPERATORS

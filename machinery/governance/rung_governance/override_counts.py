@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
 

@@ -22,12 +22,12 @@ from starlette.routing import Route
 from rung_governance import audit, kill_switch, operators, override_counts, overrides
 from rung_governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_governance.signed_state import SignedStateReader
-from rung_ops.release import history_line, paths, state
-from rung_ops.serving import tokens
-from rung_ops.serving.refusal import Refusal
+from rung_ops.model.refusal import Refusal
+from rung_ops.project import release_folders
+from rung_ops.release import history_line, state
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
-from rung_ops.system import locks
+from rung_ops.system import locks, tokens
 
 LOG = logging.getLogger("service")
 
@@ -48,7 +48,7 @@ def routes(service: Service) -> list[Route]:
     except tokens.BadTokens as error:  # it goes on predicting, without oversight
         LOG.error("%s", error)
         holders = {}
-    oversight = Oversight(service, paths.environment(service.environment))
+    oversight = Oversight(service, release_folders.environment(service.environment))
     return [
         Route("/override", _guarded(oversight.override, holders), methods=["POST"]),
         Route("/override/{id:path}", _guarded(oversight.overridden, holders), methods=["GET"]),
@@ -59,7 +59,11 @@ def routes(service: Service) -> list[Route]:
 
 def state_reader(folder: Path) -> StateReader:
     """Return what reads the state of an environment: signed, unless it is just staging."""
-    return StateReader(folder) if folder.name == paths.STAGING else SignedStateReader(folder, True)
+    return (
+        StateReader(folder)
+        if folder.name == release_folders.STAGING
+        else SignedStateReader(folder, True)
+    )
 
 
 class Oversight:

@@ -26,8 +26,10 @@ from rung_governance import (
 )
 from rung_governance.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_governance.signed_log import APPROVED
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.project.errors import StageError
-from rung_ops.release import bundle, champion_alias, install, paths, state
+from rung_ops.release import champion_alias, install, state
 from rung_ops.release.state import State
 
 
@@ -73,7 +75,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
     Raises:
         as promote().
     """
-    manifest = bundle.read_manifest(paths.bundle(folder, release))
+    manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     version = approval.released_version(manifest)
     path, is_signed = approval.approval_path(version), approval.is_signed()
     if is_signed and not path.is_file():
@@ -96,7 +98,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
     keys.private_key()
     judged = gate_record.last(folder, release) or {}
     if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
-        refuse_another_model(paths.bundle(folder, release))
+        refuse_another_model(release_folders.bundle(folder, release))
         judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
     approved = _approved(manifest, judged)
     with audit.signed_with_warnings(folder):
@@ -127,7 +129,7 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
     Raises:
         state.Refused: the service would refuse it.
     """
-    again = f"`uv run poe deploy {paths.PRODUCTION} {manifest['id']}` compares them"
+    again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
         raise state.Refused(f"{manifest['id']} has other files than were deployed: {again}.")
     facts = approval.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
@@ -166,7 +168,9 @@ def find(folder: Path, asked: str, now: State) -> str:
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
     there = [now.shadow.release] if now.shadow else []
     if not now.serving:
-        there = sorted(path.name for path in paths.bundle(folder, "x").parent.glob("[!.]*"))
+        there = sorted(
+            path.name for path in release_folders.bundle(folder, "x").parent.glob("[!.]*")
+        )
     matching = [release for release in there if asked in (release, _version(folder, release))]
     if len(matching) > 1:
         raise state.Refused(f"{asked} is {' and '.join(matching)}: name one of them.")
@@ -183,7 +187,7 @@ def answering(folder: Path, asked: str) -> str | None:
 
 def _version(folder: Path, release: str) -> str:
     try:
-        return str(bundle.read_manifest(paths.bundle(folder, release))["version"])
+        return str(bundle.read_manifest(release_folders.bundle(folder, release))["version"])
     except bundle.BadBundle:
         return ""
 
@@ -223,21 +227,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("version", help="number of the version in the registry, or a release")
     parser.add_argument("--reject", metavar="REASON", help="take it out of the shadow instead")
     options = parser.parse_args(arguments)
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     try:
         if options.reject is not None:
-            release = reject(folder, options.version, paths.person(), options.reject)
+            release = reject(folder, options.version, release_folders.person(), options.reject)
             print(f"{release} is no longer in the shadow of {folder.name}.")
             return 0
         if there := answering(folder, options.version):
             # Typed again, it completes what a registry that was down did not take.
-            renewed = renew(folder, there, paths.person())
+            renewed = renew(folder, there, release_folders.person())
             print(f"{there} answers in {folder.name} already.")
             if renewed:
                 print("Its new approval is in the audit log.")
             print(champion_alias.follow(_version(folder, there)))
             return 0
-        release, version = promote(folder, options.version, paths.person())
+        release, version = promote(folder, options.version, release_folders.person())
     except REFUSALS as error:
         print(f"Refused: {error}", file=sys.stderr)
         print(f"How to write the record: {approval.RECORDS}/README.md", file=sys.stderr)
@@ -246,6 +250,6 @@ def main(arguments: list[str] | None = None) -> int:
     if state.read(folder).stopped:
         print(f"{folder.name} stays stopped until `uv run poe resume`.")
     print(champion_alias.follow(version))
-    if problem := witness.note(folder, paths.person()):
+    if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import contract
 from rung_governance import approval, inventory_facts, markdown
 from rung_governance.file_parts import PIPELINE, Missing
+from rung_ops import contract
 from rung_ops.project import documents
 from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name, shown
 
@@ -29,9 +29,7 @@ def validation(version: str) -> str:
 
 def lineage(version: str) -> str:
     """Tell commit, data, parameters and figures of the version, and the way back to them."""
-    tell = importlib.import_module(
-        "rung_ops.tracking.lineage"
-    )  # brings MLflow, which takes seconds
+    tell = importlib.import_module("rung_ops.release.lineage")  # brings MLflow, which takes seconds
     try:
         described = tell.describe(tell.registry.version(version))
     except tell.registry.MlflowException as error:

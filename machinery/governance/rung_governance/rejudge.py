@@ -8,12 +8,12 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from rung_governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
-from rung_governance import approval, bound_facts, committed, plan, signed_approval
+from rung_ops.project import keyless
 from rung_ops.project.paths import shown
-from rung_ops.system import keyless
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
 
 # Tags that the pipeline writes to a version and to its run.

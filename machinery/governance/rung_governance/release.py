@@ -9,14 +9,16 @@ import sys
 
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.gate import rules as gate_rules
 from rung_governance import approval, rejudge
+from rung_ops.gate import rules as gate_rules
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import bundle, keys, make, paths, registry_artifacts, sign, signing
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release import keys, make, registry_artifacts, sign, signing
 from rung_ops.release.entity_values import refuse_without_values
-from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.system import atomic, keyless, locks
+from rung_ops.system import atomic, locks
 from rung_ops.tracking import registry
 
 FAULTS = (
@@ -34,7 +36,7 @@ def write(version: ModelVersion, options: argparse.Namespace) -> int:
     number = str(version.version)
     if options.unsigned:
         return int(keyless.call("release.make:main", [number, "--unsigned", str(options.unsigned)]))
-    private_key, folder = keys.private_key(), paths.candidates()
+    private_key, folder = keys.private_key(), release_folders.candidates()
     facts = registry_artifacts.facts(version)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     if make.was_released(folder / name, signing.public_key_of(private_key)):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rung_governance import audit, keys
 from rung_ops.monitoring import outcomes
-from rung_ops.project import documents
+from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import placed, shared, shown
-from rung_ops.release import paths, state
+from rung_ops.release import state
 from rung_ops.system import locks
 
 RECORD = "governance/retention.yaml"
@@ -70,7 +70,7 @@ def delete(past_due: list[Overdue], by: str) -> list[str]:
     listed = [shown(each.path) for each in gone]
     days = sorted({each.days for each in gone})
     try:
-        folder = paths.environment(paths.PRODUCTION)
+        folder = release_folders.environment(release_folders.PRODUCTION)
         problems += audit.record(folder, DELETED, by, deleted=listed, days=days)
     except (OSError, locks.LockTimeoutError, state.BadState) as error:
         problems.append(f"That {', '.join(listed)} was deleted is not in the audit log: {error}")
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.dry_run or not past_due:
         print("Nothing was deleted." if past_due else "Nothing is past its date.")
         return 0
-    problems = delete(past_due, paths.person())
+    problems = delete(past_due, release_folders.person())
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"Deleted, and written into the audit log: {len(past_due)}.")

@@ -7,7 +7,9 @@ approved.
 from pathlib import Path
 
 from rung_governance import approval, audit, gate_record
-from rung_ops.release import bundle, paths, rollback, state
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import rollback, state
 
 
 def roll_back(folder: Path, by: str, reason: str) -> str:
@@ -17,10 +19,10 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
         state.Refused: there is nothing to go back to, or what was there may not answer any more.
     """
     before = state.read(folder)
-    if folder.name == paths.PRODUCTION:
+    if folder.name == release_folders.PRODUCTION:
         audit.require_signature(folder)
     # Ending a trial brings nothing back, so it needs no approval.
-    if folder.name == paths.PRODUCTION and before.previous and not before.on_trial:
+    if folder.name == release_folders.PRODUCTION and before.previous and not before.on_trial:
         _refuse_unapproved(folder, before.previous[0])
     with audit.signed_with_warnings(folder):
         happened = rollback.roll_back(folder, by, reason, before)
@@ -29,7 +31,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
 
 def _refuse_unapproved(folder: Path, release: str) -> None:
     try:
-        manifest = bundle.read_manifest(paths.bundle(folder, release))
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle:
         return  # rung_ops.release.rollback says what is wrong with it
     version = approval.released_version(manifest)

@@ -12,19 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.release import (
-    bundle,
-    export,
-    export_trial,
-    parity,
-    registry_artifacts,
-    source_import,
-    verify,
-)
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.model import bundle, source_import, verify
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.predictors import predictor_of
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.release import export, export_trial, parity, registry_artifacts
 from rung_ops.release.to_lightgbm import NoLightGBM
-from rung_ops.serving.predictors import predictor_of
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"

@@ -16,7 +16,9 @@ from rung_governance import (
     verification,
 )
 from rung_governance.signed_log import APPROVED, WITHDRAWN
-from rung_ops.release import bundle, paths, state
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import state
 from rung_ops.system import locks
 
 
@@ -27,7 +29,7 @@ def problems(folder: Path, release: str) -> list[str]:
         folder: the environment's.
         release: that answers.
     """
-    if folder.name != paths.PRODUCTION:
+    if folder.name != release_folders.PRODUCTION:
         return []
     return [f"{release} answers unapproved: {each}" for each in _objections(folder, release)]
 
@@ -43,7 +45,7 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
     if not any(each["detail"].get("release") == release for each in approved):
         yield "no signed line of the audit log approves of it"
     try:
-        manifest = bundle.read_manifest(paths.bundle(folder, release))
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle as error:
         yield str(error)
         return
@@ -85,7 +87,7 @@ def relay_withdrawals(folder: Path, by: str) -> list[str]:
 
 def _is_withdrawn(folder: Path, release: str, digest: str) -> bool:
     try:
-        manifest = bundle.read_manifest(paths.bundle(folder, release))
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle:
         return False
     approved = approval.approval_path(approval.released_version(manifest))

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.gate import rules
 from rung_governance import plan, signatures
+from rung_ops.gate import rules
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.system import git
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from rung_ops.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, Kind
 
 REL, ABS = 1e-6, 1e-9  # by which the same figure may differ, computed in another way
 

@@ -8,8 +8,9 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.bounds import Facts
+from rung_ops.model import bundle, source_import
 from rung_ops.project.paths import TEST
-from rung_ops.release import bundle, registry_artifacts, source_import
+from rung_ops.release import registry_artifacts
 from rung_ops.tracking import registry, store_address
 
 TRIED_ROWS = 1_000

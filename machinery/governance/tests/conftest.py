@@ -13,11 +13,11 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from rung_governance import approval, deploy, keys, plan, served_model
 
 from machinery.tests.conftest import FACTS, Trained
-from rung_governance import approval, deploy, keys, plan, served_model
+from rung_ops.project import keyless
 from rung_ops.project.paths import ROOT
-from rung_ops.system import keyless
 
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
@@ -128,7 +128,8 @@ def two_releases(
     release_folder: Path, release_private_key: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """Two signed releases of this project's model, of versions 1 and 2."""
-    from rung_ops.release import bundle, content, signing
+    from rung_ops.model import bundle
+    from rung_ops.release import content, signing
 
     manifest = bundle.read_manifest(release_folder)
     name = bundle.release_id("2", manifest["git_commit"], manifest["data_hash"])
@@ -153,10 +154,11 @@ def candidates(
 
     The registry is out of reach.
     """
-    from rung_ops.release import gate_check, paths
+    from rung_ops.project import release_folders
+    from rung_ops.release import gate_check
 
     for folder in two_releases:
-        shutil.copytree(folder, paths.candidates() / folder.name)
+        shutil.copytree(folder, release_folders.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")

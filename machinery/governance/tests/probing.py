@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from rung_ops import contract
-from rung_ops.release import bundle, content, signing
+from rung_ops.model import bundle
+from rung_ops.release import content, signing
 from rung_ops.system import key_names
 
 PROBE = """

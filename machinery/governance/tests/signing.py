@@ -12,11 +12,6 @@ from typing import Any
 import onnx
 import pytest
 import yaml
-
-from machinery.tests.conftest import FACTS
-from machinery.governance.tests.conftest import APPROVED
-from rung_ops.gate import rules
-from rung_ops.gate.verdict import Verdict
 from rung_governance import (
     approval,
     approve,
@@ -27,7 +22,13 @@ from rung_governance import (
     signatures,
     signed_approval,
 )
-from rung_ops.release import bundle, content, signing, source_hash
+
+from machinery.governance.tests.conftest import APPROVED
+from machinery.tests.conftest import FACTS
+from rung_ops.gate import rules
+from rung_ops.gate.verdict import Verdict
+from rung_ops.model import bundle
+from rung_ops.release import content, signing, source_hash
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (

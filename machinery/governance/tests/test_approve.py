@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
 from rung_governance import (
     approval,
     approve,
@@ -21,6 +19,8 @@ from rung_governance import (
     signatures,
     signed_approval,
 )
+
+from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.release import make
 from rung_ops.replay import approver

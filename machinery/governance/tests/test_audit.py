@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from rung_governance import anchors, audit, keys
+
 from rung_ops.project.paths import ROOT
 from rung_ops.release import history, history_line, state
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rung_governance import anchors, approve, audit, batch, plan
+from rung_governance.plan import ApprovalTerms
 
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from rung_ops import contract
-from rung_ops.batch import predict_logged, sealed
+from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_governance import anchors, approve, audit, batch, plan
-from rung_governance.plan import ApprovalTerms
+from rung_ops.prediction_log import sealed
 from rung_ops.release import state
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from rung_governance import bounds, group_bounds, plan
 from rung_governance.bounds import Facts
 

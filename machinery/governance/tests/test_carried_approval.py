@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rung_governance import approval, audit, carried_approval, plan, signatures, signed_approval
+from rung_governance.signed_log import WITHDRAWN
 
 from machinery.governance.tests.signing import new_key
 from rung_ops import contract
-from rung_governance import approval, audit, carried_approval, plan, signatures, signed_approval
-from rung_governance.signed_log import WITHDRAWN
 from rung_ops.release import source_hash, state
 
 MODEL = b"the bytes of the model"

@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rung_governance import committed, gate, plan, rejudge
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
 from rung_ops.gate import judge
-from rung_governance import committed, gate, plan, rejudge
 
 VERDICT = rejudge.verdict  # a desk replaces it
 FILES = (

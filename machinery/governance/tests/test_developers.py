@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rung_governance import approval, people, plan, signatures
 
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
-from rung_governance import approval, people, plan, signatures
 
 SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 

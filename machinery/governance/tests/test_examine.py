@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from machinery.governance.tests.signing import ADA, VERA, Desk
 from rung_governance import (
     approval,
     control_evidence,
@@ -25,6 +23,8 @@ from rung_governance.control_evidence import (
     Examined,
     evidence_of,
 )
+
+from machinery.governance.tests.signing import ADA, VERA, Desk
 from rung_ops.project.paths import ROOT
 
 TODAY = date(2026, 11, 30)

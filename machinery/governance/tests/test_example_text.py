@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from machinery.governance.tests.signing import Desk
 from rung_governance import deploy, example_text, promote, records
 from rung_governance.example_text import objections, rewrite, untouched
+
+from machinery.governance.tests.signing import Desk
 from rung_ops.project.paths import ROOT
 from rung_ops.release import state
 

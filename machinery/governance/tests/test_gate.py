@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from rung_governance import approval, gate, plan, signed_approval, version_facts
 
-from machinery.tests.conftest import Trained
 from machinery.governance.tests.conftest import APPROVED, COMMIT
+from machinery.tests.conftest import Trained
 from rung_ops import contract
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict
-from rung_governance import approval, gate, plan, signed_approval, version_facts
 from rung_ops.release import gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness

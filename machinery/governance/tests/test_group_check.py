@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rung_governance import group_check, plan
 
 BOUNDS = plan.Bounds(

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-
-from rung_ops import contract
 from rung_governance import hook_source
 from rung_governance.hook_source import HookSource
+
+from rung_ops import contract
+from rung_ops.model import bundle
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, source_hash
+from rung_ops.release import source_hash
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
 

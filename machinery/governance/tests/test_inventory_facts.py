@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from rung_governance import inventory_facts, promote, records
 
 from machinery.governance.tests.conftest import APPROVED
 from rung_ops.data.ingest import sample_rows
-from rung_governance import inventory_facts, promote, records
 from rung_ops.project.paths import project_name
 from rung_ops.release import state
 

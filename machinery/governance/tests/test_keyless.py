@@ -12,16 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rung_governance import deploy, keys, promote, rejudge
 
 import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
 from rung_ops import contract
 from rung_ops.autopilot import hooks, observation, policy
 from rung_ops.autopilot.tools import Tools
-from rung_governance import deploy, keys, promote, rejudge
+from rung_ops.model import bundle
+from rung_ops.project import keyless
 from rung_ops.project.paths import MODEL, ROOT
-from rung_ops.release import bundle, state
-from rung_ops.system import key_names, keyless
+from rung_ops.release import state
+from rung_ops.system import key_names
 
 Write = Callable[..., None]
 LIBRARY = Path(rung_ops.__file__).parent

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from rung_governance import keys
 
 from machinery.governance.tests.conftest import pem
-from rung_governance import keys
 from rung_ops.release import keys as release_keys
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-
-from rung_ops.batch import prediction_log, sealed
 from rung_governance import (
     audit,
     keys,
@@ -24,8 +22,12 @@ from rung_governance import (
 from rung_governance.erasure import rows, search
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
+
+from rung_ops import prediction_log
+from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import outcomes, run
-from rung_ops.release import bundle, history, source_import, state
+from rung_ops.prediction_log import sealed
+from rung_ops.release import history, state
 
 # Nothing of what a sample of old rows may show is wrong by this plan.
 LENIENT: dict[str, dict[str, Any]] = {

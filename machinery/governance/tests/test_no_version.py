@@ -5,10 +5,6 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-
-from machinery.governance.tests.conftest import pem
-from machinery.governance.tests.signing import Desk
-from rung_ops.gate import judge
 from rung_governance import (
     approve,
     examine,
@@ -17,9 +13,14 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
+
+from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.signing import Desk
+from rung_ops.gate import judge
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
-from rung_ops.tracking import lineage, registry
+from rung_ops.release import lineage
+from rung_ops.tracking import registry
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gate": judge.main,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
+from rung_governance import audit, keys, kill_switch, operators
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.running import (
@@ -21,11 +22,11 @@ from machinery.governance.tests.running import (
     trusting,
     wait_until,
 )
-from rung_governance import audit, keys, kill_switch, operators
+from rung_ops.model import bundle
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, history, state
-from rung_ops.serving import access, tokens
-from rung_ops.system import atomic, key_names
+from rung_ops.release import history, state
+from rung_ops.serving import access
+from rung_ops.system import atomic, key_names, tokens
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
 

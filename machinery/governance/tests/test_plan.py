@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rung_governance import plan
 
 WRITTEN: dict[str, Any] = {

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from machinery.tests.conftest import FACTS
-from machinery.governance.tests.signing import new_key, source_of, swap_model
 from rung_governance import (
     approval,
     audit,
@@ -22,9 +19,14 @@ from rung_governance import (
 )
 from rung_governance.admission import Admission
 from rung_governance.signed_log import APPROVED, SignedLog
+
+from machinery.governance.tests.signing import new_key, source_of, swap_model
+from machinery.tests.conftest import FACTS
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
-from rung_ops.release import bundle, history, paths, state, state_file
+from rung_ops.release import history, state, state_file
 from rung_ops.tracking import registry
 
 Candidates = tuple[str, str]
@@ -129,7 +131,7 @@ def test_a_release_that_does_not_exist_is_answered_with_those_that_do(
 
     listed = ", ".join(sorted(candidates))
     assert str(refused.value) == (
-        f"There is no release x: {paths.candidates()} has {listed}. "
+        f"There is no release x: {release_folders.candidates()} has {listed}. "
         "Type the command again with one of these."
     )
 
@@ -350,7 +352,7 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
 def test_a_bundle_signed_again_since_its_deployment_does_not_answer(
     waiting: str, production: Path, release_private_key: bytes, capsys: Any
 ) -> None:
-    swap_model(paths.bundle(production, waiting), release_private_key)
+    swap_model(release_folders.bundle(production, waiting), release_private_key)
 
     assert promote.main(["1"]) == 1
 
@@ -388,7 +390,7 @@ def sign(
     def write(**changes: Any) -> None:
         verdict = signed_approval.verdict_facts(json.loads((tmp_path / "gate.json").read_text()))
         record = tmp_path / approval.RECORDS / f"{FACTS['model']}-1.yaml"
-        (release,) = paths.candidates().glob("v1-*")
+        (release,) = release_folders.candidates().glob("v1-*")
         about = FACTS | {"source_hash": source_of(release)}
         content = signed_approval.statement(about, record, verdict, tmp_path)
         path = record.with_name(f"{FACTS['model']}-1.approval.json")
@@ -402,7 +404,7 @@ def approved_of(production: Path, tmp_path: Path) -> tuple[str, int]:
     log = SignedLog(production)
     log.follow()
     admission = Admission(log, signatures.signers_file(tmp_path))
-    serving = paths.bundle(production, str(state.read(production).serving))
+    serving = release_folders.bundle(production, str(state.read(production).serving))
     objection = admission.objection(bundle.read_manifest(serving))
     lines = [each for each in events(production) if each["event"] == APPROVED]
     return objection.reason if objection else "", len(lines)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-
-from rung_ops import contract
 from rung_governance import records
 from rung_governance.records import main, plan_mismatches, problems
+
+from rung_ops import contract
 
 SCHEMA = {
     "description": "Write it.",

@@ -7,11 +7,11 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
+from rung_governance import approval, champion_check, records, registry_promotion, rejudge
 from sklearn.dummy import DummyClassifier
 
 from machinery.governance.tests import conftest
 from rung_ops.gate.verdict import Verdict
-from rung_governance import approval, champion_check, records, registry_promotion, rejudge
 from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 

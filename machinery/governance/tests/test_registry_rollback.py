@@ -8,9 +8,9 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
+from rung_governance import approval, registry_promotion, registry_rollback
 
 from machinery.governance.tests import conftest
-from rung_governance import approval, registry_promotion, registry_rollback
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16

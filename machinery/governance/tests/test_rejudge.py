@@ -8,13 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from machinery.tests.conftest import FACTS
-from machinery.governance.tests.signing import PASSED, Desk
-from rung_ops.gate import report
 from rung_governance import deploy, rejudge, release
-from rung_ops.release import bundle, make, paths, registry_artifacts, verify
-from rung_ops.system import keyless
+
+from machinery.governance.tests.signing import PASSED, Desk
+from machinery.tests.conftest import FACTS
+from rung_ops.gate import report
+from rung_ops.model import bundle, verify
+from rung_ops.project import keyless, release_folders
+from rung_ops.release import make, registry_artifacts
 from rung_ops.tracking import registry
 
 
@@ -138,10 +139,12 @@ def test_what_another_process_wrote_is_signed_here(
     version: Any = SimpleNamespace(version="1")
     assert release.write(version, make.options_of(["1"])) == 0
 
-    assert verify.verify(paths.candidates() / release_folder.name, release_key) == (
+    assert verify.verify(release_folders.candidates() / release_folder.name, release_key) == (
         bundle.read_manifest(release_folder)
     )
-    assert [path.name for path in paths.candidates().glob("[!.]*")] == [release_folder.name]
+    assert [path.name for path in release_folders.candidates().glob("[!.]*")] == [
+        release_folder.name
+    ]
 
 
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-
 from rung_governance import keys, retention, verification
 from rung_governance.retention import BadRetention
+
 from rung_ops.monitoring import outcomes
 from rung_ops.project.paths import ROOT
 from rung_ops.release import history, state

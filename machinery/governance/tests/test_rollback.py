@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from rung_governance import audit, keys, rollback
-from rung_ops.release import history, paths, state
+
+from rung_ops.project import release_folders
+from rung_ops.release import history, state
 
 Candidates = tuple[str, str]
 Write = Callable[..., None]
@@ -17,7 +18,7 @@ Write = Callable[..., None]
 def twice(candidates: Candidates, production: Path, approve: Write) -> Candidates:
     """Production serves the second release, after the first; both are approved."""
     for version, release in enumerate(candidates, start=1):
-        shutil.copytree(paths.candidates() / release, production / "bundles" / release)
+        shutil.copytree(release_folders.candidates() / release, production / "bundles" / release)
         approve(str(version))
         with audit.signed(production):
             state.serve(production, release, "Ada")
@@ -81,7 +82,7 @@ def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
 def test_staging_goes_back_without_an_approval(candidates: Candidates, production: Path) -> None:
     staging = production.with_name("staging")
     for release in candidates:
-        shutil.copytree(paths.candidates() / release, staging / "bundles" / release)
+        shutil.copytree(release_folders.candidates() / release, staging / "bundles" / release)
         state.serve(staging, release, "Ada")
 
     assert rollback.main(["staging"]) == 0

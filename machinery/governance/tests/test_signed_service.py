@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from rung_governance import audit, kill_switch, oversight
+from rung_governance.signed_log import APPROVED, WITHDRAWN
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.probing import make_curious, observations
@@ -21,13 +23,12 @@ from machinery.governance.tests.running import (
     wait_until,
 )
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
-from rung_ops.batch import prediction_log
-from rung_governance import audit, kill_switch, oversight
-from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops import prediction_log
+from rung_ops.model import bundle
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, state
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.release import state
 from rung_ops.serving import serve
-from rung_ops.serving.settings import BadSettings
 from rung_ops.system import atomic
 
 

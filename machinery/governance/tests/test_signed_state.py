@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rung_governance import anchors, audit, batch, keys, kill_switch, seen_log, signed_state
 from rung_governance.signed_state import SignedStateReader
+
 from rung_ops.release import state
 from rung_ops.release.state import State
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from rung_governance import standard_figures
 from sklearn import metrics
 
-from rung_governance import standard_figures
-from rung_ops.target import Kind
+from rung_ops.model.target import Kind
 
 
 def _auc(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

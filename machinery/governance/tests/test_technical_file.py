@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-
-from machinery.governance.tests.conftest import COMMIT
-from rung_ops.data.ingest import sample_rows
 from rung_governance import (
     approval,
     file_parts,
@@ -20,6 +17,9 @@ from rung_governance import (
     provenance,
     technical_file,
 )
+
+from machinery.governance.tests.conftest import COMMIT
+from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import ROOT, project_name
 
 TODAY = date(2026, 11, 30)

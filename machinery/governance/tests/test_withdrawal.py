@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from machinery.tests.conftest import FACTS
 from rung_governance import approval, audit, deploy, promote, rollback
 from rung_governance.signed_log import WITHDRAWN
-from rung_ops.release import paths, state
+
+from machinery.tests.conftest import FACTS
+from rung_ops.project import release_folders
+from rung_ops.release import state
 
 Candidates = tuple[str, str]
 Write = Callable[..., None]
@@ -54,7 +55,7 @@ def test_it_is_not_deployed(
     assert "approval was withdrawn" in capsys.readouterr().err
     folder = production.with_name(environment)
     assert state.read(folder).serving is None
-    assert not paths.bundle(folder, candidates[0]).exists() or environment == "production"
+    assert not release_folders.bundle(folder, candidates[0]).exists() or environment == "production"
 
 
 @WHERE
@@ -107,7 +108,7 @@ def test_it_does_not_come_back(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for version, release in enumerate(candidates, start=1):
-        shutil.copytree(paths.candidates() / release, production / "bundles" / release)
+        shutil.copytree(release_folders.candidates() / release, production / "bundles" / release)
         approve(str(version))
         with audit.signed(production):
             state.serve(production, release, "Ada")

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from rung_governance import audit, kill_switch, plan, promote, witness
 from rung_governance.signed_state import SignedStateReader
+
 from rung_ops.release import champion_alias, history, state
 
 BRANCH = "refs/heads/audit-log/production"

@@ -12,8 +12,8 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.data import row_file
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract import row_file
+from rung_ops.contract.row_checks import inspect
 from rung_ops.project.paths import INCOMING, ROWS, shown
 from rung_ops.system import atomic
 

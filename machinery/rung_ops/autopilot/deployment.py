@@ -8,11 +8,12 @@ from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
+from rung_ops.model import bundle
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import REPORTS, ROOT, shown
-from rung_ops.release import bundle, paths, state
+from rung_ops.release import rollout_policy as rollout
+from rung_ops.release import state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.serving import policy as rollout
-from rung_ops.system import keyless
 
 GATE = REPORTS / "gate.json"
 BY = "autopilot"
@@ -79,12 +80,14 @@ def deploy(tools: Tools, record: Record) -> Done:
     """Deploy the release to production, as shadow or canary by the project's rules."""
     release = journal.detail(record, "release")["release"]
     known = release in production().releases()
-    if not known and not rollback_event(paths.environment(paths.PRODUCTION), release):
+    if not known and not rollback_event(
+        release_folders.environment(release_folders.PRODUCTION), release
+    ):
         if not GATE.exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
             GATE.parent.mkdir(parents=True, exist_ok=True)
             GATE.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        tools.tasks.must("deploy", paths.PRODUCTION, release)
+        tools.tasks.must("deploy", release_folders.PRODUCTION, release)
     return _result(release)
 
 
@@ -94,7 +97,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first rollback may only end a canary or a shadow.
     while (before := production()).serving == bad:
-        tools.tasks.must("rollback", paths.PRODUCTION, "--reason", reason)
+        tools.tasks.must("rollback", release_folders.PRODUCTION, "--reason", reason)
         if production().generation == before.generation:
             raise StepFailed(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
@@ -107,7 +110,7 @@ def end_trial(tools: Tools, record: Record) -> Done:
     trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
     now = production()
     if now.canary and now.canary.release == trial:
-        folder = paths.environment(paths.PRODUCTION)
+        folder = release_folders.environment(release_folders.PRODUCTION)
         state.abort(folder, reason, by=BY, expected=now.generation)
     return Done({"taken back": trial}, outcome="trial ended", summary=reason)
 
@@ -138,7 +141,7 @@ def _candidate(trained: dict[str, str]) -> str | None:
     The run is compared too: numbers of versions repeat in a registry that was recreated.
     """
     candidates = []
-    for path in paths.candidates().glob(f"v{trained['version']}-*"):
+    for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
         try:
             manifest = bundle.read_manifest(path)
         except bundle.BadBundle:

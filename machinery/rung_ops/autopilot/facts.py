@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from rung_ops import threshold
-from rung_ops.threshold import Threshold
+from rung_ops.gate import threshold
+from rung_ops.gate.threshold import Threshold
 
 
 @dataclass(frozen=True)

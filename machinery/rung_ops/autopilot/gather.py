@@ -11,12 +11,13 @@ from rung_ops.autopilot.facts import Facts, Quality, Trial
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled import answers
 from rung_ops.autopilot.policy import Policy
+from rung_ops.model import bundle
 from rung_ops.monitoring.freshness import moment
+from rung_ops.project import release_folders
 from rung_ops.project.paths import params
-from rung_ops.release import bundle, paths
 from rung_ops.release.state import State, concerns, events
 
-PRODUCTION = paths.PRODUCTION
+PRODUCTION = release_folders.PRODUCTION
 # Keys in the detail of steps after which the autopilot waits before it trains again.
 SET_BACKS = {"gate": "refused", "settle": "taken back", "roll back": "taken back"}
 SET_BACKS |= {"end trial": "taken back", "release": "vetoed"}
@@ -80,7 +81,7 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 
 def _knows_until(release: str) -> datetime | None:
-    folder = paths.bundle(paths.environment(PRODUCTION), release)
+    folder = release_folders.bundle(release_folders.environment(PRODUCTION), release)
     manifest = bundle.read_manifest(folder)
     return moment(manifest.get("trained_until") or manifest["created"])
 
@@ -135,4 +136,4 @@ def _why_not(release: str) -> str:
 
 
 def _history() -> list[dict[str, Any]]:
-    return events(paths.environment(PRODUCTION))
+    return events(release_folders.environment(PRODUCTION))

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import paths
 from rung_ops.system import atomic
 
 SCHEMA = 1
@@ -25,7 +25,7 @@ class BadJournal(Exception):
 
 def folder() -> Path:
     """Return the folder of the journal."""
-    return paths.releases() / "autopilot"
+    return release_folders.releases() / "autopilot"
 
 
 def clock() -> str:

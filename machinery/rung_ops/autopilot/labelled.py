@@ -6,14 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.autopilot.collect import ID, TIME
-from rung_ops.batch import prediction_log
+from rung_ops.model import bundle
+from rung_ops.model.predictions import packed
+from rung_ops.model.target import kind_in
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.predictions import packed
-from rung_ops.release import bundle, paths, state
-from rung_ops.target import kind_in
+from rung_ops.project import release_folders
+from rung_ops.release import state
 
 RELEASE, ARM, PREDICTION = "answered_by", "answered_as", "answered"
 
@@ -28,7 +29,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (as rung_ops.predictions.packed() has it; null where
+        (serving, canary or batch), PREDICTION (as rung_ops.model.predictions.packed() has it; null where
         all are of a release that predicted another kind), and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
@@ -60,8 +61,8 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
 def _contract(environment: str) -> dict[str, Any]:
     """Read the contract of the serving release, which names the key of a row."""
-    folder = paths.environment(environment)
-    path = paths.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
+    folder = release_folders.environment(environment)
+    path = release_folders.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
     return bundle.parse_json(path, bundle.read_small(path))
 
 

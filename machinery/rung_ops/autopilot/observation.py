@@ -4,16 +4,16 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rung_ops import prediction_log
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import gather, hooks, journal, request_errors
 from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
-from rung_ops.batch import prediction_log
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import REPORTS, shown
-from rung_ops.release import paths
-from rung_ops.system import key_names, keyless
+from rung_ops.system import key_names
 
 STATUS = REPORTS / "monitor/status.json"
 
@@ -42,7 +42,7 @@ def look(tools: Tools, record: Record) -> Done:
     serving = production().serving
     if serving is None:
         return Done({"serving": None})
-    log = prediction_log.folder(paths.PRODUCTION)
+    log = prediction_log.folder(release_folders.PRODUCTION)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status = _printed_status(tools, record) if tools.dry else _written_status(tools, record)

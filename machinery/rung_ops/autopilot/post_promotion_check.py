@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, time_blocks
+from rung_ops import contract
 from rung_ops.autopilot import request_errors
 from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.jackknife import GROUPS, standard_error, student_t_quantile
-from rung_ops.predictions import unpacked
+from rung_ops.model import release as serving_release
+from rung_ops.model import source_import
+from rung_ops.model.predictions import unpacked
+from rung_ops.project import release_folders
 from rung_ops.project.paths import params
-from rung_ops.release import paths, source_import
+from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release.state import State, events
-from rung_ops.serving import release as serving_release
-from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.statistics import time_blocks
+from rung_ops.statistics.jackknife import GROUPS, standard_error, student_t_quantile
 from rung_ops.training import estimator
 
 
@@ -68,7 +70,7 @@ def verdict(
 def predecessor(state: State) -> str | None:
     """Return the release before the serving one, if that was promoted."""
     last, serving = None, None
-    for event in events(paths.environment(paths.PRODUCTION)):
+    for event in events(release_folders.environment(release_folders.PRODUCTION)):
         if event["detail"].get("serving", serving) != serving:
             last, serving = event["event"], event["detail"]["serving"]
     return state.previous[0] if state.previous and last in ("serve", "promote") else None
@@ -92,10 +94,12 @@ def _of_errors(
 
 
 def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> Verdict | None:
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     try:
         loaded = serving_release.load(
-            paths.bundle(folder, before), paths.public_key().read_bytes(), ANY_SPEED
+            release_folders.bundle(folder, before),
+            release_folders.public_key().read_bytes(),
+            ANY_SPEED,
         )
         rows = own.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
         earlier = loaded.score(rows)[1]

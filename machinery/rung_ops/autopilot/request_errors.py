@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops.serving import local_token
-from rung_ops.statistics import wilson_interval
+from rung_ops.statistics.intervals import wilson_interval
 
 TIMEOUT = 5.0  # seconds
 

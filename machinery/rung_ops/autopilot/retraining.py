@@ -9,9 +9,9 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled import answers
 from rung_ops.autopilot.step_runner import Done
 from rung_ops.autopilot.tools import Tools, tries
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import ROWS, shown
-from rung_ops.release import paths
-from rung_ops.system import key_names, keyless
+from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
 
@@ -34,7 +34,7 @@ def collected(until: str) -> dict[str, Any]:
     Returns:
         rows, and `file` where there are some.
     """
-    rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(until)))
+    rows = served.new_rows(answers(release_folders.PRODUCTION, datetime.fromisoformat(until)))
     if rows.is_empty():
         return {"rows": 0}
     path = served.write(rows)

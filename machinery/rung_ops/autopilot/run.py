@@ -10,7 +10,7 @@ from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
-from rung_ops.release.paths import person
+from rung_ops.project.release_folders import person
 from rung_ops.system import locks
 from rung_ops.tracking import last_run
 

@@ -16,9 +16,9 @@ from rung_ops.autopilot import journal
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import Policy
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import ROOT
-from rung_ops.release import paths, state
-from rung_ops.system import keyless
+from rung_ops.release import state
 
 SHOWN = 30  # lines of output in the message of a failed task
 # Tasks that run code of the project, which changes before anybody reads it, and sign nothing.
@@ -102,7 +102,7 @@ class Tools:
 
 def production() -> state.State:
     """Read the state of production."""
-    return state.read(paths.environment(paths.PRODUCTION))
+    return state.read(release_folders.environment(release_folders.PRODUCTION))
 
 
 def tries(record: Record, name: str) -> int:

@@ -11,16 +11,16 @@ import pandera.polars as pa
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.data import raw_file
-from rung_ops.data.row_checks import Problem, inspect
+from rung_ops.contract import raw_file
+from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.features.point_in_time import join
-from rung_ops.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
+from rung_ops.model.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
+from rung_ops.model.target import Kind
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 from rung_ops.system.printable import counted, printable
-from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {

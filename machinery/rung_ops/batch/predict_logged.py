@@ -7,8 +7,7 @@ import uuid
 
 import polars as pl
 
-from rung_ops import contract
-from rung_ops.batch import prediction_log
+from rung_ops import contract, prediction_log
 from rung_ops.batch.predict import PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown

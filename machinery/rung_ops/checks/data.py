@@ -10,11 +10,10 @@ from rung_ops.checks import raw_table
 from rung_ops.checks.entity_features import with_entity_features
 from rung_ops.checks.raw_table import RawTable
 from rung_ops.checks.user_code import calling
-from rung_ops.contract import ContractError, explain
-from rung_ops.data import row_file
-from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
-from rung_ops.data.raw_file import read
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract import ContractError, explain, row_file
+from rung_ops.contract.parquet_size import refuse_large_frame, refuse_too_large
+from rung_ops.contract.raw_file import read
+from rung_ops.contract.row_checks import inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import SAMPLE, links_refused, raw_files, raw_files_in, shown
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops import adverse, contract
+from rung_ops import contract
 from rung_ops.checks.data import raw_files_keep_row, target_may_be_missing
 from rung_ops.checks.entity_features import well_declared
 from rung_ops.checks.features import (
@@ -27,6 +27,7 @@ from rung_ops.checks.forecasts import (
 from rung_ops.checks.model import a_saved_model_answers_the_same, score_gives_the_metric
 from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError
+from rung_ops.model import adverse
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from rung_ops.data import row_file
+from rung_ops.contract import row_file
 
 MOST_ROWS = 50
 SEPARATORS = ",;\t|"

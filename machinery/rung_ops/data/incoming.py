@@ -46,8 +46,8 @@ def problems_of(files: list[Path]) -> list[str]:
     """Say what is wrong with files, each on its own and beside the others."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     from rung_ops import contract
-    from rung_ops.data.raw_file import UnreadableFileError, read
-    from rung_ops.data.row_checks import inspect
+    from rung_ops.contract.raw_file import UnreadableFileError, read
+    from rung_ops.contract.row_checks import inspect
 
     schema = contract.Row.to_schema()
     errors: list[str] = []
@@ -68,7 +68,7 @@ def _repeated(new: "dict[Path, pl.DataFrame]", schema: "pa.DataFrameSchema") -> 
     """Say which rows of new files another file has too, as validate would; new: their keys."""
     import polars as pl
 
-    from rung_ops.data.raw_file import UnreadableFileError, read
+    from rung_ops.contract.raw_file import UnreadableFileError, read
     from rung_ops.data.validate import keys_in_two_files
 
     key = [

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.data.raw_file import read
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.raw_file import read
+from rung_ops.contract.row_checks import inspect
 from rung_ops.features.point_in_time import join
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown

@@ -3,9 +3,9 @@
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.contract.parquet_size import refuse_large_frame
+from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.data.ingest import source_of
-from rung_ops.data.parquet_size import refuse_large_frame
-from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.project.paths import INGESTED
 
 

@@ -4,7 +4,7 @@ This package is imported by features.py of a project, also in the service's imag
 and nothing else.
 """
 
-from rung_ops.features.declaration import EntityFeature
 from rung_ops.features.sources import raw_rows
+from rung_ops.model.entity_feature import EntityFeature
 
 __all__ = ["EntityFeature", "raw_rows"]

@@ -5,6 +5,7 @@ source that the release carries: what serves goes on having its values when a de
 """
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
@@ -15,16 +16,16 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.features import point_in_time, store, stores
-from rung_ops.features.declaration import MICROSECOND, View, ticks, views_of
 from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.sources import Events
 from rung_ops.features.store import FeatureStore, StoredView, StoreError
 from rung_ops.features.windows import AS_OF
+from rung_ops.model import bundle, source_import, verify
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.dtypes import dtype_of
+from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, paths, source_import, verify
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.dtypes import dtype_of
-from rung_ops.system import keyless
 
 Schema = Mapping[str, pl.DataType]
 
@@ -129,8 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
     filled = dict(_declared(now))
     served = [
         (name, view, schema)
-        for environment in paths.ENVIRONMENTS
-        for name, views, schema in released(paths.environment(environment))
+        for environment in release_folders.ENVIRONMENTS
+        for name, views, schema in released(release_folders.environment(environment))
         for view in views
     ]
     if not filled and not served:
@@ -154,10 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pull() -> int:
-    # Imported here, as the extra `train` lacks DVC.
-    from rung_ops.data.incoming import pull
-
-    return pull()
+    """Fetch the versioned data with the verb that does, whose packages the service lacks."""
+    return subprocess.run([sys.executable, "-m", "rung_ops", "pull"], check=False).returncode
 
 
 def _declared(now: datetime) -> Iterator[tuple[str, StoredView]]:

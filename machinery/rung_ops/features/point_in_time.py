@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature, ticks
 from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.sources import Events
 from rung_ops.features.windows import AS_OF, KEY, aggregated, clock, ordered
+from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import printable
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature
 from rung_ops.features.sources import source_name
+from rung_ops.model.entity_feature import EntityFeature
 from rung_ops.project import model_folders
 from rung_ops.project.paths import REPORTS, REPOSITORY, project_name, shown
 from rung_ops.system import html

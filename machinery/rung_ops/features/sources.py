@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature, Source
+from rung_ops.model.entity_feature import EntityFeature, Source
 
 
 def raw_rows() -> pl.DataFrame:
@@ -16,8 +16,8 @@ def raw_rows() -> pl.DataFrame:
     """
     # Imported here: features.py is imported in the service's image, which has no pandera.
     from rung_ops import contract
-    from rung_ops.data.raw_file import read
-    from rung_ops.data.row_checks import inspect
+    from rung_ops.contract.raw_file import read
+    from rung_ops.contract.row_checks import inspect
     from rung_ops.project.paths import raw_files, shown
 
     schema = contract.Row.to_schema()

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from rung_ops.features.store import LookupResult, StoredView, StoreError
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import paths
 from rung_ops.system import atomic
 from rung_ops.system.files import stamp
 
@@ -27,7 +27,7 @@ CREATE TABLE numbers (view TEXT, entity BLOB, packed BLOB NOT NULL, PRIMARY KEY 
 
 def path() -> Path:
     """Return the path of the store: `features.sqlite` in the folder of the releases."""
-    return paths.releases() / "features.sqlite"
+    return release_folders.releases() / "features.sqlite"
 
 
 class SqliteStore:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature, ticks
 from rung_ops.features.errors import EntityFeatureError
+from rung_ops.model.entity_feature import EntityFeature, ticks
 
 AS_OF = "__as_of"  # microseconds since 1970, of the clock of the events
 TIME, KNOWN, ORDER, KEY = "__time", "__known", "__order", "__key"

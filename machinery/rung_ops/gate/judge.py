@@ -13,7 +13,8 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from rung_ops import contract, forecast
+from rung_ops import contract
+from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.report import publish
 from rung_ops.gate.verdict import Champion, Verdict, judge

@@ -1,6 +1,6 @@
 """A paired test of whether one model is worse than another, for any figure.
 
-Both models are scored on the same parts of the test rows (see rung_ops.jackknife), which estimate how
+Both models are scored on the same parts of the test rows (see statistics.jackknife), which estimate how
 the difference of their figures varies with the rows. Hard rows are hard for both models and cancel
 out, so the test separates two versions far better than their figures alone. The lower bound is the
 difference minus as many standard errors as `alpha` requires by Student's t.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rung_ops import jackknife
+from rung_ops.statistics import jackknife
 
 Figure = Callable[[np.ndarray, np.ndarray], float]
 

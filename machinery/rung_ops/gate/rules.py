@@ -30,7 +30,7 @@ class Rules:
 
     Attributes:
         alpha: error rate of the test, in (0, 0.5).
-        margin: largest loss that still counts as not worse, in (0, 1), as rung_ops.threshold says.
+        margin: largest loss that still counts as not worse, in (0, 1), as rung_ops.gate.threshold says.
         min_rows: required number of test rows.
         max_drop: how far a slice may fall below the champion's, in [0, 1], likewise.
         min_slice_rows: slices with fewer rows are not judged.

@@ -10,8 +10,8 @@ import polars as pl
 
 from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
+from rung_ops.gate.threshold import Threshold
 from rung_ops.system.printable import counted, four_digits
-from rung_ops.threshold import Threshold
 from rung_ops.training.slices import MONTH, slice_columns
 
 

@@ -9,9 +9,9 @@ import sys
 
 from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import CannotBuild, Manifest, Verdict
-from rung_ops.release import paths
-from rung_ops.serving import policy
-from rung_ops.serving.settings import BadSettings
+from rung_ops.project import release_folders
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.release import rollout_policy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,10 +59,10 @@ def notes(built: list[Manifest]) -> list[str]:
     Each pod judges a release by its own requests, so each one can abort it by chance
     (docs/kubernetes.md). Staging serves a release at once, without a rollout.
     """
-    rules = policy.policy()
+    rules = rollout_policy.policy()
     most = 1
     for scaler in manifests.of_kind(built, "HorizontalPodAutoscaler"):
-        if scaler["metadata"]["labels"].get("environment") != paths.STAGING:
+        if scaler["metadata"]["labels"].get("environment") != release_folders.STAGING:
             most = max(most, scaler["spec"]["maxReplicas"])
     if rules is None or most == 1:
         return []

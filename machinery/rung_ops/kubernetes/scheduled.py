@@ -13,9 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rung_ops import prediction_log
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.batch import prediction_log
 from rung_ops.project.paths import REPORTS, ROOT
 
 VERBS = ("monitor", "autopilot")

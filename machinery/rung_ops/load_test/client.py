@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
-from rung_ops.load_test import PREFIX
+from rung_ops.prediction_log import LOAD_TEST
 
 BROKEN = 0  # status of a request whose connection broke
 TIMEOUT = 30.0  # seconds
@@ -128,7 +128,7 @@ class Load:
         self._url = urlsplit(url)
         self._requests = [_request(self._url, body, token) for body in bodies]
         self._rate = rate
-        self.name = f"{PREFIX}{secrets.token_hex(4)}"
+        self.name = f"{LOAD_TEST}{secrets.token_hex(4)}"
         self._numbers = itertools.count()
 
     async def run(self, connections: int, seconds: float) -> Answers:

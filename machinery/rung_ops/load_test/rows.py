@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from rung_ops.release import bundle, paths
-from rung_ops.release.dtypes import dtype_of
+from rung_ops.model import bundle
+from rung_ops.model.dtypes import dtype_of
+from rung_ops.project import release_folders
 
 MAX_BODIES = 1_000  # as many as a release has parity rows
 MAX_ROWS = 50_000  # of all bodies, to limit memory
@@ -52,8 +53,8 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _folders(release: str) -> list[Path]:
-    environments = [paths.environment(name) for name in paths.ENVIRONMENTS]
+    environments = [release_folders.environment(name) for name in release_folders.ENVIRONMENTS]
     return [
-        *(paths.bundle(environment, release) for environment in environments),
-        paths.candidates() / release,
+        *(release_folders.bundle(environment, release) for environment in environments),
+        release_folders.candidates() / release,
     ]

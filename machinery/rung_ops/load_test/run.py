@@ -22,12 +22,12 @@ from rung_ops.load_test import target as load_target
 from rung_ops.load_test.client import Load
 from rung_ops.load_test.report import Figures
 from rung_ops.load_test.target import Target, Unreachable
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import release_folders, service_settings, slo
 from rung_ops.project.paths import REPORTS, shown
-from rung_ops.release import paths, state
-from rung_ops.release.bundle import BadBundle
-from rung_ops.serving import settings, slo
-from rung_ops.serving.settings import BadSettings
-from rung_ops.serving.slo import SLO
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.project.slo import SLO
+from rung_ops.release import state
 
 REPORT = REPORTS / "load.json"
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the test; return the exit code: 1 if the SLO was missed or nothing could be tested."""
     options = _options(arguments)
     try:
-        limits, most = slo.read_slo(), settings.limits().max_rows
+        limits, most = slo.read_slo(), service_settings.limits().max_rows
         if options.rows > most:
             raise BadSettings(
                 f"--rows: got {options.rows:,}; [service] max_rows in service.toml allows {most:,}"
@@ -131,8 +131,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--environment",
-        default=paths.STAGING,
-        choices=paths.ENVIRONMENTS,
+        default=release_folders.STAGING,
+        choices=release_folders.ENVIRONMENTS,
         help="without a URL: the environment whose release is tested (staging)",
     )
     for name, kind, default, text in (

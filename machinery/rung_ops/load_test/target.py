@@ -22,11 +22,12 @@ from urllib.request import urlopen
 
 import msgspec
 
+from rung_ops.model import release as released
+from rung_ops.project import release_folders
 from rung_ops.project.paths import REPOSITORY, ROOT
-from rung_ops.release import paths, state
+from rung_ops.project.service_settings import limits
+from rung_ops.release import state
 from rung_ops.serving import access, local_token
-from rung_ops.serving import release as releases
-from rung_ops.serving.settings import limits
 from rung_ops.system import processes
 from rung_ops.system.ports import free_port
 
@@ -95,7 +96,7 @@ def own(environment: str) -> Iterator[Target]:
         settings.BadSettings: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     release = state.read(folder).serving
     if release is None:
         raise Unreachable(
@@ -106,11 +107,11 @@ def own(environment: str) -> Iterator[Target]:
         temporary = Path(name)
         copy = temporary / "releases" / ROOT.relative_to(REPOSITORY) / environment  # see placed()
         try:
-            copied = paths.bundle(copy, release)
-            shutil.copytree(paths.bundle(folder, release), copied, symlinks=True)
-            state.serve(copy, release, paths.person())
+            copied = release_folders.bundle(copy, release)
+            shutil.copytree(release_folders.bundle(folder, release), copied, symlinks=True)
+            state.serve(copy, release, release_folders.person())
             # Raises at once if the release is invalid; the service would wait for another one.
-            loaded = releases.load(copied, paths.public_key().read_bytes(), limits())
+            loaded = released.load(copied, release_folders.public_key().read_bytes(), limits())
         except OSError as error:
             raise Unreachable(f"{release} of {environment} cannot be copied: {error}") from error
         with _started(temporary, environment) as url:
@@ -131,7 +132,9 @@ def _started(folder: Path, environment: str) -> Iterator[str]:
             [sys.executable, "-m", "rung_ops", "serve", "--environment", environment]
             + ["--host", HOST, "--port", str(port)],
             cwd=ROOT,
-            env=os.environ | settings | {"RELEASE_KEY": str(paths.public_key().resolve())},
+            env=os.environ
+            | settings
+            | {"RELEASE_KEY": str(release_folders.public_key().resolve())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ A check, from log to verdict:
   kolmogorov and contingency (the tests), stability (the PSI)
 - defaults, ranges, freshness: what was missing, out of bounds, too old
 - feature_quality: entity features without a value, and the age of their store
-- quality: the metric by day and slice, with quality_metric (which) and rung_ops.jackknife (how
+- quality: the metric by day and slice, with quality_metric (which) and rung_ops.statistics.jackknife (how
   certain)
 - hooks: the project's own check
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.model.target import kind_in
 from rung_ops.monitoring import (
     defaults,
     drift,
@@ -23,7 +24,6 @@ from rung_ops.monitoring.quality_metric import QualityMetric
 from rung_ops.monitoring.release_info import Released
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.window import Newest
-from rung_ops.target import kind_in
 
 
 @dataclass(frozen=True)

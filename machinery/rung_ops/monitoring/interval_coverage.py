@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import jackknife
-from rung_ops.predictions import inside
+from rung_ops.model.predictions import inside
+from rung_ops.statistics import jackknife
 
 SCHEMA: dict[str, Any] = {
     "held": pl.Float64,

@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.model.dtypes import dtype_of, time_zone
+from rung_ops.model.target import kind_in
 from rung_ops.project.paths import placed, shown
-from rung_ops.release.dtypes import dtype_of, time_zone
-from rung_ops.target import kind_in
 
 OUTCOMES = placed("OUTCOMES", "data/outcomes")
 TRUTH = "truth"

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import jackknife, target
+from rung_ops.model import target
+from rung_ops.model.predictions import numbers, packed, unpacked
 from rung_ops.monitoring import interval_coverage
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
-from rung_ops.predictions import numbers, packed, unpacked
+from rung_ops.statistics import jackknife
 
 MISSING = "missing"
 # Of a day, whose interval is only drawn: half as many evaluations of score() for most of the rows.

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung_ops import threshold
+from rung_ops.gate import threshold
+from rung_ops.gate.threshold import Threshold
+from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.monitoring.release_info import Score
-from rung_ops.target import ONE_NUMBER, Kind
-from rung_ops.threshold import Threshold
 
 RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
 

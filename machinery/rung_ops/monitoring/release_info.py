@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.release import bundle, source_import, verify
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.model import bundle, source_import, verify
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.release_files import ReleaseFiles
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
+from rung_ops.model.bundle import BadBundle
 from rung_ops.monitoring import (
     check,
     exposition,
@@ -35,10 +36,10 @@ from rung_ops.monitoring.limits import BadLimits, Limits
 from rung_ops.monitoring.release_info import Released
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
+from rung_ops.project import release_folders
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import REPORTS, params, project_name, shown
-from rung_ops.release import paths, state, state_file
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release import state, state_file
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
@@ -100,16 +101,16 @@ def observe(
 
 def _serving(environment: str) -> Released:
     """Load the release that an environment serves, with its signature verified."""
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     serving = state.read(folder).serving
     if serving is None:
         raise CannotLook(
             f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
         )
-    key = paths.public_key()
+    key = release_folders.public_key()
     if not key.is_file():
         raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
-    return release_info.load(paths.bundle(folder, serving), key.read_bytes())
+    return release_info.load(release_folders.bundle(folder, serving), key.read_bytes())
 
 
 def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:
@@ -176,14 +177,16 @@ def deployed(environment: str) -> bool:
     share = os.environ.get("RELEASES")
     if share and not Path(share).is_dir():
         return True
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     return any((folder / name).exists() for name in (state_file.STATE, state_file.HISTORY))
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="poe monitor", description=__doc__.splitlines()[0])
-    parser.add_argument("--environment", choices=paths.ENVIRONMENTS, default=paths.PRODUCTION)
+    parser.add_argument(
+        "--environment", choices=release_folders.ENVIRONMENTS, default=release_folders.PRODUCTION
+    )
     parser.add_argument(
         "--if-deployed",
         action="store_true",

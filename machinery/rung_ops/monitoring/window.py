@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
 from rung_ops.monitoring.freshness import moment
 
 SHADOW = "shadow"  # predictions that no caller received

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from rung_ops.batch.predict import PredictionError
-from rung_ops.data import raw_file
+from rung_ops.contract import raw_file
 from rung_ops.project.paths import raw_files_in, shown
 
 

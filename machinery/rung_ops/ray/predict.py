@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.batch.predict import PredictionError, schema
-from rung_ops.data.row_checks import SHOWN, Problem
+from rung_ops.contract.row_checks import SHOWN, Problem
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block

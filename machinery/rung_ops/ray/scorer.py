@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.batch import predict
-from rung_ops.data.row_checks import SHOWN, Problem, inspect
+from rung_ops.contract.row_checks import SHOWN, Problem, inspect
 from rung_ops.project.paths import MODEL, shown
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.keys import keys_of, without_keys

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from rung_ops.training.tune import Search, Suggestion
+from rung_ops.tracking.tune import Search, Suggestion
 
 
 class RoundSearcher(Searcher):

@@ -4,14 +4,14 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.training import tune
+from rung_ops.tracking import tune
 
 
 def evaluate(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
     """Score hyperparameters.
 
     Args:
-        config: `settings`, for rung_ops.training.tune.score_of().
+        config: `settings`, for rung_ops.tracking.tune.score_of().
         rows: training rows.
         metric: the figure of score().
         seed: of the model and the folds.

@@ -12,8 +12,8 @@ import polars as pl
 from rung_ops.ray import connect
 from rung_ops.ray import errors as ray_errors
 from rung_ops.ray.settings import InvalidSettings, Settings, settings
-from rung_ops.training import tune
-from rung_ops.training.tune import Search, TuningError
+from rung_ops.tracking import tune
+from rung_ops.tracking.tune import Search, TuningError
 
 # MLflow records every trial, so Ray need not write files of its own.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")

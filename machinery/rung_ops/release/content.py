@@ -16,24 +16,15 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.predictions import columns, finite_rows
+from rung_ops.contract import synthetic
+from rung_ops.model import bundle, row_features, source_import
+from rung_ops.model.dtypes import dtype_of
+from rung_ops.model.predictions import columns, finite_rows
+from rung_ops.model.predictors import row_predictor
+from rung_ops.model.row_code import UntranslatedError
+from rung_ops.model.target import kind_in
 from rung_ops.project.paths import params
-from rung_ops.release import (
-    bundle,
-    contract_file,
-    export,
-    export_trial,
-    parity,
-    reasons_file,
-    source_hash,
-    source_import,
-    synthetic,
-)
-from rung_ops.release.dtypes import dtype_of
-from rung_ops.serving import row_features
-from rung_ops.serving.predictors import row_predictor
-from rung_ops.serving.row_code import UntranslatedError
-from rung_ops.target import kind_in
+from rung_ops.release import contract_file, export, export_trial, parity, reasons_file, source_hash
 from rung_ops.training import estimator
 
 # Keys of a version's origin, as the manifest records them.

@@ -8,11 +8,11 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops.features.declaration import EntityFeature, View, views_of
-from rung_ops.forecast import declared as declared_forecast
-from rung_ops.release import synthetic
-from rung_ops.release.dtypes import UnknownType, family_of, text_of
-from rung_ops.target import kind_of
+from rung_ops.contract import synthetic
+from rung_ops.contract.forecast import declared as declared_forecast
+from rung_ops.model.dtypes import UnknownType, family_of, text_of
+from rung_ops.model.entity_feature import EntityFeature, View, views_of
+from rung_ops.model.target import kind_of
 
 
 class UnservableRow(Exception):

@@ -12,21 +12,14 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import (
-    bundle,
-    champion_alias,
-    gate_check,
-    install,
-    paths,
-    rollout_time,
-    state,
-    status,
-)
-from rung_ops.release.bundle import BadBundle
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.release import champion_alias, gate_check, install, rollout_time, state, status
+from rung_ops.release.rollout_policy import policy
 from rung_ops.release.state import State
-from rung_ops.serving.policy import policy
-from rung_ops.serving.settings import BadSettings
 from rung_ops.system import locks
 
 SHADOW_SHARE = 1.0  # share of the requests without ops/rollout.toml
@@ -52,7 +45,7 @@ def begin(
         state.Refused: the state does not allow it.
         serving.settings.BadSettings: ops/rollout.toml or ops/service.toml is invalid.
     """
-    if at_once or folder.name == paths.STAGING or state.read(folder).serving is None:
+    if at_once or folder.name == release_folders.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
     rules = policy()
     share = rules.shadow.share if rules else SHADOW_SHARE
@@ -74,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Deploy; return the exit code."""
     options = _options(arguments)
     environment = options.environment
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     try:
         if options.plan:
             _say_how_long(environment)
@@ -82,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         release = options.release or install.newest()
         if release is None:
             raise BadBundle(
-                f"{shown(paths.candidates())} has no release: `uv run poe release` creates one"
+                f"{shown(release_folders.candidates())} has no release: `uv run poe release` creates one"
             )
         now = state.read(folder)
         role = status.role_of(now, release)
@@ -106,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     ) as error:
         print(f"Nothing was changed in {environment}: {error}", file=sys.stderr)
         return 1
-    if environment == paths.PRODUCTION:
+    if environment == release_folders.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))
     return 0
 
@@ -126,7 +119,7 @@ def _say_how_long(environment: str) -> None:
 
 def _update_alias(folder: Path, serving: str) -> str:
     try:
-        version = bundle.read_manifest(paths.bundle(folder, serving))["version"]
+        version = bundle.read_manifest(release_folders.bundle(folder, serving))["version"]
     except BadBundle as error:
         return f"The alias `champion` of the registry was not changed: {error}"
     return champion_alias.follow(version)
@@ -145,8 +138,8 @@ def _deploy(folder: Path, release: str, before: State, options: argparse.Namespa
     except BadBundle:
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
-    by = paths.person()
-    if folder.name == paths.PRODUCTION:
+    by = release_folders.person()
+    if folder.name == release_folders.PRODUCTION:
         reasons = list(gate_check.objections(manifest, before))
         if reasons and not options.without_gate:
             raise state.Refused("\n- ".join([NOT_PASSED, *reasons]))
@@ -162,7 +155,7 @@ def _deploy(folder: Path, release: str, before: State, options: argparse.Namespa
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=paths.ENVIRONMENTS)
+    parser.add_argument("environment", choices=release_folders.ENVIRONMENTS)
     parser.add_argument("release", nargs="?", help="id of the release; the newest by default")
     parser.add_argument(
         "--at-once",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rung_ops.release.bundle import BadBundle
+from rung_ops.model.bundle import BadBundle
 
 
 def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 import polars as pl
 from skops.io import dump
 
-from rung_ops import custom_model
+from rung_ops.model import bundle, custom_model, estimators, source_import
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.predictors import predictor_of
+from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project.paths import REPOSITORY
-from rung_ops.release import bundle, estimators, onnx_reason, source_import, speed
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release import onnx_reason, speed
 from rung_ops.release.parity import FormatResult, ParityCheck
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
-from rung_ops.serving.predictors import predictor_of
-from rung_ops.target import MULTICLASS, QUANTILE
 
 _EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
 

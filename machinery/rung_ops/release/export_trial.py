@@ -1,18 +1,16 @@
 """Collect the rows that an exported model is compared with the estimator on."""
 
-import random
-import re
-import string
 from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from rung_ops.predictions import finite_rows
-from rung_ops.release import source_import
+from rung_ops.contract.synthetic import unknown_texts
+from rung_ops.model import source_import
+from rung_ops.model.predictions import finite_rows
 from rung_ops.training import estimator
 
 REFERENCE_ROWS = 10_000  # training rows that the monitor compares with
@@ -20,7 +18,6 @@ PARITY_ROWS = 1_000  # drawn rows whose predictions the service checks when it l
 
 MAX_ROWS = 50_000
 ROWS_PER_EDGE = 3
-TRIES = 3  # of each text, as a pattern may refuse what is made of it
 
 
 def rows(
@@ -135,25 +132,6 @@ def _edges_of(column: dict[str, Any], values: pl.Series) -> Iterator[Any]:
         yield from (True, False)
     if column["dtype"] == "str" and not column["isin"]:
         yield from islice(unknown_texts(column, values), 1)
-
-
-def unknown_texts(column: dict[str, Any], values: pl.Series) -> Iterator[str]:
-    """Return texts that the data lacks and the contract allows: known ones with other letters.
-
-    The letters are random, so that the known ones cannot be recovered.
-    """
-    known = set(values.unique().drop_nulls().to_list())
-    draw = random.Random(0)  # the same texts each time
-    for _, text in product(range(TRIES), sorted(known)):
-        made = re.sub(r"[^\W_]", lambda match: draw.choice(_alphabet(match[0])), text)
-        if made not in known and re.search(column["pattern"] or "", made):
-            yield made
-
-
-def _alphabet(character: str) -> str:
-    if character.isdigit():
-        return string.digits
-    return string.ascii_uppercase if character.isupper() else string.ascii_lowercase
 
 
 def _value(column: dict[str, Any], written: Any) -> Any:

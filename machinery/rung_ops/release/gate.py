@@ -14,10 +14,11 @@ from rung_ops.features.point_in_time import join
 from rung_ops.gate import judge
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Champion, Verdict
-from rung_ops.release import bundle, paths, source_import, state, verify
-from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.serving import release
-from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.model import bundle, release, source_import, verify
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project import release_folders
+from rung_ops.project.service_settings import ANY_SPEED
+from rung_ops.release import state
 from rung_ops.tracking import registry, versions
 
 
@@ -43,12 +44,12 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     Raises:
         versions.ScoringError: the champion cannot score these rows.
     """
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     try:
         served = state.read(folder).serving
         if served is None:
             return judge.registered(rows)
-        path = paths.bundle(folder, served)
+        path = release_folders.bundle(folder, served)
         loaded = release.load(path, verify.public_key(), ANY_SPEED)
         slices = _slices(loaded.files)
     except (state.BadState, bundle.BadBundle, OSError) as error:

@@ -4,13 +4,14 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rung_ops.model import bundle, verify
+from rung_ops.model import release as released
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
-from rung_ops.release import bundle, paths, verify
-from rung_ops.release.bundle import BadBundle
+from rung_ops.project.service_settings import limits
 from rung_ops.release.entity_values import refuse_without_values
 from rung_ops.release.state_format import InvalidStateError, check_release_id
-from rung_ops.serving import release as releases
-from rung_ops.serving.settings import limits
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 
@@ -20,7 +21,7 @@ DRAFT = ".draft"
 def newest() -> str | None:
     """Return the id of the newest candidate; None without candidates."""
     made = []
-    for folder in paths.candidates().glob("[!.]*"):
+    for folder in release_folders.candidates().glob("[!.]*"):
         try:
             made.append((bundle.read_manifest(folder)["created"], folder.name))
         except BadBundle:
@@ -30,13 +31,13 @@ def newest() -> str | None:
 
 def candidates() -> list[str]:
     """List the ids of all candidates."""
-    return sorted(path.name for path in paths.candidates().glob("[!.]*"))
+    return sorted(path.name for path in release_folders.candidates().glob("[!.]*"))
 
 
 def none_of(release: str) -> str:
     """Say that there is no candidate of an id, which there are, and what to do."""
     made = ", ".join(candidates())
-    lacks, place = f"There is no release {printable(release)}", shown(paths.candidates())
+    lacks, place = f"There is no release {printable(release)}", shown(release_folders.candidates())
     if not made:
         return f"{lacks}: {place} has none yet. `uv run poe release` makes one."
     return f"{lacks}: {place} has {made}. Type the command again with one of these."
@@ -66,7 +67,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         check_release_id(release)
     except InvalidStateError as error:
         raise BadBundle(none_of(release)) from error
-    source, final = paths.candidates() / release, paths.bundle(folder, release)
+    source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
     bundles, load = final.parent, load or check
     draft = bundles / DRAFT
     with locks.locked(bundles):
@@ -91,7 +92,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
 
 def forget(folder: Path, used: Iterable[str]) -> list[str]:
     """Delete the unused bundles of an environment; return their ids."""
-    bundles = paths.bundle(folder, "x").parent
+    bundles = release_folders.bundle(folder, "x").parent
     with locks.locked(bundles):
         old = {path.name for path in bundles.glob("[!.]*")} - set(used)
         for name in old:
@@ -106,7 +107,7 @@ def check(path: Path | str) -> None:
         BadBundle, serving.settings.BadSettings: as install(); also where the feature store lacks values.
     """
     path = Path(path)
-    loaded = releases.load(path, verify.public_key(), limits())
+    loaded = released.load(path, verify.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BadBundle(

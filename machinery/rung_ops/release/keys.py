@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from rung_ops.project import release_folders
 from rung_ops.project.paths import REPOSITORY, shown
-from rung_ops.release import paths, secret
+from rung_ops.release import secret
 from rung_ops.release.signing import new_key, public_key_of
 from rung_ops.system import key_names
 
@@ -38,7 +39,7 @@ def private_key() -> bytes:
             f"There is no key to sign with: {shown(PRIVATE)} is missing, and {VARIABLE} is not "
             f"set. {MAKE} creates a key pair and explains what CI needs."
         )
-    public = paths.public_key()
+    public = release_folders.public_key()
     if not public.is_file():
         raise NoKey(
             f"{shown(public)} is missing, and the service trusts no other key. Restore it from "
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Create the pair; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
-    private, public = PRIVATE, paths.public_key()
+    private, public = PRIVATE, release_folders.public_key()
     try:
         make(private, public)
     except FileExistsError as error:

@@ -9,16 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.custom_model import CustomModelRefusedError
+from rung_ops.model import bundle, release
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.verify import verify
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import bundle, content, keys, paths, signing
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release import content, keys, signing
 from rung_ops.release.contract_file import UnservableRow
 from rung_ops.release.entity_values import refuse_without_values
 from rung_ops.release.export import NoFormat
-from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.release.verify import verify
-from rung_ops.serving import release
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         private_key = None if options.unsigned else keys.private_key()
         version = registry_artifacts.version(options.version)
         facts = registry_artifacts.facts(version)
-        folder = options.unsigned or paths.candidates()
+        folder = options.unsigned or release_folders.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
             return 0

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.serving.predictors import Predictor
-from rung_ops.target import QUANTILE
+from rung_ops.model.predictors import Predictor
+from rung_ops.model.target import QUANTILE
 
 # Largest difference of a probability; for regression, in standard deviations of the predictions.
 # Rounding to 32 bits alone stays below 3e-7; taking another branch of a tree does not.

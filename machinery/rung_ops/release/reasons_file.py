@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import adverse
-from rung_ops.release.bundle import BadBundle
+from rung_ops.model import adverse, effects
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.effects import AdditiveEffects, Effects
+from rung_ops.model.predictors import EncodedBooster, Predictor
+from rung_ops.model.reasons import TOLERANCE
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.target import MULTICLASS
 from rung_ops.release.export_trial import sample
-from rung_ops.serving import effects
-from rung_ops.serving.effects import AdditiveEffects, Effects
-from rung_ops.serving.predictors import EncodedBooster, Predictor
-from rung_ops.serving.reasons import TOLERANCE
-from rung_ops.serving.refusal import Refusal
-from rung_ops.target import MULTICLASS
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000

@@ -13,8 +13,9 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops import contract
+from rung_ops.model import bundle
 from rung_ops.project.paths import REPORTS, ROOT, TEST, TRAIN, params, shown
-from rung_ops.release import bundle, content
+from rung_ops.release import content
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 

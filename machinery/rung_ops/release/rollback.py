@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rung_ops.release import paths, state
+from rung_ops.project import release_folders
+from rung_ops.release import state
 from rung_ops.release.state import State
 from rung_ops.system import locks
 
@@ -28,7 +29,7 @@ def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -
     """
     before = before or state.read(folder)
     if not before.on_trial and before.previous:
-        path = paths.bundle(folder, before.previous[0])
+        path = release_folders.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
             raise state.Refused(
                 f"The bundle of {before.previous[0]} is missing from {path.parent}: "
@@ -67,13 +68,16 @@ def main(
     """
     parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
+        "environment",
+        nargs="?",
+        default=release_folders.PRODUCTION,
+        choices=release_folders.ENVIRONMENTS,
     )
     parser.add_argument("--reason", default="", help="recorded in the history")
     options = parser.parse_args(arguments)
-    folder = paths.environment(options.environment)
+    folder = release_folders.environment(options.environment)
     try:
-        print(act(folder, paths.person(), options.reason))
+        print(act(folder, release_folders.person(), options.reason))
     except (state.Refused, state.BadState, locks.LockTimeoutError, OSError) as error:
         print(f"Nothing was changed in {options.environment}: {error}", file=sys.stderr)
         return 1

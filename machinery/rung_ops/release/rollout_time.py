@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
-from rung_ops.load_test import PREFIX
-from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.serving.rollout_verdict import OF_SHADOW, OF_STEP, span
-from rung_ops.serving.sequential import FEW, exceeds, wilson_upper_bound
+from rung_ops import prediction_log
+from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
+from rung_ops.release.rollout_verdict import OF_SHADOW, OF_STEP, span
+from rung_ops.statistics.sequential import FEW, exceeds, wilson_upper_bound
 
 DAYS = 28  # of the log that are read: four whole weeks
 DAY = 86_400.0
@@ -82,7 +81,7 @@ def traffic(environment: str, now: datetime) -> Traffic | None:
     """
     since = now - timedelta(days=DAYS)
     asked = prediction_log.read(prediction_log.folder(environment), since, now).filter(
-        pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(PREFIX)
+        pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(prediction_log.LOAD_TEST)
     )
     # The rows of one request have its id with a number behind it.
     request = pl.struct("time", pl.col("id").str.replace(r"-\d+$", ""))

@@ -8,9 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from rung_ops.release import bundle, keys, signing
-from rung_ops.release.bundle import MANIFEST, SIGNATURE, BadBundle
-from rung_ops.release.verify import verify
+from rung_ops.model import bundle
+from rung_ops.model.bundle import MANIFEST, SIGNATURE, BadBundle
+from rung_ops.model.verify import verify
+from rung_ops.release import keys, signing
 from rung_ops.system.printable import printable
 
 

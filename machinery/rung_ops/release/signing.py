@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
-from rung_ops.release.bundle import SIGNATURE
+from rung_ops.model.bundle import SIGNATURE
 
 
 class BadKey(Exception):

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rung_ops.release import bundle
+from rung_ops.model import bundle
 
 # What would show other files than the commit has: replacements and grafts of this clone alone.
 PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import history, paths, state
+from rung_ops.release import history, state
 from rung_ops.release.state import State
 
 EVENTS = 10  # latest events shown
@@ -61,16 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="poe releases", description=__doc__.splitlines()[0])
     parser.add_argument("--folder", action="store_true", help="print only the releases' folder")
     if parser.parse_args(arguments).folder:
-        print(paths.releases())
+        print(release_folders.releases())
         return 0
     code = 0
-    for name in paths.ENVIRONMENTS:
+    for name in release_folders.ENVIRONMENTS:
         try:
-            for line in describe(paths.environment(name)):
+            for line in describe(release_folders.environment(name)):
                 print(line)
         except (state.BadState, OSError) as error:
             print(error, file=sys.stderr)
             code = 1
-    ready = sorted(path.name for path in paths.candidates().glob("[!.]*"))
+    ready = sorted(path.name for path in release_folders.candidates().glob("[!.]*"))
     print(f"candidates\n  {', '.join(ready) or 'none: `uv run poe release` creates one'}")
     return code

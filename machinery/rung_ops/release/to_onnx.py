@@ -19,8 +19,8 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from rung_ops.model.bundle import MISSING_TEXT
 from rung_ops.release import onnx_steps
-from rung_ops.release.bundle import MISSING_TEXT
 
 # The converter of LightGBM needs exactly this version of the ai.onnx.ml operators.
 OPERATORS = {"": 21, "ai.onnx.ml": 3}

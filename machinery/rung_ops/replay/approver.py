@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.release import bundle, paths
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.replay import copy_commands, period_traffic, project_copy
 
 RECORDS = "governance/validation"
@@ -37,7 +38,7 @@ def approve(release: str) -> None:
     Raises:
         VerbFailed: `poe approve` or `poe promote` refused the release.
     """
-    manifest = bundle.read_manifest(paths.bundle(period_traffic.production(), release))
+    manifest = bundle.read_manifest(release_folders.bundle(period_traffic.production(), release))
     path = project_copy.FOLDER / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")

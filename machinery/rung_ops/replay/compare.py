@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from rung_ops import contract
-from rung_ops.jackknife import dealt, standard_error, student_t_quantile
 from rung_ops.project.paths import params
+from rung_ops.statistics.jackknife import dealt, standard_error, student_t_quantile
 
 LEVEL = 0.95  # confidence level of the intervals
 

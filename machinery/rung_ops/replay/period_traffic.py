@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
-from rung_ops.batch import prediction_log
-from rung_ops.release import paths, state
+from rung_ops import contract, prediction_log
+from rung_ops.project import release_folders
+from rung_ops.release import state
 from rung_ops.replay import copy_commands, project_copy
 from rung_ops.replay.periods import WHEN, Period
 from rung_ops.replay.traffic import Answer, Service, ServiceFailed, wait_for
@@ -97,7 +97,7 @@ def date_log(served: Served, since: datetime) -> None:
     Raises:
         ServiceFailed: the service did not log all predictions.
     """
-    folder = project_copy.FOLDER / "logs" / paths.PRODUCTION / "predictions"
+    folder = project_copy.FOLDER / "logs" / release_folders.PRODUCTION / "predictions"
     ids = names(served.period)
     when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]})
 
@@ -112,7 +112,7 @@ def date_log(served: Served, since: datetime) -> None:
         raise ServiceFailed(f"{served.period.name}: the prediction log is incomplete.")
     dated = logged().with_columns(pl.col(WHEN).alias("time")).drop(WHEN).sort("time")
     prediction_log.write_predictions(
-        dated, project_copy.FOLDER / copy_commands.LOGS / paths.PRODUCTION / "predictions"
+        dated, project_copy.FOLDER / copy_commands.LOGS / release_folders.PRODUCTION / "predictions"
     )
 
 
@@ -130,7 +130,7 @@ def write_outcomes(period: Period) -> None:
 
 def production() -> Path:
     """Return the folder of the copy's production environment."""
-    return project_copy.FOLDER / "releases" / paths.PRODUCTION
+    return project_copy.FOLDER / "releases" / release_folders.PRODUCTION
 
 
 def serving_state() -> state.State:

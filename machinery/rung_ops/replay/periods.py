@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.data.raw_file import UnreadableFileError, read
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.row_checks import inspect
 from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.data import row_file
+from rung_ops.contract import row_file
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.replay.overrides import override
 from rung_ops.system import key_names

@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.model import release as serving_release
+from rung_ops.model.release import Release
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import (
     approver,
@@ -23,8 +25,6 @@ from rung_ops.replay import (
 from rung_ops.replay.period_traffic import Served
 from rung_ops.replay.periods import WHEN, Period, beginning
 from rung_ops.replay.traffic import Service
-from rung_ops.serving import release as serving_release
-from rung_ops.serving.release import Release
 from rung_ops.system.ports import free_port
 from rung_ops.training import estimator
 

@@ -19,11 +19,12 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute, Match
 
-from rung_ops.serving import local_token, settings, tokens
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.settings import BadSettings
-from rung_ops.serving.tokens import BadTokens
-from rung_ops.system import key_names
+from rung_ops.model.refusal import Refusal
+from rung_ops.project import service_settings
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.serving import local_token
+from rung_ops.system import key_names, tokens
+from rung_ops.system.tokens import BadTokens
 
 PREDICT = key_names.PREDICT
 METRICS = key_names.METRICS
@@ -163,7 +164,7 @@ class Guard:
         return any(route.matches(scope)[0] is not Match.NONE for route in self._asking)
 
 
-def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Access:
+def configured(is_governed: bool, host: str, file: Path = service_settings.FILE) -> Access:
     """Read who may ask.
 
     Args:
@@ -196,14 +197,16 @@ def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Acce
     return Access(predict, metrics, header, networks, problem)
 
 
-def read_settings(file: Path = settings.FILE) -> AccessSettings:
+def read_settings(file: Path = service_settings.FILE) -> AccessSettings:
     """Read [access] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it holds a name or a value that means nothing, or trusts everybody.
     """
     where = f"{file.name}: [access]"
-    wanted = settings.converted(settings.table(file, "access"), AccessSettings, where)
+    wanted = service_settings.converted(
+        service_settings.table(file, "access"), AccessSettings, where
+    )
     if wanted.identity_header.lower() in ("authorization", "host", "content-type"):
         raise BadSettings(f"{where} identity_header: {wanted.identity_header} has another meaning")
     if bool(wanted.identity_header) != bool(wanted.trusted_addresses):

@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.tables import Table
 from rung_ops.serving import answers, explaining
 from rung_ops.serving.arrow import FORMS
 from rung_ops.serving.body_budget import BodyBudget
 from rung_ops.serving.jobs import Job, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.request_input import (
     Disconnected,
     Headers,
@@ -24,7 +25,6 @@ from rung_ops.serving.request_input import (
     read_body,
 )
 from rung_ops.serving.service import Service
-from rung_ops.serving.tables import Table
 
 LOG = logging.getLogger("service")
 

@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from rung_ops.model.columns import Column, series_of
+from rung_ops.model.refusal import Refusal, wrong_column
+from rung_ops.model.tables import Table
+from rung_ops.model.validation_errors import check_row_count
 from rung_ops.serving import arrow_guard
 from rung_ops.serving.arrow_guard import Form
-from rung_ops.serving.columns import Column, series_of
-from rung_ops.serving.refusal import Refusal, wrong_column
 from rung_ops.serving.rules import ColumnRules
-from rung_ops.serving.tables import Table
-from rung_ops.serving.validation_errors import check_row_count
 
 FORMS: dict[str, Form] = {
     "application/vnd.apache.arrow.stream": "stream",

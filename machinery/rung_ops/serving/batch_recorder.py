@@ -3,15 +3,15 @@
 import time
 from collections.abc import Sequence
 
-from rung_ops.predictions import numbers
+from rung_ops.model.predictions import numbers
+from rung_ops.model.reasons import Reason, Reasons
+from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.explaining import Explainer
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.jobs import Scored
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.reasons import Reason, Reasons
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.settings import ReasonSettings
 
 
 class BatchRecorder:

@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from rung_ops.model.refusal import Refusal
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving.hooks import HookRunError, Score, score_release
 from rung_ops.serving.jobs import Job, Part, Scored, ScoringError, score_parts
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.settings import Limits
 
 SMALL = 64  # requests of at most this many rows share batches
 MAX_ROWS = 1_024  # of a batch

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from rung_ops.predictions import labels
+from rung_ops.model.predictions import labels
+from rung_ops.model.reasons import Reason
 from rung_ops.serving.jobs import Job
-from rung_ops.serving.reasons import Reason
 
 
 class Types(NamedTuple):

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from rung_ops.features import store
-from rung_ops.release.bundle import BadBundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.requests import Reader
+from rung_ops.model.tables import Missing, Table
 from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
-from rung_ops.serving.requests import Reader
-from rung_ops.serving.tables import Missing, Table
 
 
 class EntityLookup:

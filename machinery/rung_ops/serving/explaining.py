@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 
 import polars as pl
 
+from rung_ops.model.reasons import CannotExplainError, Reason, Reasons
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.release import Release
+from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.jobs import Job, Scored, ScoringError
-from rung_ops.serving.reasons import CannotExplainError, Reason, Reasons
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.release import Release
-from rung_ops.serving.settings import ReasonSettings
 
 PARAMETER = "explain"
 MAX_WAITING = 20  # requests of the largest size that may wait to be explained

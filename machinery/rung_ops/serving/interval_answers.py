@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from rung_ops.model.reasons import Reason
 from rung_ops.serving.jobs import Job
-from rung_ops.serving.reasons import Reason
 
 
 class Interval(msgspec.Struct):

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rung_ops.release import source_import
-from rung_ops.row_values import Rows
+from rung_ops.model import source_import
+from rung_ops.model.reasons import Reason
+from rung_ops.model.row_values import Rows
+from rung_ops.model.tables import Missing, Table, by_row
 from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.reasons import Reason
-from rung_ops.serving.tables import Missing, Table, by_row
 
 
 class ScoringError(Exception):

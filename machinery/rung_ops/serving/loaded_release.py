@@ -5,16 +5,16 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.release import bundle
-from rung_ops.release.bundle import BadBundle
-from rung_ops.serving import release as releases
+from rung_ops.model import bundle
+from rung_ops.model import release as releases
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.columns import columns_of
+from rung_ops.model.release import Release
+from rung_ops.model.requests import Reader
+from rung_ops.model.row_features import MAX_ROWS
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving.arrow import ArrowReader
-from rung_ops.serving.columns import columns_of
 from rung_ops.serving.latency_model import LatencyModel
-from rung_ops.serving.release import Release
-from rung_ops.serving.requests import Reader
-from rung_ops.serving.row_features import MAX_ROWS
-from rung_ops.serving.settings import Limits
 from rung_ops.serving.traffic_split import Arm
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_ops.release import bundle, paths, verify
-from rung_ops.release.bundle import BadBundle
+from rung_ops.model import bundle, verify
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import release_folders
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.settings import Limits
 from rung_ops.system.files import stamp
 
 LOG = logging.getLogger("service")
@@ -70,7 +71,7 @@ class Loader:
         """
         if name in self._held:
             return self._held[name]
-        now = _stamp(paths.bundle(self._folder, name))
+        now = _stamp(release_folders.bundle(self._folder, name))
         bad = self._bad.get(name)
         believed = bad is not None and bad.stamp == now and time.monotonic() < bad.until
         if not believed and name not in self._loading:
@@ -89,7 +90,7 @@ class Loader:
     def _start(self, name: str, stamp: Stamp) -> None:
         self._loading[name] = stamp
         loop = asyncio.get_running_loop()
-        path, limits = paths.bundle(self._folder, name), self._limits
+        path, limits = release_folders.bundle(self._folder, name), self._limits
         clock = loop.call_later(limits.max_load_seconds, self._give_up, name, stamp)
 
         def load() -> None:
@@ -144,7 +145,7 @@ class Loader:
 
 def _stamp(path: Path) -> Stamp:
     """Return a state of the bundle and the key that shows changes without reading them."""
-    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, paths.public_key())
+    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, release_folders.public_key())
     return tuple(map(_of_file, files))
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from rung_ops.project.paths import REPOSITORY
-from rung_ops.serving.tokens import SHORTEST
 from rung_ops.system import key_names
+from rung_ops.system.tokens import SHORTEST
 
 FILE = REPOSITORY / ".keys/service.token"
 HOLDER = "this machine"

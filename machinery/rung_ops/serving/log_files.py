@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import log_parts, prediction_log, sealed
-from rung_ops.batch.log_parts import Part
-from rung_ops.batch.prediction_log import Batch
-from rung_ops.row_values import schema_text
+from rung_ops import prediction_log
+from rung_ops.model.row_values import schema_text
+from rung_ops.prediction_log import Batch, log_parts, sealed
+from rung_ops.prediction_log.log_parts import Part
 from rung_ops.system import locks
 
 # A file of this size is not merged again, and as many rows do not wait for their second to pass: a file

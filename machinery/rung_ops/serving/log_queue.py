@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rung_ops.batch.prediction_log import Batch, now
-from rung_ops.row_values import Rows
+from rung_ops.model.reasons import Reason
+from rung_ops.model.row_values import Rows
+from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.prediction_log import Batch, now
 from rung_ops.serving.log_files import FULL_ROWS, Files, frames
-from rung_ops.serving.reasons import Reason
-from rung_ops.target import ONE_NUMBER, Kind
 
 LOG = logging.getLogger("service")
 

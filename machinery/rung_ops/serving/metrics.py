@@ -18,10 +18,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from rung_ops.project.slo import SLO
 from rung_ops.serving import part_metrics
 from rung_ops.serving.histogram import Histogram
 from rung_ops.serving.part_metrics import Logs, Lookups, Shadows
-from rung_ops.serving.slo import SLO
 from rung_ops.system.files import read_regular
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

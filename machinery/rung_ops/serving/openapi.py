@@ -4,15 +4,15 @@ from typing import Any
 
 import msgspec
 
+from rung_ops.model.columns import Column
+from rung_ops.model.refusal import Problem
+from rung_ops.model.requests import Reader
+from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.access import Access
 from rung_ops.serving.answers import types_of
-from rung_ops.serving.columns import Column
 from rung_ops.serving.explaining import PARAMETER
-from rung_ops.serving.refusal import Problem
-from rung_ops.serving.requests import Reader
 from rung_ops.serving.service import Service
-from rung_ops.serving.settings import ReasonSettings
-from rung_ops.target import ONE_NUMBER, Kind
 
 REFERENCE = "#/components/schemas/{name}"
 ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from rung_ops.model.refusal import Problem
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving.connections import Connections
-from rung_ops.serving.refusal import Problem
-from rung_ops.serving.settings import Limits
 
 MAX_HEAD = 64_000  # bytes of the request line with all headers; also of trailers
 MAX_HEADERS = 200

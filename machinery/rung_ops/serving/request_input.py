@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
+from rung_ops.model.refusal import Refusal
 from rung_ops.serving.body_budget import BodyBudget, UnfinishedBody
-from rung_ops.serving.refusal import Refusal
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from rung_ops.release import state as states
+from rung_ops.release.rollout_policy import Policy
+from rung_ops.release.rollout_verdict import Verdict, shadow_verdict, verdict
 from rung_ops.release.state import BadState, Canary, Refused, Shadow, State
-from rung_ops.serving.policy import Policy
-from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
+from rung_ops.release.trial_figures import Comparison, Trial
 from rung_ops.serving.traffic_split import TrafficSplit
-from rung_ops.serving.trial_figures import Comparison, Trial
 from rung_ops.system.locks import LockTimeoutError
 
 LOG = logging.getLogger("service")

@@ -17,13 +17,13 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from rung_ops.release import source_import, verify
-from rung_ops.release.bundle import CONTRACT, BadBundle
+from rung_ops.model import source_import, verify
+from rung_ops.model.bundle import CONTRACT, BadBundle
+from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
+from rung_ops.project import keyless
+from rung_ops.project.service_settings import limits
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.settings import limits
-from rung_ops.system import keyless
-from rung_ops.target import ONE_NUMBER, Kind, kind_in
 
 LENGTH = struct.Struct(">Q")
 # Of an answer: the shadow scores a few thousand rows at a time, and what it sends is not trusted.

@@ -16,22 +16,23 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops.batch import prediction_log, sealed
+from rung_ops import prediction_log
+from rung_ops.prediction_log import sealed
+from rung_ops.project import release_folders, service_settings, slo
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import REPOSITORY, shown
-from rung_ops.release import paths
-from rung_ops.serving import hooks, local_token, settings, slo
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.release.rollout_policy import policy
+from rung_ops.serving import hooks, local_token
 from rung_ops.serving import routes as pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard, configured
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.policy import policy
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.server import Server
 from rung_ops.serving.service import Service
-from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
 from rung_ops.system import memory
@@ -50,8 +51,12 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
         BadSettings: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
-    limits, logged, reasons = settings.limits(), slo.log_settings(), settings.reason_settings()
-    rollout = Rollout(paths.environment(environment), policy())
+    limits, logged, reasons = (
+        service_settings.limits(),
+        slo.log_settings(),
+        service_settings.reason_settings(),
+    )
+    rollout = Rollout(release_folders.environment(environment), policy())
     folder = prediction_log.folder(environment)
     metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
     log = None
@@ -158,7 +163,7 @@ def reader_of(names: list[str], environment: str) -> StateReader:
     Raises:
         ImportError: there is no such module.
     """
-    folder = paths.environment(environment)
+    folder = release_folders.environment(environment)
     for name in names:
         if make := getattr(importlib.import_module(name), "state_reader", None):
             reader: StateReader = make(folder)
@@ -183,7 +188,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--environment",
-        default=settings.environment_name(),
+        default=service_settings.environment_name(),
         help="staging or production; by default SERVICE_ENVIRONMENT, or production",
     )
     parser.add_argument(

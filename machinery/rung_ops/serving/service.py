@@ -7,6 +7,8 @@ import asyncio
 import itertools
 import secrets
 
+from rung_ops.model.refusal import Refusal
+from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access
 from rung_ops.serving.batch_recorder import BatchRecorder
@@ -17,9 +19,7 @@ from rung_ops.serving.jobs import Scored
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.serving.traffic_split import TrafficSplit
 
 

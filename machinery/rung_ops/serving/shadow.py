@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import polars as pl
 
-from rung_ops.release import source_import
-from rung_ops.row_values import Rows, frame_of
+from rung_ops.model import source_import
+from rung_ops.model.row_values import Rows, frame_of
+from rung_ops.model.target import Kind
+from rung_ops.release.trial_figures import Comparison
 from rung_ops.serving.hooks import NO_HOOKS
 from rung_ops.serving.log_queue import PredictionLog
-from rung_ops.serving.trial_figures import Comparison
-from rung_ops.target import Kind
 
 LOG = logging.getLogger("service")
 

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.release import bundle, paths
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.project import release_folders
 from rung_ops.release import state as states
-from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
+from rung_ops.release.trial_figures import Comparison
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
@@ -21,7 +23,6 @@ from rung_ops.serving.separate import SeparateRelease
 from rung_ops.serving.service import Service
 from rung_ops.serving.shadow import Complete, Shadow, as_they_are
 from rung_ops.serving.state_reader import Reading, StateReader
-from rung_ops.serving.trial_figures import Comparison
 
 if TYPE_CHECKING:
     from rung_ops.serving.entity_lookup import EntityLookup
@@ -134,7 +135,7 @@ class Watch:
         if not self._reader.is_guarded:
             return True
         try:
-            self._admit(bundle.read_manifest(paths.bundle(self._reader.folder, name)))
+            self._admit(bundle.read_manifest(release_folders.bundle(self._reader.folder, name)))
         except NotAdmitted as error:
             problems.append(f"{error}.")
             return False
@@ -187,7 +188,7 @@ class Watch:
     def _separate(self, wanted: states.Shadow, serving: LoadedRelease | None) -> Shadow:
         if (before := self._compared_before(wanted, serving)) is not None:
             return before
-        release = SeparateRelease(paths.bundle(self._reader.folder, wanted.release))
+        release = SeparateRelease(release_folders.bundle(self._reader.folder, wanted.release))
         log, adjust = self._service.log, self._service.hooks.adjust
         return Shadow(release, wanted.share, log, adjust, release.close)
 

@@ -9,7 +9,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from rung_ops.release import bundle
+from rung_ops.model import bundle
 
 # Tags of a run and of its version: of the model in the registry, which MLflow rewrites, and of
 # the file in model/ that it was read from.

@@ -18,8 +18,11 @@ from mlflow.entities import Metric, Param
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
 
-from rung_ops import contract, custom_model
+from rung_ops import contract
+from rung_ops.contract import synthetic
 from rung_ops.data.incoming import versioned
+from rung_ops.model import bundle, custom_model
+from rung_ops.model.trusted_types import trusted
 from rung_ops.project.paths import (
     METRICS,
     MODEL,
@@ -31,7 +34,6 @@ from rung_ops.project.paths import (
     params,
     shown,
 )
-from rung_ops.release import bundle, synthetic
 from rung_ops.tracking import (
     last_run,
     model_bytes,
@@ -42,7 +44,6 @@ from rung_ops.tracking import (
 )
 from rung_ops.tracking.source_state import NoCommitError, origin
 from rung_ops.training import estimator
-from rung_ops.trusted_types import trusted
 
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take

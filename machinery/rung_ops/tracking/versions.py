@@ -20,9 +20,9 @@ from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
 from rung_ops.features.point_in_time import join
+from rung_ops.project import keyless
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
-from rung_ops.system import keyless
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/

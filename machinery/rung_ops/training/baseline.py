@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, forecast, jackknife, target, time_blocks
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.model import target
 from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, made, params
+from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.system.printable import in_column
 from rung_ops.training import estimator, naive
 

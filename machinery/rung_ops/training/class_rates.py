@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rung_ops.statistics import wilson_interval
+from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.system.printable import counted
 from rung_ops.training.group_rates import (
     CLASSIFICATION,

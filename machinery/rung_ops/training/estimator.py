@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, custom_model, target
+from rung_ops import contract
+from rung_ops.model import custom_model, target
+from rung_ops.model.trusted_types import refusal, trusted
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
-from rung_ops.trusted_types import refusal, trusted
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
 

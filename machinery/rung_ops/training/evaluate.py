@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops import contract, forecast
-from rung_ops.predictions import inside, numbers
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.model.predictions import inside, numbers
 from rung_ops.project import hooks
 from rung_ops.project.paths import (
     METRICS,

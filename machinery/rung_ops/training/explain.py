@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops import adverse
+from rung_ops.model import adverse
+from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, made, params, shown
-from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator, explained, plots, shap_values
 from rung_ops.training.explained import Explained
 

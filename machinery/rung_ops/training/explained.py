@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rung_ops.adverse import HIGH
-from rung_ops.predictions import labels
+from rung_ops.model.adverse import HIGH
+from rung_ops.model.predictions import labels
 
 
 @dataclass(frozen=True)

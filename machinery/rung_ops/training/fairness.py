@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params, shown
 from rung_ops.system.printable import printable
-from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator
 from rung_ops.training.class_rates import compare_classes
 from rung_ops.training.group_rates import (

@@ -3,8 +3,10 @@
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, forecast, target
-from rung_ops.features.declaration import ticks
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.model import target
+from rung_ops.model.entity_feature import ticks
 from rung_ops.training import estimator
 
 LAST_VALUE, SEASONAL = "last_value", "seasonal_naive"

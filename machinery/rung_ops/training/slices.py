@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, forecast
-from rung_ops.predictions import inside, numbers
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.model.predictions import inside, numbers
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params
 from rung_ops.system.printable import in_column, printable

@@ -10,7 +10,7 @@ from rung_ops import contract
 from rung_ops.autopilot import collect
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.data import raw_file
+from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.system import atomic
 

@@ -11,7 +11,8 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import read
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.autopilot.tools import Tools, production
-from rung_ops.release import paths, state
+from rung_ops.project import release_folders
+from rung_ops.release import state
 
 BY = "Ada"
 
@@ -32,7 +33,7 @@ class Verbs:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, in which v2 followed v1."""
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    made = paths.environment(paths.PRODUCTION)
+    made = release_folders.environment(release_folders.PRODUCTION)
     state.serve(made, "v1", BY)
     state.serve(made, "v2", BY)
     return made

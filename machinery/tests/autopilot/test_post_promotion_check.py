@@ -14,8 +14,9 @@ from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.data.ingest import sample_rows
-from rung_ops.release import paths, state
-from rung_ops.serving import release as serving_release
+from rung_ops.model import release as serving_release
+from rung_ops.project import release_folders
+from rung_ops.release import state
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = Rollback(least_rows=100, watch_days=60, level=0.99, error_rate=0.01)
@@ -31,8 +32,8 @@ def production(
     monkeypatch.setenv("RELEASES", str(tmp_path))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (tmp_path / "release.pub").write_bytes(release_key)
-    folder = paths.environment(paths.PRODUCTION)
-    shutil.copytree(release_folder, paths.bundle(folder, release_folder.name))
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    shutil.copytree(release_folder, release_folders.bundle(folder, release_folder.name))
     state.serve(folder, release_folder.name, "Ada")
     state.canary(folder, NEW, "Ada")
     state.promote(folder, "service")
@@ -56,7 +57,7 @@ def rows() -> pl.DataFrame:
 @pytest.fixture
 def before(production: Path, rows: pl.DataFrame, release_key: bytes) -> np.ndarray:
     """What the release before says of them."""
-    folder = paths.bundle(production, state.read(production).previous[0])
+    folder = release_folders.bundle(production, state.read(production).previous[0])
     return serving_release.load(folder, release_key).score(rows)[1]
 
 
@@ -133,7 +134,7 @@ def test_a_first_release_has_nothing_to_be_compared_with(
     tmp_path: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     state.serve(folder, NEW, "Ada")
 
     assert judged(folder, answered(rows, np.zeros(rows.height))) is None

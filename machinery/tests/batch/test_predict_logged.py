@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from machinery.tests.in_project import fit
-from rung_ops import contract
-from rung_ops.batch import predict, predict_logged, prediction_log
+from rung_ops import contract, prediction_log
+from rung_ops.batch import predict, predict_logged
 from rung_ops.data.ingest import sample_rows
 from rung_ops.training import estimator
 

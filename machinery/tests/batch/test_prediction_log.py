@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from rung_ops.batch import prediction_log
-from rung_ops.batch.log_parts import parts
-from rung_ops.batch.prediction_log import Batch, assemble, read, write, write_predictions
+from rung_ops import prediction_log
+from rung_ops.prediction_log import Batch, assemble, read, write, write_predictions
+from rung_ops.prediction_log.log_parts import parts
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

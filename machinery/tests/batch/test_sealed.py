@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import log_parts, prediction_log, sealed
-from rung_ops.serving import log_files, serve, slo
-from rung_ops.serving.settings import BadSettings
+from rung_ops import prediction_log
+from rung_ops.prediction_log import log_parts, sealed
+from rung_ops.project import slo
+from rung_ops.project.service_settings import BadSettings
+from rung_ops.serving import log_files, serve
 from rung_ops.system import key_names
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from rung_ops.monitoring import limits
+from rung_ops.project import service_settings, slo
 from rung_ops.project.paths import policy_file
-from rung_ops.serving import settings, slo
 
 DOCS = Path(__file__).parents[3] / "docs"
 DEFAULTS: dict[str, dict[str, Any]] = {
     "service.toml": {
-        "service": settings.Limits(),
-        "reasons": settings.ReasonSettings(),
+        "service": service_settings.Limits(),
+        "reasons": service_settings.ReasonSettings(),
         "log": slo.Logging(),
     },
     "monitor.toml": {

@@ -9,8 +9,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.checks import data
-from rung_ops.contract import ContractError
-from rung_ops.data import row_file
+from rung_ops.contract import ContractError, row_file
 
 TEXT = "Größe;Betrag;Betrug;Grund\nklein;1.449,76;ja;Brand\ngroß;12,5;nein;Glas\n"
 Load = Callable[[Path], pl.DataFrame]

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.contract.raw_file import read
 from rung_ops.data import incoming
-from rung_ops.data.raw_file import read
 from rung_ops.project import paths
 from rung_ops.project.paths import raw_files, shown
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rung_ops.data.parquet_footer import unpacked_bytes
+from rung_ops.contract.parquet_footer import unpacked_bytes
 
 pq = pytest.importorskip("pyarrow.parquet")
 

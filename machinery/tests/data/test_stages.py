@@ -8,8 +8,8 @@ import pytest
 
 from machinery.tests.in_project import split
 from rung_ops import contract
-from rung_ops.data.raw_file import DiskFullError, UnreadableFileError, read, write
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, write
+from rung_ops.contract.row_checks import inspect
 from rung_ops.project import paths
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params, raw_files

@@ -14,16 +14,16 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
 from rung_ops.checks import entity_features as checks
 from rung_ops.contract import ContractError
-from rung_ops.data import incoming
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
-from rung_ops.features.declaration import views_of
 from rung_ops.features.sources import Events
 from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.features.stores import project_store
-from rung_ops.release import install, make, paths, sign, source_import
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.serving import release
+from rung_ops.model import release, source_import
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.entity_feature import views_of
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project import release_folders
+from rung_ops.release import install, make, sign
 
 NOW = datetime(2026, 3, 1, 12, 34, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -230,14 +230,14 @@ def test_what_ci_builds_where_no_store_is_in_reach_is_refused_where_it_is_deploy
 ) -> None:
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    made = released(paths.candidates(), is_signed=False)
+    made = released(release_folders.candidates(), is_signed=False)
     sign.sign_all(made.parent, release_private_key)
 
     with pytest.raises(BadBundle, match=rf"{made.name}: its entity features have no store"):
-        install.install(paths.environment(paths.STAGING), made.name)
+        install.install(release_folders.environment(release_folders.STAGING), made.name)
     materialize.main([])
 
-    assert install.install(paths.environment(paths.STAGING), made.name).is_dir()
+    assert install.install(release_folders.environment(release_folders.STAGING), made.name).is_dir()
 
 
 @pytest.mark.parametrize(("declared", "pulled"), [([declared()], 1), ([], 0)])
@@ -246,7 +246,7 @@ def test_data_is_fetched_where_features_are_declared(
 ) -> None:
     asked = []
     monkeypatch.setattr(contract, "ENTITY_FEATURES", declared, raising=False)
-    monkeypatch.setattr(incoming, "pull", lambda: asked.append(True) or 1)
+    monkeypatch.setattr(materialize, "_pull", lambda: asked.append(True) or 1)
     monkeypatch.setenv("RELEASES", str(tmp_path))
 
     assert materialize.main(["--pull"]) == pulled  # a pull that fails ends it
@@ -263,7 +263,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
 ) -> None:
     last = str(trained.train[contract.TIME or ""].max())
     materialize.main(["--as-of", last])
-    serves = released(paths.environment(paths.PRODUCTION) / "bundles")
+    serves = released(release_folders.environment(release_folders.PRODUCTION) / "bundles")
     views = ReleaseFiles.of(serves).json("contract.json")["entity_features"]
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))

@@ -14,7 +14,7 @@ import pytest
 from machinery.tests.small_project import *  # noqa: F403  fixtures
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
-from rung_ops.target import Kind
+from rung_ops.model.target import Kind
 
 FIRST = datetime(2026, 1, 1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

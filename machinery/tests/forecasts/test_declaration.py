@@ -13,11 +13,11 @@ from machinery.tests.conftest import Trained
 from machinery.tests.forecasts.conftest import HOUR, Declare, demand, with_origin
 from machinery.tests.in_project import stage
 from machinery.tests.small_project import SmallProject
-from rung_ops import contract, forecast
+from rung_ops import contract
 from rung_ops.checks import forecasts, promises
-from rung_ops.contract import ContractError
-from rung_ops.data.row_checks import inspect
-from rung_ops.training import tune
+from rung_ops.contract import ContractError, forecast
+from rung_ops.contract.row_checks import inspect
+from rung_ops.tracking import tune
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)
 

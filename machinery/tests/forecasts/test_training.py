@@ -13,15 +13,16 @@ from polars.testing import assert_frame_equal
 from machinery.tests.conftest import Trained
 from machinery.tests.forecasts.conftest import DAY, HOUR, Declare, demand
 from machinery.tests.small_project import SmallProject
-from rung_ops import contract, forecast, jackknife, time_blocks
+from rung_ops import contract
 from rung_ops.checks import forecasts
-from rung_ops.contract import ContractError
+from rung_ops.contract import ContractError, forecast
 from rung_ops.features import EntityFeature, point_in_time
 from rung_ops.gate import report as gate_report
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Champion, judge
-from rung_ops.predictions import inside
+from rung_ops.model.predictions import inside
 from rung_ops.release import contract_file
+from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.training import baseline, estimator, evaluate, interval_plots, naive, slices
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)

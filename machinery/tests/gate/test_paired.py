@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from rung_ops.gate import paired_test
 from rung_ops.gate.paired_test import Comparison, NotComparable
 from rung_ops.gate.rules import Rules
-from rung_ops.jackknife import dealt
+from rung_ops.statistics.jackknife import dealt
 
 ROWS = 2_000
 TRIES = 250

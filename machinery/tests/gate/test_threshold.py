@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from machinery.tests.autopilot.test_decide import CALM, RULES
-from rung_ops import contract, threshold
+from rung_ops import contract
 from rung_ops.autopilot import decide
 from rung_ops.autopilot.facts import Quality
 from rung_ops.autopilot.policy import Retrain
-from rung_ops.gate import verdict
+from rung_ops.gate import threshold, verdict
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Champion
 from rung_ops.monitoring import quality

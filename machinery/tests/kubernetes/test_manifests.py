@@ -12,9 +12,9 @@ import yaml
 import rung_ops
 from rung_ops.kubernetes import check, manifests
 from rung_ops.kubernetes.manifests import CannotBuild
+from rung_ops.project import release_folders, service_settings
 from rung_ops.project.paths import ROOT
-from rung_ops.release import paths
-from rung_ops.serving import routes, serve, server, settings
+from rung_ops.serving import routes, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -146,7 +146,7 @@ def test_every_variable_is_one_that_the_code_reads() -> None:
 
 def test_a_pod_has_time_to_end() -> None:
     (_, seconds) = container()["lifecycle"]["preStop"]["exec"]["command"]
-    needed = float(seconds) + settings.limits().drain_seconds + server.FINISH + LOG
+    needed = float(seconds) + service_settings.limits().drain_seconds + server.FINISH + LOG
 
     assert needed < pod()["spec"]["terminationGracePeriodSeconds"]
 
@@ -182,7 +182,7 @@ def test_the_network_allows_callers_in_and_name_lookups_out() -> None:
     }
 
 
-@pytest.mark.parametrize("name", paths.ENVIRONMENTS)
+@pytest.mark.parametrize("name", release_folders.ENVIRONMENTS)
 def test_an_overlay_serves_the_environment_it_is_named_after(name: str) -> None:
     """The label is what SERVICE_ENVIRONMENT is read from."""
     (labels,) = overlay(name)["labels"]

@@ -15,9 +15,9 @@ from rung_ops.load_test import rows as load_rows
 from rung_ops.load_test import run
 from rung_ops.load_test.client import BROKEN, Answers, Load
 from rung_ops.load_test.report import figures, missed
-from rung_ops.release import paths, state
-from rung_ops.serving import slo
-from rung_ops.serving.slo import SLO
+from rung_ops.project import release_folders, slo
+from rung_ops.project.slo import SLO
+from rung_ops.release import state
 
 KIND = SLO(p50_ms=1e6, p99_ms=1e6)
 
@@ -206,10 +206,12 @@ def place(
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(run, "REPORT", tmp_path / "load.json")
     monkeypatch.setattr(slo, "read_slo", lambda: KIND)
-    bundle = paths.bundle(paths.environment(paths.STAGING), release_folder.name)
+    bundle = release_folders.bundle(
+        release_folders.environment(release_folders.STAGING), release_folder.name
+    )
     bundle.parent.mkdir(parents=True)
     bundle.symlink_to(release_folder)
-    state.serve(paths.environment(paths.STAGING), release_folder.name, "a test")
+    state.serve(release_folders.environment(release_folders.STAGING), release_folder.name, "a test")
     return bundle
 
 
@@ -228,7 +230,7 @@ def test_rows_are_those_that_the_release_carries(place: Path) -> None:
 def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = state.read(paths.environment(paths.STAGING))
+    before = state.read(release_folders.environment(release_folders.STAGING))
 
     code = run.main(["--seconds", "1", "--connections", "4"])
 
@@ -238,7 +240,7 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     assert report["release"] == place.name
     assert report["found"]["answered"] > 0
     assert (report["found"]["failed"], report["missed"]) == (0, [])
-    assert state.read(paths.environment(paths.STAGING)) == before
+    assert state.read(release_folders.environment(release_folders.STAGING)) == before
     assert not (tmp_path / "logs").exists()
 
 

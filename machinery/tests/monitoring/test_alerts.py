@@ -20,9 +20,9 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
 from rung_ops.project.paths import REPOSITORY
+from rung_ops.project.slo import SLO
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.online_store import LookedUpView, OnlineStore
-from rung_ops.serving.slo import SLO
 
 FOLDER = REPOSITORY / "ops/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))

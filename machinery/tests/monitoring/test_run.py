@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops import contract
-from rung_ops.batch import prediction_log
+from rung_ops import contract, prediction_log
 from rung_ops.data.ingest import sample_rows
+from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import limits, outcomes, run
 from rung_ops.project.paths import params
-from rung_ops.release import bundle, source_import, state
+from rung_ops.release import state
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
 # A sample may be old.

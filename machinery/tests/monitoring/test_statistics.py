@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rung_ops import jackknife
 from rung_ops.monitoring import contingency, kolmogorov, stability
+from rung_ops.statistics import jackknife
 
 SIZES = [(25, 40), (100, 100), (250, 1_000)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from machinery.tests.small_project import *  # noqa: F403  fixtures
 from machinery.tests.small_project import SmallProject
-from rung_ops.target import Kind
+from rung_ops.model.target import Kind
 
 CLASSES = ["on time", "late", "lost & found"]
 FIRST = datetime(2026, 1, 1)

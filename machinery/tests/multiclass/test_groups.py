@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.project.paths import params
-from rung_ops.statistics import wilson_interval
+from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.training import estimator, explain, fairness, shap_values
 from rung_ops.training.class_rates import compare_classes
 from rung_ops.training.group_rates import few_rows, not_measured

@@ -9,13 +9,12 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
 from machinery.tests.small_project import NOW, RELEASE, looked
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.autopilot import collect, labelled, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.batch import prediction_log
 from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.status import status
-from rung_ops.release import paths
+from rung_ops.project import release_folders
 from rung_ops.training import estimator
 
 
@@ -88,14 +87,14 @@ def answers(
     """What production answered, with what happened."""
     rows = parcels(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
-    folder = prediction_log.folder(paths.PRODUCTION)
+    folder = prediction_log.folder(release_folders.PRODUCTION)
     prediction_log.write_predictions(SMALL.logged(trained, rows), folder)
     rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
     released = release_info.bundle.parse_json(
         release_folder, (release_folder / "contract.json").read_bytes()
     )
     monkeypatch.setattr(labelled, "_contract", lambda environment: released)
-    return labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+    return labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
 
 
 def test_answers_with_outcomes_become_rows_to_learn_from(

@@ -14,19 +14,20 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller, calling
-from rung_ops.batch import predict, predict_logged, prediction_log
-from rung_ops.predictions import numbers
+from rung_ops import prediction_log
+from rung_ops.batch import predict, predict_logged
+from rung_ops.model.predictions import numbers
+from rung_ops.model.target import Kind
+from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
+from rung_ops.release.trial_figures import Comparison, Trial
 from rung_ops.serving import class_answers
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.separate import SeparateRelease
-from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
-from rung_ops.serving.trial_figures import Comparison, Trial
-from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 ARROW = "application/vnd.apache.arrow.stream"

@@ -14,7 +14,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
 from rung_ops import contract, stages
 from rung_ops.checks import model, promises
-from rung_ops.target import UnsupportedTargetError, class_names
+from rung_ops.model.target import UnsupportedTargetError, class_names
 from rung_ops.training import baseline, class_plots, estimator, evaluate, model_card, slices
 
 

@@ -10,17 +10,16 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import NOW, RELEASE, looked
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.autopilot import collect, labelled, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.batch import prediction_log
 from rung_ops.gate import report as gate_report
 from rung_ops.gate import verdict
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Champion, judge
 from rung_ops.monitoring import exposition, release_info, report
 from rung_ops.monitoring.status import status
-from rung_ops.release import paths
+from rung_ops.project import release_folders
 from rung_ops.training import baseline, estimator
 
 
@@ -112,13 +111,13 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
     rows = deliveries(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
     before = SMALL.logged(trained, rows).drop("interval")
-    prediction_log.write_predictions(before, prediction_log.folder(paths.PRODUCTION))
+    prediction_log.write_predictions(before, prediction_log.folder(release_folders.PRODUCTION))
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = json.loads((release_folder / "contract.json").read_text())
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
     monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
 
-    answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+    answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
 
     assert collect.new_rows(answers).height == 400
     assert answers[labelled.PREDICTION].null_count() == 400
@@ -135,13 +134,13 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     rows = deliveries(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
     prediction_log.write_predictions(
-        SMALL.logged(trained, rows), prediction_log.folder(paths.PRODUCTION)
+        SMALL.logged(trained, rows), prediction_log.folder(release_folders.PRODUCTION)
     )
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+    answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
     field = pl.col(labelled.PREDICTION).struct
     worse = answers.with_columns(
         pl.struct(

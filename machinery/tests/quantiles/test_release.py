@@ -16,11 +16,12 @@ from machinery.tests import small_project
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.quantiles.conftest import QUANTILES
 from rung_ops import contract
+from rung_ops.model import bundle
+from rung_ops.model import release as serving_release
+from rung_ops.model.reasons import Reasons
+from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.quantiles import PerQuantile
-from rung_ops.release import bundle, make
-from rung_ops.serving import release as serving_release
-from rung_ops.serving.reasons import Reasons
-from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.release import make
 from rung_ops.training import estimator
 
 

@@ -14,9 +14,10 @@ from sklearn.linear_model import LinearRegression
 
 from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
-from rung_ops import contract, custom_model, stages
+from rung_ops import contract, stages
 from rung_ops.checks import model, promises
-from rung_ops.target import Kind, UnsupportedTargetError, kind_of, of_regressor
+from rung_ops.model import custom_model
+from rung_ops.model.target import Kind, UnsupportedTargetError, kind_of, of_regressor
 from rung_ops.training import baseline, estimator, evaluate, model_card, slices
 
 

@@ -14,8 +14,8 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 from rung_ops import contract
 from rung_ops.ray.searcher import RoundSearcher
 from rung_ops.ray.trial import evaluate
-from rung_ops.training import tune
-from rung_ops.training.tune import Search, sequential
+from rung_ops.tracking import tune
+from rung_ops.tracking.tune import Search, sequential
 
 TRIALS, TOGETHER = 14, 4  # more than the ten that are drawn without a look at what came of others
 

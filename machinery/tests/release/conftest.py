@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.release import bundle, paths, signing
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import signing
 
 FIRST = "v1-aaaaaaaa-bbbbbb"
 SECOND = "v2-aaaaaaaa-bbbbbb"
@@ -51,4 +53,4 @@ def releases(
 @pytest.fixture
 def production(releases: Path) -> Path:
     """The folder of production, where nothing is served."""
-    return paths.environment(paths.PRODUCTION)
+    return release_folders.environment(release_folders.PRODUCTION)

@@ -19,13 +19,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.row_checks import inspect
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
+from rung_ops.model.verify import verify
 from rung_ops.project.paths import ROOT, params
-from rung_ops.release import bundle, contract_file, export_trial, keys, make, registry_artifacts
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
+from rung_ops.release import contract_file, export_trial, keys, make, registry_artifacts
 from rung_ops.release.export import NoFormat
-from rung_ops.release.verify import verify
 from rung_ops.system import atomic
 from rung_ops.tracking import record_run, registry, source_state
 from rung_ops.training import estimator, model_card

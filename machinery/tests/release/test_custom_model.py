@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from machinery.tests.conftest import FACTS, Trained
-from rung_ops import contract, custom_model
-from rung_ops.custom_model import CustomModelRefusedError
+from rung_ops import contract
+from rung_ops.model import bundle, custom_model
+from rung_ops.model import release as serving_release
+from rung_ops.model.custom_model import CustomModelRefusedError
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, export, make
-from rung_ops.serving import release as serving_release
+from rung_ops.release import export, make
 from rung_ops.training import estimator
 
 PACKAGE = contract.Row.__module__.split(".")[0]

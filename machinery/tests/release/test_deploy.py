@@ -13,20 +13,20 @@ import pytest
 
 from machinery.tests.conftest import private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.release import (
-    bundle,
     champion_alias,
     deploy,
     gate_check,
     history,
     install,
-    paths,
     rollout_time,
     signing,
     state,
 )
+from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.state import Shadow, State
-from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.system import atomic
 
 BY = "Ada"
@@ -190,7 +190,7 @@ def gone(release: Path) -> None:
         (gone, f"There is no release {FIRST}: "),
     ],
 )
-@pytest.mark.parametrize("environment", paths.ENVIRONMENTS)
+@pytest.mark.parametrize("environment", release_folders.ENVIRONMENTS)
 def test_what_the_service_would_refuse_is_not_deployed(
     releases: Path,
     capsys: pytest.CaptureFixture[str],
@@ -408,7 +408,7 @@ def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
 
     path = install.install(production, FIRST)
 
-    assert path == paths.bundle(production, FIRST)
+    assert path == release_folders.bundle(production, FIRST)
     assert not (production / "bundles" / install.DRAFT).exists()
 
 
@@ -431,7 +431,7 @@ def test_a_release_of_another_model_is_refused(
 
     assert (code, "v3-a-b is a release of the model other, but this is " in output) == (1, True)
     assert state.read(releases / "staging") == State()
-    assert not paths.bundle(releases / "staging", other.name).exists()
+    assert not release_folders.bundle(releases / "staging", other.name).exists()
 
 
 def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:

@@ -25,13 +25,14 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.onnx_model import OnnxOutput
+from rung_ops.model.predictors import predictor_of, row_predictor
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, export, parity, speed
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release import export, parity, speed
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
-from rung_ops.serving.onnx_model import OnnxOutput
-from rung_ops.serving.predictors import predictor_of, row_predictor
 from rung_ops.training import estimator
 
 PACKAGE = "sample_package"
@@ -433,7 +434,7 @@ LOADS_AND_ANSWERS = """
 import sys
 from pathlib import Path
 import polars as pl
-from rung_ops.serving.predictors import predictor_of
+from rung_ops.model.predictors import predictor_of
 predict = predictor_of(Path(sys.argv[1]), {"format": "onnx"})
 print(len(predict(pl.DataFrame({"number": [1.0, 2.0]}))))
 """

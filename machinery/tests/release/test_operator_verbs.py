@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from rung_governance import kill_switch
-from rung_ops.release import deploy, paths, rollback, state
+
+from rung_ops.project import release_folders
+from rung_ops.release import deploy, rollback, state
+from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.state import Canary, Shadow, State
-from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
 
 BY = "Ada"
 REFUSED = "refused"
@@ -69,7 +70,7 @@ def reach(folder: Path, before: str) -> None:
     trial = next((at for at, word in enumerate(text) if word in ("canary", "shadow")), len(text))
     for release in reversed([word for word in text[:trial] if word != "<"]):
         state.serve(folder, release, BY)
-        manifest = paths.bundle(folder, release) / "manifest.json"
+        manifest = release_folders.bundle(folder, release) / "manifest.json"
         manifest.parent.mkdir(parents=True)
         manifest.write_text("{}")
     for arm, release in zip(text[trial::2], text[trial + 1 :: 2], strict=True):
@@ -118,7 +119,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, in which nothing has happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     folder.mkdir(parents=True)
     return folder
 

@@ -15,10 +15,10 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from rung_ops import contract
+from rung_ops.contract.row_checks import inspect
 from rung_ops.data.ingest import sample_rows
-from rung_ops.data.row_checks import inspect
-from rung_ops.serving import release
-from rung_ops.serving.release import Release
+from rung_ops.model import release
+from rung_ops.model.release import Release
 from rung_ops.training import estimator
 
 ROWS = 1_000

@@ -17,15 +17,16 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.effects import AdditiveEffects, margins, typical
+from rung_ops.model.predictors import EncodedBooster, Predictor
+from rung_ops.model.reasons import CannotExplainError, Reasons, of_release
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.target import positive
 from rung_ops.quantiles import PerQuantile
-from rung_ops.release import bundle, export, reasons_file
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.release import export, reasons_file
 from rung_ops.release.to_lightgbm import NoLightGBM
-from rung_ops.serving.effects import AdditiveEffects, margins, typical
-from rung_ops.serving.predictors import EncodedBooster, Predictor
-from rung_ops.serving.reasons import CannotExplainError, Reasons, of_release
-from rung_ops.target import positive
 
 DRAWS = np.random.default_rng(11)
 COUNT = 300

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rung_ops.project import release_folders
 from rung_ops.project.paths import ROOT
-from rung_ops.release import history, paths, rollback, state
+from rung_ops.release import history, rollback, state
 from rung_ops.release.state import State
 
 BY = "Ada"
@@ -20,10 +21,10 @@ NEVER = {"mlflow", "polars", "numpy", "sklearn", "onnxruntime", "requests", "url
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, which serves v2 after v1; their bundles are as good as empty."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     for release in ("v1", "v2"):
-        paths.bundle(folder, release).mkdir(parents=True)
-        (paths.bundle(folder, release) / "manifest.json").write_text("{}")
+        release_folders.bundle(folder, release).mkdir(parents=True)
+        (release_folders.bundle(folder, release) / "manifest.json").write_text("{}")
         state.serve(folder, release, BY)
     return folder
 
@@ -78,7 +79,7 @@ def test_a_trial_ends_even_if_the_bundle_of_the_previous_release_is_missing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)
-    (paths.bundle(folder, "v1") / "manifest.json").unlink()
+    (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
 
     assert back(capsys)[0] == 0
     assert state.read(folder) == State(4, "v2", ("v1",))
@@ -101,7 +102,7 @@ def test_where_nothing_was_before_nothing_is_changed(
 def test_a_release_without_its_bundle_does_not_come_back(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (paths.bundle(folder, "v1") / "manifest.json").unlink()
+    (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
 
     code, output = back(capsys)
 

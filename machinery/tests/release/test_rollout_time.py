@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log
-from rung_ops.batch.prediction_log import Batch
+from rung_ops import prediction_log
+from rung_ops.prediction_log import Batch
 from rung_ops.release import rollout_time
+from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.rollout_time import Traffic
-from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.serving.rollout_verdict import verdict
-from rung_ops.serving.trial_figures import Trial
+from rung_ops.release.rollout_verdict import verdict
+from rung_ops.release.trial_figures import Trial
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 DAY = 86_400

@@ -9,11 +9,11 @@ import pytest
 
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
-from rung_ops.batch.prediction_log import Batch, assemble
-from rung_ops.release import bundle, make
-from rung_ops.serving import release, row_features
+from rung_ops.model import bundle, release, row_features
+from rung_ops.model.row_code import UntranslatedError
+from rung_ops.prediction_log import Batch, assemble
+from rung_ops.release import make
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.row_code import UntranslatedError
 
 
 def refuse(*arguments: Any) -> Any:

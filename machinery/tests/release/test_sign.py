@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import private_key
+from rung_ops.model import bundle
+from rung_ops.model.verify import verify
 from rung_ops.project.paths import REPOSITORY
-from rung_ops.release import bundle, sign
-from rung_ops.release.verify import verify
+from rung_ops.release import sign
 
 LOADED = """
 import sys

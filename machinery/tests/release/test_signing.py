@@ -12,9 +12,11 @@ import pytest
 from model_signing import verifying
 
 from machinery.tests.conftest import private_key
-from rung_ops.release import bundle, keys, paths, signing
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.verify import verify
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.verify import verify
+from rung_ops.project import release_folders
+from rung_ops.release import keys, signing
 
 
 @pytest.fixture
@@ -264,7 +266,7 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
 
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", pair[0].read_text())
     assert keys.private_key() == pair[0].read_bytes().strip()
-    assert paths.public_key() == pair[1]
+    assert release_folders.public_key() == pair[1]
 
 
 def test_a_key_may_be_given_in_one_line(

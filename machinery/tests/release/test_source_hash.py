@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.release import bundle, source_hash
+from rung_ops.model import bundle
+from rung_ops.release import source_hash
 
 PERSON = {
     f"GIT_{role}_{key}": value

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.model import source_import
+from rung_ops.model.bundle import BadBundle, read_manifest
 from rung_ops.project.paths import ROOT
-from rung_ops.release import source_import
-from rung_ops.release.bundle import BadBundle, read_manifest
 
 PACKAGE = "sample_package"
 ROWS = pl.DataFrame({"number": [1, 2, 3]})

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.release import paths, state, status
+from rung_ops.project import release_folders
+from rung_ops.release import state, status
 
 BY = "Ada"
 
@@ -13,7 +14,7 @@ BY = "Ada"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, where nothing happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    return paths.environment(paths.PRODUCTION)
+    return release_folders.environment(release_folders.PRODUCTION)
 
 
 def status_output(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -36,8 +37,8 @@ def test_a_project_without_releases_shows_how_to_begin(
 def test_everything_that_is_under_way_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (paths.candidates() / "v4").mkdir(parents=True)
-    (paths.candidates() / ".new-1").mkdir()
+    (release_folders.candidates() / "v4").mkdir(parents=True)
+    (release_folders.candidates() / ".new-1").mkdir()
     state.serve(folder, "v1", BY)
     state.serve(folder, "v2", BY)
     state.canary(folder, "v3", BY)
@@ -97,7 +98,7 @@ def test_a_history_that_was_changed_is_reported(folder: Path) -> None:
 def test_a_damaged_state_does_not_hide_the_other_environment(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state.serve(paths.environment(paths.STAGING), "v1", BY)
+    state.serve(release_folders.environment(release_folders.STAGING), "v1", BY)
     state.serve(folder, "v1", BY)
     (folder / state.STATE).write_text("{")
 

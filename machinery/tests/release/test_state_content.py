@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from rung_ops.model.bundle import BadBundle
 from rung_ops.release import history_line, install, state
-from rung_ops.release.bundle import BadBundle
 
 BY = "Ada"
 Content = dict[str, Any]

@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from machinery.tests.release.conftest import FIRST
-from rung_ops.release import bundle, signing, source_import, verify
-from rung_ops.release.bundle import BadBundle
-from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.serving import release as releases
-from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.model import bundle, source_import, verify
+from rung_ops.model import release as releases
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project.service_settings import ANY_SPEED
+from rung_ops.release import signing
 
 RAN = "unsigned_code_ran"
 UNSIGNED = f"\n\nimport pathlib\npathlib.Path(__file__).parents[2].with_name('{RAN}').touch()\n"
@@ -198,7 +199,7 @@ def test_the_files_of_a_custom_model_are_the_signed_ones_whenever_they_are_read(
     (signed / bundle.CUSTOM).mkdir()
     (signed / bundle.CUSTOM / "weight").write_text("2")
     made = signed_source(tmp_path / "made", release_private_key, signed, {"model.py": model})
-    from rung_ops.serving.predictors import predictor_of
+    from rung_ops.model.predictors import predictor_of
 
     manifest = {"format": "custom", "package": package_of(made)}
     predict = predictor_of(verified(made, release_key), manifest)

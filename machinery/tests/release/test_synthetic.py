@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from machinery.tests.serving.calls import MOMENT, PLAIN
-from rung_ops.release import export_trial, synthetic
+from rung_ops.contract import synthetic
+from rung_ops.release import export_trial
 
 SOME = 2_000
 START = datetime(2026, 1, 1)

@@ -13,7 +13,9 @@ import numpy as np
 import polars as pl
 from starlette.routing import BaseRoute
 
-from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.model.release import Release
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import State
 from rung_ops.serving import routes
 from rung_ops.serving.access import EVERYBODY, Access, Guard
@@ -23,10 +25,8 @@ from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.release import Release
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
-from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 
 PATIENCE = (
     60  # seconds for the prediction log, which drops on a busy machine what it has not written

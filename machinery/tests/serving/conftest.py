@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.release import bundle
+from rung_ops.model import bundle
 
 Change = Callable[[Path], object]
 

@@ -13,10 +13,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from machinery.tests.serving.calls import ROW, Caller, calling
-from rung_ops.serving import access, local_token, tokens
+from rung_ops.project.service_settings import BadSettings, Limits
+from rung_ops.serving import access, local_token
 from rung_ops.serving.access import Access, configured
 from rung_ops.serving.hooks import ServiceHooks
-from rung_ops.serving.settings import BadSettings, Limits
+from rung_ops.system import tokens
 
 DESK = "a-token-of-the-loan-desk"  # pragma: allowlist secret
 SCRAPER = "a-token-of-the-scraper"  # pragma: allowlist secret

@@ -14,19 +14,19 @@ import pytest
 
 from machinery.tests.redis_server import RedisServer, running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
-from rung_ops.features.declaration import View, views_of
 from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import feature_quality
-from rung_ops.release.bundle import BadBundle
+from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.online_store import online_store
-from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.watch import _completed
 

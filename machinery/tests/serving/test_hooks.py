@@ -16,9 +16,9 @@ from starlette.routing import Mount, Route
 
 from machinery.tests.serving.calls import ROW, Caller, calling, release
 from rung_ops.project import hooks as named
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving import hooks, serve
 from rung_ops.serving.hooks import HookError, ServiceHooks
-from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
 
 Serving = Callable[..., Caller]

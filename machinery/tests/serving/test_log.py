@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import log_parts, prediction_log
+from rung_ops import prediction_log
+from rung_ops.prediction_log import log_parts
 from rung_ops.serving import log_files, log_queue
 from rung_ops.serving.log_files import FULL_ROWS, Files, delete_merged
 from rung_ops.serving.log_queue import PredictionLog

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rung_ops.release.trial_figures import Comparison
 from rung_ops.serving.metrics import OUTCOMES, Metrics
-from rung_ops.serving.trial_figures import Comparison
 
 
 def values(metrics: Metrics) -> dict[tuple[str, ...], float]:

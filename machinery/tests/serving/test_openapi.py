@@ -9,10 +9,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from machinery.tests.serving.calls import PLAIN
-from rung_ops.serving.columns import columns_of
+from rung_ops.model.columns import columns_of
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.requests import Reader
 from rung_ops.serving.openapi import schemas
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.requests import Reader
 
 MOST = 3  # rows in one request
 HOURS = ("2026-01-01T00:00:00", "2025-12-31T23:59:59", "2026-01-01T02:00:00+02:00")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling
+from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State, Stopped
 from rung_ops.serving import routes, serve
 from rung_ops.serving.app import App
-from rung_ops.serving.settings import Limits
 
 FURTHER = """
 from starlette.responses import PlainTextResponse

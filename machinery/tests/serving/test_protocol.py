@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import uvicorn
 
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving import connections
 from rung_ops.serving.connections import Connections
 from rung_ops.serving.protocol import MAX_HEAD, MAX_HEADERS, BoundedProtocol
-from rung_ops.serving.settings import Limits
 
 PATIENCE = 30  # seconds for what takes milliseconds
 LATE = 0.3

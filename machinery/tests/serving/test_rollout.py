@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import history, state
-from rung_ops.serving.policy import Policy, policy
+from rung_ops.release.rollout_policy import Policy, policy
+from rung_ops.release.rollout_verdict import Verdict, shadow_verdict, verdict
+from rung_ops.release.trial_figures import Comparison, Trial
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
-from rung_ops.serving.sequential import exceeds, ks_lower_bound, wilson_upper_bound
-from rung_ops.serving.settings import BadSettings
-from rung_ops.serving.trial_figures import Comparison, Trial
+from rung_ops.statistics.sequential import exceeds, ks_lower_bound, wilson_upper_bound
 
 ROLLOUT = """
 false_abort = 0.01

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.row_values import RowValues, frame_of
-from rung_ops.serving import row_functions
-from rung_ops.serving.row_code import UntranslatedError
-from rung_ops.serving.row_features import RowFeatures, row_features
+from rung_ops.model import row_functions
+from rung_ops.model.row_code import UntranslatedError
+from rung_ops.model.row_features import RowFeatures, row_features
+from rung_ops.model.row_values import RowValues, frame_of
 
 SCHEMA: dict[str, pl.DataType] = {
     "small": pl.Int8(),

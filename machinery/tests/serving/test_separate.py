@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
-from rung_ops.release import bundle
-from rung_ops.serving import release as releases
+from rung_ops.model import bundle
+from rung_ops.model import release as releases
 from rung_ops.serving import separate as separate_module
 from rung_ops.serving.separate import ProcessFailed, SeparateRelease
 

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from machinery.tests.serving.conftest import Environment
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
 from rung_ops.project.paths import ROOT
+from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving import local_token, serve, server
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.settings import Limits
 from rung_ops.system.ports import free_port
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}

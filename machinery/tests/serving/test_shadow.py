@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log
+from rung_ops import prediction_log
+from rung_ops.model.target import ONE_NUMBER
 from rung_ops.serving import shadow
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.shadow import Shadow
-from rung_ops.target import ONE_NUMBER
 
 
 class Doubling:

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling
+from rung_ops.model.columns import columns_of
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.requests import Reader
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving.arrow import FORMS, ArrowReader
 from rung_ops.serving.arrow_guard import Form
-from rung_ops.serving.columns import columns_of
-from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.requests import Reader
-from rung_ops.serving.settings import Limits
 
 STREAM, FILE = FORMS
 MOST = 1000

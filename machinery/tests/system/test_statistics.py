@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.statistics import wilson_interval
+from rung_ops.statistics.intervals import wilson_interval
 
 
 @pytest.mark.parametrize(

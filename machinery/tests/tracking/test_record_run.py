@@ -15,9 +15,11 @@ import pytest
 from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.data.ingest import sample_rows
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
 from rung_ops.project.paths import params
-from rung_ops.release import bundle, paths, rollback, state
-from rung_ops.tracking import lineage, model_bytes, record_run, registry
+from rung_ops.release import lineage, rollback, state
+from rung_ops.tracking import model_bytes, record_run, registry
 from rung_ops.training import estimator
 
 TAGS = {
@@ -128,9 +130,9 @@ def test_an_empty_registry_says_where_the_runs_of_others_are(
 def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, which serves version 1 again after a rollback of version 2."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     for number in ("1", "2"):
-        bundle_folder = paths.bundle(folder, f"v{number}")
+        bundle_folder = release_folders.bundle(folder, f"v{number}")
         bundle_folder.mkdir(parents=True)
         required = {name: kind() for name, kind in bundle.REQUIRED.items()}
         manifest = required | {"schema": bundle.SCHEMA, "version": number}

@@ -11,10 +11,10 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from rung_ops import contract, custom_model
-from rung_ops.release import bundle
-from rung_ops.serving.predictors import predictor_of
-from rung_ops.target import UnsupportedTargetError
+from rung_ops import contract
+from rung_ops.model import bundle, custom_model
+from rung_ops.model.predictors import predictor_of
+from rung_ops.model.target import UnsupportedTargetError
 from rung_ops.training import estimator
 
 PACKAGE = "sample_package"

@@ -6,8 +6,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.data.ingest import sample_rows
-from rung_ops.tracking import registry
-from rung_ops.training import tune
+from rung_ops.tracking import registry, tune
 
 
 @pytest.mark.skipif(contract.space is None, reason="model.py has no space(trial)")

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from rung_ops.data import dvc
 from rung_governance import audit, keys
 from rung_governance.erasure.rows import NothingErased
+from rung_ops.data import dvc
+from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import ROOT, shown
-from rung_ops.release import paths, state
-from rung_ops.system import git, key_names, keyless, locks
+from rung_ops.release import state
+from rung_ops.system import git, key_names, locks
 from rung_ops.system.printable import counted
 
 ERASED = "erased"
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = result["failed"] + _commit([path for path in written if _is_versioned(path)])
     try:
         problems = audit.record(
-            paths.environment(paths.PRODUCTION),
+            release_folders.environment(release_folders.PRODUCTION),
             ERASED,
             options.by,
             person=who,
@@ -112,5 +113,5 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--reason", default="", help="such as the request's number in your register"
     )
-    parser.add_argument("--by", default=paths.person(), help="your name")
+    parser.add_argument("--by", default=release_folders.person(), help="your name")
     return parser.parse_args(arguments)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rung_ops import contract
 from rung_governance import override_counts
 from rung_governance.erasure import search, tables, versions
 from rung_governance.erasure.search import FoundRows
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
+from rung_ops import contract
+from rung_ops.project import release_folders
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
-from rung_ops.release import paths
 from rung_ops.system import locks
 from rung_ops.system.printable import counted
 
@@ -40,7 +40,7 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         result = search.search(subject)
     except (ValueError, OSError, tables.UnreadableTable) as error:
         raise NothingErased(str(error)) from error
-    folder = paths.environment(paths.PRODUCTION)
+    folder = release_folders.environment(release_folders.PRODUCTION)
     overruled = result.subject.ids & set(Overrides(folder).count())
     unreached = [*result.unreached, *_overrides(len(overruled))]
     _show(result, unreached)
@@ -138,7 +138,9 @@ def _log(result: FoundRows) -> tuple[list[Path], list[str]]:
 def _note_overrides(overruled: frozenset[str]) -> list[str]:
     """Note before the rows go which overrides lose their prediction; return what failed."""
     try:
-        override_counts.note_erased(paths.environment(paths.PRODUCTION), overruled)
+        override_counts.note_erased(
+            release_folders.environment(release_folders.PRODUCTION), overruled
+        )
     except OSError as error:
         return [f"`poe monitor` will call overrides of its predictions unknown: {error}"]
     return []

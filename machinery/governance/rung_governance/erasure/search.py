@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
-from rung_ops.data import raw_file
 from rung_governance.erasure import tables, versions
 from rung_governance.erasure.subject import Subject
 from rung_governance.erasure.tables import FileRows, UnreadableTable
+from rung_ops import prediction_log
+from rung_ops.contract import raw_file
 from rung_ops.monitoring import outcomes
 from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
 from rung_ops.system import git

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import sealed
-from rung_ops.data import row_file
 from rung_governance.erasure.subject import Subject
+from rung_ops.contract import row_file
+from rung_ops.prediction_log import sealed
 from rung_ops.system import atomic
 
 SUFFIXES = (".parquet", ".csv")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from rung_ops.data import dvc
 from rung_governance.erasure import tables
 from rung_governance.erasure.subject import Subject
+from rung_ops.data import dvc
 from rung_ops.project.paths import ROOT
 from rung_ops.system import git
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 
 from rung_ops import contract
-from rung_ops.data.raw_file import UnreadableFileError, read
-from rung_ops.data.row_checks import inspect
+from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.row_checks import inspect
 from rung_ops.data.warehouse.errors import WarehouseError, full_disk
 from rung_ops.project.paths import SAMPLE, raw_files_in, shown
 from rung_ops.system import atomic

@@ -1,0 +1,173 @@
+"""What is wrong with rows: every value compared with the contract's Row."""
+
+from dataclasses import dataclass
+
+import pandera.polars as pa
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.model.dtypes import time_zone
+from rung_ops.system.printable import printable
+
+SHOWN = 5  # row numbers and values printed for one problem
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One column of one file that breaks the contract.
+
+    Attributes:
+        source: the file, as a person would type it.
+        column: the column, or several joined by a comma; empty for the whole file.
+        what: the rule that is broken.
+        rows: numbers of the rows, counted from 1 without a header; empty for the whole file.
+        example: a value that breaks it, in words that follow `what`.
+        more: how many rows there are beyond those numbered.
+    """
+
+    source: str
+    column: str
+    what: str
+    rows: tuple[int, ...] = ()
+    example: str = ""
+    more: int = 0
+
+    def __str__(self) -> str:
+        where = ", ".join(str(row) for row in self.rows[:SHOWN])
+        all_rows = len(self.rows) + self.more
+        more = f" and {all_rows - SHOWN:,} more" if all_rows > SHOWN else ""
+        rows = f" (row{'s' if all_rows > 1 else ''} {where}{more})" if self.rows else ""
+        named = f"column `{self.column}` " if self.column else ""
+        return printable(f"{self.source}: {named}{self.what}{self.example}{rows}")
+
+
+def inspect(
+    frame: pl.DataFrame, schema: pa.DataFrameSchema, source: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """Cast a frame to the schema and find what breaks it.
+
+    Args:
+        frame: rows as they were read; columns beyond the schema's are left out.
+        schema: the contract's Row, with or without the target.
+        source: the file's name, for the messages.
+
+    Returns:
+        The typed frame (shape (n_rows, n_columns of the schema); null if a value could not be
+        cast) and the problems. The frame is empty when the file as a whole is refused.
+    """
+    wanted = {name: column.dtype.type for name, column in schema.columns.items()}
+    if not frame.height:
+        return pl.DataFrame(schema=wanted), [Problem(source, "", "holds no rows")]
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        there = ", ".join(frame.columns[:20])
+        problem = Problem(source, ", ".join(missing), f"is missing; the file has {there}")
+        return pl.DataFrame(schema=wanted), [problem]
+    if offsets := _unwanted_offsets(frame, wanted, source):
+        return pl.DataFrame(schema=wanted), offsets
+    typed, problems = _cast(frame.select(*wanted), wanted, source)
+    counted = {(problem.column, row) for problem in problems for row in problem.rows}
+    problems += _broken_rules(typed, schema, source, counted)
+    return typed, problems + _late_origins(typed, source)
+
+
+def _unwanted_offsets(
+    frame: pl.DataFrame, wanted: dict[str, pl.DataType], source: str
+) -> list[Problem]:
+    """Find columns of times with an offset where Row has none: a cast would move them to UTC."""
+    return [
+        Problem(
+            source,
+            name,
+            f"holds times with an offset ({zone}), and Row has times without: make them local times "
+            "in load(), such as with `dt.convert_time_zone(...).dt.replace_time_zone(None)`",
+            example=_first(frame[name]),
+        )
+        for name, dtype in wanted.items()
+        if (zone := time_zone(frame.schema[name])) and not time_zone(dtype)
+    ]
+
+
+def _first(times: pl.Series) -> str:
+    rows = times.is_not_null().arg_true()
+    return f" (row {rows[0] + 1}: {times[rows[0]].isoformat()})" if len(rows) else ""
+
+
+def _cast(
+    frame: pl.DataFrame, wanted: dict[str, pl.DataType], source: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    problems = []
+    columns = []
+    for name, dtype in wanted.items():
+        before = frame[name]
+        try:
+            after = before.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError:
+            after = pl.Series(name, [None] * frame.height, dtype=dtype)
+        # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
+        takes_integers = dtype.is_integer() or dtype == pl.Boolean
+        lossy = (
+            after.cast(before.dtype) != before
+            if before.dtype.is_numeric() and takes_integers
+            else False
+        )
+        bad = pl.select(
+            before.is_not_null() & (after.is_null() | lossy).fill_null(True)
+        ).to_series()
+        if bad.any():
+            example = f", which {before.filter(bad)[0]!r} is not"
+            problems.append(Problem(source, name, f"should be {dtype}", _numbers(bad), example))
+        columns.append(after)
+    return pl.DataFrame(columns), problems
+
+
+def _broken_rules(
+    typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, counted: set[tuple[str, int]]
+) -> list[Problem]:
+    try:
+        schema.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+    else:
+        return []
+    problems = []
+    for (context, column, check), group in cases.group_by(
+        "schema_context", "column", "check", maintain_order=True
+    ):
+        keyed = context == "DataFrameSchema"
+        name = ", ".join(schema.unique or []) if keyed else str(column)
+        rows = tuple(
+            row + 1
+            for row in group["index"].drop_nulls().sort().to_list()
+            if (name, row + 1) not in counted
+        )
+        if rows or group["index"].is_null().all():
+            value = group["failure_case"][0]
+            if keyed and rows:  # pandera gives the whole row, which may hold personal data
+                repeated = typed.select(schema.unique or []).row(rows[0] - 1)
+                value = ", ".join(str(part) for part in repeated)
+            what, example = _in_words(str(check), value)
+            problems.append(Problem(source, name, what, rows, example))
+    return problems
+
+
+def _late_origins(typed: pl.DataFrame, source: str) -> list[Problem]:
+    """Find rows of a forecast whose ORIGIN is after their TIME."""
+    if contract.ORIGIN is None:
+        return []
+    late = (forecast.made_at(typed) > forecast.known_at(typed)).arg_true().to_list()
+    what = f"is after `{contract.TIME}`, the time that is predicted"
+    return [Problem(source, contract.ORIGIN, what, tuple(row + 1 for row in late))] if late else []
+
+
+def _in_words(check: str, value: str | None) -> tuple[str, str]:
+    if check == "not_nullable":
+        return "may not be empty", ""
+    if check == "multiple_fields_uniqueness":
+        return "must be unique", f", and `{value}` is there more than once"
+    return f"must satisfy {check}", f", which {value!r} does not"
+
+
+def _numbers(bad: pl.Series) -> tuple[int, ...]:
+    return tuple(index + 1 for index in bad.arg_true().to_list())

@@ -1,0 +1,163 @@
+"""The columns of a release's contract: their rules, and series built from their values."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from rung_ops.model.dtypes import dtype_of
+
+PYTHON: dict[str, type] = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "str": str,
+    "date": date,
+    "datetime": datetime,
+}
+KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "date": "a date such as 2026-01-31",
+    "datetime": "a time such as 2026-01-31T08:00:00Z",
+}
+WITHOUT_OFFSET = "a time without an offset, such as 2026-01-31T08:00:00"
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+SHOWN = 20  # values of `isin` in a description
+SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}  # ticks per second
+
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the contract.
+
+    Attributes:
+        name: key in a request.
+        family: bool, int, float, str, date or datetime.
+        dtype: type in the frame.
+        required: whether it must be present and not null.
+        default: value if it is missing; None for null.
+        bounds: its limits by ge, gt, le, lt, of the family's type.
+        isin: allowed values; None for any.
+        pattern: regular expression for a text; None for any.
+        lengths: minimum and maximum number of characters, each None without a limit.
+        unit, description: for people.
+    """
+
+    name: str
+    family: str
+    dtype: pl.DataType
+    required: bool
+    default: Any
+    bounds: dict[str, Any]
+    isin: list[Any] | None
+    pattern: str | None
+    lengths: tuple[int | None, int | None]
+    unit: str | None
+    description: str | None
+
+    @property
+    def without_offset(self) -> bool:
+        """Whether it holds times that have no time zone; one with an offset would be moved to UTC."""
+        return isinstance(self.dtype, pl.Datetime) and self.dtype.time_zone is None
+
+    @property
+    def words(self) -> str:
+        """The expected value as text: "a whole number, at least 1, at most 9999"."""
+        rules = [WITHOUT_OFFSET if self.without_offset else KINDS[self.family]]
+        if self.isin is not None:
+            some = ", ".join(map(str, self.isin[:SHOWN]))
+            rules = [f"one of {some}" + (", ..." if len(self.isin) > SHOWN else "")]
+        rules += [f"{BOUNDS[name]} {_text(limit)}" for name, limit in self.bounds.items()]
+        minimum, maximum = self.lengths
+        rules += [f"at least {minimum} characters"] if minimum is not None else []
+        rules += [f"at most {maximum} characters"] if maximum is not None else []
+        rules += [f"matching {self.pattern}"] if self.pattern is not None else []
+        return ", ".join(rules)
+
+
+def columns_of(contract: dict[str, Any]) -> list[Column]:
+    """Read the columns of a contract, without the target.
+
+    Raises:
+        KeyError, TypeError, ValueError: the contract is invalid.
+    """
+    return [_column(entry) for entry in contract["columns"]]
+
+
+def _column(entry: dict[str, Any]) -> Column:
+    family, dtype = entry["dtype"], dtype_of(entry["polars"])
+    kind = PYTHON[family]
+
+    def typed(value: Any) -> Any:
+        return msgspec.convert(value, kind)
+
+    bounds = {
+        name: typed(_rounded(name, entry[name], kind)) for name in BOUNDS if _set(entry, name)
+    }
+    isin = entry.get("isin")
+    return Column(
+        name=entry["name"],
+        family=family,
+        dtype=dtype,
+        required=bool(entry["required"]),
+        default=typed(entry["default"]) if _set(entry, "default") else None,
+        bounds=bounds,
+        isin=[typed(value) for value in isin if value is not None] if isin is not None else None,
+        pattern=entry.get("pattern"),
+        lengths=(entry.get("min_length"), entry.get("max_length")),
+        unit=entry.get("unit"),
+        description=entry.get("description"),
+    )
+
+
+def _set(entry: dict[str, Any], name: str) -> bool:
+    return entry.get(name) is not None
+
+
+def _rounded(name: str, limit: Any, kind: type) -> Any:
+    """Round a limit of whole numbers inwards: "at least 0.5" becomes "at least 1"."""
+    if kind is not int or isinstance(limit, int) or not math.isfinite(limit):
+        return limit
+    return math.ceil(limit) if name in ("ge", "lt") else math.floor(limit)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else f"{value}"
+
+
+def series_of(column: Column) -> Callable[[Sequence[Any]], pl.Series]:
+    """Return a function that builds a series from valid values; None becomes null."""
+    name, dtype = column.name, column.dtype
+    if not isinstance(dtype, pl.Datetime):
+        return lambda values: pl.Series(name, values, dtype=dtype)
+    integer = pl.Int64()
+    second = SECOND[dtype.time_unit]
+
+    def times(values: Sequence[datetime | None]) -> pl.Series:
+        # Faster than a list of datetimes, which costs polars 30 microseconds at least.
+        counted = [None if value is None else ticks(value, second) for value in values]
+        return pl.Series(name, counted, dtype=integer).cast(dtype)
+
+    return times
+
+
+def ticks(moment: datetime, second: int) -> int:
+    """Convert a time to ticks since 1970, with `second` ticks per second."""
+    since = since_1970(moment)
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * second + since.microseconds * second // 1_000_000
+
+
+def since_1970(moment: datetime) -> timedelta:
+    """Return the time since 1970; a time without an offset counts as UTC."""
+    return moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)

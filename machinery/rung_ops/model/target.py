@@ -1,0 +1,227 @@
+"""What a target may be: the one home for the kind of problem, which the contract says.
+
+|TARGET in Row|Truth|A prediction|`task` of a release|
+|-|-|-|-|
+|true or false|0 or 1|the probability of true: shape (n_rows,)|classification|
+|a number|the value|the value: shape (n_rows,)|regression|
+|a number, with QUANTILES|the value|its quantiles, ascending: shape (n_rows, 3)|quantile|
+|a text with `isin`|its place in `isin`, from 0|the probability of each class: (n_rows, n_classes)|multiclass|
+
+A model is fitted to the truth, so a class is a number to it. rung_ops.model.predictions has the form in
+which predictions leave the library.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rung_ops.project.errors import StageError
+
+MULTICLASS, QUANTILE = "multiclass", "quantile"  # the `task` of a release
+MEDIAN = 0.5
+SUPPORTED = (
+    "TARGET in dataset.py is true or false, a number that a regressor predicts, or a text whose "
+    "classes Row lists, as in `pa.Field(isin=[...])`."
+)
+
+
+class UnsupportedTargetError(StageError):
+    """The target is of a type or has classes that no model of a project can predict."""
+
+
+class Kind(NamedTuple):
+    """What a prediction is, where it is more than one number.
+
+    Attributes:
+        classes: their names, in the order of a prediction's columns.
+        quantiles: low, MEDIAN and high, each in (0, 1): the columns of a prediction.
+    """
+
+    classes: tuple[str, ...] = ()
+    quantiles: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        """Name what is predicted."""
+        if self.classes:
+            return f"the classes {', '.join(self.classes)}"
+        if self.quantiles:
+            return f"the quantiles {', '.join(map(str, self.quantiles))}"
+        return "one number"
+
+    @property
+    def width(self) -> int:
+        """Columns of a prediction; 0 if it is one number."""
+        return len(self.classes) or len(self.quantiles)
+
+    @property
+    def level(self) -> float:
+        """Share of the rows that the interval is to hold, from the low to the high quantile."""
+        low, _, high = self.quantiles
+        return round(high - low, 9)
+
+
+ONE_NUMBER = Kind()
+
+
+def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
+    """Tell what a target's predictions are.
+
+    Args:
+        name: of the target.
+        column: of the schema of Row.
+        quantiles: QUANTILES of dataset.py; empty if it has none.
+
+    Raises:
+        UnsupportedTargetError: no model of a project can predict it.
+    """
+    classes = tuple(class_names(name, column))
+    if quantiles in ((), []):
+        return Kind(classes)
+    if classes or column.dtype.type == pl.Boolean:
+        raise UnsupportedTargetError(
+            f"dataset.py has QUANTILES, and the target `{name}` is not a number: remove one of both."
+        )
+    try:
+        low, median, high = map(float, quantiles)
+    except (TypeError, ValueError):
+        low = median = high = 0.0
+    if not (0 < low < median < high < 1 and median == MEDIAN):
+        raise UnsupportedTargetError(
+            f"dataset.py: QUANTILES is {quantiles!r}; it must be three numbers between 0 and 1, the "
+            "median in the middle, as in (0.1, 0.5, 0.9)."
+        )
+    return Kind((), (low, median, high))
+
+
+def kind_in(contract: Mapping[str, Any]) -> Kind:
+    """Tell what a released contract predicts."""
+    return Kind(tuple(contract.get("classes") or ()), tuple(contract.get("quantiles") or ()))
+
+
+def class_names(name: str, column: Any) -> list[str]:
+    """Name the classes of a target in the order of Row; none if it is a number or Boolean.
+
+    Args:
+        name: of the target.
+        column: of the schema of Row.
+
+    Raises:
+        UnsupportedTargetError: it is another type, or a text without two or more classes.
+    """
+    dtype = column.dtype.type
+    if dtype == pl.Boolean or dtype.is_numeric():
+        return []
+    listed = [check for check in column.checks if check.name == "isin"]
+    if dtype != pl.String or not listed:
+        what = "a text without `isin`" if dtype == pl.String else f"of type {dtype}"
+        raise UnsupportedTargetError(f"The target `{name}` is {what}. {SUPPORTED}")
+    names = [str(value) for value in listed[0].statistics["allowed_values"]]
+    if len(set(names)) < 2 or len(set(names)) < len(names) or "" in names or column.nullable:
+        raise UnsupportedTargetError(
+            f"The target `{name}` must list two or more classes in `isin`, each once, none of them "
+            "empty, and may not be nullable."
+        )
+    return names
+
+
+def refuse_classes(number: int) -> None:
+    """Refuse a classifier of a Boolean target that does not tell two classes apart.
+
+    Raises:
+        UnsupportedTargetError: it knows one class, or more than two.
+    """
+    if number == 1:
+        raise UnsupportedTargetError(
+            "The model knows one class: all rows that it learned from have the same target. Bring "
+            "rows of both classes."
+        )
+    if number != 2:
+        raise UnsupportedTargetError(f"The model tells {number} classes apart. {SUPPORTED}")
+
+
+def refuse_unlearned(codes: Sequence[int], names: Sequence[str]) -> None:
+    """Refuse a classifier that has not learned every class of Row.
+
+    Args:
+        codes: of the classes that it learned.
+        names: of all classes.
+
+    Raises:
+        UnsupportedTargetError: it lacks one.
+    """
+    if lacking := [name for code, name in enumerate(names) if code not in set(codes)]:
+        raise UnsupportedTargetError(
+            f"The rows that the model learned from have none of the class {', '.join(lacking)}: "
+            "bring rows of it, or remove it from `isin` in dataset.py."
+        )
+
+
+def truth(values: pl.Series, names: Sequence[str]) -> np.ndarray:
+    """Return target values as a model learns them, shape (n_rows,): false and true as 0 and 1.
+
+    Args:
+        values: of the target.
+        names: of the classes, which become 0, 1, 2 and so on; none for a Boolean or a number.
+    """
+    if names:
+        codes = dict(zip(names, range(len(names)), strict=True))
+        return values.cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
+    return (values.cast(pl.Int8) if values.dtype == pl.Boolean else values).to_numpy()
+
+
+def of_classifier(probabilities: np.ndarray, task: str | None) -> np.ndarray:
+    """Take from predict_proba() what a prediction of the task is.
+
+    Args:
+        probabilities: shape (n_rows, n_classes).
+        task: of the release.
+
+    Returns:
+        All of them for MULTICLASS, otherwise as positive().
+    """
+    return probabilities if task == MULTICLASS else positive(probabilities)
+
+
+def of_regressor(values: np.ndarray, task: str | None) -> np.ndarray:
+    """Take from predict() what a prediction of the task is.
+
+    Quantiles that were learned one by one may cross, so they are sorted. Their pinball losses of a
+    row, added up, never rise by that: see Chernozhukov, Fernandez-Val, Galichon 2010, Econometrica
+    78(3), on rearrangement.
+
+    Args:
+        values: shape (n_rows,), or (n_rows, 3) for QUANTILE.
+        task: of the release.
+    """
+    return np.sort(values, axis=-1) if task == QUANTILE and values.ndim == 2 else values
+
+
+def positive(probabilities: np.ndarray) -> np.ndarray:
+    """Take the probability of the positive class; shape (n_rows,), in [0, 1].
+
+    Args:
+        probabilities: what predict_proba() gives, shape (n_rows, 2).
+
+    Raises:
+        UnsupportedTargetError: it gives another number of classes.
+    """
+    refuse_classes(probabilities.shape[1])
+    return np.asarray(probabilities[:, 1])
+
+
+def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.ndarray:
+    """Put probabilities of the classes that a model learned among all; 0 for the others.
+
+    Args:
+        probabilities: shape (n_rows, len(codes)).
+        codes: of its columns.
+        number: of all classes.
+
+    Returns:
+        Shape (n_rows, number).
+    """
+    of_all = np.zeros((len(probabilities), number))
+    of_all[:, np.asarray(codes, dtype=int)] = probabilities
+    return of_all

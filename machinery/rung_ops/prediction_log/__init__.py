@@ -1,0 +1,226 @@
+"""The prediction log: one row for each prediction, in Parquet files by day, written atomically.
+
+Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
+shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
+`probabilities` (by class, where the target is one of several; `prediction` then names the most
+probable), `interval` (where there are QUANTILES; `prediction` is then the median), `defaults_used`
+(columns that were filled with the contract's default), `reasons` (as they were
+answered; null, or no column, if not asked for), and `sent` (entity features that the
+caller sent, so that they were not looked up; no column for a release without such features).
+
+Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
+they are encrypted (`sealed`). `log_parts` says how they are named and merged.
+"""
+
+import hashlib
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rung_ops.model.predictions import columns
+from rung_ops.model.row_values import Rows, frame_of
+from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.prediction_log import sealed
+from rung_ops.prediction_log.log_parts import Part, parts
+from rung_ops.project.paths import placed
+from rung_ops.system import atomic
+
+TIME = pl.Datetime("us", "UTC")
+LOAD_TEST = "load-"  # of the request ids of every load test, which are no traffic
+SCHEMA: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "time": TIME,
+    "release": pl.String(),
+    "arm": pl.String(),
+    "row": pl.Struct([]),
+    "features": pl.Struct([]),
+    "prediction": pl.Float64(),
+    "defaults_used": pl.List(pl.String()),
+}
+REASON = {"columns": pl.List(pl.String()), "text": pl.String(), "effect": pl.Float64()}
+
+
+class Batch(NamedTuple):
+    """Predictions of one release at one time; frames and lists of equal length.
+
+    Attributes:
+        time: microseconds since 1970, UTC.
+        ids: id of each prediction, length n_rows.
+        release: id of the release.
+        arm: serving, canary, shadow or batch.
+        rows: input columns, shape (n_rows, n_columns).
+        features: shape (n_rows, n_features).
+        predictions: shape (n_rows,), (n_rows, n_classes) or (n_rows, 3), as `kind` has it.
+        defaults: names of the defaulted columns of each row; None if no row has any.
+        reasons: of each row, as rung_ops.model.reasons.Reason; None if not asked for.
+        kind: what the release predicts.
+        sent: names of the entity features of each row that the caller sent; None if the release has none.
+    """
+
+    time: int
+    ids: Sequence[str]
+    release: str
+    arm: str
+    rows: Rows
+    features: Rows
+    predictions: np.ndarray
+    defaults: Sequence[Sequence[str]] | None = None
+    reasons: Sequence[Sequence[Any]] | None = None
+    kind: Kind = ONE_NUMBER
+    sent: Sequence[Sequence[str]] | None = None
+
+
+def folder(environment: str) -> Path:
+    """Return the folder of an environment's log, below logs/ or $LOGS."""
+    return placed("LOGS", "logs") / environment / "predictions"
+
+
+def now() -> int:
+    """Return the current time in the log's unit: microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
+    """Build rows of the log from batches with the same columns and kind.
+
+    Either all have reasons, or none; and so with entity features that were sent.
+
+    Raises:
+        polars.exceptions.PolarsError, ValueError: the parts of a batch differ in length.
+    """
+    lengths = [len(batch.ids) for batch in batches]
+    origin = pl.DataFrame(
+        {
+            "time": pl.Series([batch.time for batch in batches], dtype=pl.Int64).cast(TIME),
+            "release": [batch.release for batch in batches],
+            "arm": [batch.arm for batch in batches],
+        }
+    )[np.repeat(np.arange(len(batches)), lengths)]
+    rows = frame_of([batch.rows for batch in batches])
+    features = frame_of([batch.features for batch in batches])
+    predictions = np.concatenate([batch.predictions for batch in batches])
+    ids = [identity for batch in batches for identity in batch.ids]
+    if not len(ids) == rows.height == features.height == len(predictions):
+        raise ValueError(f"got {len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
+    optional = [_reasons(batches)] if batches[0].reasons is not None else []
+    if batches[0].sent is not None:
+        sent = [list(names) for batch in batches for names in batch.sent or ()]
+        optional.append(pl.Series("sent", sent, dtype=pl.List(pl.String())))
+    return pl.DataFrame(
+        [
+            pl.Series("id", ids, dtype=pl.String),
+            *origin.get_columns(),
+            rows.to_struct("row"),
+            features.to_struct("features"),
+            *columns(predictions, batches[0].kind),
+            _defaults(batches, lengths),
+            *optional,
+        ]
+    )
+
+
+def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
+    kind = pl.List(pl.String())
+    if not any(batch.defaults for batch in batches):
+        return pl.Series("defaults_used", [[]], dtype=kind).new_from_index(0, sum(lengths))
+    each = [
+        names
+        for batch, length in zip(batches, lengths, strict=True)
+        for names in (batch.defaults or [()] * length)
+    ]
+    return pl.Series("defaults_used", [list(names) for names in each], dtype=kind)
+
+
+def _reasons(batches: Sequence[Batch]) -> pl.Series:
+    reasons_of_rows = [
+        [{name: getattr(each, name) for name in REASON} for each in of_row]
+        for batch in batches
+        for of_row in batch.reasons or ()
+    ]
+    return pl.Series("reasons", reasons_of_rows, dtype=pl.List(pl.Struct(REASON)))
+
+
+def columns_of(frame: pl.DataFrame) -> str:
+    """Return a short hash of the schema of a frame of the log."""
+    return hashlib.sha256(repr(frame.schema).encode()).hexdigest()[:8]
+
+
+def writer_name() -> str:
+    """Return a unique name for a writer."""
+    return f"w{int(time.time())}{secrets.token_hex(4)}"
+
+
+def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int) -> Part:
+    """Write rows of one day as one file, atomically.
+
+    Args:
+        frame: rows of the log, all of the same day; not empty.
+        folder: of the log; the day's folder is created below it.
+        writer: from writer_name().
+        first: number of the file, or of the first file that it replaces.
+        last: number of the last file that it replaces; `first` for a new file.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: it could not be written; no file is left.
+    """
+    day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
+    columns = columns_of(frame)
+    path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
+    atomic.private_folder(folder)
+    atomic.private_folder(path.parent)
+    with atomic.writing(path, private=True) as draft:
+        sealed.write(frame, draft)
+    return Part(path, writer, columns, first, last)
+
+
+def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
+    """Write rows of the log once, as batch scoring does: one file for each day.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: a file could not be written.
+    """
+    writer = writer_name()
+    days = frame.group_by(pl.col("time").dt.date(), maintain_order=True)
+    return [write(day, folder, writer, n, n).path for n, (_, day) in enumerate(days, 1)]
+
+
+def read(
+    folder: Path, since: datetime | None = None, until: datetime | None = None
+) -> pl.LazyFrame:
+    """Read the log.
+
+    Args:
+        folder: of the log, from folder().
+        since: start time, inclusive, with a time zone.
+        until: end time, exclusive, with a time zone.
+
+    Returns:
+        The columns of SCHEMA. If releases differ in their columns, `row` and `features` have the
+        columns of all, null if a release lacks one. Collect it within minutes: files that were
+        merged into a larger one are removed then.
+    """
+    by_columns: dict[str, list[Path]] = defaultdict(list)
+    for day in sorted(folder.glob("date=*")):
+        date = day.name.removeprefix("date=")
+        if since is not None and date < str(since.astimezone(UTC).date()):
+            continue
+        if until is not None and date > str(until.astimezone(UTC).date()):
+            continue
+        for part in parts(day):
+            by_columns[part.columns].append(part.path)
+    if not by_columns:
+        return pl.LazyFrame(schema=SCHEMA)
+    scans = [sealed.scan(files) for files in by_columns.values()]
+    log = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
+    if since is not None:
+        log = log.filter(pl.col("time") >= since.astimezone(UTC))
+    if until is not None:
+        log = log.filter(pl.col("time") < until.astimezone(UTC))
+    return log

@@ -1,0 +1,113 @@
+"""Print the origin of a model version: `uv run poe lineage [VERSION or alias]`."""
+
+import argparse
+import sys
+
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import state
+from rung_ops.tracking import registry, store_address
+
+TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
+
+
+def describe(version: ModelVersion) -> str:
+    """Format commit, data, parameters and figures of a version, and how to reproduce it."""
+    tags = {tag: version.tags.get(tag, "not recorded") for tag in TAGS}
+    run = registry.client().get_run(str(version.run_id))
+    dirty = tags["git_dirty"] == "true"
+    lines = [
+        f"{version.name} version {version.version}"
+        + "".join(f", {alias}" for alias in version.aliases),
+        "",
+        f"commit       {tags['git_commit']}" + (" with uncommitted changes" if dirty else ""),
+        f"author       {tags['git_author']}",
+        f"data hash    {tags['data_hash']}",
+        f"params hash  {tags['params_hash']}",
+        f"run          {version.run_id}",
+        "",
+        "parameters",
+        *(f"  {name} = {value}" for name, value in sorted(run.data.params.items())),
+        "",
+        "figures",
+        *(f"  {name} = {value:.4f}" for name, value in sorted(run.data.metrics.items())),
+        "",
+        "To reproduce it:",
+        f"  git checkout {tags['git_commit'][:12]} && uv sync && uv run poe pull",
+        "  uv run poe pipeline",
+    ]
+    return "\n".join(lines)
+
+
+def served_version() -> str | None:
+    """Return the version that production serves; None if its folder is not here or unreadable.
+
+    A rollback needs no registry, so the alias `champion` may still be at the version before it.
+    """
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    try:
+        serving = state.read(folder).serving
+        if serving is None:
+            return None
+        return str(bundle.read_manifest(release_folders.bundle(folder, serving))["version"])
+    except (state.BadState, bundle.BadBundle, OSError):
+        return None
+
+
+def find(wanted: str) -> ModelVersion:
+    """Find a version by its number or alias; the champion is what production serves.
+
+    Raises:
+        mlflow.exceptions.MlflowException: there is no such version.
+    """
+    serving = served_version() if wanted == registry.CHAMPION else None
+    if serving is None:
+        return registry.version(wanted)
+    version = registry.version(serving)
+    if registry.CHAMPION not in version.aliases:
+        print(f"Production serves version {serving}; {_alias()}.", file=sys.stderr)
+    return version
+
+
+def _alias() -> str:
+    try:
+        number = registry.version(registry.CHAMPION).version
+    except registry.MlflowException:
+        return f"no version has the alias `{registry.CHAMPION}`"
+    return f"the alias `{registry.CHAMPION}` is at version {number}"
+
+
+def _elsewhere() -> str:
+    """Say where a version may be that a registry in a file lacks; empty if it is a server."""
+    uri = store_address.tracking_uri()
+    file = uri.removeprefix(store_address.SQLITE)
+    if file == uri:
+        return ""
+    return (
+        f"The registry is {file}, and runs in a file are on the machine that recorded them. For a "
+        "version of a colleague or of CI, run this there, or set MLFLOW_TRACKING_URI to the registry "
+        "that you share."
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the lineage of a version; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe lineage", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "version",
+        nargs="?",
+        default=registry.CHALLENGER,
+        help="number or alias of the version; the challenger by default",
+    )
+    wanted = parser.parse_args(arguments).version
+    try:
+        version = find(wanted)
+    except registry.ServerDownError:
+        raise
+    except registry.MlflowException as error:
+        print(*filter(None, [registry.reason_of(error), _elsewhere()]), sep="\n", file=sys.stderr)
+        return 1
+    print(describe(version))
+    return 0

@@ -1,0 +1,1 @@
+"""Statistics that gate, rollout, monitor and autopilot share."""

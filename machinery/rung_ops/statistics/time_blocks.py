@@ -1,0 +1,72 @@
+"""Blocks of time: errors of forecasts that are made one after another are alike, so they stay together."""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from rung_ops.contract import forecast
+from rung_ops.model.entity_feature import ticks
+from rung_ops.statistics.jackknife import dealt
+
+LEAST = 10  # of fewer blocks the spread says little
+MOST = 20  # shorter ones would be too alike; docs/gate.md has the rates of errors
+
+
+class TooFewBlocksError(Exception):
+    """The rows span too few horizons to judge forecasts; the message says how many."""
+
+
+def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
+    """Put rows into groups for rung_ops.statistics.jackknife: dealt at random; of a forecast, blocks of time.
+
+    Args:
+        rows: of Row.
+        seed: of the deal.
+        most: groups; of a forecast at most MOST.
+
+    Returns:
+        The number of each row's group, from 0, shape (n_rows,). A block has rows that are predicted
+        one after another. It is at least the longest horizon long, and all have about as many rows.
+
+    Raises:
+        TooFewBlocksError: there are fewer than LEAST blocks.
+    """
+    if forecast.declared() is None:
+        return dealt(rows.height, seed, most)
+    made = forecast.made_at(rows).to_physical().to_numpy()
+    longest = forecast.horizons(rows).max() or timedelta()
+    assert isinstance(longest, timedelta)
+    order = np.argsort(made, kind="stable")
+    starts = _starts(made[order], ticks(longest), rows.height / min(most, MOST))
+    if len(starts) < LEAST:
+        raise TooFewBlocksError(
+            f"the {rows.height:,} rows make {len(starts)} blocks of time as long as the horizon "
+            f"({forecast.words(longest)}); {LEAST} are needed"
+        )
+    numbers = np.empty(rows.height, dtype=np.int64)
+    numbers[order] = np.searchsorted(starts, np.arange(rows.height), side="right") - 1
+    return numbers
+
+
+def _starts(made: np.ndarray, longest: int, size: float) -> list[int]:
+    """Find the first row of each block.
+
+    Args:
+        made: origins in microseconds, ascending.
+        longest: how long a block is at least, likewise.
+        size: how many rows it has at least.
+    """
+    starts = [0]
+    while True:
+        start = starts[-1]
+        by_time = int(np.searchsorted(made, made[start] + longest))
+        by_rows = min(start + max(round(size), 1), len(made))
+        # Rows of one origin stay in one block.
+        end = max(by_time, int(np.searchsorted(made, made[by_rows - 1], side="right")))
+        if end >= len(made):
+            break
+        starts.append(end)
+    step = made[starts[-1]] - made[starts[-1] - 1]
+    is_short = made[-1] + step < made[starts[-1]] + longest or len(made) - starts[-1] < size / 2
+    return starts[:-1] if is_short and len(starts) > 1 else starts

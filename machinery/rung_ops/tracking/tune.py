@@ -1,0 +1,217 @@
+"""Search for better hyperparameters: `uv run poe tune [--trials N]`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+import polars as pl
+from mlflow.entities import Metric, Param, RunTag
+from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
+
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import REPORTS, TRAIN, params, shown
+from rung_ops.tracking import registry, server_check, store_address
+from rung_ops.training import estimator
+
+TUNING = REPORTS / "tuning.json"
+FOLDS = 3
+SETTINGS = "settings"  # user attribute of a trial
+
+
+class TuningError(StageError):
+    """The search cannot continue; the message says why and what to do."""
+
+
+def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> float:
+    """Score hyperparameters by cross-validation; rows with a time are split by time.
+
+    Args:
+        settings: of build(), without the seed.
+        rows: training rows, shape (n_rows, n_columns).
+        metric: the figure of score().
+        seed: of the model and the folds.
+
+    Returns:
+        The mean of the figure over FOLDS folds.
+    """
+    model = contract.build(settings | {"seed": seed})
+    if contract.TIME is not None:
+        rows = rows.sort(pl.lit(forecast.made_at(rows)), maintain_order=True)
+        folds = TimeSeriesSplit(FOLDS)
+    elif estimator.is_classification(model):
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    else:
+        folds = KFold(FOLDS, shuffle=True, random_state=seed)
+    actual = estimator.truth(rows)
+    figures = []
+    for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
+        learn = _known(rows, learn, judge)
+        unfitted = contract.build(settings | {"seed": seed})
+        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn])
+        predicted = estimator.predict(fitted, rows[judge])
+        figures.append(contract.score(actual[judge], predicted)[metric])
+    return float(np.mean(figures))
+
+
+def _known(rows: pl.DataFrame, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """Of a forecast, leave out the rows whose outcome was not known when the first is predicted."""
+    if forecast.declared() is None:
+        return learn
+    return learn[forecast.known_in_time(rows[learn], rows[judge]).to_numpy()]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Hyperparameters to score.
+
+    Attributes:
+        trial: of the study.
+        settings: of build(), without the seed.
+    """
+
+    trial: optuna.Trial
+    settings: dict[str, Any]
+
+
+class Search:
+    """A study of Optuna whose trials are recorded in MLflow as child runs.
+
+    It suggests trials in rounds. The suggestions depend only on the seed and on earlier rounds, not
+    on which worker scores a trial first, so parallel and sequential searches give the same result.
+    """
+
+    def __init__(self, trials: int, together: int) -> None:
+        """Create a search of `trials` trials, in rounds of `together`."""
+        self.settings = params()
+        self.metric = self.settings["score"]["metric"]
+        self.trials, self.together = trials, together
+        self.study = optuna.create_study(
+            direction="maximize" if self.settings["score"]["higher_is_better"] else "minimize",
+            sampler=optuna.samplers.TPESampler(seed=self.settings["seed"]),
+        )
+        self.store = registry.recorder()
+
+    def ask(self) -> list[Suggestion]:
+        """Return the next round, empty at the end; tell() all results of the last round first."""
+        left = self.trials - len(self.study.trials)
+        trials = [self.study.ask() for _ in range(min(self.together, left))]
+        model = self.settings["model"]
+        return [Suggestion(trial, model | contract.space(trial)) for trial in trials]  # type: ignore[misc]
+
+    def tell(self, suggestion: Suggestion, figure: float) -> None:
+        """Add the figure of a suggestion, and log it as a child of the active run."""
+        trial, parent = suggestion.trial, mlflow.active_run()
+        assert parent is not None
+        tags = registry.run_tags() | {"mlflow.parentRunId": parent.info.run_id}
+        run = self.store.create_run(parent.info.experiment_id, tags=tags).info.run_id
+        self.store.log_batch(
+            run,
+            metrics=[Metric(self.metric, figure, timestamp=0, step=0)],
+            params=[Param(name, str(value)) for name, value in suggestion.settings.items()],
+            tags=[RunTag("mlflow.runName", f"trial {trial.number + 1}")],
+        )
+        self.store.set_terminated(run)
+        trial.set_user_attr(SETTINGS, suggestion.settings)
+        self.study.tell(trial, figure)
+        number = trial.number + 1
+        print(f"trial {number} of {self.trials}: {self.metric} {figure:.4f}", flush=True)
+
+
+def sequential(search: Search, rows: pl.DataFrame) -> None:
+    """Score all trials in this process, one after the other."""
+    while suggestions := search.ask():
+        for suggestion in suggestions:
+            figure = score_of(suggestion.settings, rows, search.metric, search.settings["seed"])
+            search.tell(suggestion, figure)
+
+
+def _run_search(
+    search: Search, rows: pl.DataFrame, run_trials: Callable[[Search, pl.DataFrame], None]
+) -> optuna.Study:
+    # After an exception, the run ends as FAILED.
+    with mlflow.start_run(run_name="tune", tags=registry.run_tags()):
+        run_trials(search, rows)
+        mlflow.log_metric(search.metric, search.study.best_value)
+    return search.study
+
+
+def main(
+    arguments: list[str] | None = None,
+    run_trials: Callable[[Search, pl.DataFrame], None] = sequential,
+    together: int = 1,
+) -> int:
+    """Search, and print the [model] table for params.toml; return the exit code.
+
+    Args:
+        arguments: of the command line.
+        run_trials: scores all trials of the search. Raises TuningError if it cannot continue.
+        together: default of --together.
+    """
+    options = _options(arguments, together)
+    trials, together = options.trials, options.together
+    if refused := _refusal(trials, together):
+        print(refused, file=sys.stderr)
+        return 1
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    rows, settings = pl.read_parquet(TRAIN), params()
+    metric = settings["score"]["metric"]
+    current = score_of(settings["model"], rows, metric, settings["seed"])
+    print(f"params.toml now: {metric} {current:.4f}", flush=True)
+    try:
+        with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
+            study = _run_search(Search(trials, together), rows, run_trials)
+    except TuningError as error:
+        print(error, file=sys.stderr)
+        return 1
+    _report(study, trials, current, settings["score"]["higher_is_better"])
+    return 0
+
+
+def _options(arguments: list[str] | None, together: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="poe tune", description=__doc__.splitlines()[0])
+    default = params().get("tune", {}).get("trials", 20)
+    parser.add_argument(
+        "--trials", type=int, default=default, help="number of trials (%(default)s)"
+    )
+    parser.add_argument(
+        "--together",
+        type=int,
+        default=together,
+        help="trials in a round: suggested before the results of the round are known (%(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _refusal(trials: int, together: int) -> str:
+    """Say why there is nothing to search, or no way to; empty if there is."""
+    if contract.space is None:
+        return "model.py has no space(trial): add it to define the search space."
+    for option, number in (("--trials", trials), ("--together", together)):
+        if number < 1:
+            return f"{option}: got {number}; expected 1 or more."
+    if not TRAIN.exists():
+        return "There are no training rows yet: `uv run poe train` creates them."
+    return ""
+
+
+def _report(study: optuna.Study, trials: int, current: float, higher_is_better: bool) -> None:
+    """Write what was found to a file, and print it as the [model] table."""
+    best = study.best_trial.user_attrs[SETTINGS]
+    result = {"trials": trials, "today": current, "best": study.best_value, "model": best}
+    TUNING.parent.mkdir(parents=True, exist_ok=True)
+    TUNING.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"\nBest: {study.best_value:.4f} ({shown(TUNING)}). To use it, put into params.toml:\n")
+    print("[model]")
+    for name, value in best.items():
+        if value is not None:  # TOML has no null: omit the line
+            print(f"{name} = {json.dumps(value)}")
+    if (study.best_value - current) * (1 if higher_is_better else -1) <= 0:
+        print("\nIt is not better than the current parameters.")
