@@ -6,7 +6,9 @@ PAGES = cli questions settings
 LIBRARY_TESTS := $(CURDIR)/machinery/tests
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
-BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
+# The library and its governance, which share one version (decision 62).
+WHEELS = machinery machinery/governance
+BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel --no-create-gitignore
 
 .PHONY: demo test test-generator test-library test-velocity test-governance check lint docs docs-check site gallery wheel wheel-check
 
@@ -35,7 +37,7 @@ test-library:
 	@$(MAKE) --silent --keep-going $(GAMES:%=test-%)
 
 test-velocity: in = $(LIBRARY_TESTS)
-test-governance: in = $(LIBRARY_TESTS)/governance
+test-governance: in = $(CURDIR)/machinery/governance/tests
 $(GAMES:%=test-%): test-%:
 	@mkdir -p .cache
 	@RUNG_GAME=$* $(PYTEST) $(in) > .cache/$*_tests.log 2>&1
@@ -46,7 +48,7 @@ check: lint
 lint: $(UV)
 	@$(UV) run --quiet ruff check .
 	@$(UV) run --quiet ruff format --check .
-	@$(UV) run --quiet lint-imports --no-logo
+	@$(UV) run --quiet --group machinery lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
 
 docs: $(UV)
@@ -87,15 +89,16 @@ site: $(UV)
 gallery: $(UV)
 	@$(UV) run --quiet python docs/generate/gallery.py
 
-# The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
+# The wheels of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)
 	@rm -f templates/project/vendor/*.whl
-	@$(BUILD) --out-dir templates/project/vendor
+	@for source in $(WHEELS); do $(BUILD) --out-dir templates/project/vendor $$source || exit 1; done
 
 wheel-check: $(UV)
-	@rm -rf .cache/wheel && $(BUILD) --out-dir .cache/wheel
+	@rm -rf .cache/wheel
+	@for source in $(WHEELS); do $(BUILD) --out-dir .cache/wheel $$source || exit 1; done
 	@diff -r .cache/wheel templates/project/vendor || { \
-	  echo "The wheel in templates/project/vendor is not what machinery/ builds to: make wheel"; exit 1; }
+	  echo "A wheel in templates/project/vendor is not what machinery/ builds to: make wheel"; exit 1; }
 
 .cache/uv/bin/uv:
 	@command -v git >/dev/null || { echo "git is missing. Install it, then run make again."; exit 1; }

@@ -88,7 +88,7 @@ def claimed() -> list[tuple[str, str]]:
 @cache
 def destinations() -> frozenset[str]:
     """The path in a project of each file of the template."""
-    paths = {"machinery"}  # a folder that an ejected project gets whole
+    paths = {"machinery", "machinery/governance"}  # folders that an ejected project gets whole
     for file in TEMPLATE.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts and "_cache" not in str(file):
             path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
@@ -133,6 +133,9 @@ def test_every_claim_matches_a_file_of_the_template() -> None:
         for pattern, owner in claimed()
         if not any(matches(path, pattern) for path in paths)
     ] == []
+
+
+LIBRARIES = {"rung_ops": "machinery", "rung_governance": "machinery/governance"}
 
 
 def holds(claim: Claim, capability: Capability | None, rung: int, answers: dict[str, Any]) -> bool:
@@ -200,8 +203,8 @@ def test_why_fix_and_source_are_one_line(capability: Capability) -> None:
 @every_capability
 def test_what_serves_a_capability_exists(capability: Capability) -> None:
     for pattern in capability.uses:
-        if pattern.startswith("rung_ops/"):
-            assert (ROOT / "machinery" / pattern).exists()
+        if source := LIBRARIES.get(pattern.partition("/")[0]):
+            assert (ROOT / source / pattern).exists()
         else:
             exists = any(matches(path, pattern) for path in destinations())
             assert exists or pattern in MADE_BY_COMMANDS

@@ -204,11 +204,14 @@ def test_a_release_has_packages_bills_of_materials_and_notes(clone: Path, tmp_pa
     run(clone / ".ci/release", folder, cwd=clone)
 
     packages = {path.name for path in (folder / "packages").iterdir()}
-    (carried,) = (clone / "templates/project/vendor").glob("*.whl")
-    assert {"rung-0.2.0-py3-none-any.whl", "rung-0.2.0.tar.gz", carried.name} < packages
-    assert carried.read_bytes() == (folder / "packages" / carried.name).read_bytes()
+    carried = list((clone / "templates/project/vendor").glob("*.whl"))
+    assert ["rung_governance", "rung_ops"] == sorted(path.name.split("-")[0] for path in carried)
+    assert {"rung-0.2.0-py3-none-any.whl", "rung-0.2.0.tar.gz"} < packages
+    for wheel in carried:
+        assert wheel.read_bytes() == (folder / "packages" / wheel.name).read_bytes()
     assert '"name": "copier"' in (folder / "rung.cdx.json").read_text("utf-8")
     assert '"name": "mlflow"' in (folder / "rung-ops.cdx.json").read_text("utf-8")
+    assert '"name": "shap"' in (folder / "rung-governance.cdx.json").read_text("utf-8")
     notes = (folder / "notes.md").read_text("utf-8")
     assert "Projects are thin." in notes
     assert "\n## " not in notes

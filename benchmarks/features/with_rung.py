@@ -24,8 +24,9 @@ from timing import ENTITIES, FEATURES, serve
 
 if sys.argv[1] != "sqlite":
     os.environ[stores.ADDRESS] = sys.argv[1]
-    stores.FILE = Path(os.environ["RELEASES"]) / "features.toml"
-    stores.FILE.write_text("[redis]\ntimeout_ms = 1000\n")
+    SETTINGS = Path(os.environ["RELEASES"]) / "features.toml"
+    stores.settings_file = lambda: SETTINGS
+    SETTINGS.write_text("[redis]\ntimeout_ms = 1000\n")
 NAMES = [f"f{number}" for number in range(FEATURES)]
 OWN = [PLAIN | {"name": "code", "dtype": "str", "polars": "String"}] + [
     PLAIN | {"name": f"x{number}", "dtype": "float", "polars": "Float64"} for number in range(10)

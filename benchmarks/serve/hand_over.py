@@ -22,11 +22,11 @@ def main() -> None:
     import polars as pl
 
     from rung_ops import contract
-    from rung_ops.project.paths import MODEL, TEST
+    from rung_ops.project import current
     from rung_ops.training import estimator
 
-    model = estimator.load(MODEL)
-    rows = pl.read_parquet(TEST).sample(ROWS, seed=1)
+    model = estimator.load(current().model_file)
+    rows = pl.read_parquet(current().test).sample(ROWS, seed=1)
     expected = estimator.predict(model, rows)
     raw = rows.drop(contract.TARGET).with_columns(
         pl.col("scheduled").dt.strftime("%Y-%m-%dT%H:%M:%S")

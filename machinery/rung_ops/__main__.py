@@ -3,10 +3,14 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping
 
+from rung_ops import addons
+from rung_ops.addons import AddonError, Verb
+from rung_ops.errors import NoProjectError, StageError
 from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.pipes import quietly
-from rung_ops.verbs import KEYLESS, VERBS
+from rung_ops.verbs import VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
 
@@ -17,75 +21,103 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    """Run one verb: one word or two, as `gate` and `governance gate`; what follows is its own."""
+    """Run one verb: one word or two, as `tracking sync`; what follows is its own."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
-        print(usage())
+        try:
+            print(usage())
+        except AddonError as error:
+            print(error, file=sys.stderr)
+            return USAGE
         return OK if words else USAGE
     if words[0] == "--version":
         from rung_ops import __version__
 
         print(f"rung-ops {__version__}")
         return OK
-    name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in VERBS), None)
-    if name is None:
-        print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
-        return USAGE
-    # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
-    from rung_ops.project.errors import StageError
-    from rung_ops.project.paths import NoProjectError
-
     try:
+        tables = addons.verb_tables(VERBS)
+        found = _find(words, {"rung-ops": VERBS, **tables})
+        if found is None:
+            print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
+            return USAGE
+        return _run_verb(*found, words)
+    except (AddonError, NoProjectError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+
+
+def _find(
+    words: list[str], tables: Mapping[str, Mapping[str, Verb]]
+) -> tuple[str, str, Verb] | None:
+    """Return whose verb is typed, its name and itself."""
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        for owner, verbs in tables.items():
+            if name in verbs:
+                return owner, name, verbs[name]
+    return None
+
+
+def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
+    try:
+        # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
         from rung_ops.project import keyless
         from rung_ops.project.version import refuse_other_version
         from rung_ops.system import key_names
 
         refuse_other_version()
-        if name in KEYLESS:
+        if not verb.is_alone:
+            addons.refuse_missing()
+        if verb.is_keyless:
             code = keyless.without_keys("rung_ops", words, key_names.OF_LOG)
             if code is not None:
                 return code
-        if VERBS[name].first:
-            importlib.import_module(VERBS[name].first)
-        module, _, function = VERBS[name].target.partition(":")
-        run = getattr(importlib.import_module(f"rung_ops.{module}"), function or "main")
+        if verb.first:
+            importlib.import_module(verb.first)
+        module, _, function = verb.target.partition(":")
+        run = getattr(importlib.import_module(module), function or "main")
         own = words[len(name.split()) :]
         if own and not inspect.signature(run).parameters:
-            return _takes_no_arguments(name, own)
+            return _takes_no_arguments(name, verb, own)
         sys.argv = [f"rung-ops {name}", *own]
         return int(run() or OK)
-    except NoProjectError as error:
-        print(error, file=sys.stderr)
-        return USAGE
     except StageError as error:
         print(error, file=sys.stderr)
         return REFUSED
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("rung_ops"):
+        if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
             raise
+        distribution = addons.distribution(owner)
         print(
             f"`rung-ops {name}` needs the package `{error.name}`, which is not installed: run "
-            f"`uv sync`, or add the extra `{VERBS[name].extra}` of rung-ops.",
+            f"`uv sync`{f', or add the extra `{verb.extra}` of {distribution}' if verb.extra else ''}.",
             file=sys.stderr,
         )
         return USAGE
 
 
-def _takes_no_arguments(name: str, given: list[str]) -> int:
+def _takes_no_arguments(name: str, verb: Verb, given: list[str]) -> int:
     """Explain a verb whose function has no parameters, instead of running it all the same."""
     said = f"usage: rung-ops {name}"
     if given[0] in ("-h", "--help"):
-        print(f"{said}\n\n{VERBS[name].help[:1].upper()}{VERBS[name].help[1:]}.")
+        print(f"{said}\n\n{verb.help[:1].upper()}{verb.help[1:]}.")
         return OK
     print(f"{said}\nIt takes no arguments, got: {' '.join(given)}", file=sys.stderr)
     return USAGE
 
 
 def usage() -> str:
-    """List all verbs, a line each."""
-    width = max(map(len, VERBS))
-    lines = [f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items()]
-    return "\n".join(["usage: rung-ops VERB [ARGUMENTS]", "", *lines])
+    """List all verbs, a line each; those of an add-on that the project uses below its name."""
+    tables: dict[str, Mapping[str, Verb]] = {"": VERBS}
+    for name, addon in addons.shown().items():
+        tables[f"{name}: {addon.summary}"] = addon.verbs
+    width = max(len(name) for verbs in tables.values() for name in verbs)
+    lines = ["usage: rung-ops VERB [ARGUMENTS]"]
+    for title, verbs in tables.items():
+        lines += ["", title] if title else [""]
+        lines += [f"  {name:<{width}}  {verb.help}" for name, verb in verbs.items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -23,21 +23,11 @@ from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
 from rung_ops.data.ingest import ingested_path
 from rung_ops.data.validate import check_rows as _check_rows
+from rung_ops.errors import StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.model import target
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import (
-    INGESTED,
-    MODEL,
-    ROWS,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    links_refused,
-    params,
-    raw_files,
-    shown,
-)
+from rung_ops.project import current
+from rung_ops.project.paths import links_refused, params, raw_files, shown
 from rung_ops.system.pipes import quietly
 from rung_ops.system.printable import counted
 from rung_ops.training.estimator import classes, features, predict, truth
@@ -46,6 +36,11 @@ from rung_ops.training.estimator import save as _save
 
 if TYPE_CHECKING:
     from rung_ops.training.evaluate import write_report
+
+    MODEL: Path
+    ROWS: Path
+    TEST: Path
+    TRAIN: Path
 
 __all__ = [
     "MODEL",
@@ -73,8 +68,16 @@ __all__ = [
 ]
 
 
+PATHS = {"MODEL": "model_file", "ROWS": "rows", "TEST": "test", "TRAIN": "train"}
+
+
 def __getattr__(name: str) -> Any:
-    """Import write_report() on demand: it imports matplotlib, which other stages do not need."""
+    """Give the paths of the project in use, and write_report().
+
+    That is imported on demand, as it imports matplotlib, which other stages do not need.
+    """
+    if name in PATHS:
+        return getattr(current(), PATHS[name])
     if name != "write_report":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rung_ops.training.evaluate import write_report
@@ -115,7 +118,7 @@ def ingest_files() -> None:
     files = raw_files()
     if not files:
         raise StageError("There is no data: put a file into data/sample.")
-    shutil.rmtree(INGESTED, ignore_errors=True)
+    shutil.rmtree(current().ingested, ignore_errors=True)
     unreadable = []
     for path in files:
         try:
@@ -138,11 +141,11 @@ def check_rows() -> pl.DataFrame:
     Raises:
         StageError: a row breaks a rule; the message names file, column, rule and rows.
     """
-    ROWS.unlink(missing_ok=True)
+    current().rows.unlink(missing_ok=True)
     rows, problems, counts = _check_rows()
-    VALIDATION.parent.mkdir(parents=True, exist_ok=True)
+    current().validation.parent.mkdir(parents=True, exist_ok=True)
     record = {"rows": counts, "problems": [str(problem) for problem in problems]}
-    VALIDATION.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    current().validation.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if problems:
         advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
         raise StageError("\n".join([*map(str, problems), advice]))
@@ -170,7 +173,7 @@ def save_model(model: Any) -> None:
     """
     if names := classes():
         target.refuse_unlearned(getattr(model, "classes_", range(len(names))), names)
-    _save(model, MODEL)
+    _save(model, current().model_file)
 
 
 def load_model() -> Any:
@@ -179,9 +182,9 @@ def load_model() -> Any:
     Raises:
         StageError: there is none, or it holds a type that TRUSTED in model.py does not list.
     """
-    if not MODEL.exists():
+    if not current().model_file.exists():
         raise StageError("There is no model yet: `uv run poe train` makes one.")
-    return _load(MODEL)
+    return _load(current().model_file)
 
 
 def score(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:

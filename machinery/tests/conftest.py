@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests import in_project  # noqa: F401, I001  first: changes to a project
-from rung_ops.project.paths import REPOSITORY, project_name
+from rung_ops.project import current
+from rung_ops.project.paths import project_name
 from rung_ops.system import key_names
 
 # With a developer's agent or a CI's token, code of the project would run out of the tests' reach.
@@ -25,7 +26,6 @@ for name in (*key_names.HOSTS, key_names.AGENT):
 
 # Folders of tests, and what they need of the project.
 NEEDS = {
-    "governance": "governance",
     "kubernetes": "deploy/kubernetes/overlays/scheduled",
     "ray": "ops/ray.toml",
 }
@@ -55,7 +55,11 @@ class Trained:
 def _left_out() -> dict[Path, str]:
     """Return the folders of tests for what the project does not have, as an ejected one may not."""
     folders = {Path(__file__).parent / folder: need for folder, need in NEEDS.items()}
-    return {folder: need for folder, need in folders.items() if not (REPOSITORY / need).exists()}
+    return {
+        folder: need
+        for folder, need in folders.items()
+        if not (current().repository / need).exists()
+    }
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

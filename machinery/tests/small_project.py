@@ -22,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.in_project import stage
+from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling
 from rung_ops import contract, prediction_log
 from rung_ops.checks import data, promises
@@ -37,7 +38,7 @@ from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.release.state import State
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.training import baseline, estimator, evaluate, slices
+from rung_ops.training import estimator, slices
 
 __all__ = [
     *(
@@ -140,7 +141,7 @@ def project(small: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> It
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(small.home)
-        patch.setattr(paths, "ROOT", folder)
+        moved(patch, paths, root=folder)
         patch.setattr(contract, "_module", module)
         yield folder
 
@@ -202,13 +203,14 @@ def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder that the evaluation writes to."""
     folder = tmp_path / "reports"
     folder.mkdir()
-    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
-    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
-        monkeypatch.setattr(evaluate, name, folder / file)
-    for module in (evaluate, slices, baseline):
-        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
-    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
-    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
+    moved(
+        monkeypatch,
+        reports=folder,
+        plots=folder / "plots",
+        metrics=folder / "metrics.json",
+        report=folder / "report.html",
+        predictions=folder / "predictions.parquet",
+    )
     return folder
 
 

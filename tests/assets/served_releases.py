@@ -29,7 +29,8 @@ from rung_ops.release import make
 from rung_ops.project import release_folders
 from rung_ops.model.bundle import read_manifest
 from rung_ops.model import release
-from rung_ops.project.paths import MODEL, TEST, TRAIN, params, project_name
+from rung_ops.project import current
+from rung_ops.project.paths import (params, project_name)
 
 SLOW = """
 
@@ -69,10 +70,10 @@ def fitted(rows: pl.DataFrame):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    train, test = pl.read_parquet(TRAIN), pl.read_parquet(TEST)
+    train, test = pl.read_parquet(current().train), pl.read_parquet(current().test)
     key = keys.private_key()
     opposite = train.with_columns(~pl.col(contract.TARGET))
-    good = estimator.load(MODEL)
+    good = estimator.load(current().model_file)
     (package,) = Path("src").iterdir()
     with tempfile.TemporaryDirectory() as directory:
         slow = Path(directory) / package.name

@@ -1,7 +1,7 @@
 """Write the table of docs/governance.md: what is tried against governance, by the tests that try it.
 
 `python tests/assets/tried_table.py` prints docs/governance.md with the table as the marks
-`@pytest.mark.tried(WHAT, OUTCOME)` of machinery/tests have it. Several tests may try the same: the
+`@pytest.mark.tried(WHAT, OUTCOME)` of the library's tests have it. Several tests may try the same: the
 first of them says what happens.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = ROOT / "machinery/tests"
+TESTS = ("machinery/governance/tests", "machinery/tests")
 PAGE = ROOT / "docs/governance.md"
 REPOSITORY = "https://github.com/rung-ml/rung/blob/main"  # the page is also one of the site
 BEGIN, END = "<!-- tried: written by `make docs` -->", "<!-- /tried -->"
@@ -36,9 +36,10 @@ def table() -> str:
     """
     outcomes: dict[str, str] = {}
     tests: dict[str, dict[str, None]] = {}
-    for path in sorted(TESTS.rglob("test_*.py")):
+    files = (path for folder in TESTS for path in sorted((ROOT / folder).rglob("test_*.py")))
+    for path in files:
         for what, outcome in marks(path):
-            address = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
+            address = f"{REPOSITORY}/{path.relative_to(ROOT).as_posix()}"
             outcomes[what] = outcomes.get(what) or outcome
             tests.setdefault(what, {})[f"[{path.stem.removeprefix('test_')}]({address})"] = None
     if silent := [what for what, outcome in outcomes.items() if not outcome]:

@@ -289,7 +289,7 @@ def test_a_promoted_release_that_is_worse_is_rolled_back(
     flown = undisturbed.copy(tmp_path / "project")
     before = flown.state()["serving"]
     promote = (
-        "from rung_ops.release import paths, state; folder = paths.environment('production');"
+        "from rung_ops.project import release_folders; from rung_ops.release import state; folder = release_folders.environment('production');"
         "state.canary(folder, state.read(folder).shadow.release, 'service');"
         "state.promote(folder, 'service')"
     )

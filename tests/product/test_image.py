@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 BASE = "python:3.13-slim-trixie"
 SCORE_A_FEW = """
 import polars as pl
-from rung_ops.project.paths import TEST
+from rung_ops.stages import TEST
 from rung_ops.contract import TARGET
 pl.read_parquet(TEST).drop(TARGET).head(20).write_parquet("batch/rows.parquet")
 """
@@ -47,7 +47,7 @@ import polars as pl
 from rung_ops.training import estimator
 from rung_ops.contract import Row, TARGET
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project.paths import MODEL
+from rung_ops.stages import MODEL
 schema = Row.to_schema().remove_columns([TARGET])
 row = json.load(open(sys.argv[1]))
 rows = pl.DataFrame([row]).with_columns(pl.col("scheduled").str.to_datetime())

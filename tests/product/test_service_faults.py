@@ -103,7 +103,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
 def logged(served: Served, folder: Path) -> int:
     """Count the predictions in a log, each once."""
     code = (
-        "import sys, polars as pl; from pathlib import Path; from rung_ops.batch import prediction_log\n"
+        "import sys, polars as pl; from pathlib import Path; from rung_ops import prediction_log\n"
         "print(prediction_log.read(Path(sys.argv[1]))"
         ".select(pl.col('id').n_unique()).collect().item())"
     )

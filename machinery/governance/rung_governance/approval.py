@@ -24,8 +24,8 @@ from rung_governance.inventory_facts import INVENTORY as INVENTORY
 from rung_governance.inventory_facts import RECORDS as RECORDS
 from rung_governance.record_check import check_record, read_schema
 from rung_governance.validation_record import Version as Version
-from rung_ops.project import documents
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import shown
 from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def objections(
     reasons = record_objections(version)
     if is_signed():
         return reasons or list(_signed_objections(version, verdict, answered))
-    if signed_approval.in_history(signatures.signers_file(ROOT)):
+    if signed_approval.in_history(signatures.signers_file(current().root)):
         reasons.append(
             f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
         )
@@ -77,7 +77,7 @@ def withdrawal_objections(version: Version) -> list[str]:
 
 def is_signed() -> bool:
     """Return whether approvals are signed here; a team of one has no second key."""
-    return signatures.signers_file(ROOT).is_file()
+    return signatures.signers_file(current().root).is_file()
 
 
 def record_objections(version: Version) -> list[str]:
@@ -89,27 +89,27 @@ def record_objections(version: Version) -> list[str]:
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
         return [f"{both} in {RECORDS} are records of one version: keep one"]
-    faults = list(check_record(paths[0], read_schema("validation", ROOT), ROOT))
+    faults = list(check_record(paths[0], read_schema("validation", current().root), current().root))
     if faults:
         return [str(fault) for fault in faults]
-    return list(validation_record.objections(version, documents.record(paths[0]), ROOT))
+    return list(validation_record.objections(version, documents.record(paths[0]), current().root))
 
 
 def record_paths(version: Version) -> list[Path]:
     """Find the files that claim to be the record of this version."""
-    stem = ROOT / RECORDS / f"{version.name}-{version.version}"
+    stem = current().root / RECORDS / f"{version.name}-{version.version}"
     paths = (stem.parent / f"{stem.name}{ending}" for ending in (".yaml", ".yml", ".md"))
     return [path for path in paths if path.is_file()]
 
 
 def root() -> Path:
     """Return the folder of the model whose versions are approved."""
-    return ROOT
+    return current().root
 
 
 def approval_path(version: Version) -> Path:
     """Name the file of a version's signed approval."""
-    return ROOT / RECORDS / f"{version.name}-{version.version}.approval.json"
+    return current().root / RECORDS / f"{version.name}-{version.version}.approval.json"
 
 
 def made_of(version: Version) -> dict[str, str]:
@@ -124,7 +124,7 @@ def made_of(version: Version) -> dict[str, str]:
 
         tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
         commit = tags.get("git_commit", "")
-        tags["source_hash"] = source_hash.of_commit(ROOT, commit, contract.package())
+        tags["source_hash"] = source_hash.of_commit(current().root, commit, contract.package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 
@@ -137,7 +137,7 @@ def _signed_objections(
         yield from withdrawal_objections(version)
         return
     try:
-        signed, validator = signed_approval.read(path, ROOT)
+        signed, validator = signed_approval.read(path, current().root)
     except signatures.NotSigned as error:
         yield str(error)
         return
@@ -150,7 +150,7 @@ def _signed_objections(
     if not now["source_hash"]:
         del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
     if not answered:
-        now |= signed_approval.decided_by(record, ROOT)
+        now |= signed_approval.decided_by(record, current().root)
     yield from bound_facts.changed(signed, now, None if answered else verdict)
     yield from person_objections(version, validator, answered)
 
@@ -165,19 +165,21 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
             objection: a rollback must work there, and the history was asked before.
     """
     (record,) = record_paths(version)
-    together = signatures.same_person(ROOT)
+    together = signatures.same_person(current().root)
     named = documents.record(record)["validator"]
     me = people.known_by([validator], together)
     if not me & people.marks(str(named["email"])):
         yield f"the record is by {named['email']}, and {validator} signed it"
     me |= people.marks(str(named["name"]))
     try:
-        made = developers.commits(str(version.tags["git_commit"]), _approved_commits(version), ROOT)
+        made = developers.commits(
+            str(version.tags["git_commit"]), _approved_commits(version), current().root
+        )
     except developers.Unknown as error:
         if not answered:
             yield str(error)
         return
-    terms = plan.approval_terms(ROOT)
+    terms = plan.approval_terms(current().root)
     for commit in made:
         short = commit.id[:10]
         same = people.known_by(commit.people, together) & me
@@ -194,11 +196,11 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
 def _approved_commits(version: Version) -> list[str]:
     """List the commits of the model's other versions that somebody has signed an approval of."""
     commits = []
-    for path in sorted((ROOT / RECORDS).glob(f"{version.name}-*.approval.json")):
+    for path in sorted((current().root / RECORDS).glob(f"{version.name}-*.approval.json")):
         if path == approval_path(version):
             continue
         try:
-            signed, _ = signed_approval.read(path, ROOT)
+            signed, _ = signed_approval.read(path, current().root)
         except signatures.NotSigned:
             continue
         if not list(signed_approval.withdrawn(path)):
@@ -220,7 +222,7 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     if not is_signed():
         return facts | {"signed_by": "nobody: in a team of one there is no second key"}
     signed = approval_path(version)
-    content, signer = signed_approval.read(signed, ROOT)
+    content, signer = signed_approval.read(signed, current().root)
     text = signed.read_bytes()
     return facts | {
         "signed_by": signer,

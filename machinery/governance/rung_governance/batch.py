@@ -18,11 +18,11 @@ from rung_governance.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.release import source_hash, state
 
 NOT_APPROVED = "not_approved"  # column of the output: why, in every row
@@ -90,18 +90,25 @@ def objections() -> list[str]:
 
 def _not_at_hand(version: approval.Version) -> Iterator[str]:
     """Say where model/ and src/ are not those of the version that dvc.lock leads to."""
-    if bundle.digest(MODEL) != version.tags.get("model_file"):
-        yield f"{shown(MODEL)} is not the model of version {version.version}"
+    if bundle.digest(current().model_file) != version.tags.get("model_file"):
+        yield f"{shown(current().model_file)} is not the model of version {version.version}"
     commit, package = version.tags.get("git_commit", ""), contract.package()
-    committed = source_hash.of_commit(ROOT, commit, package)
+    committed = source_hash.of_commit(current().root, commit, package)
     if not committed:
         yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"
-    elif source_hash.of_folder(ROOT, package) != committed:
+    elif source_hash.of_folder(current().root, package) != committed:
         yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Score a file; return the exit code."""
-    if not (ROOT / approval.RECORDS).is_dir():
+    if not (current().root / approval.RECORDS).is_dir():
         return predict.main(arguments)
     return predict.main(arguments, before_writing=log_predictions)
+
+
+def on_ray(arguments: list[str] | None = None) -> int:
+    """Score on Ray and log each prediction; return the exit code."""
+    from rung_ops.ray import predict as ray_predict  # its packages come with the answer `compute`
+
+    return ray_predict.main(arguments, before_writing=log_predictions)

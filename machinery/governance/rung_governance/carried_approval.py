@@ -21,8 +21,7 @@ from rung_governance import (
 from rung_governance.signed_log import Distrusted, SignedLog
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
-from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.project import current, release_folders
 from rung_ops.release import source_hash, state
 
 IN_THE_PROJECT = "`uv run poe predict` in the project knows"
@@ -35,17 +34,17 @@ def objections() -> Iterator[str]:
     if not signers.is_file():
         yield f"no signature says here which model was validated: {IN_THE_PROJECT}"
         return
-    digest = bundle.digest(MODEL)
+    digest = bundle.digest(current().model_file)
     allowed = signers.read_text(encoding="utf-8")
     named = [
         (path, signed)
-        for path in sorted((ROOT / approval.RECORDS).glob("*.approval.json"))
+        for path in sorted((current().root / approval.RECORDS).glob("*.approval.json"))
         if (signed := _verified(path, allowed)).get("model_file") == digest
     ]
     if not named:
         yield f"no approval that a validator has signed names this model ({digest[:12]})"
         return
-    source = source_hash.of_folder(ROOT, contract.package())
+    source = source_hash.of_folder(current().root, contract.package())
     reasons = [list(_lapsed(path, signed, source)) for path, signed in named]
     yield from min(reasons, key=len)  # a model that was registered twice needs one approval
 
@@ -68,7 +67,9 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
     if signed_approval.withdrawal_of(path, digest).is_file():
         yield "its approval was withdrawn"
         return
-    if not plan.path(ROOT).is_file():  # before rung 3 nothing is served, so that there is no log
+    if not plan.path(
+        current().root
+    ).is_file():  # before rung 3 nothing is served, so that there is no log
         return
     folder = release_folders.environment(release_folders.PRODUCTION)
     if not (folder / state.HISTORY).is_file():

@@ -11,8 +11,8 @@ from typing import Any
 
 from rung_governance import approval, audit, example_text, readiness, records
 from rung_governance.record_check import Problem
-from rung_ops.project import release_folders
-from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import project_name
 from rung_ops.release import state
 from rung_ops.system import git
 from rung_ops.system.printable import counted
@@ -46,12 +46,12 @@ class Examined:
     @cached_property
     def examples(self) -> Counter[str]:
         """Count by file the parts that are still the text of the example."""
-        return Counter(part.file for part in example_text.untouched(ROOT))
+        return Counter(part.file for part in example_text.untouched(current().root))
 
     @cached_property
     def problems(self) -> list[Problem]:
         """Say what is wrong with the documents; it takes a second."""
-        return records.problems(ROOT)
+        return records.problems(current().root)
 
 
 def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
@@ -61,7 +61,12 @@ def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
 
 def _document(artefact: str, examined: Examined) -> Evidence:
     path = next(
-        (each / artefact for each in (ROOT, REPOSITORY) if (each / artefact).is_file()), None
+        (
+            each / artefact
+            for each in (current().root, current().repository)
+            if (each / artefact).is_file()
+        ),
+        None,
     )
     if path is None:
         return Evidence(MISSING, f"{artefact} is missing")
@@ -76,10 +81,10 @@ def _document(artefact: str, examined: Examined) -> Evidence:
 
 def _report(artefact: str, examined: Examined) -> Evidence:
     version = examined.version
-    path = ROOT / artefact
+    path = current().root / artefact
     if not path.is_file():
         return Evidence(MISSING, f"{artefact} is missing")
-    run = REPORTS / "run.json"
+    run = current().reports / "run.json"
     if path.name == "gate.json":
         made = str((_json(path).get("challenger") or {}).get("version", ""))
     else:
@@ -133,7 +138,7 @@ def _audit_log(artefact: str, examined: Examined) -> Evidence:
 
 
 def _monitor(artefact: str, examined: Examined) -> Evidence:
-    path = ROOT / artefact
+    path = current().root / artefact
     if not path.is_file():
         return Evidence(MISSING, "production was not checked from here")
     result = _json(path)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance import approval, audit, gate_record, keys, witness
+from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release import gate_check, install, state, status
 from rung_ops.system import locks
@@ -24,7 +24,7 @@ from rung_ops.system import locks
 REFUSALS = (
     *(
         BadBundle,
-        BadSettings,
+        SettingsError,
         state.Refused,
         state.BadState,
         locks.LockTimeoutError,
@@ -41,7 +41,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     Raises:
         state.Refused: the gate refuses it, or it answers already.
         keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
-        BadBundle, BadSettings: it must not be used.
+        BadBundle, SettingsError: it must not be used.
     """
     keys.private_key()
     before = state.read(folder)
@@ -49,7 +49,9 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     manifest = bundle.read_manifest(install.install(folder, release, without_keys))
     if release == before.serving:
         raise state.Refused(f"{release} answers already.")
-    if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
+    if reasons := list(
+        gate_check.objections(manifest, before, gate_check.gate_file(), awaited=True)
+    ):
         raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
     _refuse_withdrawn(folder, manifest)
     if reasons := rejudged(manifest):
@@ -58,7 +60,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed_with_warnings(folder):
-        gate_record.note(folder, manifest, by, gate_check.GATE)
+        gate_record.note(folder, manifest, by, gate_check.gate_file())
         if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())
@@ -69,7 +71,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("release.install:check", str(path), raises=(BadBundle, BadSettings))
+    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, SettingsError))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
@@ -94,7 +96,7 @@ def refuse_another_model(release: Path) -> None:
         state.Refused: it is another one, or cannot be compared.
         BadBundle: the release is not as it was signed.
     """
-    compared = "governance.served_model:differences"
+    compared = "rung_governance.served_model:differences"
     if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
         raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rung_governance import people, signatures
 from rung_ops.autopilot.commits import IDENTITY
-from rung_ops.project.paths import REPOSITORY, ROOT
+from rung_ops.project import current
 from rung_ops.release import source_hash
 
 # What a model is made from, below the model's folder and below the repository's.
@@ -51,7 +51,7 @@ class Commit:
     odd: tuple[str, ...] = ()
 
 
-def commits(commit: str, approved: Iterable[str] = (), root: Path = ROOT) -> list[Commit]:
+def commits(commit: str, approved: Iterable[str] = (), root: Path | None = None) -> list[Commit]:
     """List the commits that made a version.
 
     Args:
@@ -62,6 +62,7 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path = ROOT) -> lis
     Raises:
         Unknown: git does not know the commit, or knows only the end of the history.
     """
+    root = current().root if root is None else root
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise Unknown(
             "the clone is shallow, so who developed it is unknown: `git fetch --unshallow`"
@@ -74,8 +75,12 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path = ROOT) -> lis
 
 
 def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
-    shared = os.path.relpath(REPOSITORY, root)
-    paths = [*OWN, *(f"{shared}/{each}" for each in SHARED)] if root == ROOT else [*OWN, *SHARED]
+    shared = os.path.relpath(current().repository, root)
+    paths = (
+        [*OWN, *(f"{shared}/{each}" for each in SHARED)]
+        if root == current().root
+        else [*OWN, *SHARED]
+    )
     log = _git(
         root,
         *("-c", f"gpg.ssh.allowedSignersFile={signatures.signers_file(root)}"),

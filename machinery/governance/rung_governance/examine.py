@@ -23,8 +23,8 @@ from rung_governance.control_evidence import (
     evidence_of,
 )
 from rung_governance.file_parts import asked_version
-from rung_ops.project import documents
-from rung_ops.project.paths import REPORTS, ROOT, project_name, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import project_name, shown
 from rung_ops.system import html
 
 REQUIREMENTS = Path(__file__).parent / "requirements.toml"
@@ -82,7 +82,7 @@ def page(examined: dict[str, Any]) -> str:
 
 def _people() -> dict[str, str]:
     """Name whom the inventory calls developer and validator."""
-    path = ROOT / "governance/model_inventory.yaml"
+    path = current().root / "governance/model_inventory.yaml"
     try:
         entries = documents.record(path).get("models") if path.is_file() else None
     except documents.UnreadableDocumentError:
@@ -98,8 +98,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not version:
         return 1
     examined = examine(version, date.today())
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    for_people, data = REPORTS / "examination.html", REPORTS / "examination.json"
+    current().reports.mkdir(parents=True, exist_ok=True)
+    for_people, data = (
+        current().reports / "examination.html",
+        current().reports / "examination.json",
+    )
     for_people.write_text(page(examined), encoding="utf-8")
     data.write_text(json.dumps(examined, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for control in examined["controls"].values():

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance import markdown
-from rung_ops.project import documents
-from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import shown
 from rung_ops.training import model_card
 
 PIPELINE = "`uv run poe pipeline` makes it"
@@ -40,9 +40,9 @@ def document(path: str) -> Callable[[str], str]:
     """Take a Markdown document as it is, below the headings of the technical file."""
 
     def take(version: str) -> str:
-        if not (ROOT / path).is_file():
+        if not (current().root / path).is_file():
             raise Missing(f"{path} is missing: write it")
-        text = documents.FRONT_MATTER.sub("", documents.text_of(ROOT / path))
+        text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / path))
         return markdown.demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
 
     return take
@@ -52,7 +52,7 @@ def record(name: str, *keys: str) -> Callable[[str], str]:
     """Take a YAML record of governance/, or the fields of it that are named."""
 
     def take(version: str) -> str:
-        path = ROOT / f"governance/{name}.yaml"
+        path = current().root / f"governance/{name}.yaml"
         if not path.is_file():
             raise Missing(f"governance/{name}.yaml is missing: write it")
         fields = documents.record(path)
@@ -72,7 +72,7 @@ def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Calla
 
     def take(version: str) -> str:
         _of_this_version(version)
-        path = REPORTS / name
+        path = current().reports / name
         if not path.is_file():
             raise Missing(f"{shown(path)} is missing: {PIPELINE}")
         return write(read_json(path))
@@ -82,7 +82,7 @@ def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Calla
 
 def version_here() -> str:
     """Name the version that the reports here are of; empty if nothing has run."""
-    run = REPORTS / "run.json"
+    run = current().reports / "run.json"
     return str(read_json(run)["version"]) if run.is_file() else ""
 
 
@@ -135,7 +135,7 @@ def read_json(path: Path) -> Any:
 
 
 def _of_this_version(version: str) -> None:
-    run = REPORTS / "run.json"
+    run = current().reports / "run.json"
     if not run.is_file():
         raise Missing(f"{shown(run)} is missing: {PIPELINE}")
     made = str(read_json(run).get("version"))

@@ -23,7 +23,8 @@ from rung_governance import (
 )
 from rung_ops import contract
 from rung_ops.gate.verdict import Verdict
-from rung_ops.project.paths import TEST, params
+from rung_ops.project import current
+from rung_ops.project.paths import params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
 from rung_ops.training import estimator, fairness
@@ -57,7 +58,10 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     try:
         limits, settings = plan.bounds(), params()
         # Of the gate's rows, whichever run the reports here are of.
-        rows, predicted = pl.read_parquet(TEST), versions.predictions(version, TEST)
+        rows, predicted = (
+            pl.read_parquet(current().test),
+            versions.predictions(version, current().test),
+        )
         answers = rows.with_columns(pl.Series("predicted", predicted))
         groups = fairness.assess(answers, group_check.at_threshold(limits, settings))
         outside = bounds.violations(

@@ -51,7 +51,7 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         verdict=hashlib.sha256(content).hexdigest(),
         # Their content, as the files may have changed when someone reads this later.
         said=data,
-        rules_text=rules.RULES.read_text(encoding="utf-8"),
+        rules_text=rules.rules_file().read_text(encoding="utf-8"),
         plan_text=plan.path().read_text(encoding="utf-8"),
         facts=signed_approval.verdict_facts(data),
     )

@@ -14,7 +14,7 @@ from rung_governance.plan import Bounds
 from rung_ops.model.target import MULTICLASS
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import counted, printable
-from rung_ops.training.fairness import FAIRNESS, THRESHOLD
+from rung_ops.training.fairness import THRESHOLD, fairness_file
 
 
 def at_threshold(limits: Bounds, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def threshold_problems(
         )
     if report["threshold"] != limits.decision_threshold:
         yield (
-            f"{shown(FAIRNESS)} compares groups at {report['threshold']:g}, and the plan decides at "
+            f"{shown(fairness_file())} compares groups at {report['threshold']:g}, and the plan decides at "
             f"{limits.decision_threshold:g}: train again"
         )
 
@@ -88,10 +88,12 @@ def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[st
 
 def main() -> int:
     """Compare reports/fairness.json with the plan; return the exit code."""
-    if not FAIRNESS.is_file():
-        print(f"{shown(FAIRNESS)} is missing: `uv run poe pipeline` makes it.", file=sys.stderr)
+    if not fairness_file().is_file():
+        print(
+            f"{shown(fairness_file())} is missing: `uv run poe pipeline` makes it.", file=sys.stderr
+        )
         return 1
-    report = json.loads(FAIRNESS.read_text(encoding="utf-8"))
+    report = json.loads(fairness_file().read_text(encoding="utf-8"))
     if not plan.path().is_file():
         _print_notes(unjudged(report))
         print(f"{shown(plan.path())} comes with rung 3: nothing bounds the differences yet.")

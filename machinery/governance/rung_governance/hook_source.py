@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rung_ops import contract
-from rung_ops.project import hooks
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, hooks
 from rung_ops.release import source_hash
 from rung_ops.serving.state_reader import Objection
 
@@ -24,7 +23,9 @@ class HookSource:
         """Read their names, and hash the source that they are imported from."""
         named = hooks.named()
         self._named = {name: str(named[name]) for name in OF_SERVICE if name in named}
-        self._hash = source_hash.of_folder(ROOT, contract.package()) if self._named else ""
+        self._hash = (
+            source_hash.of_folder(current().root, contract.package()) if self._named else ""
+        )
 
     def objection(self, manifest: Mapping[str, Any]) -> Objection | None:
         """Say that a release of a verified manifest answers through hooks of other source."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.record_check import Problem
-from rung_ops.project import documents
-from rung_ops.project.paths import REPORTS, ROOT, TEST, project_name
+from rung_ops.project import current, documents
+from rung_ops.project.paths import project_name
 from rung_ops.system import git
 
 INVENTORY = "governance/model_inventory.yaml"
@@ -24,7 +24,7 @@ def facts() -> dict[str, str]:
         "validations": "; ".join(_validations()) or "none",
         "rows": _rows(),
         "features": _features(),
-        "entry last changed": _changed(ROOT / INVENTORY),
+        "entry last changed": _changed(current().root / INVENTORY),
     }
     return {name: text for name, text in known.items() if text}
 
@@ -53,7 +53,7 @@ def serving() -> tuple[str, str] | None:
 def contradictions(root: Path) -> Iterator[Problem]:
     """Say where the inventory states something else than is the case."""
     path = root / INVENTORY
-    if root != ROOT or not path.is_file():
+    if root != current().root or not path.is_file():
         return
     try:
         entries = documents.record(path).get("models")
@@ -96,7 +96,7 @@ def _status() -> str:
 def _validations() -> list[str]:
     """List the validations of this model: version, day, validator, decision."""
     validations = []
-    for path in sorted((ROOT / RECORDS).glob("*")):
+    for path in sorted((current().root / RECORDS).glob("*")):
         if path.suffix not in {".yaml", ".yml", ".md"} or path.name == "README.md":
             continue
         try:
@@ -112,7 +112,7 @@ def _validations() -> list[str]:
 
 
 def _rows() -> str:
-    path = REPORTS / "validation.json"
+    path = current().reports / "validation.json"
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         return "; ".join(f"{count:,} of {name}" for name, count in rows.items())
@@ -121,13 +121,13 @@ def _rows() -> str:
 
 
 def _features() -> str:
-    if not TEST.is_file():
+    if not current().test.is_file():
         return ""
     import polars as pl
 
     from rung_ops import contract
 
-    names = pl.read_parquet(TEST).head(1).select(contract.FEATURES).columns
+    names = pl.read_parquet(current().test).head(1).select(contract.FEATURES).columns
     return f"{len(names)}: {', '.join(names)}"
 
 

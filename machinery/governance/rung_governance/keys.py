@@ -8,12 +8,22 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.release import secret
 from rung_ops.system import key_names
 
-PRIVATE = REPOSITORY / ".keys/audit.pem"
-PUBLIC = REPOSITORY / "governance/audit.pub"
+
+def private_key_file() -> Path:
+    """Return the path of the private key that signs the audit log."""
+    return current().repository / ".keys/audit.pem"
+
+
+def public_key_file() -> Path:
+    """Return the path of the public key that verifies the audit log."""
+    return current().repository / "governance/audit.pub"
+
+
 VARIABLE = key_names.AUDIT
 
 
@@ -28,14 +38,16 @@ def private_key() -> ec.EllipticCurvePrivateKey:
         NoKey: it is missing, or is not an EC P-256 key.
     """
     text = secret.read(VARIABLE)
-    if not text and not PRIVATE.is_file():
+    if not text and not private_key_file().is_file():
         raise NoKey(
-            f"there is no key to sign it with: set {VARIABLE} to the text of {shown(PRIVATE)}, "
+            f"there is no key to sign it with: set {VARIABLE} to the text of {shown(private_key_file())}, "
             "which `uv run poe keys --audit` makes"
         )
-    where = VARIABLE if text else shown(PRIVATE)
+    where = VARIABLE if text else shown(private_key_file())
     try:
-        key = serialization.load_pem_private_key(text or PRIVATE.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(
+            text or private_key_file().read_bytes(), password=None
+        )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise NoKey(f"{where} is not the PEM text of a private key without a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
@@ -49,17 +61,17 @@ def public_key() -> ec.EllipticCurvePublicKey:
     Raises:
         NoKey: it is missing, or is not an EC P-256 key.
     """
-    if not PUBLIC.is_file():
+    if not public_key_file().is_file():
         raise NoKey(
-            f"{shown(PUBLIC)} is missing, so nothing can be verified: `uv run poe keys --audit` "
+            f"{shown(public_key_file())} is missing, so nothing can be verified: `uv run poe keys --audit` "
             "makes the pair; commit this file"
         )
     try:
-        key = serialization.load_pem_public_key(PUBLIC.read_bytes())
+        key = serialization.load_pem_public_key(public_key_file().read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise NoKey(f"{shown(PUBLIC)} is not the PEM text of a public key") from error
+        raise NoKey(f"{shown(public_key_file())} is not the PEM text of a public key") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise NoKey(f"{shown(PUBLIC)} is not an EC P-256 key")
+        raise NoKey(f"{shown(public_key_file())} is not an EC P-256 key")
     return key
 
 
@@ -73,18 +85,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     code = 1 if parser.parse_args(arguments).audit else keys.main([])
     try:
-        keys.make(PRIVATE, PUBLIC)
+        keys.make(private_key_file(), public_key_file())
     except FileExistsError as error:
         print(
             f"{shown(Path(str(error)))} is there already, and was left alone: what was signed with "
             "it could not be verified with another. To change keys on purpose, verify the log "
-            f"(`uv run poe audit-log`), keep a copy of it with {shown(PUBLIC)}, and move the keys "
+            f"(`uv run poe audit-log`), keep a copy of it with {shown(public_key_file())}, and move the keys "
             "and the anchors away.",
             file=sys.stderr,
         )
         return code
-    print(f"{shown(PRIVATE)} signs the audit log: keep it secret; git ignores it")
-    print(f"{shown(PUBLIC)} verifies the audit log: commit it")
-    print(f"where the service runs and in CI: the text of {shown(PRIVATE)} as {VARIABLE}")
-    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(PRIVATE))}`")
+    print(f"{shown(private_key_file())} signs the audit log: keep it secret; git ignores it")
+    print(f"{shown(public_key_file())} verifies the audit log: commit it")
+    print(
+        f"where the service runs and in CI: the text of {shown(private_key_file())} as {VARIABLE}"
+    )
+    print(
+        f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(private_key_file()))}`"
+    )
     return 0

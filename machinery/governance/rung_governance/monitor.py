@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
-    code, checked = keyless.call("governance.monitor:check", arguments, unfitting, kept=kept)
+    code, checked = keyless.call("rung_governance.monitor:check", arguments, unfitting, kept=kept)
     if checked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, **checked, by=release_folders.person()):
             print(problem, file=sys.stderr)

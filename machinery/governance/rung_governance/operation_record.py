@@ -3,8 +3,7 @@
 from rung_governance import markdown, override_counts
 from rung_governance.file_parts import Missing, read_json
 from rung_governance.overrides import OVERRIDE, Overrides
-from rung_ops.project import release_folders
-from rung_ops.project.paths import REPORTS
+from rung_ops.project import current, release_folders
 from rung_ops.release import state
 from rung_ops.training import model_card
 
@@ -42,7 +41,7 @@ def served(version: str) -> str:
 
 def monitored(version: str) -> str:
     """Write what the last check of production found."""
-    path = REPORTS / "monitor/status.json"
+    path = current().reports / "monitor/status.json"
     if not path.is_file():
         return "Production was not checked from here yet: run `uv run poe monitor`."
     return model_card.figures(read_json(path))

@@ -6,14 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rung_governance.bound_facts import REPORT, STOP
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.project import documents
-from rung_ops.project.paths import ROOT
+from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
+
+
+FILE = f"governance/{CHANGES}.yaml"
 
 
 class BadPlan(Exception):
@@ -68,13 +73,15 @@ class ApprovalTerms:
     witness: str = "origin"
 
 
-def path(root: Path = ROOT) -> Path:
+def path(root: Path | None = None) -> Path:
     """Name the file of the change control plan, which comes with rung 3."""
+    root = current().root if root is None else root
     return root / "governance" / f"{CHANGES}.yaml"
 
 
-def approval_terms(root: Path = ROOT) -> ApprovalTerms:
+def approval_terms(root: Path | None = None) -> ApprovalTerms:
     """Read what the plan asks of an approval, whatever state the rest of it is in."""
+    root = current().root if root is None else root
     terms = (documents.record(path(root)) if path(root).is_file() else {}).get("approval", {})
     return ApprovalTerms(
         timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
@@ -85,12 +92,13 @@ def approval_terms(root: Path = ROOT) -> ApprovalTerms:
     )
 
 
-def bounds(root: Path = ROOT) -> Bounds:
+def bounds(root: Path | None = None) -> Bounds:
     """Read the bounds of governance/change_control_plan.yaml.
 
     Raises:
         BadPlan: it is missing, incomplete or out of date, or bounds a parameter twice.
     """
+    root = current().root if root is None else root
     plan = _read(CHANGES, root)
     protocol = plan["protocol"]
     parameters: dict[str, dict[str, Any]] = {}
@@ -118,12 +126,13 @@ def bounds(root: Path = ROOT) -> Bounds:
     )
 
 
-def digest(root: Path = ROOT) -> str:
+def digest(root: Path | None = None) -> str:
     """Tell which change control plan it is: the SHA-256 of the file, in hexadecimal."""
+    root = current().root if root is None else root
     return hashlib.sha256(path(root).read_bytes()).hexdigest()
 
 
-def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
+def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
     """Read the thresholds of governance/monitoring_plan.yaml.
 
     Returns:
@@ -134,6 +143,7 @@ def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
     Raises:
         BadPlan: it is missing or incomplete, or sets a threshold twice.
     """
+    root = current().root if root is None else root
     by_table: dict[str, dict[str, float]] = {}
     for metric in _read(MONITORING, root)["metrics"]:
         if "setting" not in metric:
@@ -145,8 +155,9 @@ def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
     return by_table
 
 
-def owners(root: Path = ROOT) -> dict[str, dict[str, str]]:
+def owners(root: Path | None = None) -> dict[str, dict[str, str]]:
     """Tell who answers for a setting of the monitoring plan, and what is done: owner, action."""
+    root = current().root if root is None else root
     return {
         metric["setting"]: {"owner": metric["owner"], "action": metric["action"]}
         for metric in _read(MONITORING, root)["metrics"]
@@ -168,3 +179,22 @@ def _read(name: str, root: Path) -> dict[str, Any]:
     if faults:
         raise BadPlan(" ".join(faults))
     return documents.record(file)
+
+
+def refuse_own_format(root: Path) -> None:
+    """Refuse a model that model.py reads and writes itself, unless the plan allows it.
+
+    Raises:
+        CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
+            or is missing.
+    """
+    plan = root / FILE
+    content = yaml.safe_load(plan.read_text(encoding="utf-8")) if plan.is_file() else None
+    entry = content.get("custom_model_format") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
+        raise CustomModelRefusedError(
+            f"save() and load() in model.py read and write the model, and a file of its own format "
+            f"can run code when it is loaded. {FILE} does not allow that: have "
+            "`custom_model_format: {allowed: true, reason: ...}` approved, or remove save() and "
+            "load()."
+        )

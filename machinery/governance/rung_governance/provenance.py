@@ -13,14 +13,14 @@ import polars as pl
 from rung_governance import approval, inventory_facts, markdown
 from rung_governance.file_parts import PIPELINE, Missing
 from rung_ops import contract
-from rung_ops.project import documents
-from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import params, project_name, shown
 
 
 def validation(version: str) -> str:
     """Take the dated record of the independent validation, with its validator's name."""
     stem = f"{approval.RECORDS}/{project_name()}-{version}"
-    paths = [ROOT / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
+    paths = [current().root / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
     records = [path for path in paths if path.is_file()]
     if not records:
         raise Missing(f"{stem}.yaml is missing: there is no validation of version {version}")
@@ -39,14 +39,14 @@ def lineage(version: str) -> str:
 
 def packages(version: str) -> str:
     """List what the model is made with, as installed and locked."""
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    text = (current().repository / "pyproject.toml").read_text(encoding="utf-8")
     names = [
         re.split(r"[^\w.-]", line, maxsplit=1)[0]
         for line in tomllib.loads(text)["project"]["dependencies"]
     ]
-    if not (REPOSITORY / "uv.lock").is_file():
+    if not (current().repository / "uv.lock").is_file():
         raise Missing("uv.lock is missing: `uv sync` makes it; commit it")
-    digest = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes()).hexdigest()
+    digest = hashlib.sha256((current().repository / "uv.lock").read_bytes()).hexdigest()
     rows = [{"package": name, "version": importlib.metadata.version(name)} for name in names]
     return f"{markdown.table(rows)}\n\nAll packages are locked in uv.lock, SHA-256 `{digest}`."
 
@@ -65,12 +65,12 @@ def source(version: str) -> str:
 
 def inputs(version: str) -> str:
     """List every input column, with type, range and unit."""
-    if not TEST.is_file():
-        raise Missing(f"{shown(TEST)} is missing: {PIPELINE}")
+    if not current().test.is_file():
+        raise Missing(f"{shown(current().test)} is missing: {PIPELINE}")
     from rung_ops.release import contract_file
 
     dataset = importlib.import_module(contract.Row.__module__)
-    rows = pl.read_parquet(TEST)
+    rows = pl.read_parquet(current().test)
     declared = contract.ENTITY_FEATURES
     described = contract_file.contract(
         dataset, rows.select(contract.FEATURES), rows, "", None, declared

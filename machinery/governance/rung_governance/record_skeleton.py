@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance import approval
-from rung_ops.project.paths import REPORTS
+from rung_ops.project import current
 from rung_ops.system import git
 from rung_ops.tracking import registry
 
@@ -63,11 +63,11 @@ def write(version: ModelVersion) -> Path:
 
 def _evidence(version: str) -> Iterator[str]:
     """Name the reports of this version, if they are here, with their SHA-256."""
-    run = REPORTS / "run.json"
+    run = current().reports / "run.json"
     result: dict[str, Any] = json.loads(run.read_text("utf-8")) if run.is_file() else {}
     if str(result.get("version")) != version:
         return
-    for path in (REPORTS / f"{name}.json" for name in EXAMINED):
+    for path in (current().reports / f"{name}.json" for name in EXAMINED):
         if path.is_file():
             yield f"reports/{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 

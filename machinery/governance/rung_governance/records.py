@@ -16,8 +16,8 @@ from rung_governance.record_check import (
     check_record,
     read_schema,
 )
-from rung_ops.project import documents
-from rung_ops.project.paths import REPOSITORY, ROOT, params
+from rung_ops.project import current, documents
+from rung_ops.project.paths import params
 
 # Each document that exists must have a heading with each of these words, and text below it.
 HEADINGS = {
@@ -41,7 +41,7 @@ def problems(root: Path) -> list[Problem]:
 
 
 def _record_problems(root: Path) -> Iterator[Problem]:
-    repository = REPOSITORY if root == ROOT else root
+    repository = current().repository if root == current().root else root
     for name in asked_for(root, repository):
         schema = read_schema(name, root)
         folder = root / "governance" / name
@@ -92,7 +92,7 @@ def _reference_problems(root: Path) -> Iterator[Problem]:
 
 def _privacy_problems(root: Path) -> Iterator[Problem]:
     file = root / "docs/privacy.md"
-    if not file.is_file() or root != ROOT:
+    if not file.is_file() or root != current().root:
         return
     from rung_ops import contract
 
@@ -131,7 +131,9 @@ def champion_problems() -> tuple[list[Problem], str]:
     Returns:
         Its problems, and why it was not checked, empty if it was.
     """
-    if not (REPOSITORY / "ops/gate.toml").is_file():  # the registry comes with a later rung
+    if not (
+        current().repository / "ops/gate.toml"
+    ).is_file():  # the registry comes with a later rung
         return [], ""
     objections, unchecked = champion_check.objections()
     problems = [
@@ -139,6 +141,18 @@ def champion_problems() -> tuple[list[Problem], str]:
         for each in objections
     ]
     return problems, unchecked
+
+
+def of_a_model() -> list[str]:
+    """Name the records and plans that each of several models has for itself."""
+    repository = current().repository
+    return [
+        path.relative_to(repository).as_posix()
+        for path in sorted((repository / "governance").rglob("*"))
+        # All models share the keys.
+        if path.suffix != ".pub" and path.name not in ("dvc.yaml", "allowed_signers")
+        if path.parent.name != "validation" or path.name == "README.md"
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -155,14 +169,14 @@ def main(arguments: list[str] | None = None) -> int:
         print((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"), end="")
         return 0
     of_champion, unchecked = champion_problems()
-    all_problems = problems(ROOT) + of_champion
+    all_problems = problems(current().root) + of_champion
     for problem in all_problems:
         print(problem, file=sys.stderr)
     if unchecked:
         print(unchecked, file=sys.stderr)
-    if number := len(example_text.untouched(ROOT)):
+    if number := len(example_text.untouched(current().root)):
         places = "1 place is" if number == 1 else f"{number} places are"
-        examples = example_text.objections(ROOT)
+        examples = example_text.objections(current().root)
         print(f"`poe promote` refuses until {places} written:", *examples, sep="\n")
     if mismatches := plan_mismatches():
         print("`poe gate` refuses by governance/change_control_plan.yaml:", *mismatches, sep="\n")

@@ -8,7 +8,7 @@ import sys
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance import approval, readiness, rejudge, signed_approval
-from rung_ops.project.paths import TEST
+from rung_ops.project import current
 from rung_ops.tracking import registry
 
 # Of the registered model: the numbers of the versions that were champion, the last one at the end.
@@ -53,7 +53,7 @@ def _objections(version: ModelVersion) -> list[str]:
     """List what speaks against a version; the gate is run again where its rows are."""
     number = str(version.version)
     written = readiness.objections(version)
-    if not TEST.is_file() or number == champion():
+    if not current().test.is_file() or number == champion():
         return [*approval.objections(version), *written]
     verdict = rejudge.verdict(number)
     facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))

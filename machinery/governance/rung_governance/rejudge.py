@@ -34,7 +34,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
+        again = Verdict(**keyless.call("rung_governance.rejudge:judged", version, raises=raises))
         if not again.challenger:
             return again
         about = approval.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
@@ -67,7 +67,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     """
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, report.VERDICT)]
+    differs = [*_origin(registered, released), *_edited(again, report.verdict_file())]
     return [*differs, *again.reasons]
 
 

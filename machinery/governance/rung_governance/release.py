@@ -35,7 +35,11 @@ def write(version: ModelVersion, options: argparse.Namespace) -> int:
     """
     number = str(version.version)
     if options.unsigned:
-        return int(keyless.call("release.make:main", [number, "--unsigned", str(options.unsigned)]))
+        return int(
+            keyless.call(
+                "rung_ops.release.make:main", [number, "--unsigned", str(options.unsigned)]
+            )
+        )
     private_key, folder = keys.private_key(), release_folders.candidates()
     facts = registry_artifacts.facts(version)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
@@ -43,7 +47,7 @@ def write(version: ModelVersion, options: argparse.Namespace) -> int:
         return 0
     with atomic.draft_folder(folder) as draft:
         built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
-        if code := keyless.call("release.make:main", [number, "--unsigned", str(built)]):
+        if code := keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(built)]):
             return int(code)
         refuse_without_values(name, ReleaseFiles.of(built / name).json(bundle.CONTRACT))
         if sign.sign_all(built, private_key) != [name]:

@@ -127,7 +127,7 @@ def _predictions() -> Iterator[tuple[Path, date]]:
 
 
 def _outcomes() -> Iterator[tuple[Path, date]]:
-    for path in outcomes.OUTCOMES.rglob("*"):
+    for path in outcomes.outcomes_folder().rglob("*"):
         if path.suffix in outcomes.READERS and path.is_file():
             yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from rung_governance import ssh_signature
-from rung_ops.project.paths import REPOSITORY, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
 SIGNERS = "governance/allowed_signers"
 NAMESPACE = "rung-approval"
@@ -21,9 +22,10 @@ class NotSigned(Exception):
     """There is no signature that counts; the message says why and what to do."""
 
 
-def signers_file(root: Path = ROOT) -> Path:
+def signers_file(root: Path | None = None) -> Path:
     """Find governance/allowed_signers: all models of a repository share it."""
-    return (REPOSITORY if root == ROOT else root) / SIGNERS
+    root = current().root if root is None else root
+    return (current().repository if root == current().root else root) / SIGNERS
 
 
 def sign(content: bytes, key: str) -> str:
@@ -49,12 +51,13 @@ def sign(content: bytes, key: str) -> str:
         return Path(f"{signed}.sig").read_text(encoding="utf-8")
 
 
-def signer(content: bytes, signature: str, root: Path = ROOT) -> str:
+def signer(content: bytes, signature: str, root: Path | None = None) -> str:
     """Verify a signature; return whose it is, as governance/allowed_signers names them.
 
     Raises:
         NotSigned: no key that may approve has made it.
     """
+    root = current().root if root is None else root
     allowed = signers_file(root)
     with tempfile.TemporaryDirectory() as folder:
         proof = Path(folder) / "content.sig"
@@ -96,8 +99,9 @@ def line_for(key: str, email: str) -> str:
     return f'{email} namespaces="{NAMESPACE}" {" ".join(text.split()[:2])}'
 
 
-def same_person(root: Path = ROOT) -> list[set[str]]:
+def same_person(root: Path | None = None) -> list[set[str]]:
     """List the principals that belong together: those of one line, and those of one key."""
+    root = current().root if root is None else root
     path = signers_file(root)
     known: dict[str, set[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:

@@ -13,14 +13,15 @@ from typing import Any
 
 from rung_governance import plan, signatures
 from rung_ops.gate import rules
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import git
 
 UNMEASURED = "not_measured"  # of a verdict's figures: which bounds the plan let go unmeasured
 
 
 def statement(
-    version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path = ROOT
+    version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path | None = None
 ) -> dict[str, Any]:
     """Write what a validator signs.
 
@@ -30,6 +31,7 @@ def statement(
         verdict: of the gate, from verdict_facts().
         root: the model's folder.
     """
+    root = current().root if root is None else root
     now, terms = datetime.now(UTC), plan.approval_terms(root)
     return dict(version) | {
         **decided_by(record, root),
@@ -40,9 +42,10 @@ def statement(
     }
 
 
-def decided_by(record: Path, root: Path = ROOT) -> dict[str, str]:
+def decided_by(record: Path, root: Path | None = None) -> dict[str, str]:
     """Hash the record, the plan (where there is one) and the rules of the gate."""
-    files = {"record": record, "plan": plan.path(root), "gate_rules": rules.RULES}
+    root = current().root if root is None else root
+    files = {"record": record, "plan": plan.path(root), "gate_rules": rules.rules_file()}
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in files.items()
@@ -76,12 +79,13 @@ def write(path: Path, content: Mapping[str, Any], key: str) -> None:
     proof_of(path).write_text(proof, encoding="utf-8")
 
 
-def read(path: Path, root: Path = ROOT) -> tuple[dict[str, Any], str]:
+def read(path: Path, root: Path | None = None) -> tuple[dict[str, Any], str]:
     """Read a signed file; return its content and who signed it.
 
     Raises:
         signatures.NotSigned: it or its signature is missing or does not count.
     """
+    root = current().root if root is None else root
     try:
         text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
         content = dict(json.loads(text))

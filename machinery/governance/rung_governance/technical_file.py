@@ -16,11 +16,20 @@ from rung_governance import markdown
 from rung_governance.file_parts import Missing, Part, asked_version
 from rung_governance.file_sections import SECTIONS
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.project import documents
-from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import project_name, shown
 
-PROSE = ROOT / "governance/technical_file/annex_iv.md"
-FILE = REPORTS / "technical_file.md"
+
+def prose_file() -> Path:
+    """Return the path of the document that the team writes."""
+    return current().root / "governance/technical_file/annex_iv.md"
+
+
+def output_file() -> Path:
+    """Return the path of the assembled technical file."""
+    return current().reports / "technical_file.md"
+
+
 SCHEMA = "technical_file"
 LAW = Path(__file__).with_name("law.toml")  # where the document does not say
 
@@ -46,8 +55,8 @@ def assemble(version: str, today: date) -> Assembled:
         today: the day that it is dated with.
     """
     missing = _faults()
-    prose = documents.text_of(PROSE) if PROSE.is_file() else ""
-    front = documents.record(PROSE) if PROSE.is_file() and not missing else {}
+    prose = documents.text_of(prose_file()) if prose_file().is_file() else ""
+    front = documents.record(prose_file()) if prose_file().is_file() and not missing else {}
     sections = documents.sections(prose)
     body: list[str] = []
     for number, parts in SECTIONS.items():
@@ -78,9 +87,12 @@ def _completeness(missing: list[str]) -> list[str]:
 
 
 def _faults() -> list[str]:
-    if not PROSE.is_file():
-        return [f"{shown(PROSE)}: is missing: write the nine sections"]
-    return [str(each) for each in check_record(PROSE, read_schema(SCHEMA, ROOT), ROOT)]
+    if not prose_file().is_file():
+        return [f"{shown(prose_file())}: is missing: write the nine sections"]
+    return [
+        str(each)
+        for each in check_record(prose_file(), read_schema(SCHEMA, current().root), current().root)
+    ]
 
 
 def _taken(part: Part, version: str) -> tuple[str, str]:
@@ -95,9 +107,16 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
 def _sources(part: Part) -> list[str]:
     # What models share is at the top: the packages and their lock.
     there = [
-        (name, next(path for path in (ROOT / name, REPOSITORY / name) if path.is_file()))
+        (
+            name,
+            next(
+                path
+                for path in (current().root / name, current().repository / name)
+                if path.is_file()
+            ),
+        )
         for name in part.files
-        if (ROOT / name).is_file() or (REPOSITORY / name).is_file()
+        if (current().root / name).is_file() or (current().repository / name).is_file()
     ]
     hashed = [
         f"`{name}` (SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`)"
@@ -125,9 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not version:
         return 1
     made = assemble(version, date.today())
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    FILE.write_text(made.text, encoding="utf-8")
+    output_file().parent.mkdir(parents=True, exist_ok=True)
+    output_file().write_text(made.text, encoding="utf-8")
     for each in made.missing:
         print(f"missing: {each}", file=sys.stderr)
-    print(f"wrote {shown(FILE)}")
+    print(f"wrote {shown(output_file())}")
     return 1 if made.missing else 0

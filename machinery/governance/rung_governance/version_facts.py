@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.bounds import Facts
 from rung_ops.model import bundle, source_import
-from rung_ops.project.paths import TEST
+from rung_ops.project import current
 from rung_ops.release import registry_artifacts
 from rung_ops.tracking import registry, store_address
 
@@ -33,7 +33,7 @@ def of_version(version: ModelVersion) -> Facts:
             judged = artifacts / f"version {version.version}"
             shutil.copytree(source, judged / bundle.SOURCE / registry_artifacts.PACKAGE)
             expressions = source_import.features_of(judged, registry_artifacts.PACKAGE)
-            rows = pl.read_parquet(TEST).head(TRIED_ROWS)
+            rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
         except (
             registry_artifacts.NotReleasable,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung_governance import anchors, plan
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 BRANCH = "audit-log"
 SECONDS = 30  # for a remote to answer
@@ -168,7 +168,7 @@ def _git(*arguments: str, **variables: str) -> str:
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=ROOT,
+            cwd=current().root,
             env=os.environ | quiet | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -13,15 +13,24 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import approval, deploy, keys, plan, served_model
 
-from machinery.tests.conftest import FACTS, Trained
-from rung_ops.project import keyless
-from rung_ops.project.paths import ROOT
+from machinery.tests.conftest import (
+    FACTS,
+    Trained,
+    release_folder,
+    release_key,
+    release_private_key,
+    row,
+    trained,
+)
+from machinery.tests.projects import moved
+from rung_governance import approval, deploy, keys, plan, served_model
+from rung_ops.project import current, keyless
 
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
 
+__all__ = ["release_folder", "release_key", "release_private_key", "row", "trained"]  # fixtures
 COMMIT = "ab" * 20
 APPROVED: dict[str, Any] = {
     "model": FACTS["model"],
@@ -66,7 +75,7 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         function: str, *arguments: Any, raises: object = (), kept: Collection[str] = ()
     ) -> Any:
         module, _, name = function.partition(":")
-        callee = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        callee = getattr(importlib.import_module(module), name)
         with pytest.MonkeyPatch.context() as patch:
             for withheld in os.environ.keys() - keyless.environment(kept).keys():
                 patch.delenv(withheld)
@@ -90,8 +99,8 @@ def production(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    monkeypatch.setattr(keys, "PUBLIC", public)
-    monkeypatch.setattr(keys, "PRIVATE", tmp_path / "no.pem")
+    monkeypatch.setattr(keys, "public_key_file", lambda: public)
+    monkeypatch.setattr(keys, "private_key_file", lambda: tmp_path / "no.pem")
     return tmp_path / "releases/production"
 
 
@@ -114,7 +123,7 @@ def registry_store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -
         run = client.create_run(experiment).info.run_id
         for name, value in flat(params()).items():
             client.log_param(run, name, str(value))
-        client.log_artifacts(run, str(ROOT / "src"), "code")
+        client.log_artifacts(run, str(current().root / "src"), "code")
         client.create_registered_model(registry.model_name())
         tags = {"git_commit": COMMIT, "git_author": "Ada <ada@example.org>", "data_hash": "cd" * 16}
         client.create_model_version(
@@ -161,8 +170,8 @@ def candidates(
         shutil.copytree(folder, release_folders.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
-    monkeypatch.setattr(approval, "ROOT", tmp_path)
+    monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
+    moved(monkeypatch, approval, root=tmp_path)
     # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
     monkeypatch.setattr(served_model, "differences", lambda path: [])

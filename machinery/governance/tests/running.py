@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import audit, signatures
-from rung_governance.signed_log import APPROVED
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import approved_line, new_key, source_of
 from machinery.tests.in_project import copied
+from rung_governance import audit, signatures
+from rung_governance.signed_log import APPROVED
 from rung_ops.model import bundle
 from rung_ops.release import state
 from rung_ops.system.ports import free_port
@@ -42,7 +42,7 @@ class Running:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
-                *("--with", "rung_governance.oversight", "--host", host),
+                *("--host", host),
             ],
             cwd=folder.parents[1] / "project",
             env=os.environ

@@ -12,19 +12,19 @@ from typing import Any
 import onnx
 import pytest
 import yaml
+
+from machinery.governance.tests.conftest import APPROVED
+from machinery.tests.conftest import FACTS
+from machinery.tests.projects import moved
 from rung_governance import (
     approval,
     approve,
     bound_facts,
     plan,
-    record_skeleton,
     rejudge,
     signatures,
     signed_approval,
 )
-
-from machinery.governance.tests.conftest import APPROVED
-from machinery.tests.conftest import FACTS
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle
@@ -219,10 +219,10 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no"))
-    monkeypatch.setattr(approval, "ROOT", folder)
-    monkeypatch.setattr(rules, "RULES", folder / "ops/gate.toml")
-    monkeypatch.setattr(approve.report, "VERDICT", tmp_path / "gate.json")
-    monkeypatch.setattr(record_skeleton, "REPORTS", folder / "reports")
+    moved(monkeypatch, approval, root=folder)
+    monkeypatch.setattr(rules, "rules_file", lambda: folder / "ops/gate.toml")
+    monkeypatch.setattr(approve.report, "verdict_file", lambda: tmp_path / "gate.json")
+    moved(monkeypatch, reports=folder / "reports")
     made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}
     (folder / approval.INVENTORY).write_text(yaml.safe_dump(inventory))

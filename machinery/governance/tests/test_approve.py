@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
 from rung_governance import (
     approval,
     approve,
@@ -18,12 +20,10 @@ from rung_governance import (
     release,
     signatures,
     signed_approval,
+    stand_in,
 )
-
-from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 from rung_ops.release import make
-from rung_ops.replay import approver
 from rung_ops.tracking import registry
 
 Capture = pytest.CaptureFixture[str]
@@ -41,10 +41,10 @@ def approved(desk: Desk) -> Any:
 def test_the_stand_in_of_a_replay_may_approve_in_its_copy(tmp_path: Path) -> None:
     (tmp_path / "governance").mkdir()
 
-    key = approver.signing_key(signatures.signers_file(tmp_path))
+    key = stand_in.signing_key(signatures.signers_file(tmp_path))
 
     signed = signatures.sign(b"approved", key)
-    assert signatures.signer(b"approved", signed, tmp_path) == approver.EMAIL
+    assert signatures.signer(b"approved", signed, tmp_path) == stand_in.EMAIL
 
 
 def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: 
 
 def test_the_check_for_secrets_takes_no_hash_for_one(desk: Desk, approved: Any) -> None:
     assert withdraw(desk, approved) == 0
-    filters = json.loads((REPOSITORY / ".secrets.baseline").read_text())["filters_used"]
+    filters = json.loads((current().repository / ".secrets.baseline").read_text())["filters_used"]
     (excluded,) = [each["pattern"] for each in filters if "exclude_line" in each["path"]]
     signed = desk.folder.glob("governance/validation/*.json")
     lines = [line for path in signed for line in path.read_text().splitlines()]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import anchors, audit, keys
 
-from rung_ops.project.paths import ROOT
+from rung_governance import anchors, audit, keys
+from rung_ops.project import current
 from rung_ops.release import history, history_line, state
 
 
@@ -215,7 +215,7 @@ def test_a_review_does_not_repair_a_rewritten_log(
 def test_without_the_public_key_nothing_is_called_verified(
     log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(keys, "PUBLIC", log / "none.pub")
+    monkeypatch.setattr(keys, "public_key_file", lambda: log / "none.pub")
 
     assert audit.main([]) == 1
     assert "nothing can be verified" in capsys.readouterr().err
@@ -256,10 +256,10 @@ for number in range(int(sys.argv[4])):
 
 def start(folder: Path, name: str, count: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), str(keys.PUBLIC), name, str(count)],
+        [sys.executable, "-c", WRITER, str(folder), str(keys.public_key_file()), name, str(count)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=current().root,
     )
 
 

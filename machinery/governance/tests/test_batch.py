@@ -6,10 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from rung_governance import anchors, approve, audit, batch, plan
-from rung_governance.plan import ApprovalTerms
 
 from machinery.governance.tests.signing import MODEL, VERA, Desk
+from machinery.tests.projects import moved
+from rung_governance import anchors, approve, audit, batch, plan
+from rung_governance.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
@@ -25,10 +26,14 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     batch.objections.cache_clear()
     monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
-    monkeypatch.setattr(batch, "ROOT", desk.folder)
-    monkeypatch.setattr(batch, "MODEL", desk.folder.parent / "model.skops")
+    moved(
+        monkeypatch,
+        batch,
+        root=desk.folder,
+        model_file=desk.folder.parent / "model.skops",
+    )
     monkeypatch.setattr(contract, "package", lambda: "credit")
-    batch.MODEL.write_text(MODEL)
+    batch.current().model_file.write_text(MODEL)
     yield
     batch.objections.cache_clear()
 
@@ -51,7 +56,7 @@ def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
 def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) -> None:
     approved(desk)
     (desk.folder / "src/credit/model.py").write_text("C = 2\n")
-    batch.MODEL.write_text("other bytes")
+    batch.current().model_file.write_text("other bytes")
 
     model, source = batch.objections()
 
@@ -91,7 +96,7 @@ def test_without_the_required_key_nothing_is_scored(
 ) -> None:
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n")
-    monkeypatch.setattr(sealed, "ROOT", tmp_path)
+    moved(monkeypatch, sealed, root=tmp_path)
 
     with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
         batch.log_predictions(pl.DataFrame())
@@ -166,7 +171,7 @@ def test_without_validation_files_are_only_scored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     printed: list[object] = []
-    monkeypatch.setattr(batch, "ROOT", tmp_path)
+    moved(monkeypatch, batch, root=tmp_path)
     monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)
 
     assert batch.main() == 0

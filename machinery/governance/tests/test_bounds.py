@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from rung_governance import bounds, group_bounds, plan
 from rung_governance.bounds import Facts
 

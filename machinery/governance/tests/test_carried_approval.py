@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import approval, audit, carried_approval, plan, signatures, signed_approval
-from rung_governance.signed_log import WITHDRAWN
 
 from machinery.governance.tests.signing import new_key
+from machinery.tests.projects import moved
+from rung_governance import approval, audit, carried_approval, plan, signatures, signed_approval
+from rung_governance.signed_log import WITHDRAWN
 from rung_ops import contract
 from rung_ops.release import source_hash, state
 
@@ -27,8 +28,8 @@ def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> 
     signers = tmp_path / signatures.SIGNERS
     signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
     plan.path(tmp_path).write_text("approval: {}\n")
-    monkeypatch.setattr(carried_approval, "MODEL", tmp_path / "model.skops")
-    monkeypatch.setattr(carried_approval, "ROOT", tmp_path)
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
+    moved(monkeypatch, carried_approval, root=tmp_path)
     monkeypatch.setattr(signatures, "signers_file", lambda: signers)
     with audit.signed(production):
         state.serve(production, "v1-aaaaaaaa-bbbbbb", "Ada")

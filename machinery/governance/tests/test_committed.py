@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rung_governance import committed, gate, plan, rejudge
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
+from rung_governance import committed, gate, plan, rejudge
 from rung_ops.gate import judge
 
 VERDICT = rejudge.verdict  # a desk replaces it
@@ -47,7 +47,7 @@ def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
     desk.commit(ADA, {FILES[-1]: "# approved\n"})
     for words in (["fetch", "-q", "origin"], ["checkout", "-q", "FETCH_HEAD", "--", "governance"]):
         subprocess.run(["git", *words], cwd=clone, check=True)
-    desk.patch.setattr(committed.rules, "RULES", clone / "ops/gate.toml")
+    desk.patch.setattr(committed.rules, "rules_file", lambda: clone / "ops/gate.toml")
 
     assert list(committed.uncommitted(clone / FILES[-1], root=clone)) == []
 

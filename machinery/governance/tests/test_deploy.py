@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rung_governance import audit, deploy, keys, served_model
 
+from rung_governance import audit, deploy, keys, served_model
 from rung_ops.release import history, state
 
 Candidates = tuple[str, str]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rung_governance import approval, people, plan, signatures
 
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
+from machinery.tests.projects import moved
+from rung_governance import approval, people, plan, signatures
 
 SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 
@@ -146,7 +147,9 @@ def test_if_commits_are_signed_a_text_is_not_an_author(desk: Desk) -> None:
 
 
 @pytest.mark.tried("Hide the history in a shallow clone", "refused")
-def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Path) -> None:
+def test_a_shallow_clone_does_not_tell_who_developed_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.commit(ADA, SOURCE)
     version: Any = desk.version()
     assert desk.approve(version) == 0
@@ -155,7 +158,7 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Pa
     subprocess.run(
         ["git", "clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone)], check=True
     )
-    desk.patch.setattr(approval, "ROOT", clone)
+    moved(monkeypatch, approval, root=clone)
 
     (objection,) = approval.objections(version)
     assert "`git fetch --unshallow`" in objection

@@ -17,13 +17,13 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.governance.tests.conftest import pem
+from machinery.tests.in_project import copied
 from rung_governance.erasure import command, search, tables
 from rung_governance.erasure import rows as person_rows
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
-
-from machinery.governance.tests.conftest import pem
-from machinery.tests.in_project import copied
 from rung_ops import contract, prediction_log
 from rung_ops.contract import row_file
 from rung_ops.data.ingest import sample_rows

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from machinery.governance.tests.signing import ADA, VERA, Desk
+from machinery.tests.in_project import ROOT
+from machinery.tests.projects import moved
 from rung_governance import (
     approval,
     control_evidence,
@@ -24,9 +28,6 @@ from rung_governance.control_evidence import (
     evidence_of,
 )
 
-from machinery.governance.tests.signing import ADA, VERA, Desk
-from rung_ops.project.paths import ROOT
-
 TODAY = date(2026, 11, 30)
 OWN = "Officers of our branch in Trento see the figure beside the file and decide."
 REQUIREMENTS = tomllib.loads(examine.REQUIREMENTS.read_text(encoding="utf-8"))
@@ -36,15 +37,13 @@ REQUIREMENTS = tomllib.loads(examine.REQUIREMENTS.read_text(encoding="utf-8"))
 def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project's documents, written, in a repository with a version that was made."""
     folder = desk.folder
-    for module in (control_evidence, examine):
-        monkeypatch.setattr(module, "ROOT", folder)
-    monkeypatch.setattr(control_evidence, "REPOSITORY", folder)
-    for module in (control_evidence, examine, file_parts):
-        monkeypatch.setattr(module, "REPORTS", folder / "reports")
     for name in ("docs", "governance", "ops"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     desk.allow(VERA)
     shutil.copy(ROOT / "dvc.yaml", folder)
+    reports = folder / "reports"
+    moved(monkeypatch, control_evidence, examine, repository=folder, root=folder, reports=reports)
+    moved(monkeypatch, file_parts, reports=reports)
     (folder / "uv.lock").write_text("version = 1\n")
     example_text.rewrite(folder, OWN)
     desk.commit(ADA, message="Write the documents")

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import deploy, example_text, promote, records
-from rung_governance.example_text import objections, rewrite, untouched
 
 from machinery.governance.tests.signing import Desk
-from rung_ops.project.paths import ROOT
+from machinery.tests.projects import moved
+from rung_governance import deploy, example_text, promote, records
+from rung_governance.example_text import objections, rewrite, untouched
+from rung_ops.project import current
 from rung_ops.release import state
 
 INVENTORY = "governance/model_inventory.yaml"
@@ -24,7 +25,7 @@ def project(tmp_path: Path) -> Path:
     """The documents of an unedited project."""
     for name in example_text.FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+        shutil.copy(current().root / name, tmp_path / name)
     return tmp_path
 
 
@@ -182,7 +183,7 @@ def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project
 def test_poe_records_lists_the_places_and_does_not_fail(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(records, "ROOT", project)
+    moved(monkeypatch, records, root=project)
     monkeypatch.setattr(records, "problems", lambda root: [])
     monkeypatch.setattr(records, "champion_problems", lambda: ([], ""))
 
@@ -212,7 +213,7 @@ def test_a_version_is_not_promoted_with_the_text_of_the_example(
     approve("1")
     assert deploy.main(["production", candidates[0]]) == 0
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs/use_case.md", tmp_path / "docs")
+    shutil.copy(current().root / "docs/use_case.md", tmp_path / "docs")
 
     assert promote.main(["1"]) == 1
 
@@ -228,7 +229,7 @@ def test_a_validator_signs_no_text_of_the_example(
 ) -> None:
     version = desk.version()
     (desk.folder / "docs").mkdir()
-    shutil.copy(ROOT / "docs/use_case.md", desk.folder / "docs")
+    shutil.copy(current().root / "docs/use_case.md", desk.folder / "docs")
 
     assert desk.approve(version) == 1
 

@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from rung_governance import approval, gate, plan, signed_approval, version_facts
 
 from machinery.governance.tests.conftest import APPROVED, COMMIT
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
+from rung_governance import approval, gate, plan, signed_approval, version_facts
 from rung_ops import contract
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict
@@ -52,8 +53,8 @@ def judged(
     """Judges version 1 by a plan, after figures that rung_ops.release.gate has found."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     trained.test.write_parquet(tmp_path / "test.parquet")
-    monkeypatch.setattr(gate, "TEST", tmp_path / "test.parquet")
-    monkeypatch.setattr(version_facts, "TEST", tmp_path / "test.parquet")
+    moved(monkeypatch, test=tmp_path / "test.parquet")
+    moved(monkeypatch, test=tmp_path / "test.parquet")
     run = str(registry.version("1").run_id)
 
     def judge(

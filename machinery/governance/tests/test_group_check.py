@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rung_governance import group_check, plan
 
 BOUNDS = plan.Bounds(
@@ -25,7 +26,7 @@ REPORT: dict[str, Any] = {
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Checks a report against the plan above."""
     file = tmp_path / "fairness.json"
-    monkeypatch.setattr(group_check, "FAIRNESS", file)
+    monkeypatch.setattr(group_check, "fairness_file", lambda: file)
     monkeypatch.setattr(plan, "bounds", lambda: BOUNDS)
     monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.4}})
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+
 from rung_governance import hook_source
 from rung_governance.hook_source import HookSource
-
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.release import source_hash
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
@@ -16,9 +16,9 @@ RELEASE = "v1-aaaaaaaa-bbbbbb"
 
 def files() -> dict[str, str]:
     """The files of a release that was made of the source in the project."""
-    folder = ROOT / bundle.SOURCE / contract.package()
+    folder = current().root / bundle.SOURCE / contract.package()
     return {
-        path.relative_to(ROOT).as_posix(): bundle.digest(path)
+        path.relative_to(current().root).as_posix(): bundle.digest(path)
         for path in folder.rglob("*")
         if path.is_file() and not source_hash.left_out(path.relative_to(folder).parts)
     }

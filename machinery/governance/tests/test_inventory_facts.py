@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from rung_governance import inventory_facts, promote, records
 
 from machinery.governance.tests.conftest import APPROVED
+from machinery.tests.projects import moved
+from rung_governance import inventory_facts, promote, records
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import project_name
 from rung_ops.release import state
@@ -19,12 +20,13 @@ TEAM = {"name": project_name(), "actual_use": "Officers see it beside each file.
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with an inventory; production is in the folder of the test."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    for name, value in (
-        ("ROOT", tmp_path),
-        ("REPORTS", tmp_path / "reports"),
-        ("TEST", tmp_path / "test.parquet"),
-    ):
-        monkeypatch.setattr(inventory_facts, name, value)
+    moved(
+        monkeypatch,
+        inventory_facts,
+        root=tmp_path,
+        reports=tmp_path / "reports",
+        test=tmp_path / "test.parquet",
+    )
     (tmp_path / "governance/validation").mkdir(parents=True)
     write(tmp_path)
     return tmp_path

@@ -12,16 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import deploy, keys, promote, rejudge
 
 import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
+from rung_governance import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import hooks, observation, policy
 from rung_ops.autopilot.tools import Tools
 from rung_ops.model import bundle
-from rung_ops.project import keyless
-from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.project import current, keyless
 from rung_ops.release import state
 from rung_ops.system import key_names
 
@@ -116,7 +115,7 @@ def test_code_of_the_project_runs_where_only_the_logs_key_is(
 ) -> None:
     """Its code sees nothing in its own environment, nor in what the process was started with."""
     source, file = tmp_path / "src", tmp_path / "seen"
-    shutil.copytree(ROOT / "src", source)
+    shutil.copytree(current().root / "src", source)
     with (source / contract.package() / "__init__.py").open("a") as code:
         code.write(probe(file))
         names = sorted(key_names.ALL)
@@ -132,18 +131,18 @@ def test_code_of_the_project_runs_where_only_the_logs_key_is(
 
     (tmp_path / "rows.csv").write_text("a\n1\n")
     words = [str(tmp_path / word) if word.endswith(".csv") else word for word in words]
-    MODEL.parent.mkdir(exist_ok=True)
-    MODEL.touch()
+    current().model_file.parent.mkdir(exist_ok=True)
+    current().model_file.touch()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "rung_ops", "governance", *words],
-            cwd=ROOT,
+            cwd=current().root,
             env=os.environ | given,
             capture_output=True,
             text=True,
         )
     finally:
-        MODEL.unlink()
+        current().model_file.unlink()
 
     assert done.returncode == (words[0] == "predict"), done.stderr
     assert {tuple(taken) for _, taken in observations(file)} == {(key_names.LOG,)}
@@ -168,7 +167,7 @@ def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
     ).stdout
 
     assert "PATH=" in output and "secret of" not in output
-    tasks = (ROOT / "ops/tasks.toml").read_text(encoding="utf-8")
+    tasks = (current().root / "ops/tasks.toml").read_text(encoding="utf-8")
     assert tasks.count("dvc repro") == tasks.count("rung-ops keyless dvc repro") == 4
 
 
@@ -180,7 +179,7 @@ def test_what_signs_imports_no_code_of_the_project() -> None:
     code = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
 
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=current().root, check=True, capture_output=True, text=True
     )
 
     assert done.stdout == "[]\n"
@@ -200,9 +199,9 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 
 def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
-        keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
+        keyless.call("rung_ops.release.install:check", "nowhere", raises=(bundle.BadBundle,))
     with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
-        keyless.call("release.install:check", "nowhere")
+        keyless.call("rung_ops.release.install:check", "nowhere")
 
 
 def look_around(process: int) -> list[str]:
@@ -217,7 +216,7 @@ def look_around(process: int) -> list[str]:
     return keys
 
 
-KEY = ROOT / ".keys/audit.pem"
+KEY = current().root / ".keys/audit.pem"
 ALLOWED = subprocess.run(
     ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"], check=False
 )
@@ -240,10 +239,10 @@ def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
     )
     other = subprocess.Popen(["sleep", "60"], env=os.environ | {"KEY": "very secret"})
     try:
-        there = keyless.call("look_around_for_tests:look_around", other.pid)
+        there = keyless.call("rung_ops.look_around_for_tests:look_around", other.pid)
         assert there == ["audit.pem", "environ"]
         monkeypatch.setenv(keyless.SANDBOX, keyless.NAMESPACES)
-        assert keyless.call("look_around_for_tests:look_around", other.pid) == []
+        assert keyless.call("rung_ops.look_around_for_tests:look_around", other.pid) == []
         assert KEY.read_text() == "very secret"
     finally:
         module.unlink()
@@ -258,9 +257,9 @@ def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.M
     wrapper.chmod(0o700)
     monkeypatch.setenv(keyless.SANDBOX, f"'{wrapper}'")
 
-    assert keyless.call("system.printable:printable", "a") == "a"
+    assert keyless.call("rung_ops.system.printable:printable", "a") == "a"
     assert (tmp_path / "called").read_text() == "-m\n"
 
     shutil.rmtree(tmp_path)
     with pytest.raises(keyless.CandidateError, match="cannot be run"):
-        keyless.call("system.printable:printable", "a")
+        keyless.call("rung_ops.system.printable:printable", "a")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import keys
 
 from machinery.governance.tests.conftest import pem
+from rung_governance import keys
 from rung_ops.release import keys as release_keys
 
 
@@ -15,9 +15,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project without keys."""
     monkeypatch.delenv(keys.VARIABLE, raising=False)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(keys, "PRIVATE", tmp_path / ".keys/audit.pem")
-    monkeypatch.setattr(keys, "PUBLIC", tmp_path / "audit.pub")
-    monkeypatch.setattr(release_keys, "PRIVATE", tmp_path / ".keys/release.pem")
+    monkeypatch.setattr(keys, "private_key_file", lambda: tmp_path / ".keys/audit.pem")
+    monkeypatch.setattr(keys, "public_key_file", lambda: tmp_path / "audit.pub")
+    monkeypatch.setattr(release_keys, "private_key_file", lambda: tmp_path / ".keys/release.pem")
     return tmp_path
 
 
@@ -69,8 +69,8 @@ def test_an_invalid_key_is_named_by_its_place(
     with pytest.raises(keys.NoKey, match=keys.VARIABLE):
         keys.private_key()
     monkeypatch.delenv(keys.VARIABLE)
-    keys.PRIVATE.parent.mkdir()
-    keys.PRIVATE.write_text(text, encoding="utf-8")
+    keys.private_key_file().parent.mkdir()
+    keys.private_key_file().write_text(text, encoding="utf-8")
     with pytest.raises(keys.NoKey, match=r"audit\.pem"):
         keys.private_key()
 

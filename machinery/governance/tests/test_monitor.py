@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+
 from rung_governance import (
     audit,
     keys,
@@ -22,7 +23,6 @@ from rung_governance import (
 from rung_governance.erasure import rows, search
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
-
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import outcomes, run
@@ -50,8 +50,8 @@ def predicted(
     key = tmp_path / "release.pub"
     key.write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(key))
-    monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
-    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     monkeypatch.setattr(serving_check, "problems", lambda folder, release: [])
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
     with audit.signed(production):

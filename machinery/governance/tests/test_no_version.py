@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.signing import Desk
+from machinery.tests.projects import moved
 from rung_governance import (
     approve,
     examine,
@@ -13,11 +17,8 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
-
-from machinery.governance.tests.conftest import pem
-from machinery.governance.tests.signing import Desk
+from rung_ops.errors import StageError
 from rung_ops.gate import judge
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.release import lineage
 from rung_ops.tracking import registry
@@ -50,8 +51,7 @@ def two(
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
     desk.version()
     desk.version()
-    for module in (examine, file_parts, technical_file):
-        monkeypatch.setattr(module, "REPORTS", desk.folder / "reports")
+    moved(monkeypatch, reports=desk.folder / "reports")
     return desk
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import audit, keys, kill_switch, operators
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.running import (
@@ -22,8 +21,9 @@ from machinery.governance.tests.running import (
     trusting,
     wait_until,
 )
+from rung_governance import audit, keys, kill_switch, operators
 from rung_ops.model import bundle
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.release import history, state
 from rung_ops.serving import access
 from rung_ops.system import atomic, key_names, tokens
@@ -264,7 +264,7 @@ def test_oversight_imports_nothing_that_the_service_does_without() -> None:
     heavy = {"dvc", "jsonschema", "mlflow", "model_signing", "pandas", "pandera", "sklearn", "yaml"}
     code = f"import sys, rung_governance.oversight\nprint({heavy} & sys.modules.keys())"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
     )
 
     assert done.stdout.strip() == "set()"
@@ -330,7 +330,7 @@ def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
     assert OLGAS not in str(refused.value) and "short" not in str(refused.value)
 
 
-SECRETS = ROOT / "deploy/kubernetes/components/oversight/secrets.yaml"
+SECRETS = current().root / "deploy/kubernetes/components/oversight/secrets.yaml"
 
 
 @pytest.mark.skipif(not SECRETS.exists(), reason="a project without Kubernetes")

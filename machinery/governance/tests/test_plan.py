@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
 from rung_governance import plan
+from rung_governance.record_check import check_record, read_schema
+from rung_ops.model import custom_model
+from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.project import current
 
 WRITTEN: dict[str, Any] = {
     "scope": "The model.",
@@ -160,3 +166,54 @@ def test_two_thresholds_of_one_setting_are_refused(project: Path) -> None:
 @pytest.mark.parametrize("read", [plan.bounds, plan.thresholds])
 def test_the_plans_of_this_project_can_be_read(read: Any) -> None:
     assert read()
+
+
+def planned(folder: Path, entry: Any) -> Path:
+    """Make a project with a change control plan."""
+    file = folder / plan.FILE
+    file.parent.mkdir(parents=True)
+    content = {"scope": "x"} | ({"custom_model_format": entry} if entry else {})
+    file.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "entry", [None, {"allowed": False, "reason": "too new"}, {"allowed": True}, "yes"]
+)
+def test_a_plan_that_does_not_allow_a_format_of_ones_own_refuses_it(
+    tmp_path: Path, entry: Any
+) -> None:
+    with pytest.raises(CustomModelRefusedError, match="can run code when it is loaded"):
+        plan.refuse_own_format(planned(tmp_path, entry))
+
+
+def test_a_project_without_a_plan_refuses_it_too(tmp_path: Path) -> None:
+    (tmp_path / "governance").mkdir()
+
+    with pytest.raises(CustomModelRefusedError):
+        plan.refuse_own_format(tmp_path)
+
+
+def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> None:
+    entry = {"allowed": True, "reason": "Weights in NumPy's format, loaded without pickle."}
+
+    plan.refuse_own_format(planned(tmp_path, entry))
+
+
+def test_the_plan_of_this_project_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(CustomModelRefusedError):
+        custom_model.refuse_unless_allowed(tmp_path)
+
+
+def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
+    schema = read_schema("change_control_plan", current().root)
+    content = yaml.safe_load((current().root / plan.FILE).read_text("utf-8"))
+    path = tmp_path / plan.FILE
+    path.parent.mkdir()
+
+    def problems(entry: Any) -> list[str]:
+        path.write_text(yaml.safe_dump(content | {"custom_model_format": entry}), "utf-8")
+        return [str(each) for each in check_record(path, schema, tmp_path)]
+
+    assert problems({"allowed": True, "reason": "Weights in NumPy's format."}) == []
+    assert problems({"allowed": "x"}) != []

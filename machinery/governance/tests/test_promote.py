@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from machinery.governance.tests.signing import new_key, source_of, swap_model
+from machinery.tests.conftest import FACTS
 from rung_governance import (
     approval,
     audit,
@@ -19,12 +22,9 @@ from rung_governance import (
 )
 from rung_governance.admission import Admission
 from rung_governance.signed_log import APPROVED, SignedLog
-
-from machinery.governance.tests.signing import new_key, source_of, swap_model
-from machinery.tests.conftest import FACTS
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.release import history, state, state_file
 from rung_ops.tracking import registry

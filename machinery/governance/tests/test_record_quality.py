@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from rung_governance import approval, approve, readiness, record_quality
 
 from machinery.governance.tests.signing import VERA, Desk
+from rung_governance import approval, approve, readiness, record_quality
 from rung_ops.tracking import registry
 
 Capture = pytest.CaptureFixture[str]

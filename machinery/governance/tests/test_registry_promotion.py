@@ -7,12 +7,13 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from rung_governance import approval, champion_check, records, registry_promotion, rejudge
 from sklearn.dummy import DummyClassifier
 
 from machinery.governance.tests import conftest
+from machinery.tests.projects import moved
+from rung_governance import approval, champion_check, records, registry_promotion, rejudge
 from rung_ops.gate.verdict import Verdict
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -37,8 +38,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
-    monkeypatch.setattr(approval, "ROOT", tmp_path)
-    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")  # not made yet
+    moved(monkeypatch, approval, root=tmp_path)
+    moved(monkeypatch, test=tmp_path / "test.parquet")  # not made yet
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
     if not client.search_registered_models(f"name='{name}'"):
@@ -50,14 +51,14 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def write_inventory(model: str, developer: str) -> None:
     inventory = {"models": [{"name": model, "developer": developer}]}
-    path = approval.ROOT / "governance/model_inventory.yaml"
+    path = approval.current().root / "governance/model_inventory.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
 def write_record(version: str, /, **changes: Any) -> None:
     record = {"model": registry.model_name(), "version": int(version)} | APPROVED | changes
-    path = approval.ROOT / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    path = approval.current().root / f"governance/validation/{registry.model_name()}-{version}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(record), encoding="utf-8")
 
@@ -84,7 +85,7 @@ def test_where_the_rows_are_the_gate_is_run_again(
     write_record(version)
     worse = Verdict(False, ["worse than the champion"], {}, challenger={"version": version})
     monkeypatch.setattr(rejudge, "verdict", lambda asked: worse)
-    registry_promotion.TEST.touch()
+    current().test.touch()
 
     assert registry_promotion.main([version]) == 1
     assert champion() is None
@@ -95,8 +96,8 @@ def test_the_text_of_the_example_does_not_become_champion(
     version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(version)
-    (approval.ROOT / "docs").mkdir()
-    shutil.copy(ROOT / "docs/use_case.md", approval.ROOT / "docs")
+    (approval.current().root / "docs").mkdir()
+    shutil.copy(current().root / "docs/use_case.md", approval.current().root / "docs")
 
     assert registry_promotion.main([version]) == 1
     assert champion() is None

@@ -8,9 +8,10 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from rung_governance import approval, registry_promotion, registry_rollback
 
 from machinery.governance.tests import conftest
+from machinery.tests.projects import moved
+from rung_governance import approval, registry_promotion, registry_rollback
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -36,9 +37,9 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A registry with three approved versions, none of them champion."""
     shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.setattr(approval, "ROOT", tmp_path)
+    moved(monkeypatch, approval, root=tmp_path)
     # Without these rows the gate is not run again; an ejected project has them.
-    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")
+    moved(monkeypatch, test=tmp_path / "test.parquet")
     (tmp_path / approval.RECORDS).mkdir(parents=True)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / approval.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rung_governance import deploy, rejudge, release
 
 from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
+from rung_governance import deploy, rejudge, release
 from rung_ops.gate import report
 from rung_ops.model import bundle, verify
 from rung_ops.project import keyless, release_folders
@@ -32,7 +32,7 @@ def version(desk: Desk) -> Any:
 def write(version: Any, **changes: Any) -> None:
     """Write reports/gate.json as the gate does; what is given replaces a part."""
     verdict = asdict(replace(PASSED, challenger={"version": str(version.version)}))
-    report.VERDICT.write_text(json.dumps(verdict | changes))
+    report.verdict_file().write_text(json.dumps(verdict | changes))
 
 
 def test_an_unchanged_version_is_released(version: Any) -> None:
@@ -88,7 +88,7 @@ def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
 ) -> None:
     write(version, figures=PASSED.figures | {"plan": "of yesterday"})
     reason = (
-        f"the verdict in {report.VERDICT} is by another change control plan than today's: `uv run "
+        f"the verdict in {report.verdict_file()} is by another change control plan than today's: `uv run "
         f"poe gate {version.version}` judges it again"
     )
 

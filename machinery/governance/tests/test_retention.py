@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+
 from rung_governance import keys, retention, verification
 from rung_governance.retention import BadRetention
-
 from rung_ops.monitoring import outcomes
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.release import history, state
 
 TODAY = date(2026, 11, 27)
@@ -29,7 +29,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes governance/retention.yaml."""
     path = tmp_path / "retention.yaml"
     monkeypatch.setattr(retention, "shared", lambda name: path)
-    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
 
     def write(**fields: Any) -> None:
         path.write_text(yaml.safe_dump({"logs": [{"log": "Code"}, ENTRY | fields]}))
@@ -137,7 +137,7 @@ def test_the_verb_shows_and_deletes(
 
 
 def test_the_record_of_the_example_is_one_that_rung_can_keep() -> None:
-    content = yaml.safe_load((ROOT / retention.RECORD).read_text())
+    content = yaml.safe_load((current().root / retention.RECORD).read_text())
     schema = Path(retention.__file__).parent / "schemas/retention.json"
 
     Draft202012Validator(yaml.safe_load(schema.read_text())).validate(content)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import audit, keys, rollback
 
+from rung_governance import audit, keys, rollback
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import approval, audit, deploy, keys, promote, serving_check
-from rung_governance.signed_log import APPROVED, WITHDRAWN
 
 from machinery.tests.conftest import FACTS
+from rung_governance import approval, audit, deploy, keys, promote, serving_check
+from rung_governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
 
 Candidates = tuple[str, str]

@@ -8,8 +8,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from rung_governance import audit, kill_switch, oversight
-from rung_governance.signed_log import APPROVED, WITHDRAWN
 
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.probing import make_curious, observations
@@ -23,11 +21,14 @@ from machinery.governance.tests.running import (
     wait_until,
 )
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
-from rung_ops import prediction_log
+from machinery.tests.projects import moved
+from rung_governance import audit, kill_switch, oversight
+from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops import __main__ as command
+from rung_ops import addons, prediction_log
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
-from rung_ops.project.paths import ROOT
-from rung_ops.project.service_settings import BadSettings
-from rung_ops.release import state
+from rung_ops.release import signing, state
 from rung_ops.serving import serve
 from rung_ops.system import atomic
 
@@ -303,17 +304,58 @@ def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
         assert running.ask("/predict", row_of(folder))[0] == 503
 
 
+@pytest.fixture
+def without_governance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which rung-governance is not installed."""
+    left = {name: addon for name, addon in addons.installed().items() if name != "governance"}
+    monkeypatch.setattr(addons, "installed", lambda: left)
+
+
+def test_the_service_of_a_governed_project_is_guarded_whatever_is_typed() -> None:
+    assert serve.guards() == ["rung_governance.oversight"]
+
+
 @pytest.mark.tried(
-    "Start the service without what asks the log (`rung-ops serve`, an edited `ENTRYPOINT`)",
-    "it does not start where others would reach it; on this machine alone it does, for load tests",
+    "Start the service without what asks the log: uninstall it, or edit what lists it",
+    "without rung-governance no verb runs while `[tool.rung]` lists it; where it is not listed "
+    "either, the service does not start for others while the audit log's public key is there; "
+    "where only the line is missing, it is guarded",
 )
-def test_a_service_without_governance_does_not_start_for_others(
+@pytest.mark.usefixtures("without_governance")
+@pytest.mark.parametrize("verb", ["serve", "deploy", "predict", "policies"])
+def test_a_governed_project_runs_nothing_without_governance(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert command.main([verb]) == command.USAGE
+
+    assert "lists the add-on `governance`" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Start the service without what asks the log: uninstall it, or edit what lists it"
+)
+def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(BadSettings, match="rung_governance.oversight"):
-        serve.access_of([], "0.0.0.0")
-    serve.access_of(["rung_governance.oversight"], "0.0.0.0")
-    serve.access_of([], "127.0.0.1")
+    monkeypatch.setattr(addons, "listed", list)
 
-    monkeypatch.setattr(serve, "GOVERNANCE", ROOT / "no_such_folder")
-    serve.access_of([], "0.0.0.0")
+    assert serve.guards() == ["rung_governance.oversight"]
+
+
+@pytest.mark.tried(
+    "Start the service without what asks the log: uninstall it, or edit what lists it"
+)
+@pytest.mark.usefixtures("without_governance")
+def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_governance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey
+) -> None:
+    monkeypatch.setattr(addons, "listed", list)
+    moved(monkeypatch, repository=tmp_path)
+    serve.access_of(serve.guards(), "0.0.0.0")
+    (tmp_path / "governance").mkdir()
+    public = signing.public_key_of(pem(signing_key))
+    (tmp_path / "governance/audit.pub").write_bytes(public)
+
+    with pytest.raises(SettingsError, match=r"governance/audit\.pub"):
+        serve.access_of(serve.guards(), "0.0.0.0")
+    serve.access_of(serve.guards(), "127.0.0.1")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rung_governance import anchors, audit, batch, keys, kill_switch, seen_log, signed_state
 from rung_governance.signed_state import SignedStateReader
-
 from rung_ops.release import state
 from rung_ops.release.state import State
 
@@ -330,7 +330,7 @@ def test_where_nothing_was_deployed_nothing_is_wrong(production: Path) -> None:
 def test_without_the_public_key_nothing_is_served(
     signed: Signed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(keys, "PUBLIC", tmp_path / "no.pub")
+    monkeypatch.setattr(keys, "public_key_file", lambda: tmp_path / "no.pub")
 
     reading = SignedStateReader(signed.folder).read()
 

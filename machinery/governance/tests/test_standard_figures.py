@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from rung_governance import standard_figures
 from sklearn import metrics
 
+from rung_governance import standard_figures
 from rung_ops.model.target import Kind
 
 

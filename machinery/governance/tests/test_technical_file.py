@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 import yaml
-from rung_governance import (
-    approval,
-    file_parts,
-    markdown,
-    operation_record,
-    provenance,
-    technical_file,
-)
 
 from machinery.governance.tests.conftest import COMMIT
+from machinery.tests.projects import moved
+from rung_governance import (
+    approval,
+    markdown,
+    technical_file,
+)
 from rung_ops.data.ingest import sample_rows
-from rung_ops.project.paths import ROOT, project_name
+from rung_ops.project import current
+from rung_ops.project.paths import project_name
 
 TODAY = date(2026, 11, 30)
 REPORTS: dict[str, Any] = {
@@ -48,20 +47,10 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     """A copy of this project's documents, with the reports of version 1 and its validation."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    for module in (file_parts, provenance, technical_file, approval):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
-    for module in (provenance, technical_file):
-        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
-    for module in (file_parts, operation_record, technical_file):
-        monkeypatch.setattr(module, "REPORTS", tmp_path / "reports")
-    monkeypatch.setattr(technical_file, "FILE", tmp_path / "reports/technical_file.md")
-    prose = tmp_path / technical_file.PROSE.relative_to(ROOT)
-    monkeypatch.setattr(technical_file, "PROSE", prose)
-    monkeypatch.setattr(provenance, "TEST", tmp_path / "test.parquet")
     for folder in ("docs", "governance"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+        shutil.copytree(current().root / folder, tmp_path / folder)
     for name in ("pyproject.toml", "params.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+        shutil.copy(current().root / name, tmp_path / name)
     (tmp_path / "uv.lock").write_text("version = 1\n", encoding="utf-8")
     sample_rows().head(50).write_parquet(tmp_path / "test.parquet")
     (tmp_path / "reports").mkdir()
@@ -69,6 +58,13 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
         (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
     record = tmp_path / approval.RECORDS / f"{project_name()}-1.yaml"
     record.write_text(RECORD, encoding="utf-8")
+    moved(
+        monkeypatch,
+        repository=tmp_path,
+        root=tmp_path,
+        reports=tmp_path / "reports",
+        test=tmp_path / "test.parquet",
+    )
     return tmp_path
 
 
@@ -136,7 +132,7 @@ def test_what_is_missing_is_named_in_the_file_and_fails(
 
     assert technical_file.main([]) == 1
     assert Path(source).name in capsys.readouterr().err
-    text = technical_file.FILE.read_text(encoding="utf-8")
+    text = technical_file.output_file().read_text(encoding="utf-8")
     assert Path(source).name in text.partition("**This file is not complete:**")[2]
 
 
@@ -156,7 +152,7 @@ def test_a_report_that_is_damaged_is_missing(project: Path) -> None:
 
 
 def test_an_unwritten_section_is_missing(project: Path) -> None:
-    path = technical_file.PROSE
+    path = technical_file.prose_file()
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("## 8.", "## Eight, of"), encoding="utf-8")
 
@@ -167,7 +163,7 @@ def test_an_unwritten_section_is_missing(project: Path) -> None:
 
 
 def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
-    path = technical_file.PROSE
+    path = technical_file.prose_file()
     text = path.read_text(encoding="utf-8")
     front = 'provider: A bank\nlaw: [{duty: "The Act", applies_from: "2026-12-01"}]\n'
     path.write_text(f"---\n{front}review_by: 2099-01-01\n---\n{text.split('---', 2)[2]}")
@@ -177,7 +173,7 @@ def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
 
 
 def test_where_the_document_names_no_law_the_library_does(project: Path) -> None:
-    text = technical_file.PROSE.read_text(encoding="utf-8")
+    text = technical_file.prose_file().read_text(encoding="utf-8")
     assert "law" not in yaml.safe_load(text.split("---", 2)[1])
 
     made = technical_file.assemble("1", TODAY)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import approval, audit, deploy, promote, rollback
-from rung_governance.signed_log import WITHDRAWN
 
 from machinery.tests.conftest import FACTS
+from rung_governance import approval, audit, deploy, promote, rollback
+from rung_governance.signed_log import WITHDRAWN
 from rung_ops.project import release_folders
 from rung_ops.release import state
 

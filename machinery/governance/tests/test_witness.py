@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from machinery.tests.projects import moved
 from rung_governance import audit, kill_switch, plan, promote, witness
 from rung_governance.signed_state import SignedStateReader
-
 from rung_ops.release import champion_alias, history, state
 
 BRANCH = "refs/heads/audit-log/production"
@@ -29,7 +30,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(origin, "config", "receive.denyDeletes", "true")
     git(tmp_path, "init", "--quiet", str(clone))
     git(clone, "remote", "add", "origin", str(origin))
-    monkeypatch.setattr(witness, "ROOT", clone)
+    moved(monkeypatch, witness, root=clone)
     return clone
 
 
@@ -139,11 +140,11 @@ def test_another_clone_goes_on_and_finds_the_same(
     assert witness.note(log, "Ada") == ""
     other = tmp_path / "other"
     git(tmp_path, "clone", "--quiet", str(tmp_path / "origin.git"), str(other))
-    monkeypatch.setattr(witness, "ROOT", other)
+    moved(monkeypatch, witness, root=other)
     assert override(log, 3) == []
 
     assert witness.note(log, "Olga") == ""
-    monkeypatch.setattr(witness, "ROOT", clone)
+    moved(monkeypatch, witness, root=clone)
 
     assert witness.problems(log, "origin") == []
     assert [each.by for each in witness.notes("refs/audit-log/production")] == ["Olga", "Ada"]

@@ -21,8 +21,8 @@ A scheduled job, which has a fresh checkout each time, needs:
 - AUTOPILOT_PUSH, such as "origin main": remote and branch to push the autopilot's commits to, before
   a deployment. Unset, they stay in the checkout. The job needs permission to push there, and the
   push should not start another job: each pass would train twice.
-- MLFLOW_TRACKING_URI, a persistent registry; RELEASE_PRIVATE_KEY to sign, and under governance
-  AUDIT_PRIVATE_KEY.
+- MLFLOW_TRACKING_URI, a persistent registry; RELEASE_PRIVATE_KEY to sign, and what add-ons
+  sign with.
 
 Exit code 0: the pass ended, whatever it decided. 1: a step failed; the next pass retries it.
 """

@@ -14,7 +14,8 @@ from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.contract import row_file
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project.paths import INCOMING, ROWS, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 
 # Further columns beside those of Row; a raw file may have more columns than Row has.
@@ -51,8 +52,8 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
     rows = pl.concat([fresh.select(ID, TIME), typed], how="horizontal")[good]
     if schema.unique:
         rows = rows.unique(schema.unique, keep="last", maintain_order=True)
-        if ROWS.exists():
-            known = pl.read_parquet(ROWS, columns=schema.unique)
+        if current().rows.exists():
+            known = pl.read_parquet(current().rows, columns=schema.unique)
             rows = rows.join(known, on=schema.unique, how="anti", maintain_order="left")
     return rows
 
@@ -68,11 +69,11 @@ def write(rows: pl.DataFrame) -> Path:
     """
     days = rows[TIME].dt.strftime("%Y-%m-%d").sort()
     stem = f"served-{days[0]}-{days[-1]}"
-    number, path = 1, INCOMING / f"{stem}.parquet"
+    number, path = 1, current().incoming / f"{stem}.parquet"
     while Path(f"{path}.dvc").exists():
         number += 1
-        path = INCOMING / f"{stem}.{number}.parquet"
-    INCOMING.mkdir(parents=True, exist_ok=True)
+        path = current().incoming / f"{stem}.{number}.parquet"
+    current().incoming.mkdir(parents=True, exist_ok=True)
     with atomic.writing(path, private=True) as draft:
         row_file.write(rows.drop(TIME), draft)
     return path
@@ -80,9 +81,9 @@ def write(rows: pl.DataFrame) -> Path:
 
 def remove_uncommitted() -> None:
     """Delete files of served rows that a stopped pass did not commit."""
-    for path in INCOMING.glob(".served-*.parquet.tmp"):
+    for path in current().incoming.glob(".served-*.parquet.tmp"):
         path.unlink()
-    for path in INCOMING.glob("served-*.parquet"):
+    for path in current().incoming.glob("served-*.parquet"):
         record = Path(f"{path}.dvc")
         if not commits.is_committed(record):
             record.unlink(missing_ok=True)
@@ -92,7 +93,7 @@ def remove_uncommitted() -> None:
 def _collected_ids() -> pl.DataFrame:
     """Read the ids of all collected rows."""
     ids = [pl.DataFrame({ID: []}, schema={ID: pl.String})]
-    for record in sorted(INCOMING.glob("served-*.parquet.dvc")):
+    for record in sorted(current().incoming.glob("served-*.parquet.dvc")):
         path = record.with_suffix("")
         if not path.exists():
             raise StepFailed(f"{shown(path)} is missing: `uv run poe pull` fetches it.")

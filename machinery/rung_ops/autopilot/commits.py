@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data import dvc_stages
-from rung_ops.project.paths import ROOT, others, shown
+from rung_ops.project import current
+from rung_ops.project.paths import others, shown
 from rung_ops.system.git import run as run_git
 
 # Environment variables, because they override git's options, and CI may set them.
@@ -41,7 +42,7 @@ def foreign_changes(resumed: bool) -> list[str]:
     changed = [entry[3:].removeprefix(above) for entry in listed if entry]
     if not resumed:
         return changed
-    stages = dvc_stages.written(ROOT)
+    stages = dvc_stages.written(current().root)
     return [path for path in changed if not is_own(path, stages)]
 
 
@@ -81,7 +82,7 @@ def commit(message: str) -> str:
     Raises:
         StepFailed: git refused, as a hook may do.
     """
-    stages = dvc_stages.written(ROOT)
+    stages = dvc_stages.written(current().root)
     paths = [
         path
         for path in foreign_changes(resumed=False)
@@ -99,13 +100,13 @@ def restore() -> list[str]:
     Returns:
         The restored files, as paths in the project.
     """
-    stages = dvc_stages.written(ROOT)
+    stages = dvc_stages.written(current().root)
     changed = [path for path in foreign_changes(resumed=False) if is_own(path, stages)]
     for path in changed:
-        if is_committed(ROOT / path):
+        if is_committed(current().root / path):
             git("checkout", "--quiet", "HEAD", "--", path)
         else:
-            (ROOT / path).unlink(missing_ok=True)
+            (current().root / path).unlink(missing_ok=True)
     return changed
 
 
@@ -138,7 +139,7 @@ def git(*arguments: str) -> str:
     Raises:
         StepFailed: it failed; the message repeats its output.
     """
-    done = run_git(ROOT, *arguments, variables=IDENTITY)
+    done = run_git(current().root, *arguments, variables=IDENTITY)
     if done.returncode != 0:
         output = (done.stderr + done.stdout).strip()
         raise StepFailed(f"`git {' '.join(arguments[:6])}` failed: {output}")

@@ -1,26 +1,29 @@
 """Steps that change production: gate, release, deploy, roll back, end a trial."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from rung_ops import addons
 from rung_ops.autopilot import hooks, journal, marks
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
 from rung_ops.model import bundle
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.release import rollout_policy as rollout
 from rung_ops.release import state
 from rung_ops.release.deploy import rollback_event
 
-GATE = REPORTS / "gate.json"
+
+def gate_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
+
+
 BY = "autopilot"
-APPROVE = (
-    "check its figures and its validation (governance/validation/README.md), then run "
-    "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`"
-)
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
 
@@ -29,13 +32,13 @@ def gate(tools: Tools, record: Record) -> Done:
 
     A missing decision of people, such as an approval, does not refuse it: deploy() waits for it.
     """
-    GATE.unlink(missing_ok=True)
+    gate_file().unlink(missing_ok=True)
     code = tools.tasks.run("gate")
     try:
-        verdict: dict[str, Any] = json.loads(GATE.read_bytes())
+        verdict: dict[str, Any] = json.loads(gate_file().read_bytes())
     except (FileNotFoundError, ValueError):
         raise StepFailed(
-            f"`poe gate` ended with exit code {code} and did not write {shown(GATE)}: see its "
+            f"`poe gate` ended with exit code {code} and did not write {shown(gate_file())}: see its "
             "output above."
         ) from None
     version = journal.detail(record, "train").get("version", "?")
@@ -57,7 +60,7 @@ def release(tools: Tools, record: Record) -> Done:
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
     asked = facts | {"version": version, "verdict": verdict}
-    reason = keyless.guarded("autopilot.hooks:veto", hooks.RELEASE, asked)
+    reason = keyless.guarded("rung_ops.autopilot.hooks:veto", hooks.RELEASE, asked)
     if reason:
         publishing.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
@@ -83,10 +86,10 @@ def deploy(tools: Tools, record: Record) -> Done:
     if not known and not rollback_event(
         release_folders.environment(release_folders.PRODUCTION), release
     ):
-        if not GATE.exists():  # the verdict was written in another checkout
+        if not gate_file().exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
-            GATE.parent.mkdir(parents=True, exist_ok=True)
-            GATE.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+            gate_file().parent.mkdir(parents=True, exist_ok=True)
+            gate_file().write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
         tools.tasks.must("deploy", release_folders.PRODUCTION, release)
     return _result(release)
 
@@ -129,7 +132,7 @@ def _result(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and is not served until a person approves it: "
-            f"{APPROVE if (ROOT / 'governance/validation').is_dir() else AT_ONCE}",
+            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
         )
     summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)

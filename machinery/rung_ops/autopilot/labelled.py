@@ -38,7 +38,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     if not received.height:
         return empty
     released = _contract(environment)
-    labels = outcomes.read(released, folder or outcomes.OUTCOMES)
+    labels = outcomes.read(released, folder or outcomes.outcomes_folder())
     known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
     if not known.height:
         return empty

@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from rung_ops.autopilot import commits
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 
 KEY = "gate"
@@ -26,7 +27,7 @@ def mark_refused(file: str, version: str, reasons: Sequence[str]) -> Path:
     Raises:
         StepFailed: git refused the commit.
     """
-    path = ROOT / f"{file}.dvc"
+    path = current().root / f"{file}.dvc"
     record = yaml.safe_load(path.read_text(encoding="utf-8"))
     verdict = {"refused": f"version {version}", "reasons": list(reasons)}
     record["meta"] = (record.get("meta") or {}) | {KEY: verdict}

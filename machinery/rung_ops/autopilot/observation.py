@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rung_ops import prediction_log
@@ -11,11 +12,15 @@ from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import REPORTS, shown
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.system import key_names
 
-STATUS = REPORTS / "monitor/status.json"
+
+def status_file() -> Path:
+    """Return the path of the monitor's status."""
+    return current().reports / "monitor/status.json"
+
 
 # The steps that follow a decision.
 THEN = {
@@ -62,7 +67,9 @@ def settle(tools: Tools, record: Record) -> Done:
 def decide(tools: Tools, record: Record) -> Done:
     """Apply the rules."""
     # Code of the project and of the release before is asked: the outcomes, their score, the veto.
-    detail = keyless.guarded("autopilot.observation:decided", record, kept=key_names.OF_LOG)
+    detail = keyless.guarded(
+        "rung_ops.autopilot.observation:decided", record, kept=key_names.OF_LOG
+    )
     action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
     tools.say(f"Decided: {action}, because")
     for reason in reasons:
@@ -92,13 +99,13 @@ def decided(record: Record) -> dict[str, Any]:
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
-    STATUS.unlink(missing_ok=True)
+    status_file().unlink(missing_ok=True)
     code = tools.tasks.run("monitor", "--now", record["at"])
     try:
-        return dict(json.loads(STATUS.read_bytes()))
+        return dict(json.loads(status_file().read_bytes()))
     except (FileNotFoundError, ValueError):
         raise StepFailed(
-            f"`poe monitor` ended with exit code {code} and did not write {shown(STATUS)}: see its "
+            f"`poe monitor` ended with exit code {code} and did not write {shown(status_file())}: see its "
             "output above."
         ) from None
 

@@ -7,7 +7,10 @@ from typing import Any, get_type_hints
 
 from rung_ops.project.paths import policy_file, shown
 
-POLICY = policy_file("autopilot.toml")
+
+def settings_file() -> Path:
+    """Return the path of ops/autopilot.toml."""
+    return policy_file("autopilot.toml")
 
 
 class BadPolicy(Exception):
@@ -79,12 +82,13 @@ class Policy:
     rollback: Rollback
 
 
-def read(path: Path = POLICY) -> Policy:
+def read(path: Path | None = None) -> Policy:
     """Read the rules.
 
     Raises:
         BadPolicy: the file is missing or not TOML, or a rule is missing, unknown or out of range.
     """
+    path = settings_file() if path is None else path
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

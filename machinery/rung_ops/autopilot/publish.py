@@ -9,7 +9,8 @@ from pathlib import Path
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data import dvc
-from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
 VARIABLE = "AUTOPILOT_PUSH"
 
@@ -42,7 +43,7 @@ def publish() -> str | None:
 
 def _push_rows() -> None:
     """Push the rows first: later passes fail on a commit whose rows cannot be fetched."""
-    records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
+    records = [shown(path) for path in sorted(current().incoming.glob("served-*.parquet.dvc"))]
     if not records:
         return
     # Asked for value by value: the lines of `dvc remote list` are wrapped at 80 columns.
@@ -53,7 +54,7 @@ def _push_rows() -> None:
             "fetch. Add a shared remote: `uv run dvc remote add --default data ...`."
         )
     remote = Path(_dvc("config", f"remote.{name}.url").strip())
-    if remote.is_absolute() and remote.resolve().is_relative_to(REPOSITORY):
+    if remote.is_absolute() and remote.resolve().is_relative_to(current().repository):
         raise StepFailed(
             f"DVC's remote is {shown(remote)}, a folder of this checkout, so others could not "
             "fetch the rows of the pushed commits. Set a shared remote: "
@@ -76,7 +77,7 @@ def _merge_remote(remote: str, branch: str) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    done = dvc.run(ROOT, *arguments)
+    done = dvc.run(current().root, *arguments)
     if done.returncode != 0:
         output = (done.stderr + done.stdout).strip()
         raise StepFailed(f"`dvc {' '.join(arguments[:2])}` failed: {output}")

@@ -9,8 +9,8 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled import answers
 from rung_ops.autopilot.step_runner import Done
 from rung_ops.autopilot.tools import Tools, tries
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import ROWS, shown
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
@@ -19,10 +19,12 @@ def collect(tools: Tools, record: Record) -> Done:
     """Write the labelled rows that no training used to data/incoming."""
     commits.refuse_foreign_changes(resumed=tries(record, "collect") > 1)
     served.remove_uncommitted()
-    if not ROWS.exists():  # a fresh clone; new_rows() needs them
+    if not current().rows.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
     # With the project's Row.
-    detail = keyless.guarded("autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG)
+    detail = keyless.guarded(
+        "rung_ops.autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG
+    )
     if detail["rows"]:
         tools.say(f"collected {detail['rows']:,} labelled rows: {detail['file']}")
     return Done(detail)
@@ -77,11 +79,11 @@ def _adopt() -> str | None:
     from rung_ops.tracking import registry
     from rung_ops.tracking.source_state import origin
 
-    current = origin()
+    here = origin()
     for version in registry.versions():
         if str(version.version) == last_run.read().get("version"):
             return None
-        if all(version.tags.get(name) == current[name] for name in current):
+        if all(version.tags.get(name) == here[name] for name in here):
             return _record_version(version)
     return None
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT
+from rung_ops.errors import StageError
+from rung_ops.project import current
 from rung_ops.project.release_folders import person
 from rung_ops.system import locks
 from rung_ops.tracking import last_run
@@ -108,7 +108,11 @@ def _missing(record: Record) -> str | None:
     if not all(commits.contains(commit) for commit in made if commit):
         return "its commits are not in this checkout"
     rows = journal.detail(record, "collect").get("file")
-    if rows and not (ROOT / rows).exists() and not Path(f"{ROOT / rows}.dvc").exists():
+    if (
+        rows
+        and not (current().root / rows).exists()
+        and not Path(f"{current().root / rows}.dvc").exists()
+    ):
         return "the rows that it collected are not in this checkout"
     trained = journal.detail(record, "train")
     published = journal.detail(record, "publish").get("pushed to")

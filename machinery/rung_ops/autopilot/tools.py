@@ -16,8 +16,7 @@ from rung_ops.autopilot import journal
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import Policy
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, keyless, release_folders
 from rung_ops.release import state
 
 SHOWN = 30  # lines of output in the message of a failed task
@@ -65,8 +64,8 @@ class TaskRunner:
         last: deque[str] = deque(maxlen=SHOWN)
         environment = keyless.environment() if words[0] in WITHOUT_KEYS else dict(os.environ)
         with subprocess.Popen(
-            [*poe, "--directory", str(ROOT), *words],
-            cwd=ROOT,
+            [*poe, "--directory", str(current().root), *words],
+            cwd=current().root,
             env=environment | {"PATH": f"{executables}{os.pathsep}{os.environ.get('PATH', '')}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -13,11 +13,12 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem, inspect
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.model.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
 from rung_ops.model.target import Kind
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 from rung_ops.system.printable import counted, printable
@@ -66,7 +67,7 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    return score_rows(rows, typed, problems, estimator.load(MODEL)), problems
+    return score_rows(rows, typed, problems, estimator.load(current().model_file)), problems
 
 
 def schema() -> pa.DataFrameSchema:
@@ -207,11 +208,11 @@ def main(
         *("output",),
         type=Path,
         nargs="?",
-        default=ROOT / "reports/scored.parquet",
+        default=current().root / "reports/scored.parquet",
         help="a .parquet or .csv file",
     )
     options = parser.parse_args(arguments)
-    if not MODEL.exists():
+    if not current().model_file.exists():
         print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
         return 1
     try:

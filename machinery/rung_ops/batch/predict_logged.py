@@ -10,7 +10,8 @@ import polars as pl
 from rung_ops import contract, prediction_log
 from rung_ops.batch.predict import PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
-from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 
@@ -70,15 +71,18 @@ def release() -> str:
         Such as `v3-9f86d081` or `unregistered-9f86d081`, with the first digits of the SHA-256 of
         the model's file.
     """
-    content = MODEL.read_bytes()
+    content = current().model_file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
-    run, lock = REPORTS / "run.json", ROOT / "dvc.lock"
+    run, lock = current().reports / "run.json", current().root / "dvc.lock"
     if run.is_file() and lock.is_file():
         # Left out of the import at the top: the image for scoring has neither file nor package.
         stages = importlib.import_module("yaml").safe_load(lock.read_text(encoding="utf-8"))
         tracked = stages.get("stages", {}).get("track", {}).get("deps", [])
         md5 = {dependency["path"]: dependency.get("md5") for dependency in tracked}
-        if md5.get(shown(MODEL)) == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if (
+            md5.get(shown(current().model_file))
+            == hashlib.md5(content, usedforsecurity=False).hexdigest()
+        ):
             version = json.loads(run.read_text(encoding="utf-8"))["version"]
             return f"v{version}-{digest}"
     return f"unregistered-{digest}"

@@ -11,7 +11,7 @@ import pytest
 
 from rung_ops.checks import data, entity_features, features, forecasts, model, promises, times
 from rung_ops.data import incoming_git
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 
 
 def _check(promise: Callable[[], None]) -> None:
@@ -69,7 +69,7 @@ def test_raw_files_keep_the_rules_of_row() -> None:
 
 def test_raw_files_are_versioned_by_dvc_and_not_by_git() -> None:
     """Rows in git stay in its history; where DVC is, it versions them."""
-    if (REPOSITORY / ".dvc").is_dir():
+    if (current().repository / ".dvc").is_dir():
         for path in incoming_git.tracked_raw_files():
             warnings.warn(incoming_git.tracked(path), stacklevel=1)
 

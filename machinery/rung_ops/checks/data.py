@@ -14,8 +14,9 @@ from rung_ops.contract import ContractError, explain, row_file
 from rung_ops.contract.parquet_size import refuse_large_frame, refuse_too_large
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import SAMPLE, links_refused, raw_files, raw_files_in, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
 
@@ -95,7 +96,7 @@ def _rows(table: RawTable, frame: pl.DataFrame) -> pl.DataFrame | None:
 @cache
 def sample() -> pl.DataFrame:
     """Take up to MOST_ROWS rows of the first raw file, in a random order."""
-    path = (raw_files_in(SAMPLE) or raw_files())[0]
+    path = (raw_files_in(current().sample) or raw_files())[0]
     rows = inspect(_loaded(path), contract.Row.to_schema(), shown(path))[0]
     return rows.sample(min(MOST_ROWS, rows.height), seed=1)
 

@@ -5,24 +5,30 @@ import sys
 import tomllib
 from pathlib import Path
 
+from rung_ops import addons
 from rung_ops.project.paths import policy_file, shown
 
-# By file: the functions that read it, as MODULE:FUNCTION below rung_ops.
+# By file: the functions that read it. Add-ons have readers of their own files.
 READERS = {
-    "autopilot.toml": ("autopilot.policy:read",),
-    "features.toml": ("features.stores:timeout",),
-    "gate.toml": ("gate.rules:read",),
-    "monitor.toml": ("monitoring.limits:read",),
-    "ray.toml": ("ray.settings:settings",),
-    "rollout.toml": ("serving.policy:policy",),
+    "autopilot.toml": ("rung_ops.autopilot.policy:read",),
+    "features.toml": ("rung_ops.features.stores:timeout",),
+    "gate.toml": ("rung_ops.gate.rules:read",),
+    "monitor.toml": ("rung_ops.monitoring.limits:read",),
+    "rollout.toml": ("rung_ops.release.rollout_policy:policy",),
     "service.toml": (
-        *("serving.settings:limits", "serving.settings:reason_settings"),
-        "serving.access:read_settings",
-        *("serving.slo:read_slo", "serving.slo:log_settings"),
+        *(
+            "rung_ops.project.service_settings:limits",
+            "rung_ops.project.service_settings:reason_settings",
+        ),
+        "rung_ops.serving.access:read_settings",
+        *(
+            "rung_ops.project.service_settings:read_slo",
+            "rung_ops.project.service_settings:log_settings",
+        ),
     ),
-    "store.toml": ("data.object_store.settings:read",),
-    "tracking.toml": ("tracking.store_address:policy",),
-    "warehouse.toml": ("data.warehouse.settings:read",),
+    "store.toml": ("rung_ops.data.object_store.settings:read",),
+    "tracking.toml": ("rung_ops.tracking.store_address:policy",),
+    "warehouse.toml": ("rung_ops.data.warehouse.settings:read",),
 }
 
 
@@ -32,12 +38,15 @@ def problems() -> list[str]:
     Only the modules of files that exist are imported. Where a file is not TOML, only such files are
     named, as some readers read two files.
     """
-    files = {name: policy_file(name) for name in READERS if policy_file(name).is_file()}
+    readers = dict(READERS)
+    for addon in addons.active().values():
+        readers |= addon.policies
+    files = {name: policy_file(name) for name in readers if policy_file(name).is_file()}
     if broken := [sentence for path in files.values() if (sentence := _not_toml(path))]:
         return broken
     problems_found = []
     for name, path in files.items():
-        sentence = next(filter(None, map(_refused, READERS[name])), None)
+        sentence = next(filter(None, map(_refused, readers[name])), None)
         if sentence:
             problems_found.append(
                 sentence if shown(path) in sentence else f"{shown(path)}: {sentence}"
@@ -55,7 +64,7 @@ def _not_toml(path: Path) -> str | None:
 
 def _refused(reader: str) -> str | None:
     module, _, function = reader.partition(":")
-    read = getattr(importlib.import_module(f"rung_ops.{module}"), function)
+    read = getattr(importlib.import_module(module), function)
     try:
         read()
     except Exception as error:  # each reader raises different errors

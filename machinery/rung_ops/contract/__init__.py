@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rung_ops.project import model_folders
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
+from rung_ops.project import current, model_folders
 from rung_ops.project.model_folders import modules
-from rung_ops.project.paths import REPOSITORY, ROOT, package_name, shown
+from rung_ops.project.paths import package_name, shown
 from rung_ops.system.printable import printable
 
 dataset: ModuleType
@@ -104,11 +104,11 @@ def _refuse_without_schema(row: Any, dataset: ModuleType) -> None:
 
 
 def _module(name: str) -> ModuleType:
-    package = package_name() if ROOT == REPOSITORY else None
+    package = package_name() if current().root == current().repository else None
     try:
         if package:
             return importlib.import_module(f"{package}.{name}")
-        (candidates,) = modules(ROOT, name)  # one of the other models, in models/
+        (candidates,) = modules(current().root, name)  # one of the other models, in models/
         return candidates
     except StageError:
         raise
@@ -118,7 +118,7 @@ def _module(name: str) -> ModuleType:
 
 def package() -> str:
     """Name the package that the three modules are in, without importing it."""
-    return model_folders.package(ROOT)
+    return model_folders.package(current().root)
 
 
 def explain(what: str, error: BaseException) -> str:
@@ -136,8 +136,8 @@ def explain(what: str, error: BaseException) -> str:
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(ROOT)
-        and not Path(frame.filename).is_relative_to(ROOT / ".venv")
+        if Path(frame.filename).is_relative_to(current().root)
+        and not Path(frame.filename).is_relative_to(current().root / ".venv")
         and Path(__file__).parent not in Path(frame.filename).parents
     ]
     location = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""

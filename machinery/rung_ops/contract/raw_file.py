@@ -8,8 +8,9 @@ import polars as pl
 
 from rung_ops.contract import row_file
 from rung_ops.contract.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import INGESTED, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 from rung_ops.system.printable import printable
@@ -75,7 +76,7 @@ def _named(path: Path) -> Iterator[None]:
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
             raise DiskFullError(
-                f"{shown(path)}: there is no room for its rows in {shown(INGESTED)}. Make room on "
+                f"{shown(path)}: there is no room for its rows in {shown(current().ingested)}. Make room on "
                 "the disk, and type it again."
             ) from error
         reason = printable(next(iter(str(error).strip().splitlines()), ""))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from rung_ops.data import dvc, incoming_git
-from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, links_refused, raw_files, shown
+from rung_ops.project import current
+from rung_ops.project.paths import links_refused, raw_files, shown
 from rung_ops.system.printable import counted, printable
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 def versioned() -> list[Path]:
     """List the .dvc files in data/incoming."""
-    return sorted(INCOMING.rglob("*.dvc"))
+    return sorted(current().incoming.rglob("*.dvc"))
 
 
 def changed_files() -> list[Path]:
     """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
-    files = [path for path in raw_files() if path.is_relative_to(INCOMING)]
+    files = [path for path in raw_files() if path.is_relative_to(current().incoming)]
     known = {dvc.with_suffix("") for dvc in versioned()}
     new = [path for path in files if path not in known]
     return sorted({*new, *_edited([path for path in files if path in known])})
@@ -156,12 +157,16 @@ def pull() -> int:
 
 def _push() -> str:
     # poe reads it by itself; DVC has to be configured.
-    return "uv run --env-file .env dvc push" if (ROOT / ".env").exists() else "uv run dvc push"
+    return (
+        "uv run --env-file .env dvc push"
+        if (current().root / ".env").exists()
+        else "uv run dvc push"
+    )
 
 
 def _advice(otherwise: str) -> str:
     """Say why the remote was not reached: an object store, where the project has one, is asked."""
-    if not (REPOSITORY / "ops/store.toml").is_file():
+    if not (current().repository / "ops/store.toml").is_file():
         return otherwise
     from rung_ops.data.object_store import remote
 
@@ -170,7 +175,7 @@ def _advice(otherwise: str) -> str:
 
 def _dvc(*arguments: str) -> int:
     """Run DVC; print its errors, which it keeps to itself with --quiet."""
-    done = dvc.run(ROOT, *arguments)
+    done = dvc.run(current().root, *arguments)
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         print(*map(printable, errors), sep="\n", file=sys.stderr)

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rung_ops.project.paths import INCOMING, ROOT, raw_files, shown
+from rung_ops.project import current
+from rung_ops.project.paths import raw_files, shown
 from rung_ops.system import git
 from rung_ops.system.printable import printable
 
 
 def tracked_raw_files() -> list[Path]:
     """List the raw files in data/incoming that git holds, or will hold with the next commit."""
-    listed = _git("ls-files", "-z", "--", shown(INCOMING)).split("\0")
-    known = {ROOT / name for name in listed if name}
-    return [path for path in raw_files() if path.is_relative_to(INCOMING) and path in known]
+    listed = _git("ls-files", "-z", "--", shown(current().incoming)).split("\0")
+    known = {current().root / name for name in listed if name}
+    return [
+        path for path in raw_files() if path.is_relative_to(current().incoming) and path in known
+    ]
 
 
 def problems(files: Sequence[Path]) -> list[str]:
@@ -33,9 +36,11 @@ def tracked(path: Path) -> str:
 
 def conflicts() -> list[str]:
     """Say which records of the data a merge has left in conflict, and where it is settled."""
-    listed = _git("ls-files", "-z", "--unmerged", "--", "*dvc.lock", shown(INCOMING)).split("\0")
+    listed = _git(
+        "ls-files", "-z", "--unmerged", "--", "*dvc.lock", shown(current().incoming)
+    ).split("\0")
     names = sorted({entry.partition("\t")[2] for entry in listed if entry})
-    page = shown(INCOMING / "README.md")
+    page = shown(current().incoming / "README.md")
     return [
         f"{printable(name)} is a merge conflict: {page} says how to settle it." for name in names
     ]
@@ -60,4 +65,4 @@ def _ignored(rule: str, path: Path) -> str:
 
 def _git(*arguments: str) -> str:
     """Return what git prints; nothing if there is no repository, as DVC says so itself."""
-    return git.run(ROOT, *arguments).stdout
+    return git.run(current().root, *arguments).stdout

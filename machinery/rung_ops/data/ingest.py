@@ -7,9 +7,10 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
+from rung_ops.project import current
+from rung_ops.project.paths import raw_files, raw_files_in, shown
 
 
 def sample_rows() -> pl.DataFrame:
@@ -20,7 +21,7 @@ def sample_rows() -> pl.DataFrame:
     Raises:
         StageError: there is no raw file, or it lacks rows or columns.
     """
-    paths = raw_files_in(SAMPLE) or raw_files()
+    paths = raw_files_in(current().sample) or raw_files()
     if not paths:
         raise StageError("There is no data: put a file into data/sample.")
     rows, problems = inspect(read(paths[0]), contract.Row.to_schema(), shown(paths[0]))
@@ -31,9 +32,11 @@ def sample_rows() -> pl.DataFrame:
 
 def ingested_path(raw: Path) -> Path:
     """Return the path in data/ingested at which the rows of a raw file are written."""
-    return INGESTED / raw.relative_to(ROOT / "data").with_name(f"{raw.name}.parquet")
+    return current().ingested / raw.relative_to(current().root / "data").with_name(
+        f"{raw.name}.parquet"
+    )
 
 
 def source_of(ingested: Path) -> str:
     """Name the raw file that an ingested file was read from."""
-    return shown(ROOT / "data" / ingested.relative_to(INGESTED).with_suffix(""))
+    return shown(current().root / "data" / ingested.relative_to(current().ingested).with_suffix(""))

@@ -6,7 +6,7 @@ from rung_ops import contract
 from rung_ops.contract.parquet_size import refuse_large_frame
 from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.data.ingest import source_of
-from rung_ops.project.paths import INGESTED
+from rung_ops.project import current
 
 
 def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
@@ -22,7 +22,7 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
     frames: list[pl.DataFrame] = []
     problems: list[Problem] = []
     counts: dict[str, int] = {}
-    for path in sorted(INGESTED.rglob("*.parquet")):
+    for path in sorted(current().ingested.rglob("*.parquet")):
         source = source_of(path)
         rows = pl.scan_parquet(path, hive_partitioning=False, glob=False)
         refuse_large_frame(rows, path)

@@ -24,8 +24,7 @@ from rung_ops.model import bundle, source_import, verify
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.dtypes import dtype_of
 from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, keyless, release_folders
 
 Schema = Mapping[str, pl.DataType]
 
@@ -161,7 +160,7 @@ def _pull() -> int:
 
 def _declared(now: datetime) -> Iterator[tuple[str, StoredView]]:
     schema = {name: kind.type for name, kind in contract.Row.to_schema().dtypes.items()}
-    events = Events(ROOT)
+    events = Events(current().root)
     for view in views_of(contract.ENTITY_FEATURES):
         yield view.id, values(view, schema, now, events)
 
@@ -171,7 +170,7 @@ def _of_release(
 ) -> StoredView | None:
     """Compute a view of a release; where that fails, keep what the store has, which grows old."""
     try:
-        return values(view, schema, now, Events(ROOT))
+        return values(view, schema, now, Events(current().root))
     except EntityFeatureError as error:
         print(f"{name}: {error}", file=sys.stderr)
     try:

@@ -34,12 +34,12 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
         EntityFeatureError: one of them cannot be computed.
     """
     from rung_ops import contract
-    from rung_ops.project.paths import ROOT
+    from rung_ops.project import current
 
     declared = contract.ENTITY_FEATURES if declared is None else declared
     if not declared:
         return rows
-    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, ROOT)
+    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, current().root)
 
 
 def of_forecast(feature: EntityFeature) -> EntityFeature:

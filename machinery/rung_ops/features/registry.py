@@ -15,13 +15,19 @@ import polars as pl
 
 from rung_ops.features.sources import source_name
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.project import model_folders
-from rung_ops.project.paths import REPORTS, REPOSITORY, project_name, shown
+from rung_ops.project import current, model_folders
+from rung_ops.project.paths import project_name, shown
 from rung_ops.system import html
 from rung_ops.system.printable import four_digits
 
 LAYOUT = Path(__file__).with_suffix(".html")
-PAGE = REPORTS / "features.html"
+
+
+def page_file() -> Path:
+    """Return the path of the page of features."""
+    return current().reports / "features.html"
+
+
 # What the table shows, in this order; a column that is empty everywhere is left out.
 COLUMNS = (
     *("feature", "entity", "reads", "source", "window", "cadence", "max_age", "default", "unit"),
@@ -179,10 +185,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
         )
-    PAGE.parent.mkdir(exist_ok=True)
+    page_file().parent.mkdir(exist_ok=True)
     page = html.render(
-        LAYOUT, title=f"Features of {project_name(REPOSITORY)}", head=head, rows=rows
+        LAYOUT, title=f"Features of {project_name(current().repository)}", head=head, rows=rows
     )
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"look at {shown(PAGE)}")
+    page_file().write_text(page, encoding="utf-8")
+    print(f"look at {shown(page_file())}")
     return 0

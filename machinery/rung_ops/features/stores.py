@@ -6,21 +6,27 @@ from pathlib import Path
 
 from rung_ops.features.sqlite_store import SqliteStore, path
 from rung_ops.features.store import FeatureStore, StoreError
-from rung_ops.project import model_folders
-from rung_ops.project.paths import ROOT, policy_file, shown
+from rung_ops.project import current, model_folders
+from rung_ops.project.paths import policy_file, shown
 
-FILE = policy_file("features.toml")
+
+def settings_file() -> Path:
+    """Return the path of ops/features.toml."""
+    return policy_file("features.toml")
+
+
 ADDRESS = "REDIS_URL"
 TIMEOUT = 20.0  # ms
 MAX_TIMEOUT = 1_000.0  # ms
 
 
-def timeout(file: Path = FILE) -> float:
+def timeout(file: Path | None = None) -> float:
     """Read how long a look-up may wait for the server, in milliseconds.
 
     Raises:
         StoreError: the file cannot be used.
     """
+    file = settings_file() if file is None else file
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8")).get("redis", {})
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
@@ -45,12 +51,16 @@ def project_store() -> FeatureStore:
     Raises:
         StoreError: it is a server, and its address or its settings cannot be used.
     """
-    if not FILE.is_file():
+    if not settings_file().is_file():
         return SqliteStore(path())
     address = os.environ.get(ADDRESS, "")
     if not address:
-        raise StoreError(f"{ADDRESS} is not set; {shown(FILE)} says that the store is a server")
+        raise StoreError(
+            f"{ADDRESS} is not set; {shown(settings_file())} says that the store is a server"
+        )
     # Imported here: only projects whose store is a server have the package.
     from rung_ops.features.redis_store import RedisStore
 
-    return RedisStore(address, model_folders.package(ROOT), timeout(FILE) / 1000)
+    return RedisStore(
+        address, model_folders.package(current().root), timeout(settings_file()) / 1000
+    )

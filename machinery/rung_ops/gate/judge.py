@@ -18,7 +18,8 @@ from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.report import publish
 from rung_ops.gate.verdict import Champion, Verdict, judge
-from rung_ops.project.paths import ROWS, TEST, TRAIN, params, shown
+from rung_ops.project import current
+from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
 from rung_ops.training.baseline import best
@@ -61,14 +62,14 @@ def compare(
     reasons = list(mismatches(version))
     if reasons:
         return Verdict(False, reasons, {}, challenger=challenger)
-    rows = pl.read_parquet(TEST)
+    rows = pl.read_parquet(current().test)
     try:
         champion = score_champion(rows)
         verdict = judge(
             rows,
-            versions.predictions(version, TEST),
+            versions.predictions(version, current().test),
             champion,
-            best(pl.read_parquet(TRAIN), rows),
+            best(pl.read_parquet(current().train), rows),
             rules,
         )
     except versions.ScoringError as error:
@@ -79,7 +80,11 @@ def compare(
 
 def mismatches(version: ModelVersion) -> Iterator[str]:
     """Yield the reasons why the test rows in data/ cannot judge a version."""
-    for path in (TRAIN, TEST, *([] if forecast.declared() is None else [ROWS])):
+    for path in (
+        current().train,
+        current().test,
+        *([] if forecast.declared() is None else [current().rows]),
+    ):
         if not path.is_file():
             yield f"{shown(path)} is missing; {REMEDY}"
             return
@@ -114,7 +119,9 @@ def registered(rows: pl.DataFrame) -> Champion | None:
     except MlflowException as error:
         raise versions.ScoringError(registry.reason_of(error)) from error
     return Champion(
-        versions.origin_of(version), versions.predictions(version, TEST), versions.slices(version)
+        versions.origin_of(version),
+        versions.predictions(version, current().test),
+        versions.slices(version),
     )
 
 

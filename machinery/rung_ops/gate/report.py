@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.gate.verdict import Verdict
-from rung_ops.project.paths import REPORTS, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training.baseline import in_words
 
-VERDICT = REPORTS / "gate.json"
+
+def verdict_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
 
 
 def publish(verdict: Verdict) -> int:
@@ -23,7 +27,7 @@ def publish(verdict: Verdict) -> int:
     If no version was judged, the file keeps the verdict on the last one that was.
     """
     if verdict.challenger:
-        write(verdict, VERDICT)
+        write(verdict, verdict_file())
     for line in table(verdict):
         print(line)
     for note in verdict.notes:
@@ -45,16 +49,16 @@ def publish(verdict: Verdict) -> int:
     for reason in [*verdict.reasons, *verdict.awaits]:
         print(f"- {printable(reason)}", file=sys.stderr)
     if verdict.challenger:
-        print(f"All figures: {shown(VERDICT)}; rules: ops/gate.toml", file=sys.stderr)
+        print(f"All figures: {shown(verdict_file())}; rules: ops/gate.toml", file=sys.stderr)
     elif kept := _kept():
-        print(f"{shown(VERDICT)} still has the verdict on {kept}.", file=sys.stderr)
+        print(f"{shown(verdict_file())} still has the verdict on {kept}.", file=sys.stderr)
     return 1
 
 
 def _kept() -> str:
     """Name the version of the verdict that is in the file; empty if there is none."""
     try:
-        challenger = json.loads(VERDICT.read_bytes())["challenger"]
+        challenger = json.loads(verdict_file().read_bytes())["challenger"]
         return printable(name(challenger)) if challenger else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""

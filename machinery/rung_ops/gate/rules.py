@@ -8,7 +8,10 @@ from typing import Any
 
 from rung_ops.project.paths import policy_file, shown
 
-RULES = policy_file("gate.toml")
+
+def rules_file() -> Path:
+    """Return the path of ops/gate.toml."""
+    return policy_file("gate.toml")
 
 
 class BadRules(Exception):
@@ -51,12 +54,13 @@ class Rules:
         return column not in self.ignore and f"{column}={value}" not in self.ignore
 
 
-def read(path: Path = RULES) -> Rules:
+def read(path: Path | None = None) -> Rules:
     """Read the rules of the gate.
 
     Raises:
         BadRules: the file is missing or not valid TOML, or a value is out of its range.
     """
+    path = rules_file() if path is None else path
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

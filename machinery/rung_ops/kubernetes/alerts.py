@@ -8,13 +8,24 @@ Exit code 2: alerts.yml is missing or is not valid YAML.
 
 import argparse
 import sys
+from pathlib import Path
 
 import yaml
 
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
-RULES = REPOSITORY / "ops/prometheus/alerts.yml"
-FILE = REPOSITORY / "deploy/kubernetes/components/alerts/rules.yaml"
+
+def prometheus_rules_file() -> Path:
+    """Return the path of the rules for Prometheus."""
+    return current().repository / "ops/prometheus/alerts.yml"
+
+
+def operator_rules_file() -> Path:
+    """Return the path of the rules for the Prometheus operator."""
+    return current().repository / "deploy/kubernetes/components/alerts/rules.yaml"
+
+
 NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
 
 
@@ -29,7 +40,7 @@ def text() -> str:
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "prediction", "labels": {"app.kubernetes.io/name": "prediction"}},
-        "spec": yaml.safe_load(RULES.read_text(encoding="utf-8")),
+        "spec": yaml.safe_load(prometheus_rules_file().read_text(encoding="utf-8")),
     }
     return NOTE + str(yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100))
 
@@ -44,15 +55,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         wanted = text()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        print(f"{shown(RULES)} cannot be read: {error}", file=sys.stderr)
+        print(f"{shown(prometheus_rules_file())} cannot be read: {error}", file=sys.stderr)
         return 2
-    if FILE.is_file() and FILE.read_text(encoding="utf-8") == wanted:
-        print(f"{shown(FILE)} is up to date")
+    if (
+        operator_rules_file().is_file()
+        and operator_rules_file().read_text(encoding="utf-8") == wanted
+    ):
+        print(f"{shown(operator_rules_file())} is up to date")
         return 0
     if options.check:
-        print(f"{shown(FILE)} is out of date: run `uv run poe kubernetes-alerts`.")
+        print(f"{shown(operator_rules_file())} is out of date: run `uv run poe kubernetes-alerts`.")
         return 1
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    FILE.write_text(wanted, encoding="utf-8")
-    print(f"Wrote {shown(FILE)}.")
+    operator_rules_file().parent.mkdir(parents=True, exist_ok=True)
+    operator_rules_file().write_text(wanted, encoding="utf-8")
+    print(f"Wrote {shown(operator_rules_file())}.")
     return 0

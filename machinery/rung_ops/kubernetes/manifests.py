@@ -3,13 +3,20 @@
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
-OVERLAYS = REPOSITORY / "deploy/kubernetes/overlays"
+
+def overlays_folder() -> Path:
+    """Return the folder of the overlays."""
+    return current().repository / "deploy/kubernetes/overlays"
+
+
 VERSION = "1.32"  # of Kubernetes, for the schemas
 
 Manifest = dict[str, Any]
@@ -36,7 +43,7 @@ class Verdict:
 
 def overlays() -> list[str]:
     """List the overlays."""
-    return sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
+    return sorted(path.parent.name for path in overlays_folder().glob("*/kustomization.yaml"))
 
 
 def build(overlay: str) -> str:
@@ -45,7 +52,7 @@ def build(overlay: str) -> str:
     Raises:
         CannotBuild: there is no such overlay, Kustomize failed, or it is not installed.
     """
-    folder = OVERLAYS / overlay
+    folder = overlays_folder() / overlay
     if overlay not in overlays():
         raise CannotBuild(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run(

@@ -16,7 +16,7 @@ from pathlib import Path
 from rung_ops import prediction_log
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.project.paths import REPORTS, ROOT
+from rung_ops.project import current
 
 VERBS = ("monitor", "autopilot")
 LOCK = "PACKAGES_LOCK"  # variable: path of the uv.lock that the image was built from
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{verb} did not start: {error}", file=sys.stderr)
         return NOT_STARTED
     options = ["--if-deployed"] if verb == "monitor" else []
-    code = subprocess.run([*_poe(), verb, *options], cwd=ROOT, check=False).returncode
+    code = subprocess.run([*_poe(), verb, *options], cwd=current().root, check=False).returncode
     keep_reports(verb)
     return code
 
@@ -53,7 +53,7 @@ def same_packages() -> None:
         CannotBegin: it was built from another uv.lock.
     """
     built = Path(os.environ.get(LOCK) or "/app/uv.lock")
-    wanted = ROOT / "uv.lock"
+    wanted = current().root / "uv.lock"
     if not built.is_file() or not wanted.is_file() or built.read_bytes() != wanted.read_bytes():
         raise CannotBegin(
             "the image was built from another uv.lock than that of this commit. Build it again "
@@ -86,7 +86,7 @@ def pull() -> None:
     """
     if not commits.git("ls-files", "*.dvc").strip():
         return
-    if subprocess.run([*_poe(), "pull"], cwd=ROOT, check=False).returncode != 0:
+    if subprocess.run([*_poe(), "pull"], cwd=current().root, check=False).returncode != 0:
         raise CannotBegin(
             "the versioned data cannot be pulled: see what DVC said above. The remote in "
             ".dvc/config has to be reachable from pods."
@@ -95,11 +95,11 @@ def pull() -> None:
 
 def keep_reports(verb: str) -> None:
     """Copy the reports to reports/VERB beside the logs, replacing earlier ones."""
-    if not REPORTS.is_dir():
+    if not current().reports.is_dir():
         return
     logs = prediction_log.folder("production").parents[1]
     try:
-        shutil.copytree(REPORTS, logs / "reports" / verb, dirs_exist_ok=True)
+        shutil.copytree(current().reports, logs / "reports" / verb, dirs_exist_ok=True)
     except OSError as error:  # does not change the exit code of the verb
         print(f"The reports could not be copied: {error}", file=sys.stderr)
 

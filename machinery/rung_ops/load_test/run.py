@@ -14,8 +14,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from rung_ops.errors import SettingsError
 from rung_ops.load_test import report as load_report
 from rung_ops.load_test import rows as load_rows
 from rung_ops.load_test import target as load_target
@@ -23,27 +25,29 @@ from rung_ops.load_test.client import Load
 from rung_ops.load_test.report import Figures
 from rung_ops.load_test.target import Target, Unreachable
 from rung_ops.model.bundle import BadBundle
-from rung_ops.project import release_folders, service_settings, slo
-from rung_ops.project.paths import REPORTS, shown
-from rung_ops.project.service_settings import BadSettings
-from rung_ops.project.slo import SLO
+from rung_ops.project import current, release_folders, service_settings
+from rung_ops.project.paths import shown
+from rung_ops.project.service_settings import SLO
 from rung_ops.release import state
 
-REPORT = REPORTS / "load.json"
+
+def report_file() -> Path:
+    """Return the path of the figures of a load test."""
+    return current().reports / "load.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the test; return the exit code: 1 if the SLO was missed or nothing could be tested."""
     options = _options(arguments)
     try:
-        limits, most = slo.read_slo(), service_settings.limits().max_rows
+        limits, most = service_settings.read_slo(), service_settings.limits().max_rows
         if options.rows > most:
-            raise BadSettings(
+            raise SettingsError(
                 f"--rows: got {options.rows:,}; [service] max_rows in service.toml allows {most:,}"
             )
         with _target(options) as target:
             measured = _test(target, options)
-    except (Unreachable, BadBundle, BadSettings, state.BadState) as error:
+    except (Unreachable, BadBundle, SettingsError, state.BadState) as error:
         print(f"Nothing was tested: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -109,9 +113,9 @@ def _write(
         "promised": {name: getattr(limits, name) for name in limits.__struct_fields__},
         "missed": missed,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
-    print(f"\nWrote {shown(REPORT)}.")
+    report_file().parent.mkdir(parents=True, exist_ok=True)
+    report_file().write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
+    print(f"\nWrote {shown(report_file())}.")
 
 
 def _finite(value: object) -> object:

@@ -23,8 +23,7 @@ from urllib.request import urlopen
 import msgspec
 
 from rung_ops.model import release as released
-from rung_ops.project import release_folders
-from rung_ops.project.paths import REPOSITORY, ROOT
+from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import limits
 from rung_ops.release import state
 from rung_ops.serving import access, local_token
@@ -93,7 +92,7 @@ def own(environment: str) -> Iterator[Target]:
     Raises:
         Unreachable: the environment serves nothing, or the service does not start.
         bundle.BadBundle: the service would refuse the release.
-        settings.BadSettings: ops/service.toml is invalid.
+        settings.SettingsError: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """
     folder = release_folders.environment(environment)
@@ -105,7 +104,9 @@ def own(environment: str) -> Iterator[Target]:
         )
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         temporary = Path(name)
-        copy = temporary / "releases" / ROOT.relative_to(REPOSITORY) / environment  # see placed()
+        copy = (
+            temporary / "releases" / current().root.relative_to(current().repository) / environment
+        )  # see placed()
         try:
             copied = release_folders.bundle(copy, release)
             shutil.copytree(release_folders.bundle(folder, release), copied, symlinks=True)
@@ -131,7 +132,7 @@ def _started(folder: Path, environment: str) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "rung_ops", "serve", "--environment", environment]
             + ["--host", HOST, "--port", str(port)],
-            cwd=ROOT,
+            cwd=current().root,
             env=os.environ
             | settings
             | {"RELEASE_KEY": str(release_folders.public_key().resolve())},

@@ -9,8 +9,8 @@ model.py defines both, as functions of a module:
   target is one of several classes, (n_rows, 3) where QUANTILES are predicted. Without it, the
   model's own `predict_proba` (second column, or all) or `predict` does.
 
-A file that `load` reads may run code, which one of skops never does. So a project with a change
-control plan releases such a model only where the plan allows it.
+A file that `load` reads may run code, which one of skops never does. So an add-on may refuse to
+release such a model.
 """
 
 from pathlib import Path
@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops import addons
 from rung_ops.model.target import of_classifier, of_regressor
-
-PLAN = "governance/change_control_plan.yaml"
 
 
 class CustomModelRefusedError(Exception):
-    """The change control plan does not allow a model in a format of the project's own."""
+    """An add-on of the project does not allow a model in a format of the project's own."""
 
 
 def is_custom(module: ModuleType) -> bool:
@@ -52,27 +51,14 @@ def predict(
     return of_regressor(np.asarray(model.predict(features), np.float64), task)
 
 
-def refuse_unless_planned(root: Path) -> None:
-    """Refuse where the project has a change control plan that does not allow such models.
+def refuse_unless_allowed(root: Path) -> None:
+    """Refuse where an add-on of the project does not allow such models.
 
     Args:
         root: of the project.
 
     Raises:
-        CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
-            or the folder governance/ lacks the plan.
+        CustomModelRefusedError: an add-on refuses them.
     """
-    if not (root / "governance").is_dir():
-        return
-    import yaml  # projects with governance have it
-
-    plan = root / PLAN
-    content = yaml.safe_load(plan.read_text(encoding="utf-8")) if plan.is_file() else None
-    entry = content.get("custom_model_format") if isinstance(content, dict) else None
-    if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
-        raise CustomModelRefusedError(
-            f"save() and load() in model.py read and write the model, and a file of its own format "
-            f"can run code when it is loaded. {PLAN} does not allow that: have "
-            "`custom_model_format: {allowed: true, reason: ...}` approved, or remove save() and "
-            "load()."
-        )
+    for _, refuse in addons.targets("model_format"):
+        refuse(root)

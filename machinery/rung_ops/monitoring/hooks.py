@@ -1,14 +1,18 @@
-"""The project's own check of predictions: the hook monitor_check of [tool.rung.hooks]."""
+"""Further checks of predictions: the hook monitor_check of [tool.rung.hooks], and those of add-ons."""
+
+from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 
+from rung_ops import addons
 from rung_ops.project import hooks
 
 CHECK = "monitor_check"
 
 
 def problems(predictions: pl.DataFrame) -> list[str]:
-    """Return what the project's monitor_check finds; nothing if there is no such hook.
+    """Return what the project's monitor_check and those of add-ons find.
 
     A check that raises, or returns something else than a list of sentences, is a problem as well:
     the rest of the report must not be lost with it.
@@ -18,23 +22,30 @@ def problems(predictions: pl.DataFrame) -> list[str]:
 
     Raises:
         HookError: pyproject.toml names a function that is missing or has another signature.
+        AddonError: an add-on cannot be used.
     """
-    function = hooks.load(CHECK)
-    if function is None:
-        return []
+    found = []
+    if own := hooks.load(CHECK):
+        found += _checked(f"the hook {CHECK}", own, predictions)
+    for name, function in addons.targets(CHECK):
+        found += _checked(f"{CHECK} of the add-on {name}", function, predictions)
+    return found
+
+
+def _checked(what: str, function: Callable[..., Any], predictions: pl.DataFrame) -> list[str]:
     try:
         returned = function(predictions)
     except Exception as error:  # the hook is the user's, and may raise anything
-        return [f"the hook {CHECK} raised {type(error).__name__}: {error}"]
+        return [f"{what} raised {type(error).__name__}: {error}"]
     if not isinstance(returned, list):
         return [
-            f"{_expected(type(returned).__name__)}; it must return an empty list for no problem"
+            f"{_expected(what, type(returned).__name__)}; it must return an empty list for no problem"
         ]
     wrong = [each for each in returned if not (isinstance(each, str) and each.strip())]
     if wrong:
-        return [_expected(f"a list with {wrong[0]!r} in it")]
+        return [_expected(what, f"a list with {wrong[0]!r} in it")]
     return returned
 
 
-def _expected(got: str) -> str:
-    return f"the hook {CHECK} must return a list of sentences, each a str, and returned {got}"
+def _expected(what: str, got: str) -> str:
+    return f"{what} must return a list of sentences, each a str, and returned {got}"

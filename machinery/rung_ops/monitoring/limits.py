@@ -9,7 +9,11 @@ import msgspec
 
 from rung_ops.project.paths import policy_file, shown
 
-FILE = policy_file("monitor.toml")
+
+def limits_file() -> Path:
+    """Return the path of ops/monitor.toml."""
+    return policy_file("monitor.toml")
+
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Error = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -81,7 +85,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: Outcomes = Outcomes()
 
 
-def read(path: Path = FILE, instead: Mapping[str, Mapping[str, Any]] | None = None) -> Limits:
+def read(
+    path: Path | None = None, instead: Mapping[str, Mapping[str, Any]] | None = None
+) -> Limits:
     """Read the limits; what the file leaves out has its default.
 
     Args:
@@ -91,6 +97,7 @@ def read(path: Path = FILE, instead: Mapping[str, Mapping[str, Any]] | None = No
     Raises:
         BadLimits: the file is not valid TOML, or has an unknown name or an invalid value.
     """
+    path = limits_file() if path is None else path
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

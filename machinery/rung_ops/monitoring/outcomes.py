@@ -16,7 +16,12 @@ from rung_ops.model.dtypes import dtype_of, time_zone
 from rung_ops.model.target import kind_in
 from rung_ops.project.paths import placed, shown
 
-OUTCOMES = placed("OUTCOMES", "data/outcomes")
+
+def outcomes_folder() -> Path:
+    """Return the folder of the outcomes: $OUTCOMES, or data/outcomes."""
+    return placed("OUTCOMES", "data/outcomes")
+
+
 TRUTH = "truth"
 ID = "id"
 READERS = {
@@ -44,13 +49,14 @@ class Unusable(Exception):
     """A file of outcomes cannot be used; the message says why."""
 
 
-def read(contract: Mapping[str, Any], folder: Path = OUTCOMES) -> Outcomes:
+def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     """Read all files of outcomes.
 
     Args:
         contract: of a release.
         folder: holds .parquet and .csv files, also in folders below it.
     """
+    folder = outcomes_folder() if folder is None else folder
     key = {
         column["name"]: dtype_of(column["polars"])
         for column in contract["columns"]

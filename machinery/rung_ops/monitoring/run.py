@@ -36,14 +36,19 @@ from rung_ops.monitoring.limits import BadLimits, Limits
 from rung_ops.monitoring.release_info import Released
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
-from rung_ops.project import release_folders
+from rung_ops.project import current, release_folders
 from rung_ops.project.hooks import HookError, notify
-from rung_ops.project.paths import REPORTS, params, project_name, shown
+from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state, state_file
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
-FOLDER = REPORTS / "monitor"
+
+def report_folder() -> Path:
+    """Return the folder of the monitor's reports."""
+    return current().reports / "monitor"
+
+
 PROM = "monitor.prom"
 COULD_NOT = 2  # exit code
 DAYS = re.compile(r"(\d+)d")
@@ -88,7 +93,7 @@ def observe(
     given = check.MonitorInput(
         predictions,
         earlier,
-        outcomes.read(release.contract, folder or outcomes.OUTCOMES),
+        outcomes.read(release.contract, folder or outcomes.outcomes_folder()),
         window.newest(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,
@@ -115,7 +120,7 @@ def _serving(environment: str) -> Released:
 
 def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:
     """Write what a check found: tables, status and report, and the gauges for Prometheus."""
-    folder = folder or FOLDER
+    folder = folder or report_folder()
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("drift", "defaults", "ranges", "quality"):
         getattr(result, name).write_parquet(folder / f"{name}.parquet")
@@ -162,7 +167,7 @@ def main(
     print(report.summary(result))
     for problem in result.problems:
         print(f"- {printable(problem)}")
-    print(f"look at {shown(FOLDER / 'report.html')}")
+    print(f"look at {shown(report_folder() / 'report.html')}")
     if result.problems:
         notify(
             f"{project_name()} in {options.environment}: the monitor found "

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import key_names, tokens
 
 MAKING = (
@@ -53,7 +54,7 @@ def keys() -> dict[str, bytes]:
 
 def required() -> bool:
     """Tell whether `encrypted` under [log] in ops/service.toml is set, where that file is."""
-    path = ROOT / "ops/service.toml"
+    path = current().root / "ops/service.toml"
     try:
         return bool(tomllib.loads(path.read_text(encoding="utf-8"))["log"]["encrypted"])
     except (FileNotFoundError, KeyError):

@@ -1,1 +1,139 @@
-"""Where a project is, its settings, hooks and models."""
+"""The project that verbs work on: its folders and files, settings and parameters, hooks and models.
+
+A project is the folder with a `[tool.rung]` table in its pyproject.toml. Nothing looks for it at
+import: `current()` finds it from the working directory when it is first asked for, and `use()` sets
+another, for example where one process works on two projects.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rung_ops.errors import NoProjectError
+
+__all__ = ["NoProjectError", "Project", "current", "use"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project, and the folders and files of one of its models.
+
+    Attributes:
+        repository: folder with the pyproject.toml that has a `[tool.rung]` table.
+        root: folder of the model: the repository, or a folder of models/ with a src/ of its own.
+        sample, incoming, warehouse: folders of raw files.
+        ingested: folder of the rows of each raw file.
+        rows, train, test: rows that the stages write, in Parquet.
+        model_file: the fitted model.
+        reports: folder of what the stages report, with metrics, plots, predictions, report and
+            validation in it.
+    """
+
+    repository: Path
+    root: Path
+    sample: Path
+    incoming: Path
+    warehouse: Path
+    ingested: Path
+    rows: Path
+    train: Path
+    test: Path
+    model_file: Path
+    reports: Path
+    metrics: Path
+    plots: Path
+    predictions: Path
+    report: Path
+    validation: Path
+
+    @classmethod
+    def of(cls, repository: Path, root: Path | None = None) -> "Project":
+        """Describe the model in a folder of a project; by default the repository's own."""
+        root = root or repository
+        data, reports = root / "data", root / "reports"
+        return cls(
+            repository=repository,
+            root=root,
+            sample=data / "sample",
+            incoming=data / "incoming",
+            warehouse=data / "incoming/warehouse",
+            ingested=data / "ingested",
+            rows=data / "rows.parquet",
+            train=data / "train.parquet",
+            test=data / "test.parquet",
+            model_file=root / "model/model.skops",
+            reports=reports,
+            metrics=reports / "metrics.json",
+            plots=reports / "plots",
+            predictions=reports / "predictions.parquet",
+            report=reports / "report.html",
+            validation=reports / "validation.json",
+        )
+
+    @classmethod
+    def find(cls, start: Path) -> "Project":
+        """Find the project that a folder is in, and the model that a command typed there is about.
+
+        Raises:
+            NoProjectError: no pyproject.toml from there upwards has a `[tool.rung]` table.
+        """
+        for folder in (start, *start.parents):
+            file = folder / "pyproject.toml"
+            if file.is_file() and "rung" in _tool(file):
+                return cls.of(folder, _model_folder(folder, start))
+        raise NoProjectError(
+            f"{start} is in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
+            "table. Change to the folder of your project."
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`, `models`."""
+        return dict(_tool(self.repository / "pyproject.toml")["rung"])
+
+
+_in_use: Project | None = None
+
+
+def current() -> Project:
+    """Return the project in use: that of the working directory at the first call, or of `use()`.
+
+    Raises:
+        NoProjectError: the working directory is in none.
+    """
+    global _in_use
+    if _in_use is None:
+        _in_use = Project.find(Path.cwd().resolve())
+    return _in_use
+
+
+@contextmanager
+def use(project: Project) -> Iterator[Project]:
+    """Work on a project, in all threads of this process, until the block ends."""
+    global _in_use
+    before, _in_use = _in_use, project
+    try:
+        yield project
+    finally:
+        _in_use = before
+
+
+def _model_folder(repository: Path, here: Path) -> Path:
+    models = repository / "models"
+    inside = here.relative_to(models).parts if here.is_relative_to(models) else ()
+    return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else repository
+
+
+def _tool(file: Path) -> dict[str, Any]:
+    try:
+        return _tool_table(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise NoProjectError(f"{file} is not valid TOML: {error}.") from error
+
+
+@lru_cache(maxsize=8)  # each name of the contract asks for the package's
+def _tool_table(text: str) -> dict[str, Any]:
+    return dict(tomllib.loads(text).get("tool", {}))

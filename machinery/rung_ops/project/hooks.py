@@ -13,16 +13,19 @@ Of several models in one repository, each may have hooks of its own; they take t
 hook_table.py has the signature of each; a function is called with its arguments by position.
 """
 
+import functools
 import importlib
 import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from rung_ops.project.errors import StageError
+from rung_ops import addons
+from rung_ops.errors import StageError
+from rung_ops.project import current
 from rung_ops.project.hook_table import HOOKS
 from rung_ops.project.model_folders import make_importable
-from rung_ops.project.paths import REPOSITORY, ROOT, settings
+from rung_ops.project.paths import settings
 
 
 class HookError(StageError):
@@ -58,11 +61,11 @@ def named() -> dict[str, Any]:
 def _table() -> tuple[str, Any]:
     """Give the table of hooks that the model of this process uses, and its name."""
     own = settings()
-    if ROOT != REPOSITORY:
-        model = own.get("models", {}).get(ROOT.name, {})
+    if current().root != current().repository:
+        model = own.get("models", {}).get(current().root.name, {})
         if "hooks" in model:
-            make_importable(ROOT)
-            return f"tool.rung.models.{ROOT.name}.hooks", model["hooks"]
+            make_importable(current().root)
+            return f"tool.rung.models.{current().root.name}.hooks", model["hooks"]
     return "tool.rung.hooks", own.get("hooks", {})
 
 
@@ -86,17 +89,23 @@ def _function(name: str, target: str, where: str) -> Callable[..., Any]:
 
 
 def notify(subject: str, message: str) -> None:
-    """Call the project's notify, if there is one; one that fails is reported and stops nothing."""
-    try:
-        function = load("notify")
-        if function is not None:
-            function(subject, message)
-    except Exception as error:  # the hook is the user's, and may raise anything
-        print(
-            f"The hook notify failed with {type(error).__name__}: {error}. "
-            f"It should have reported: {subject}: {message}",
-            file=sys.stderr,
-        )
+    """Call the project's notify, and those of add-ons; one that fails is reported and stops nothing."""
+    calls = {"The hook notify": lambda: load("notify")}
+    for name, addon in addons.active().items():
+        if addon.notify:
+            calls[f"notify of the add-on {name}"] = functools.partial(
+                addons.loaded, addon.notify, name
+            )
+    for name, loaded in calls.items():
+        try:
+            if function := loaded():
+                function(subject, message)
+        except Exception as error:  # it is the user's, and may raise anything
+            print(
+                f"{name} failed with {type(error).__name__}: {error}. "
+                f"It should have reported: {subject}: {message}",
+                file=sys.stderr,
+            )
 
 
 def signature(name: str) -> str:

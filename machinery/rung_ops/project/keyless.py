@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.errors import StageError
+from rung_ops.project import current
 from rung_ops.system import key_names
 
 MODULE = "rung_ops.project.keyless"
@@ -92,7 +92,7 @@ def _sandbox() -> list[str]:
     state = os.environ.get(SANDBOX, "")
     if state != NAMESPACES:
         return shlex.split(state)
-    hidden = [str(REPOSITORY / ".keys"), str(Path.home() / ".ssh"), "--"]
+    hidden = [str(current().repository / ".keys"), str(Path.home() / ".ssh"), "--"]
     own = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _HIDE, "sh"]
     return [*_UNSHARE, *own, *hidden]
 
@@ -116,7 +116,7 @@ def call(
     """Call a function in a process without keys.
 
     Args:
-        function: `MODULE:NAME` below rung_ops.
+        function: `MODULE:NAME`, such as `rung_ops.release.install:check`.
         arguments: what JSON can hold.
         raises: errors that are raised here as well, when the function raises them there.
         kept: names of keys that it needs.
@@ -150,7 +150,7 @@ def call(
 
 def _named(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
-    named: Callable[..., Any] = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+    named: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return named
 
 

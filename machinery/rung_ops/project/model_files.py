@@ -4,8 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-from rung_ops.project import model_folders
-from rung_ops.project.paths import REPOSITORY, project_name
+from rung_ops import addons
+from rung_ops.project import current, model_folders
+from rung_ops.project.paths import project_name
 
 # What each model says of itself. These come with the rungs, so `uv run poe models` brings those
 # that a model does not have yet, as the first model has them.
@@ -45,7 +46,13 @@ ignore_fail = "return_non_zero" # so that one run shows all that fails
 """
 TASKS_FILE = "poe_tasks.toml"
 # Where GitLab's jobs read which models there are; other vendors' jobs ask `poe models --json`.
-GITLAB = REPOSITORY / ".gitlab/ci/models.yml"
+
+
+def gitlab_file() -> Path:
+    """Return the path of the list of models that GitLab reads."""
+    return current().repository / ".gitlab/ci/models.yml"
+
+
 FIRST_PORT = 8000  # of the service of the repository's own model
 
 
@@ -53,11 +60,12 @@ def kept(home: Path) -> dict[Path, str]:
     """Give the text of each file that Rung keeps in a model's folder."""
     texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % _port(home)}
     incoming = "data/incoming/README.md"
-    if (REPOSITORY / incoming).is_file():
-        texts[home / incoming] = (REPOSITORY / incoming).read_text(encoding="utf-8")
-    for name in ("dvc.yaml", "governance/dvc.yaml"):
-        if (REPOSITORY / name).is_file():
-            text = (REPOSITORY / name).read_text(encoding="utf-8")
+    if (current().repository / incoming).is_file():
+        texts[home / incoming] = (current().repository / incoming).read_text(encoding="utf-8")
+    of_addons = [name for addon in addons.active().values() for name in addon.stages]
+    for name in ("dvc.yaml", *of_addons):
+        if (current().repository / name).is_file():
+            text = (current().repository / name).read_text(encoding="utf-8")
             # The stages are the same; only what they share is two folders up.
             text = re.sub(r"(?m)^( +- )(vendor|machinery|pipeline/)", r"\1../../\2", text)
             texts[home / name] = text.replace("python pipeline/", "python ../../pipeline/")
@@ -87,8 +95,8 @@ def _ports(home: Path) -> list[int]:
 def outdated() -> list[Path]:
     """List the kept files that are missing, or say something else than they should."""
     wanted = {p: text for home in model_folders.all_of_them() for p, text in kept(home).items()}
-    if GITLAB.is_file():
-        wanted[GITLAB] = in_ci(GITLAB.read_text(encoding="utf-8"))
+    if gitlab_file().is_file():
+        wanted[gitlab_file()] = in_ci(gitlab_file().read_text(encoding="utf-8"))
     return [
         path
         for path, text in wanted.items()
@@ -111,21 +119,15 @@ def write(home: Path) -> list[Path]:
 
 def write_list() -> None:
     """Write the list of models that GitLab's jobs read, where there is one."""
-    if GITLAB.is_file():
-        text = in_ci(GITLAB.read_text(encoding="utf-8"))
-        GITLAB.write_text(text, encoding="utf-8", newline="\n")
+    if gitlab_file().is_file():
+        text = in_ci(gitlab_file().read_text(encoding="utf-8"))
+        gitlab_file().write_text(text, encoding="utf-8", newline="\n")
 
 
 def _documents() -> list[str]:
     """List the documents that each model has for itself, as far as the first one has them."""
-    records = [
-        path.relative_to(REPOSITORY).as_posix()
-        for path in sorted((REPOSITORY / "governance").rglob("*"))
-        # All models share the keys.
-        if path.suffix != ".pub" and path.name not in ("dvc.yaml", "allowed_signers")
-        if path.parent.name != "validation" or path.name == "README.md"
-    ]
-    return [name for name in (*DOCUMENTS, *records) if (REPOSITORY / name).is_file()]
+    of_addons = [name for _, names in addons.targets("documents") for name in names()]
+    return [name for name in (*DOCUMENTS, *of_addons) if (current().repository / name).is_file()]
 
 
 def copy(name: str, home: Path) -> bool:
@@ -133,7 +135,7 @@ def copy(name: str, home: Path) -> bool:
 
     What names the first model in a record names the other in its copy.
     """
-    ours, theirs = REPOSITORY / name, home / name
+    ours, theirs = current().repository / name, home / name
     if not ours.exists() or theirs.exists():
         return False
     theirs.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +144,7 @@ def copy(name: str, home: Path) -> bool:
     else:
         shutil.copy2(ours, theirs)
     if theirs.suffix == ".yaml":
-        text, first = theirs.read_text(encoding="utf-8"), project_name(REPOSITORY)
+        text, first = theirs.read_text(encoding="utf-8"), project_name(current().repository)
         named = re.sub(rf'(?m)^(.*\bname: ["\']?){first}\b', rf"\g<1>{project_name(home)}", text)
         theirs.write_text(named, encoding="utf-8", newline="\n")
     return True

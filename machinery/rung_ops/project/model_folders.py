@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import REPOSITORY, package_name, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import package_name, shown
 
-MODELS = REPOSITORY / "models"
+
+def models_folder() -> Path:
+    """Return the folder of the other models."""
+    return current().repository / "models"
 
 
 class ModelFolderError(StageError):
@@ -21,12 +25,12 @@ class ModelFolderError(StageError):
 
 def all_of_them() -> list[Path]:
     """List the folders of the other models, in the order of their names."""
-    return sorted(path.parent for path in MODELS.glob("*/src") if path.is_dir())
+    return sorted(path.parent for path in models_folder().glob("*/src") if path.is_dir())
 
 
 def folders() -> dict[str, Path]:
     """Give each model's folder by its name in the repository, where the first one's is `.`."""
-    return {".": REPOSITORY} | {f"models/{home.name}": home for home in all_of_them()}
+    return {".": current().repository} | {f"models/{home.name}": home for home in all_of_them()}
 
 
 def package(home: Path) -> str:
@@ -36,7 +40,7 @@ def package(home: Path) -> str:
         ModelFolderError: another model's src/ holds none, or more than one.
         NoProjectError: `[tool.rung]` names none.
     """
-    if home == REPOSITORY:
+    if home == current().repository:
         return package_name()
     packages = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
     if len(packages) != 1:

@@ -17,9 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rung_ops.project import model_files, model_folders
+from rung_ops import addons
+from rung_ops.project import current, model_files, model_folders
 from rung_ops.project.model_folders import ModelFolderError, package
-from rung_ops.project.paths import REPOSITORY, project_name, shown
+from rung_ops.project.paths import project_name, shown
 
 # What a new model begins with.
 COPIED = ("data/sample", "notebooks", "params.toml", "tests")
@@ -31,13 +32,17 @@ def add(name: str) -> Path:
     Raises:
         ModelFolderError: the name cannot be a package's, or is taken.
     """
-    source = next((REPOSITORY / "src").glob("*/__init__.py")).parent
+    source = next((current().repository / "src").glob("*/__init__.py")).parent
     taken = {source.name, *map(package, model_folders.all_of_them())}
     if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         raise ModelFolderError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
-    if name in taken or importlib.util.find_spec(name) or (model_folders.MODELS / name).exists():
+    if (
+        name in taken
+        or importlib.util.find_spec(name)
+        or (model_folders.models_folder() / name).exists()
+    ):
         raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
-    new = model_folders.MODELS / name
+    new = model_folders.models_folder() / name
     shutil.copytree(source, new / "src" / name, ignore=model_files.LEFT_OUT)
     for path in COPIED:
         model_files.copy(path, new)
@@ -102,8 +107,10 @@ def check() -> int:
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
     commands = [_poe(home, "test")]
-    if (home / "governance/model_inventory.yaml").exists():
-        commands.append([sys.executable, "-m", "rung_ops", "records"])
+    for addon in addons.active().values():
+        if (home / addon.path).exists():
+            checks = (verb.split() for verb in addon.checks)
+            commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
     if importlib.util.find_spec("mypy"):  # from rung 1 on
         commands.append([sys.executable, "-m", "mypy", "src"])
     return not any(
@@ -137,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.name:
             print(f"{shown(add(options.name))} is a copy of the first model: make it your own.")
         model_files.write_list()
-        print(f"{project_name(REPOSITORY)}: src/, `uv run poe ...` typed here")
+        print(f"{project_name(current().repository)}: src/, `uv run poe ...` typed here")
         for home in model_folders.all_of_them():
             brought = model_files.write(home)
             print(f"{project_name(home)}: {shown(home)}/, typed there ({package(home)})")

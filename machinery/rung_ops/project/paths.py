@@ -1,58 +1,19 @@
-"""Where the files of a project lie, and its parameters.
+"""Files of the project in use, its name, and its parameters."""
 
-A project is the folder with a `[tool.rung]` table in its pyproject.toml, looked for from the working
-directory upwards.
-"""
-
-import functools
 import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import NoProjectError, StageError
+from rung_ops.project import current
 from rung_ops.system.printable import printable
-
-
-class NoProjectError(Exception):
-    """The working directory is in no project; the message says what to do."""
-
-
-def find_project(start: Path) -> Path:
-    """Return the project that a folder is in.
-
-    Raises:
-        NoProjectError: no pyproject.toml from there upwards has a `[tool.rung]` table.
-    """
-    for folder in (start, *start.parents):
-        file = folder / "pyproject.toml"
-        if file.is_file() and "rung" in _tool(file):
-            return folder
-    raise NoProjectError(
-        f"{start} is in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
-        "table. Change to the folder of your project."
-    )
-
-
-def _tool(file: Path) -> dict[str, Any]:
-    try:
-        return _tool_of(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise NoProjectError(f"{file} is not valid TOML: {error}.") from error
-
-
-@functools.lru_cache(maxsize=8)  # each name of the contract asks for the package's
-def _tool_of(text: str) -> dict[str, Any]:
-    return dict(tomllib.loads(text).get("tool", {}))
-
-
-REPOSITORY = find_project(Path.cwd().resolve())
 
 
 def settings() -> dict[str, Any]:
     """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`, `models`."""
-    return dict(_tool(REPOSITORY / "pyproject.toml")["rung"])
+    return current().settings()
 
 
 def package_name() -> str:
@@ -69,37 +30,6 @@ def package_name() -> str:
     return name
 
 
-def home(here: Path) -> Path:
-    """Find the model that a command in a folder is about.
-
-    One of several models in a repository is a folder of models/ with a src/ of its own.
-
-    Returns:
-        That folder, and the repository itself everywhere else.
-    """
-    models = REPOSITORY / "models"
-    inside = here.relative_to(models).parts if here.is_relative_to(models) else ()
-    return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else REPOSITORY
-
-
-# Of the current model: its code, data, reports, releases.
-ROOT = home(Path.cwd().resolve())
-
-SAMPLE = ROOT / "data/sample"
-INCOMING = ROOT / "data/incoming"
-WAREHOUSE = INCOMING / "warehouse"
-INGESTED = ROOT / "data/ingested"
-ROWS = ROOT / "data/rows.parquet"
-TRAIN = ROOT / "data/train.parquet"
-TEST = ROOT / "data/test.parquet"
-MODEL = ROOT / "model/model.skops"
-REPORTS = ROOT / "reports"
-METRICS = REPORTS / "metrics.json"
-PLOTS = REPORTS / "plots"
-PREDICTIONS = REPORTS / "predictions.parquet"
-REPORT = REPORTS / "report.html"
-VALIDATION = REPORTS / "validation.json"
-
 # Where DVC keeps a file's content; with `cache.type = symlink` it puts links to there.
 DVC_OBJECT = re.compile(r".*/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
 # Files beside the data that are not data.
@@ -113,8 +43,8 @@ def raw_files() -> list[Path]:
     may be the same rows. Links in data/incoming are left out: see links_in_incoming().
     """
     links = links_in_incoming()
-    incoming = [path for path in raw_files_in(INCOMING) if path not in links]
-    return incoming + ([] if raw_files_in(WAREHOUSE) else raw_files_in(SAMPLE))
+    incoming = [path for path in raw_files_in(current().incoming) if path not in links]
+    return incoming + ([] if raw_files_in(current().warehouse) else raw_files_in(current().sample))
 
 
 def links_in_incoming() -> list[Path]:
@@ -122,7 +52,7 @@ def links_in_incoming() -> list[Path]:
 
     Whoever delivers data may put one there that leads to any file of this machine.
     """
-    links = [path for path in INCOMING.rglob("*") if path.is_symlink()]
+    links = [path for path in current().incoming.rglob("*") if path.is_symlink()]
     return sorted(p for p in links if not DVC_OBJECT.fullmatch(p.resolve().as_posix()))
 
 
@@ -142,13 +72,13 @@ def raw_files_in(folder: Path) -> list[Path]:
 
 def params() -> dict[str, Any]:
     """Read params.toml."""
-    return tomllib.loads((ROOT / "params.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((current().root / "params.toml").read_text(encoding="utf-8"))
 
 
 def shared(name: str) -> Path:
     """Find a file that models may share: the model's own, or else the repository's."""
-    own = ROOT / name
-    return own if own.exists() else REPOSITORY / name
+    own = current().root / name
+    return own if own.exists() else current().repository / name
 
 
 def policy_file(name: str) -> Path:
@@ -163,21 +93,28 @@ def placed(variable: str, name: str) -> Path:
     first one, `/share/models/NAME` is to another.
     """
     given = os.environ.get(variable)
-    return Path(given) / ROOT.relative_to(REPOSITORY) if given else ROOT / name
+    return (
+        Path(given) / current().root.relative_to(current().repository)
+        if given
+        else current().root / name
+    )
 
 
 def others() -> list[str]:
     """Name the folders that belong to other models, as git names them from this model's folder."""
-    if ROOT != REPOSITORY:
+    if current().root != current().repository:
         return []  # they all lie elsewhere
-    return [f"models/{path.parent.name}" for path in sorted(REPOSITORY.glob("models/*/src"))]
+    return [
+        f"models/{path.parent.name}" for path in sorted(current().repository.glob("models/*/src"))
+    ]
 
 
-def project_name(model: Path = ROOT) -> str:
+def project_name(model: Path | None = None) -> str:
     """Read the project's name from pyproject.toml; another model adds the name of its folder."""
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    text = (current().repository / "pyproject.toml").read_text(encoding="utf-8")
     name = str(tomllib.loads(text)["project"]["name"])
-    return name if model == REPOSITORY else f"{name}-{model.name}"
+    model = model or current().root
+    return name if model == current().repository else f"{name}-{model.name}"
 
 
 def made(path: Path) -> Path:
@@ -198,7 +135,7 @@ def shown(path: Path) -> str:
 
     It is safe to print: a file name may hold line breaks and other control characters.
     """
-    if path.is_relative_to(ROOT):
-        return printable(path.relative_to(ROOT).as_posix())
-    above = path.is_relative_to(REPOSITORY)
-    return printable(Path(os.path.relpath(path, ROOT)).as_posix() if above else str(path))
+    if path.is_relative_to(current().root):
+        return printable(path.relative_to(current().root).as_posix())
+    above = path.is_relative_to(current().repository)
+    return printable(Path(os.path.relpath(path, current().root)).as_posix() if above else str(path))

@@ -4,7 +4,8 @@ import getpass
 import os
 from pathlib import Path
 
-from rung_ops.project.paths import REPOSITORY, placed
+from rung_ops.project import current
+from rung_ops.project.paths import placed
 
 STAGING = "staging"
 PRODUCTION = "production"
@@ -36,7 +37,7 @@ def public_key() -> Path:
 
     All models of a repository share one key pair, because one CI signs them.
     """
-    return Path(os.environ.get("RELEASE_KEY") or REPOSITORY / "release.pub")
+    return Path(os.environ.get("RELEASE_KEY") or current().repository / "release.pub")
 
 
 def person() -> str:

@@ -1,7 +1,9 @@
 """Whether the installed machinery is the one that the project's files are written for."""
 
 from rung_ops import __version__
-from rung_ops.project.paths import REPOSITORY, NoProjectError, settings
+from rung_ops.errors import NoProjectError
+from rung_ops.project import current
+from rung_ops.project.paths import settings
 
 
 def series(version: str) -> str:
@@ -18,7 +20,7 @@ def refuse_other_version() -> None:
     """
     expected = settings().get("machinery")
     if expected is not None and series(str(expected)) != series(__version__):
-        if (REPOSITORY / "machinery/rung_ops").is_dir():
+        if (current().repository / "machinery/rung_ops").is_dir():
             raise NoProjectError(
                 f"This project's files expect rung-ops {expected}, but machinery/ holds {__version__}: "
                 "merge the newer source with `rung update`, or restore machinery/ and pyproject.toml "

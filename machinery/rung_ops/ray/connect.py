@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project import model_folders
-from rung_ops.project.paths import MODEL, REPOSITORY, ROOT, project_name
+from rung_ops.project import current, model_folders
+from rung_ops.project.paths import project_name
 from rung_ops.ray.settings import Settings
 
 # Before Ray is imported: nothing is sent to its makers, a path means the same in a trial, and what
@@ -91,20 +91,22 @@ def sent(folder: Path) -> dict[str, Any]:
     """
     code = folder / "code"
     (code / "ops").mkdir(parents=True)
-    for source in dict.fromkeys((REPOSITORY, ROOT)):
+    for source in dict.fromkeys((current().repository, current().root)):
         for file in (*source.glob("*.toml"), *source.glob("ops/*.toml")):
             shutil.copy(file, code / file.relative_to(source))
-    if MODEL.exists():
+    if current().model_file.exists():
         (code / "model").mkdir()
-        shutil.copy(MODEL, code / "model")
-    name = model_folders.package(ROOT)
-    if ROOT != REPOSITORY:  # one of several models: on the worker it is the only one
+        shutil.copy(current().model_file, code / "model")
+    name = model_folders.package(current().root)
+    if (
+        current().root != current().repository
+    ):  # one of several models: on the worker it is the only one
         (code / "pyproject.toml").write_text(
             f'[project]\nname = "{project_name()}"\n\n[tool.rung]\npackage = "{name}"\n',
             encoding="utf-8",
         )
     package = folder / "src" / name
-    shutil.copytree(ROOT / "src" / name, package, ignore=NOT_SENT)
+    shutil.copytree(current().root / "src" / name, package, ignore=NOT_SENT)
     return {
         "working_dir": str(code),
         "py_modules": [str(package)],

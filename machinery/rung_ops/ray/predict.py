@@ -19,7 +19,8 @@ import polars as pl
 
 from rung_ops.batch.predict import PredictionError, schema
 from rung_ops.contract.row_checks import SHOWN, Problem
-from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import InvalidSettings, Settings, settings
@@ -73,7 +74,7 @@ def _score_blocks(
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    digest = hashlib.sha256(current().model_file.read_bytes()).hexdigest()
     # Limit only restarts: a call to a worker that is being restarted counts as a task retry, and
     # Ray makes many of them per second.
     lost = {"max_restarts": chosen.retries, "max_task_retries": -1}
@@ -156,8 +157,10 @@ def main(
     options = parser.parse_args(arguments)
     target = options.output
     if target is None:
-        target = ROOT / ("reports/scored" if options.input.is_dir() else "reports/scored.parquet")
-    if not MODEL.exists():
+        target = current().root / (
+            "reports/scored" if options.input.is_dir() else "reports/scored.parquet"
+        )
+    if not current().model_file.exists():
         print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
         return 1
     try:
@@ -173,10 +176,3 @@ def main(
         + f": {shown(target)}"
     )
     return 0
-
-
-def logged(arguments: list[str] | None = None) -> int:
-    """Score and log each prediction; return the exit code."""
-    from rung_governance import batch
-
-    return main(arguments, before_writing=batch.log_predictions)

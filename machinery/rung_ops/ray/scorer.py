@@ -11,7 +11,8 @@ import polars as pl
 
 from rung_ops.batch import predict
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
-from rung_ops.project.paths import MODEL, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.keys import keys_of, without_keys
 from rung_ops.system import atomic
@@ -32,9 +33,11 @@ class Scorer:
         Raises:
             PredictionError: the model has changed.
         """
-        if hashlib.sha256(MODEL.read_bytes()).hexdigest() != digest:
-            raise predict.PredictionError(f"{shown(MODEL)} has changed since the scoring started")
-        self.model = estimator.load(MODEL)
+        if hashlib.sha256(current().model_file.read_bytes()).hexdigest() != digest:
+            raise predict.PredictionError(
+                f"{shown(current().model_file)} has changed since the scoring started"
+            )
+        self.model = estimator.load(current().model_file)
         self.output, self.rows = Path(output), rows
         schema = predict.schema()
         self.keys, self.schema = keys_of(schema), without_keys(schema)

@@ -3,11 +3,17 @@
 import os
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rung_ops.project.paths import policy_file
 
-FILE = policy_file("ray.toml")
+
+def settings_file() -> Path:
+    """Return the path of ops/ray.toml."""
+    return policy_file("ray.toml")
+
+
 MINIMUM: dict[str, int] = {
     "wait_seconds": 1,
     "workers": 1,
@@ -61,7 +67,11 @@ def settings() -> Settings:
         InvalidSettings: the file is not TOML, or has an unknown name or an invalid value.
     """
     try:
-        tables = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        tables = (
+            tomllib.loads(settings_file().read_text(encoding="utf-8"))
+            if settings_file().exists()
+            else {}
+        )
     except tomllib.TOMLDecodeError as error:
         raise InvalidSettings(f"ops/ray.toml is not TOML: {error}") from error
     values: dict[str, Any] = {}

@@ -14,7 +14,7 @@
 
 Three gates share one comparison (rung_ops.gate.verdict):
 
-- `gate.judge` compares a version with the champion of the registry (rung 2 under governance);
+- `gate.judge` compares a version with the champion of the registry (rung 2);
 - `release.gate` compares it with the release that production serves (rung 3);
-- `governance.gate` does the same, and adds the change control plan and the approval.
+- an add-on may do the same and ask for more, such as an approval.
 """

@@ -14,7 +14,7 @@ from rung_ops.model import bundle, custom_model, estimators, source_import
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.predictors import predictor_of
 from rung_ops.model.target import MULTICLASS, QUANTILE
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 from rung_ops.release import onnx_reason, speed
 from rung_ops.release.parity import FormatResult, ParityCheck
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
@@ -86,7 +86,7 @@ def _attempts(
 ) -> list[tuple[str, Callable[[Path], None]]]:
     """Return the formats to try first, each with what writes it into a folder."""
     if custom_model.is_custom(module):
-        custom_model.refuse_unless_planned(REPOSITORY)
+        custom_model.refuse_unless_allowed(current().repository)
         return [("custom", lambda folder: _write_custom(folder, module, estimator))]
     return [
         ("onnx", lambda folder: _write_onnx(folder, estimator, features)),

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.paths import REPORTS, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.release.state import State
 
-GATE = REPORTS / "gate.json"
+
+def gate_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
+
+
 IDENTITY = ("version", "run_id", "git_commit", "data_hash")
 
 
@@ -23,7 +29,7 @@ def objections(
         path: of the verdict; by default reports/gate.json.
         awaited: accept a verdict that awaits only a decision of people.
     """
-    path = path or GATE
+    path = path or gate_file()
     remedy = f"run `uv run poe gate {manifest.get('version')}`"
     try:
         verdict = json.loads(path.read_bytes())

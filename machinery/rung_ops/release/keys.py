@@ -5,13 +5,18 @@ import os
 import sys
 from pathlib import Path
 
-from rung_ops.project import release_folders
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.release import secret
 from rung_ops.release.signing import new_key, public_key_of
 from rung_ops.system import key_names
 
-PRIVATE = REPOSITORY / ".keys/release.pem"
+
+def private_key_file() -> Path:
+    """Return the path of the private key that signs releases."""
+    return current().repository / ".keys/release.pem"
+
+
 VARIABLE = key_names.RELEASE
 MAKE = "`uv run poe keys`"
 
@@ -31,12 +36,12 @@ def private_key() -> bytes:
         signing.BadKey: it cannot sign.
     """
     text = secret.read(VARIABLE)
-    where = VARIABLE if text else shown(PRIVATE)
-    if not text and PRIVATE.is_file():
-        text = PRIVATE.read_bytes()
+    where = VARIABLE if text else shown(private_key_file())
+    if not text and private_key_file().is_file():
+        text = private_key_file().read_bytes()
     if not text:
         raise NoKey(
-            f"There is no key to sign with: {shown(PRIVATE)} is missing, and {VARIABLE} is not "
+            f"There is no key to sign with: {shown(private_key_file())} is missing, and {VARIABLE} is not "
             f"set. {MAKE} creates a key pair and explains what CI needs."
         )
     public = release_folders.public_key()
@@ -73,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Create the pair; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
-    private, public = PRIVATE, release_folders.public_key()
+    private, public = private_key_file(), release_folders.public_key()
     try:
         make(private, public)
     except FileExistsError as error:

@@ -14,7 +14,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.project.paths import REPORTS, ROOT, TEST, TRAIN, params, shown
+from rung_ops.project import current
+from rung_ops.project.paths import params, shown
 from rung_ops.release import content
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
@@ -73,8 +74,10 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         f"`git checkout {version.tags['git_commit'][:12]} && uv sync && uv run poe pull` and "
         f"{PIPELINE} restore them"
     )
-    if not TRAIN.is_file() or not TEST.is_file():
-        raise NotReleasable(f"{shown(TRAIN)} and {shown(TEST)} are missing; {restore}.")
+    if not current().train.is_file() or not current().test.is_file():
+        raise NotReleasable(
+            f"{shown(current().train)} and {shown(current().test)} are missing; {restore}."
+        )
     if source_state.data_hash() != version.tags["data_hash"]:
         raise NotReleasable(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
@@ -91,7 +94,7 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
                 f"{run.data.params.get(name)}, but params.toml has {here}, which gives another "
                 f"split; {restore}."
             )
-    return pl.read_parquet(TRAIN), pl.read_parquet(TEST)
+    return pl.read_parquet(current().train), pl.read_parquet(current().test)
 
 
 def estimator_of(version: ModelVersion, folder: Path) -> Any:
@@ -123,7 +126,7 @@ def source(version: ModelVersion, folder: Path) -> Path:
     if version.tags["git_dirty"] != "true":
         archive = subprocess.run(
             ["git", "archive", version.tags["git_commit"], "--", f"src/{PACKAGE}"],
-            cwd=ROOT,
+            cwd=current().root,
             check=False,
             capture_output=True,
         )
@@ -158,16 +161,20 @@ def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
             f"The run of version {version.version} has no {', '.join(missing)}. "
             f"{PIPELINE} records them."
         )
-    if not model_card.PROSE.is_file():
-        raise NotReleasable(f"{shown(model_card.PROSE)} is missing: write what the model is for.")
+    if not model_card.prose_file().is_file():
+        raise NotReleasable(
+            f"{shown(model_card.prose_file())} is missing: write what the model is for."
+        )
     texts = {name: (reports / name).read_text(encoding="utf-8") for name in names}
     figures = folder / "figures"
     shutil.copytree(reports, figures)
     if _is_latest_run(version):  # adds reports that the registry does not keep, such as fairness
-        shutil.copytree(REPORTS, figures, dirs_exist_ok=True)
+        shutil.copytree(current().reports, figures, dirs_exist_ok=True)
     # model/ may hold a later version.
     source_state = f"Model: {version.name}, version {version.version} of the registry."
-    text = model_card.card(model_card.PROSE.read_text(encoding="utf-8"), figures, source_state)
+    text = model_card.card(
+        model_card.prose_file().read_text(encoding="utf-8"), figures, source_state
+    )
     return texts | {bundle.CARD: text}
 
 

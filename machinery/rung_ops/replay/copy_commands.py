@@ -17,7 +17,7 @@ class VerbFailed(Exception):
 def command(*words: str) -> list[str]:
     """Return the command line of a verb, which runs in the current Python environment."""
     poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-    return [*poe, "--directory", str(project_copy.FOLDER), *words]
+    return [*poe, "--directory", str(project_copy.copy_folder()), *words]
 
 
 def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
@@ -28,8 +28,8 @@ def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
     """
     done = subprocess.run(
         command(*words),
-        cwd=project_copy.FOLDER,
-        env=project_copy.environment() | {"LOGS": str(project_copy.FOLDER / LOGS)},
+        cwd=project_copy.copy_folder(),
+        env=project_copy.environment() | {"LOGS": str(project_copy.copy_folder() / LOGS)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,12 +38,12 @@ def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
         errors="replace",
         check=False,
     )
-    with (project_copy.FOLDER / "verbs.log").open("a", encoding="utf-8") as log:
+    with (project_copy.copy_folder() / "verbs.log").open("a", encoding="utf-8") as log:
         log.write(f"$ poe {' '.join(words)}\n{done.stdout}\n")
     if done.returncode not in allowed:
         last = "".join(f"  {line}\n" for line in done.stdout.splitlines()[-SHOWN:])
         raise VerbFailed(
             f"`poe {' '.join(words)}` ended with exit code {done.returncode} in "
-            f"{project_copy.FOLDER}:\n{last}"
+            f"{project_copy.copy_folder()}:\n{last}"
         )
     return done.stdout

@@ -1,6 +1,6 @@
 """Notes for readers of the timeline on how the replay was run."""
 
-from rung_ops.replay import approver, project_copy
+from rung_ops.replay import project_copy
 from rung_ops.replay.periods import LASTS, TENTH
 
 
@@ -24,7 +24,7 @@ def notes(unit: str, begin: int) -> list[str]:
         "The intervals assume independent rows. Rows of one day are similar, so true intervals are "
         "somewhat wider.",
     ]
-    if approver.is_required():
+    if is_approved_for():
         lines.append(
             "A person has to approve a release before it is served. The autopilot prepared each one "
             f"and stopped; the replay approved it a {unit} later in place of the person, without a "
@@ -43,3 +43,9 @@ def notes(unit: str, begin: int) -> list[str]:
         )
         lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
     return lines
+
+
+def is_approved_for() -> bool:
+    """Return whether the replay approves releases in place of a person."""
+    person = project_copy.stand_in()
+    return person is not None and bool(person.is_required())

@@ -97,7 +97,7 @@ def date_log(served: Served, since: datetime) -> None:
     Raises:
         ServiceFailed: the service did not log all predictions.
     """
-    folder = project_copy.FOLDER / "logs" / release_folders.PRODUCTION / "predictions"
+    folder = project_copy.copy_folder() / "logs" / release_folders.PRODUCTION / "predictions"
     ids = names(served.period)
     when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]})
 
@@ -112,13 +112,17 @@ def date_log(served: Served, since: datetime) -> None:
         raise ServiceFailed(f"{served.period.name}: the prediction log is incomplete.")
     dated = logged().with_columns(pl.col(WHEN).alias("time")).drop(WHEN).sort("time")
     prediction_log.write_predictions(
-        dated, project_copy.FOLDER / copy_commands.LOGS / release_folders.PRODUCTION / "predictions"
+        dated,
+        project_copy.copy_folder()
+        / copy_commands.LOGS
+        / release_folders.PRODUCTION
+        / "predictions",
     )
 
 
 def write_outcomes(period: Period) -> None:
     """Write the outcomes of a period to data/outcomes."""
-    folder = project_copy.FOLDER / "data/outcomes"
+    folder = project_copy.copy_folder() / "data/outcomes"
     folder.mkdir(parents=True, exist_ok=True)
     key = list(contract.Row.to_schema().unique or [])
     if key:
@@ -130,7 +134,7 @@ def write_outcomes(period: Period) -> None:
 
 def production() -> Path:
     """Return the folder of the copy's production environment."""
-    return project_copy.FOLDER / "releases" / release_folders.PRODUCTION
+    return project_copy.copy_folder() / "releases" / release_folders.PRODUCTION
 
 
 def serving_state() -> state.State:
@@ -158,4 +162,4 @@ def _trial_state() -> tuple[Any, ...] | None:
 
 
 def _has_rollout() -> bool:
-    return (project_copy.FOLDER / "ops/rollout.toml").is_file()
+    return (project_copy.copy_folder() / "ops/rollout.toml").is_file()

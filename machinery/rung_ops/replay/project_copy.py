@@ -5,17 +5,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from rung_ops import addons
 from rung_ops.contract import row_file
-from rung_ops.project.paths import REPOSITORY, ROOT
+from rung_ops.project import current
 from rung_ops.replay.overrides import override
 from rung_ops.system import key_names
 
-FOLDER = ROOT / ".replay"
+
+def copy_folder() -> Path:
+    """Return the folder of the copy that a replay runs in."""
+    return current().root / ".replay"
+
+
 FIRST = "data/sample/first.parquet"
-PUBLIC_KEYS = ("release.pub", "governance/audit.pub")
+PUBLIC_KEY = "release.pub"
 NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are not data
 
 
@@ -23,7 +30,6 @@ class NoCopy(Exception):
     """The project cannot be copied; the message says why."""
 
 
-NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
 IDENTITY = {"name": "replay", "email": "replay@localhost"}
 
 # Environment variables that would make a program use files or servers outside the copy.
@@ -70,7 +76,7 @@ def replaced() -> dict[str, dict[str, dict[str, object]]]:
     return {
         name: tables
         for name, tables in SETTINGS.items()
-        if name == LIMITS or (ROOT / name).is_file()
+        if name == LIMITS or (current().root / name).is_file()
     }
 
 
@@ -84,45 +90,47 @@ def make(first: pl.DataFrame, url: str) -> Path:
     Raises:
         NoCopy: this is not the repository's first model, or git failed.
     """
-    if ROOT != REPOSITORY:
+    if current().root != current().repository:
         raise NoCopy(
             "A replay runs the repository's first model. Run the command in the repository's "
-            f"top folder, not in {ROOT.name}."
+            f"top folder, not in {current().root.name}."
         )
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    listed = _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    shutil.rmtree(copy_folder(), ignore_errors=True)
+    listed = _git(current().root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and _is_copied(name):
-            (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, FOLDER / name)
-    (FOLDER / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    row_file.write(first, FOLDER / FIRST)
-    (FOLDER / ".dvc").mkdir(exist_ok=True)
-    (FOLDER / ".dvc/config.local").write_text(DVC, encoding="utf-8")
+        if (current().root / name).is_file() and _is_copied(name):
+            (copy_folder() / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(current().root / name, copy_folder() / name)
+    (copy_folder() / FIRST).parent.mkdir(parents=True, exist_ok=True)
+    row_file.write(first, copy_folder() / FIRST)
+    (copy_folder() / ".dvc").mkdir(exist_ok=True)
+    (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
     for name, tables in replaced().items():
-        (FOLDER / name).touch()
-        override(FOLDER / name, tables)
-    override(FOLDER / "ops/autopilot.toml", {"service": {"url": url}})
-    if (FOLDER / "governance").is_dir():
-        from rung_governance import example_text  # its packages come with governance
-
-        # Promotion refuses the example's text; a replay asks what the rules would do.
-        example_text.rewrite(FOLDER, NOT_WRITTEN)
-    _git(FOLDER, "init", "--quiet", "--initial-branch", "replay")
+        (copy_folder() / name).touch()
+        override(copy_folder() / name, tables)
+    override(copy_folder() / "ops/autopilot.toml", {"service": {"url": url}})
+    if person := stand_in():
+        person.prepare(copy_folder())
+    _git(copy_folder(), "init", "--quiet", "--initial-branch", "replay")
     for key, value in IDENTITY.items():
-        _git(FOLDER, "config", f"user.{key}", value)
-    _git(FOLDER, "config", "commit.gpgsign", "false")
+        _git(copy_folder(), "config", f"user.{key}", value)
+    _git(copy_folder(), "config", "commit.gpgsign", "false")
     excluded = "".join(f"/{name}\n" for name in IGNORED)
-    (FOLDER / ".git/info/exclude").write_text(excluded, encoding="utf-8")
-    _git(FOLDER, "config", "core.hooksPath", os.devnull)
+    (copy_folder() / ".git/info/exclude").write_text(excluded, encoding="utf-8")
+    _git(copy_folder(), "config", "core.hooksPath", os.devnull)
     commit("Start of the replay")
-    return FOLDER
+    return copy_folder()
+
+
+def stand_in() -> Any:
+    """Return the module of an add-on that does what a person does otherwise; None without one."""
+    return next((module for _, module in addons.targets("stand_in")), None)
 
 
 def commit(message: str) -> None:
     """Commit all files of the copy that git does not ignore."""
-    _git(FOLDER, "add", "--all")
-    _git(FOLDER, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+    _git(copy_folder(), "add", "--all")
+    _git(copy_folder(), "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
 
 
 def environment() -> dict[str, str]:
@@ -132,15 +140,21 @@ def environment() -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     executables = str(Path(sys.executable).parent)
-    code = [str(FOLDER / "src")]
-    if (FOLDER / "machinery/rung_ops").is_dir():
-        code.append(str(FOLDER / "machinery"))
+    code = [str(copy_folder() / "src")]
+    code += [str(path.parent) for path in _sources()]
     if "PYTHONPATH" in kept:
         code.append(kept["PYTHONPATH"])
     return kept | {
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
     }
+
+
+def _sources() -> list[Path]:
+    """List the packages of an ejected library: its own in machinery/, those of add-ons a folder deeper."""
+    folder = copy_folder()
+    packages = (*folder.glob("machinery/rung_*"), *folder.glob("machinery/*/rung_*"))
+    return sorted(path for path in packages if (path / "__init__.py").is_file())
 
 
 def _is_copied(name: str) -> bool:
@@ -150,7 +164,8 @@ def _is_copied(name: str) -> bool:
         return path.suffix in NOT_DATA or path.name == ".gitkeep"
     # Without ops/tracking.toml, runs are recorded locally instead of at the team's server. Without
     # the public keys, the copy makes pairs of its own.
-    return path.name != "dvc.lock" and name not in (*PUBLIC_KEYS, "ops/tracking.toml")
+    keys = {key for addon in addons.active().values() for key in addon.keys}
+    return path.name != "dvc.lock" and name not in {PUBLIC_KEY, *keys, "ops/tracking.toml"}
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -4,18 +4,31 @@ import argparse
 import json
 import sys
 import webbrowser
+from pathlib import Path
 
 from rung_ops.gate.rules import BadRules
-from rung_ops.project.paths import REPORTS, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.replay import page, simulation, wording
 from rung_ops.replay.copy_commands import VerbFailed
 from rung_ops.replay.periods import TooFewRows, all_rows, cut
 from rung_ops.replay.project_copy import NoCopy
 from rung_ops.replay.traffic import ServiceFailed
 
-FOLDER = REPORTS / "replay"
-TIMELINE = FOLDER / "timeline.html"
-DATA = FOLDER / "timeline.json"
+
+def report_folder() -> Path:
+    """Return the folder of a replay's reports."""
+    return current().reports / "replay"
+
+
+def timeline_page() -> Path:
+    """Return the path of a replay's page."""
+    return report_folder() / "timeline.html"
+
+
+def timeline_data() -> Path:
+    """Return the path of a replay's timeline as JSON."""
+    return report_folder() / "timeline.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,11 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (TooFewRows, BadRules, NoCopy, VerbFailed, ServiceFailed) as error:
         print(error, file=sys.stderr)
         return 1
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    DATA.write_text(json.dumps(timeline, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    TIMELINE.write_text(page.page(timeline), encoding="utf-8")
+    report_folder().mkdir(parents=True, exist_ok=True)
+    timeline_data().write_text(
+        json.dumps(timeline, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    timeline_page().write_text(page.page(timeline), encoding="utf-8")
     print(f"\n{wording.table(timeline)}\n\n{timeline['outcome']}")
-    print(f"Wrote {shown(TIMELINE)} in {timeline['seconds']:.0f} s.")
+    print(f"Wrote {shown(timeline_page())} in {timeline['seconds']:.0f} s.")
     if options.open:
-        webbrowser.open(TIMELINE.as_uri())
+        webbrowser.open(timeline_page().as_uri())
     return 0

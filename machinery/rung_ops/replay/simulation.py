@@ -12,7 +12,6 @@ from rung_ops.model import release as serving_release
 from rung_ops.model.release import Release
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import (
-    approver,
     compare,
     copy_commands,
     events,
@@ -52,11 +51,13 @@ def replay(
     later = periods[begin:][:most]
     port = free_port()
     project_copy.make(first, f"http://127.0.0.1:{port}")
-    _say(f"{shown(project_copy.FOLDER)}: a copy of this project; nothing outside it is changed")
+    _say(
+        f"{shown(project_copy.copy_folder())}: a copy of this project; nothing outside it is changed"
+    )
     _say(wording.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
     service = Service(
-        copy_commands.command("serve"), project_copy.FOLDER, project_copy.environment(), port
+        copy_commands.command("serve"), project_copy.copy_folder(), project_copy.environment(), port
     )
     try:
         service.wait()
@@ -72,7 +73,7 @@ def replay(
         "unit": unit,
         "level": compare.LEVEL,
         "first": {"release": frozen.id, "rows": first.height},
-        "stand_in": approver.is_required(),
+        "stand_in": notes.is_approved_for(),
         "notes": notes.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
@@ -91,9 +92,11 @@ def _first_release(rows: int) -> Release:
     copy_commands.run("release")
     copy_commands.run("deploy", "production")
     if period_traffic.serving_state().serving is None:
-        approver.approve(next((period_traffic.production() / "bundles").glob("[!.]*")).name)
+        project_copy.stand_in().approve(
+            next((period_traffic.production() / "bundles").glob("[!.]*")).name
+        )
     folder = period_traffic.production() / "bundles" / str(period_traffic.serving_state().serving)
-    loaded = serving_release.load(folder, (project_copy.FOLDER / "release.pub").read_bytes())
+    loaded = serving_release.load(folder, (project_copy.copy_folder() / "release.pub").read_bytes())
     _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
     return loaded
 
@@ -139,12 +142,13 @@ def _period(
 
 def _approve(done: Served) -> None:
     """Approve a release that waits for a person, after a period in shadow."""
-    waits = approver.waiting()
+    person = project_copy.stand_in()
+    waits = person.waiting() if person else None
     if not waits:
         return
     with done.following():
-        approver.approve(waits)
-    _say(f"{done.period.name}: {waits} is approved by {approver.NAME}, after its shadow")
+        person.approve(waits)
+    _say(f"{done.period.name}: {waits} is approved by {person.NAME}, after its shadow")
 
 
 def _compare(done: Served, frozen: Release) -> dict[str, Any]:
@@ -157,13 +161,13 @@ def _compare(done: Served, frozen: Release) -> dict[str, Any]:
 def _pass(period: Period) -> dict[str, Any]:
     """Run a pass of the autopilot and read its record."""
     copy_commands.run("autopilot", "--now", period.end.isoformat())
-    paths = sorted((project_copy.FOLDER / "releases/autopilot/passes").glob("*.json"))
+    paths = sorted((project_copy.copy_folder() / "releases/autopilot/passes").glob("*.json"))
     records = [json.loads(path.read_bytes()) for path in paths]
     return dict(max(records, key=lambda record: (record["at"], record["started"])))
 
 
 def _drift() -> list[dict[str, Any]]:
-    drift = pl.read_parquet(project_copy.FOLDER / "reports/monitor/drift.parquet")
+    drift = pl.read_parquet(project_copy.copy_folder() / "reports/monitor/drift.parquet")
     return [
         {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
         for row in drift.iter_rows(named=True)

@@ -3,14 +3,20 @@
 import ipaddress
 import os
 import secrets
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request
 
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 from rung_ops.system import key_names
 from rung_ops.system.tokens import SHORTEST
 
-FILE = REPOSITORY / ".keys/service.token"
+
+def token_file() -> Path:
+    """Return the path of the token for programs on this machine."""
+    return current().repository / ".keys/service.token"
+
+
 HOLDER = "this machine"
 VARIABLE = key_names.SERVICE  # what a program of this project sends to a service
 
@@ -26,8 +32,8 @@ def is_local(host: str) -> bool:
 def made() -> str | None:
     """Return the token; make it where there is none. None if the file cannot be used."""
     try:
-        FILE.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        token_file().parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(token_file(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(f"{secrets.token_urlsafe()}\n")
     except FileExistsError:
@@ -52,7 +58,7 @@ def request(url: str) -> Request:
 
 def _read() -> str | None:
     try:
-        token = FILE.read_text(encoding="ascii").strip()
+        token = token_file().read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None
     return token if len(token) >= SHORTEST else None

@@ -1,7 +1,7 @@
 """Score with a release in a separate process, which is given no key and no token.
 
-Under governance the shadow may be an unapproved release, so its code stays out of
-the process that answers. Requests and answers are frames: a length of eight bytes, then the content.
+The shadow may be a release that nobody has approved yet, so its code stays out of the process
+that answers. Requests and answers are frames: a length of eight bytes, then the content.
 """
 
 import io

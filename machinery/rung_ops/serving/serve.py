@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 
+from rung_ops.project.service_settings import Logging
+
 # Before polars is imported: one thread is cheaper for batches of few rows.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
@@ -16,12 +18,13 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops import prediction_log
+from rung_ops import addons, prediction_log
+from rung_ops.addons import AddonError
+from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders, service_settings, slo
+from rung_ops.project import release_folders, service_settings
 from rung_ops.project.hooks import HookError
-from rung_ops.project.paths import REPOSITORY, shown
-from rung_ops.project.service_settings import BadSettings
+from rung_ops.project.paths import shown
 from rung_ops.release.rollout_policy import policy
 from rung_ops.serving import hooks, local_token
 from rung_ops.serving import routes as pages
@@ -39,7 +42,7 @@ from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
 
-GOVERNANCE = REPOSITORY / "governance"  # of a project under governance, and in its image
+
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
@@ -48,17 +51,17 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
 
     Raises:
-        BadSettings: one of them cannot be used.
+        SettingsError: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
     limits, logged, reasons = (
         service_settings.limits(),
-        slo.log_settings(),
+        service_settings.log_settings(),
         service_settings.reason_settings(),
     )
     rollout = Rollout(release_folders.environment(environment), policy())
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
+    metrics = Metrics(folder.with_name("monitor.prom"), service_settings.read_slo())
     log = None
     if logged.enabled:
         _require_key(logged)
@@ -66,11 +69,11 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     return Service(environment, limits, metrics, rollout, log, hooks.load(), access, reasons)
 
 
-def _require_key(logged: slo.Logging) -> None:
+def _require_key(logged: Logging) -> None:
     try:
         sealed.require(logged.encrypted)
     except sealed.SealedError as error:
-        raise BadSettings(str(error)) from error
+        raise SettingsError(str(error)) from error
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
@@ -109,30 +112,42 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
-        service = service_of(options.environment, access_of(options.with_, options.host))
-        further = [route for name in options.with_ for route in routes_of(name, service)]
-        app = application(service, further, reader_of(options.with_, options.environment))
-    except (BadSettings, HookError, ImportError) as error:
+        modules = list(dict.fromkeys([*guards(), *options.with_]))
+        service = service_of(options.environment, access_of(modules, options.host))
+        routes = [route for name in modules for route in routes_of(name, service)]
+        app = application(service, routes, reader_of(modules, options.environment))
+    except (AddonError, SettingsError, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
     server = Server(service, app, options.host, options.port)
     return server.serve_until_told()
 
 
+def guards() -> list[str]:
+    """Return the modules with which the project's add-ons guard the service.
+
+    Raises:
+        AddonError: one that the project lists is not installed.
+    """
+    return [addon.guard for addon in addons.active().values() if addon.guard]
+
+
 def access_of(names: list[str], host: str) -> Access:
     """Read who may ask, and say so if only this machine's token counts.
 
     Raises:
-        BadSettings: settings or tokens cannot be used, or what guards a governed project is left out.
+        SettingsError: settings or tokens cannot be used, or what guards a governed project is left out.
         ImportError: there is no such module.
     """
     is_governed = any(
         getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
     )
-    if not is_governed and GOVERNANCE.is_dir() and not local_token.is_local(host):
-        raise BadSettings(
-            f"{shown(GOVERNANCE)}/ is there, so others are served by the signed log alone: add "
-            "`--with rung_governance.oversight`, as `uv run poe serve` does."
+    keys = addons.unguarded_keys()
+    if not is_governed and keys and not local_token.is_local(host):
+        raise SettingsError(
+            f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
+            "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
+            "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
         )
     access = configured(is_governed, host)
     if access.problem:
@@ -140,7 +155,7 @@ def access_of(names: list[str], host: str) -> Access:
     elif local_token.HOLDER in access.predict.values():
         LOG.info(
             "Callers on this machine send `Authorization: Bearer TOKEN`, with the token in %s",
-            shown(local_token.FILE),
+            shown(local_token.token_file()),
         )
     elif is_governed and not access.is_asked_for:
         LOG.warning("[access] in service.toml does not require callers to say who they are.")

@@ -8,13 +8,20 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import processes
 from rung_ops.tracking import server_check
 
 ADDRESS = "http://127.0.0.1:5000"
-FOLDER = REPOSITORY / ".tracking"
+
+
+def server_folder() -> Path:
+    """Return the folder of a tracking server on this machine."""
+    return current().repository / ".tracking"
+
+
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to create the tables
 
@@ -41,8 +48,8 @@ def start(uri: str) -> str:
         )
     if server_check.problem(uri, 2.0) is None:
         return f"A tracking server runs at {uri} already."
-    FOLDER.mkdir(exist_ok=True)
-    log = FOLDER / "server.log"
+    server_folder().mkdir(exist_ok=True)
+    log = server_folder() / "server.log"
     process = _launched(port, log)
     _state().write_text(json.dumps({"pid": process.pid, "uri": uri}) + "\n", encoding="utf-8")
     until = time.monotonic() + WAIT
@@ -56,7 +63,7 @@ def start(uri: str) -> str:
         if server_check.problem(uri, 2.0) is None:
             return (
                 f"The tracking server is ready: {uri} (process {process.pid}, data and log in "
-                f"{shown(FOLDER)}/). `uv run poe tracking-server --local --stop` stops it."
+                f"{shown(server_folder())}/). `uv run poe tracking-server --local --stop` stops it."
             )
         time.sleep(0.5)
     stop()
@@ -67,13 +74,13 @@ def _launched(port: int, log: Path) -> subprocess.Popen[bytes]:
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{FOLDER / 'mlflow.db'}"),
-        *("--artifacts-destination", str(FOLDER / "artifacts")),
+        *("--backend-store-uri", f"sqlite:///{server_folder() / 'mlflow.db'}"),
+        *("--artifacts-destination", str(server_folder() / "artifacts")),
     ]
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
-            cwd=FOLDER,
+            cwd=server_folder(),
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -100,11 +107,11 @@ def stop() -> str:
         _state().unlink(missing_ok=True)
         return "The tracking server had ended before."
     _state().unlink(missing_ok=True)
-    return f"The tracking server is stopped; its data stay in {shown(FOLDER)}/."
+    return f"The tracking server is stopped; its data stay in {shown(server_folder())}/."
 
 
 def _state() -> Path:
-    return FOLDER / "server.json"
+    return server_folder() / "server.json"
 
 
 def _last_line(log: Path) -> str:

@@ -16,8 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Copy all runs and versions, and print progress; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe track-migrate", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
-    if not store_address.STORE.is_file():
-        print(f"There is no {store_address.STORE.name}: no run was recorded in this folder.")
+    if not store_address.local_store().is_file():
+        print(
+            f"There is no {store_address.local_store().name}: no run was recorded in this folder."
+        )
         return 0
     return stores.run_copy(migrate)
 
@@ -51,5 +53,5 @@ def migrate(copying: Copying) -> Iterator[str]:
                     "which had other versions before"
                 )
         yield f"{model.name}: {len(numbers)} versions are at the server"
-    local_store = f"{store_address.STORE.name} and mlruns/"
+    local_store = f"{store_address.local_store().name} and mlruns/"
     yield f"Done. {local_store} were not changed; delete them when they are no longer needed."

@@ -23,17 +23,8 @@ from rung_ops.contract import synthetic
 from rung_ops.data.incoming import versioned
 from rung_ops.model import bundle, custom_model
 from rung_ops.model.trusted_types import trusted
-from rung_ops.project.paths import (
-    METRICS,
-    MODEL,
-    REPORT,
-    REPORTS,
-    REPOSITORY,
-    ROOT,
-    ROWS,
-    params,
-    shown,
-)
+from rung_ops.project import current
+from rung_ops.project.paths import params, shown
 from rung_ops.tracking import (
     last_run,
     model_bytes,
@@ -65,7 +56,9 @@ RETRY = (
 
 def requirements() -> list[str]:
     """Pin the dependencies of the project at their installed versions."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((current().repository / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in project["dependencies"]]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
@@ -89,13 +82,13 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         run_id, model, version.
     """
     store = registry.recorder()
-    tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(MODEL)}
-    rows = pl.read_parquet(ROWS)
+    tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
+    rows = pl.read_parquet(current().rows)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
     # Each column in a separate random order: the store keeps no row of a person.
     shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS)), seed=0)
     features = shuffled.head(EXAMPLE_ROWS)
-    model = estimator.load(MODEL)
+    model = estimator.load(current().model_file)
     some = features.to_pandas()
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
     signature = infer_signature(some, _predicted(model, features))
@@ -126,7 +119,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
 def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:
     """Describe rows to MLflow, which keeps their number and their schema."""
     known = rows.cast(CLOSEST, strict=False)
-    return from_polars(known, targets=contract.TARGET, name=shown(ROWS), digest=digest)
+    return from_polars(known, targets=contract.TARGET, name=shown(current().rows), digest=digest)
 
 
 def _predicted(model: Any, features: pl.DataFrame) -> Any:
@@ -142,7 +135,7 @@ def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> Mod
         return mlflow.pyfunc.log_model(
             name="model",
             loader_module="rung_ops.tracking.custom_flavor",
-            data_path=str(MODEL),
+            data_path=str(current().model_file),
             pip_requirements=requirements(),
             signature=signature,
         )
@@ -159,9 +152,14 @@ def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> Mod
 
 def _artifacts() -> dict[str, list[Path]]:
     return {
-        "reports": [REPORT, METRICS, REPORTS / "comparison.json", REPORTS / "slices.json"],
+        "reports": [
+            current().report,
+            current().metrics,
+            current().reports / "comparison.json",
+            current().reports / "slices.json",
+        ],
         # DVC restores the data from these, even if they were never committed.
-        "data": [ROOT / "dvc.lock", *versioned()],
+        "data": [current().root / "dvc.lock", *versioned()],
         # The code that the model was made with: src/ may change later.
         **_code(),
     }
@@ -169,7 +167,7 @@ def _artifacts() -> dict[str, list[Path]]:
 
 def _code() -> dict[str, list[Path]]:
     paths: dict[str, list[Path]] = {}
-    source = ROOT / "src"
+    source = current().root / "src"
     for path in sorted(source.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             folder = "/".join([CODE, *path.parent.relative_to(source).parts])
@@ -178,8 +176,8 @@ def _code() -> dict[str, list[Path]]:
 
 
 def _figures() -> dict[str, float]:
-    figures = json.loads(METRICS.read_text(encoding="utf-8"))
-    comparison = REPORTS / "comparison.json"
+    figures = json.loads(current().metrics.read_text(encoding="utf-8"))
+    comparison = current().reports / "comparison.json"
     if comparison.exists():
         figures |= {
             f"comparison.{name}": value
@@ -212,7 +210,7 @@ def main() -> int:
         registry.record_locally(str(down))
         # In a new process: this one still has an active run that could not be ended.
         return subprocess.run(
-            [sys.executable, "-m", "rung_ops", "track"], cwd=ROOT, check=False
+            [sys.executable, "-m", "rung_ops", "track"], cwd=current().root, check=False
         ).returncode
     last_run.write(**recorded)
     print(f"{recorded['model']} version {recorded['version']} is {registry.CHALLENGER}")

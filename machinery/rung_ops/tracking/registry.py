@@ -11,8 +11,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT, project_name
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import project_name
 from rung_ops.system.printable import printable
 from rung_ops.tracking import relocate, server_check, store_address
 from rung_ops.tracking.server_check import ServerDownError
@@ -77,7 +78,7 @@ def record_locally(reason: str) -> None:
     """Record runs in the local store from now on, also in child processes."""
     os.environ[LOCAL_ONLY] = "1"
     print(
-        f"{reason}\nThe run is recorded in {store_address.STORE.name} and waits for the server: "
+        f"{reason}\nThe run is recorded in {store_address.local_store().name} and waits for the server: "
         "`uv run poe track-sync`, or the next `uv run poe pipeline`, copies it there.",
         file=sys.stderr,
     )
@@ -138,7 +139,9 @@ def start_experiment() -> None:
     """Set the project's experiment as the active one; create it if it does not exist."""
     store = client()
     if store.get_experiment_by_name(model_name()) is None:
-        artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else (ROOT / "mlruns").as_uri()
+        artifacts = (
+            None if os.environ.get("MLFLOW_TRACKING_URI") else (current().root / "mlruns").as_uri()
+        )
         store.create_experiment(model_name(), artifact_location=artifacts)
     mlflow.set_experiment(model_name())
 

@@ -7,12 +7,23 @@ import argparse
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.tracking import local, server_check, store_address
 
-COMPOSE = REPOSITORY / "tracking/compose.yaml"
-SECRETS = REPOSITORY / ".env"
+
+def compose_file() -> Path:
+    """Return the path of the tracking server's compose file."""
+    return current().repository / "tracking/compose.yaml"
+
+
+def env_file() -> Path:
+    """Return the path of the file of passwords."""
+    return current().repository / ".env"
+
+
 WAIT = 300  # seconds; the first start creates the tables of the database
 
 
@@ -50,15 +61,15 @@ def _compose(stop: bool) -> str:
             "with its compose plug-in, or start the server without containers: "
             "`uv run poe tracking-server --local`."
         )
-    if not SECRETS.is_file():
+    if not env_file().is_file():
         raise local.ServerStartError(
-            f"{shown(SECRETS)} with the passwords of database and store is missing: copy "
+            f"{shown(env_file())} with the passwords of database and store is missing: copy "
             ".env.example to .env and fill it in. git ignores it."
         )
-    command = ["docker", "compose", "--file", str(COMPOSE), "--env-file", str(SECRETS)]
+    command = ["docker", "compose", "--file", str(compose_file()), "--env-file", str(env_file())]
     command += ["down"] if stop else ["up", "--build", "--detach", "--wait"]
     command += [] if stop else ["--wait-timeout", str(WAIT)]
-    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
+    if subprocess.run(command, cwd=current().repository, check=False).returncode != 0:
         raise local.ServerStartError(
             "The containers did not start; see the lines above. For their logs, run "
             "`docker compose --file tracking/compose.yaml --env-file .env logs`."

@@ -6,8 +6,9 @@ import subprocess
 import yaml
 
 from rung_ops.data import dvc_stages
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT, ROWS, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
 
 class NoCommitError(StageError):
@@ -36,7 +37,7 @@ def origin() -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
     # What the pipeline itself writes does not count as uncommitted.
-    stages = dvc_stages.written(ROOT)
+    stages = dvc_stages.written(current().root)
     files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
     dirty = [path for path in files if not dvc_stages.is_written(path, stages)]
     return {
@@ -44,7 +45,7 @@ def origin() -> dict[str, str]:
         "git_author": author,
         "git_dirty": "true" if dirty else "false",
         "data_hash": data_hash(),
-        "params_hash": hashlib.sha256((ROOT / "params.toml").read_bytes()).hexdigest(),
+        "params_hash": hashlib.sha256((current().root / "params.toml").read_bytes()).hexdigest(),
         **_trainer(),
     }
 
@@ -60,18 +61,23 @@ def _trainer() -> dict[str, str]:
 
 def data_hash() -> str:
     """Read the hash of the validated rows from dvc.lock, or compute it if DVC has not run."""
-    lock = ROOT / "dvc.lock"
+    lock = current().root / "dvc.lock"
     if lock.exists():
         stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
         for out in stages.get("validate", {}).get("outs", []):
-            if out["path"] == shown(ROWS):
+            if out["path"] == shown(current().rows):
                 return str(out["md5"])
-    with ROWS.open("rb") as rows:
+    with current().rows.open("rb") as rows:
         return hashlib.file_digest(rows, "md5").hexdigest()
 
 
 def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True, encoding="utf-8"
+        ["git", *arguments],
+        cwd=current().root,
+        check=True,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     return done.stdout.rstrip("\n")

@@ -3,14 +3,27 @@
 import os
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT, policy_file, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import policy_file, shown
 
 SQLITE = "sqlite:///"
-STORE = ROOT / "mlflow.db"
-POLICY = policy_file("tracking.toml")  # exists in projects with a tracking server
+
+
+def local_store() -> Path:
+    """Return the path of the store that is used without a server."""
+    return current().root / "mlflow.db"
+
+
+def settings_file() -> Path:
+    """Return the path of ops/tracking.toml."""
+    return policy_file("tracking.toml")
+
+
+# exists in projects with a tracking server
 # Set while runs are recorded locally because the server is down; these runs are tagged WAITING.
 LOCAL_ONLY = "TRACKING_LOCAL_ONLY"
 
@@ -32,22 +45,26 @@ def policy() -> dict[str, Any]:
     Raises:
         StageError: a value is unknown, or is not what it has to be.
     """
-    if not POLICY.is_file():
+    if not settings_file().is_file():
         return {}
-    server = tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {})
+    server = tomllib.loads(settings_file().read_text(encoding="utf-8")).get("server", {})
     for name, value in server.items():
         if name not in VALUES:
             known = ", ".join(VALUES)
-            raise StageError(f"{shown(POLICY)}: [server] {name} is unknown. There are: {known}.")
+            raise StageError(
+                f"{shown(settings_file())}: [server] {name} is unknown. There are: {known}."
+            )
         allowed, words = VALUES[name]
         if not allowed(value):
-            raise StageError(f"{shown(POLICY)}: [server] {name} is {value!r}; it must be {words}.")
+            raise StageError(
+                f"{shown(settings_file())}: [server] {name} is {value!r}; it must be {words}."
+            )
     return dict(server)
 
 
 def local_uri() -> str:
     """Return the address of the store in the project's folder."""
-    return f"{SQLITE}{STORE}"
+    return f"{SQLITE}{local_store()}"
 
 
 def tracking_uri() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.system import locks
 from rung_ops.tracking import registry, relocate, server_check, store_address
 from rung_ops.tracking.copies import Copying
@@ -36,8 +36,8 @@ def copying() -> Iterator[Copying]:
             "ops/tracking.toml, or in MLFLOW_TRACKING_URI."
         )
     target = registry.client()
-    relocate.fix_paths(store_address.STORE)
-    lock = Path(f"{store_address.STORE}.copying")
+    relocate.fix_paths(store_address.local_store())
+    lock = Path(f"{store_address.local_store()}.copying")
     descriptor = locks.try_lock(lock)
     if descriptor is None:
         raise CopyError("Another process is copying these runs: wait until it ends.")
@@ -70,9 +70,9 @@ def run_copy(copy: Callable[[Copying], Iterable[str]]) -> int:
 
 def waiting() -> int:
     """Count the runs that wait for the server, without importing MLflow."""
-    if not store_address.STORE.is_file():
+    if not store_address.local_store().is_file():
         return 0
-    with closing(sqlite3.connect(store_address.STORE, timeout=60)) as opened:
+    with closing(sqlite3.connect(store_address.local_store(), timeout=60)) as opened:
         tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
         if "tags" not in tables:
             return 0

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import yaml
 
 from rung_ops.data import dvc
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import METRICS, MODEL, ROOT, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
 
 
@@ -24,7 +25,7 @@ def changes() -> list[str]:
     stages = list(_stages())
     if not stages:  # trained without DVC
         return []
-    done = dvc.run(ROOT, "status", "--json", *stages)
+    done = dvc.run(current().root, "status", "--json", *stages)
     if done.returncode != 0:
         raise StageError(f"DVC does not tell what was trained: {printable(done.stderr.strip())}")
     status = json.loads(done.stdout or "{}")
@@ -33,11 +34,11 @@ def changes() -> list[str]:
 
 def _stages() -> Iterator[str]:
     """Name the stages of dvc.lock that write the model and its figures."""
-    lock = ROOT / "dvc.lock"
+    lock = current().root / "dvc.lock"
     content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
     for name, stage in ((content or {}).get("stages") or {}).items():
         paths = {out["path"] for out in stage.get("outs", [])}
-        if paths & {shown(MODEL), shown(METRICS)}:
+        if paths & {shown(current().model_file), shown(current().metrics)}:
             yield name
 
 

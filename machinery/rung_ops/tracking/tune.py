@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -16,12 +17,18 @@ from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
 from rung_ops import contract
 from rung_ops.contract import forecast
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import REPORTS, TRAIN, params, shown
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, store_address
 from rung_ops.training import estimator
 
-TUNING = REPORTS / "tuning.json"
+
+def tuning_file() -> Path:
+    """Return the path of the figures of the search."""
+    return current().reports / "tuning.json"
+
+
 FOLDS = 3
 SETTINGS = "settings"  # user attribute of a trial
 
@@ -161,17 +168,17 @@ def main(
         print(refused, file=sys.stderr)
         return 1
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rows, settings = pl.read_parquet(TRAIN), params()
+    rows, settings = pl.read_parquet(current().train), params()
     metric = settings["score"]["metric"]
-    current = score_of(settings["model"], rows, metric, settings["seed"])
-    print(f"params.toml now: {metric} {current:.4f}", flush=True)
+    score_now = score_of(settings["model"], rows, metric, settings["seed"])
+    print(f"params.toml now: {metric} {score_now:.4f}", flush=True)
     try:
         with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             study = _run_search(Search(trials, together), rows, run_trials)
     except TuningError as error:
         print(error, file=sys.stderr)
         return 1
-    _report(study, trials, current, settings["score"]["higher_is_better"])
+    _report(study, trials, score_now, settings["score"]["higher_is_better"])
     return 0
 
 
@@ -197,21 +204,23 @@ def _refusal(trials: int, together: int) -> str:
     for option, number in (("--trials", trials), ("--together", together)):
         if number < 1:
             return f"{option}: got {number}; expected 1 or more."
-    if not TRAIN.exists():
+    if not current().train.exists():
         return "There are no training rows yet: `uv run poe train` creates them."
     return ""
 
 
-def _report(study: optuna.Study, trials: int, current: float, higher_is_better: bool) -> None:
+def _report(study: optuna.Study, trials: int, score_now: float, higher_is_better: bool) -> None:
     """Write what was found to a file, and print it as the [model] table."""
     best = study.best_trial.user_attrs[SETTINGS]
-    result = {"trials": trials, "today": current, "best": study.best_value, "model": best}
-    TUNING.parent.mkdir(parents=True, exist_ok=True)
-    TUNING.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(f"\nBest: {study.best_value:.4f} ({shown(TUNING)}). To use it, put into params.toml:\n")
+    result = {"trials": trials, "today": score_now, "best": study.best_value, "model": best}
+    tuning_file().parent.mkdir(parents=True, exist_ok=True)
+    tuning_file().write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"\nBest: {study.best_value:.4f} ({shown(tuning_file())}). To use it, put into params.toml:\n"
+    )
     print("[model]")
     for name, value in best.items():
         if value is not None:  # TOML has no null: omit the line
             print(f"{name} = {json.dumps(value)}")
-    if (study.best_value - current) * (1 if higher_is_better else -1) <= 0:
-        print("\nIt is not better than the current parameters.")
+    if (study.best_value - score_now) * (1 if higher_is_better else -1) <= 0:
+        print("\nIt is not better than the score_now parameters.")

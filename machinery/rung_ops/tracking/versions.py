@@ -19,10 +19,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
-from rung_ops.project import keyless
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, keyless
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
@@ -62,7 +61,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
                 f"{name}: its run has no artifact `{CODE}`, so its features are unknown. "
                 "`uv run poe pipeline` records new versions with it."
             )
-        if _same(code, ROOT / "src"):  # saves starting a process
+        if _same(code, current().root / "src"):  # saves starting a process
             return estimator.predict(estimator.load(models[0]), pl.read_parquet(rows))
         output = folder / "predictions.npy"
         done = subprocess.run(
@@ -72,7 +71,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
                 "rung_ops.tracking.versions",
                 *map(str, (code, models[0], rows, output)),
             ],
-            cwd=ROOT,
+            cwd=current().root,
             env=keyless.environment() | {"PYTHONPATH": str(code)},
             check=False,
             capture_output=True,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,18 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import forecast
 from rung_ops.model import target
-from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, made, params
+from rung_ops.project import current
+from rung_ops.project.paths import made, params
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.system.printable import in_column
 from rung_ops.training import estimator, naive
 
-COMPARISON = REPORTS / "comparison.json"
+
+def comparison_file() -> Path:
+    """Return the path of the comparison with a baseline."""
+    return current().reports / "comparison.json"
+
+
 LEVEL = 0.95  # confidence level of the interval
 CONSTANT = "constant"
 
@@ -52,7 +59,7 @@ def best(train: pl.DataFrame, rows: pl.DataFrame) -> Baseline:
     if forecast.declared() is None:
         return Baseline(CONSTANT, simple, {})
     each = {CONSTANT: simple}
-    for name, naively in naive.forecasts(train, rows, pl.read_parquet(ROWS)).items():
+    for name, naively in naive.forecasts(train, rows, pl.read_parquet(current().rows)).items():
         each[name] = np.where(np.isfinite(naively), naively, simple)
     actual = estimator.truth(rows)
     figures = {name: _figure(actual, predicted) for name, predicted in each.items()}
@@ -151,7 +158,10 @@ def _gain(value: float) -> str:
 
 def main() -> int:
     """Compare the model with the best baseline; return the exit code."""
-    rows, train = pl.read_parquet(made(PREDICTIONS)), pl.read_parquet(made(TRAIN))
+    rows, train = (
+        pl.read_parquet(made(current().predictions)),
+        pl.read_parquet(made(current().train)),
+    )
     simple = best(train, rows)
     try:
         group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
@@ -162,7 +172,7 @@ def main() -> int:
     if simple.figures:
         result |= {"best_baseline": simple.name, "baselines": simple.figures}
         result |= {"forecast": str(forecast.declared())}
-    COMPARISON.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    comparison_file().write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     metric = params()["score"]["metric"]
     bounds = (
         f"{LEVEL:.0%} interval {_gain(result['gain_low'])} to {_gain(result['gain_high'])}"

@@ -12,18 +12,8 @@ from matplotlib.axes import Axes
 from rung_ops import contract
 from rung_ops.contract import forecast
 from rung_ops.model.predictions import inside, numbers
-from rung_ops.project import hooks
-from rung_ops.project.paths import (
-    METRICS,
-    PLOTS,
-    PREDICTIONS,
-    REPORT,
-    ROWS,
-    TRAIN,
-    params,
-    project_name,
-    shown,
-)
+from rung_ops.project import current, hooks
+from rung_ops.project.paths import params, project_name, shown
 from rung_ops.system.printable import in_column
 from rung_ops.training import (
     baseline,
@@ -120,22 +110,22 @@ def write_report(
     metrics = metrics | _interval_metrics(model, rows, predicted) | _baseline_metrics(rows)
     metrics |= _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
-    shutil.rmtree(PLOTS, ignore_errors=True)
-    PLOTS.mkdir(parents=True)
-    METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    rows.with_columns(predicted=predicted).write_parquet(PREDICTIONS)
+    shutil.rmtree(current().plots, ignore_errors=True)
+    current().plots.mkdir(parents=True)
+    current().metrics.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    rows.with_columns(predicted=predicted).write_parquet(current().predictions)
     images = []
     hook_plots = _hook_plots(model, rows, predicted)
     for plot in (*all_plots(model, rows, predicted, slices), *hook_plots):
-        plot.table.write_csv(PLOTS / f"{plot.name}.csv")
+        plot.table.write_csv(current().plots / f"{plot.name}.csv")
         images.append((plot.what, plots.svg(plot.draw, plot.table)))
-    REPORT.write_text(
+    current().report.write_text(
         page(project_name(), _lead(model, rows), metrics, images, slices.to_dicts()),
         encoding="utf-8",
     )
     for name, value in metrics.items():
         print(f"{name:>20} {in_column(value, 4)}")
-    print(f"Open {shown(REPORT)} in a browser.")
+    print(f"Open {shown(current().report)} in a browser.")
 
 
 def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
@@ -150,10 +140,10 @@ def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> 
 
 def _baseline_metrics(rows: pl.DataFrame) -> dict[str, float]:
     """Score the baselines of a forecast; none if the stages before did not write their rows."""
-    if forecast.declared() is None or not (TRAIN.is_file() and ROWS.is_file()):
+    if forecast.declared() is None or not (current().train.is_file() and current().rows.is_file()):
         return {}
     metric = params()["score"]["metric"]
-    figures = baseline.best(pl.read_parquet(TRAIN), rows).figures
+    figures = baseline.best(pl.read_parquet(current().train), rows).figures
     return {f"{metric}_of_{name}": figure for name, figure in figures.items()}
 
 

@@ -1,6 +1,7 @@
 """Stage: explain predictions with SHAP values, overall and for single rows."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,27 @@ from matplotlib.axes import Axes
 
 from rung_ops.model import adverse
 from rung_ops.model.target import MULTICLASS, QUANTILE
-from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, made, params, shown
+from rung_ops.project import current
+from rung_ops.project.paths import made, params, shown
 from rung_ops.training import estimator, explained, plots, shap_values
 from rung_ops.training.explained import Explained
 
-EXPLANATIONS = REPORTS / "explanations.json"
-PLOT = REPORTS / "explanations.svg"
-TABLE = REPORTS / "explanations.csv"
+
+def explanations_file() -> Path:
+    """Return the path of the explanations as JSON."""
+    return current().reports / "explanations.json"
+
+
+def plot_file() -> Path:
+    """Return the path of the plot of explanations."""
+    return current().reports / "explanations.svg"
+
+
+def table_file() -> Path:
+    """Return the path of the table of explanations."""
+    return current().reports / "explanations.csv"
+
+
 # Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
 ROWS, BACKGROUND, SECONDS = 100, 50, 120
 EXAMPLES, REASONS = 5, 6
@@ -118,18 +133,23 @@ def _json_value(value: Any) -> Any:
 
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
-    model = estimator.load(made(MODEL))
-    result = report(model, pl.read_parquet(made(TEST)), pl.read_parquet(made(TRAIN)), params())
-    EXPLANATIONS.write_text(
+    model = estimator.load(made(current().model_file))
+    result = report(
+        model,
+        pl.read_parquet(made(current().test)),
+        pl.read_parquet(made(current().train)),
+        params(),
+    )
+    explanations_file().write_text(
         json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     importance = result["importance"]
     table = pl.DataFrame({"feature": list(importance), "importance": list(importance.values())})
-    table.write_csv(TABLE)
-    PLOT.write_text(plots.svg(draw, table), encoding="utf-8")
+    table.write_csv(table_file())
+    plot_file().write_text(plots.svg(draw, table), encoding="utf-8")
     for name, weight in table.head(5).iter_rows():
         print(f"{name:>20} {weight:.4f}")
     for note in result["notes"]:
         print(f"note: {note}")
-    print(f"Wrote {shown(EXPLANATIONS)} and {shown(PLOT)}.")
+    print(f"Wrote {shown(explanations_file())} and {shown(plot_file())}.")
     return 0

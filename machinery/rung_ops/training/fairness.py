@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.model.target import MULTICLASS, QUANTILE
-from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params, shown
+from rung_ops.project import current
+from rung_ops.project.paths import made, params, shown
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator
 from rung_ops.training.class_rates import compare_classes
@@ -27,8 +29,17 @@ from rung_ops.training.group_rates import (
 )
 from rung_ops.training.groups import UnknownGroupError, groups
 
-FAIRNESS = REPORTS / "fairness.json"
-TABLE = REPORTS / "fairness.csv"
+
+def fairness_file() -> Path:
+    """Return the path of the comparison of groups."""
+    return current().reports / "fairness.json"
+
+
+def table_file() -> Path:
+    """Return the path of the table of groups."""
+    return current().reports / "fairness.csv"
+
+
 # Defaults of [fairness] in params.toml.
 THRESHOLD = 0.5  # threshold: probabilities from here on count as positive
 SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
@@ -112,17 +123,17 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
     try:
-        report = assess(pl.read_parquet(made(PREDICTIONS)), params())
+        report = assess(pl.read_parquet(made(current().predictions)), params())
     except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1
-    FAIRNESS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    table(report).write_csv(TABLE)
+    fairness_file().write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table(report).write_csv(table_file())
     for column, compared in report["groups"].items():
         for figure, value in _named(compared["differences"]):
             differs = "?" if value is None else f"{value:.3f}"
             print(f"{column}: {printable(figure)} differs by {differs}")
     for note in report["notes"]:
         print(f"note: {printable(note)}")
-    print(f"Wrote {shown(FAIRNESS)}.")
+    print(f"Wrote {shown(fairness_file())}.")
     return 0

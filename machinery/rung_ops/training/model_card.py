@@ -9,12 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project import documents
-from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
+from rung_ops.project import current, documents
+from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, in_markdown
 
-PROSE = ROOT / "docs/model_card.md"
-CARD = REPORTS / "model_card.md"
+
+def prose_file() -> Path:
+    """Return the path of the model card that the team writes."""
+    return current().root / "docs/model_card.md"
+
+
+def card_file() -> Path:
+    """Return the path of the filled model card."""
+    return current().reports / "model_card.md"
+
+
 # Titles of reports, in the order of the card; other reports follow by name.
 TITLES = {
     "run": "The run",
@@ -40,7 +49,7 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
         origin: a sentence that identifies the model; by default the one in model/.
     """
     parts = [
-        documents.resolved(prose, ROOT).rstrip(),
+        documents.resolved(prose, current().root).rstrip(),
         "",
         "## Figures of the run",
         "",
@@ -62,10 +71,10 @@ def figures(content: Any) -> str:
 
 
 def _local_origin() -> str:
-    if not MODEL.is_file():
-        return f"The model of these figures is missing: there is no {shown(MODEL)}."
-    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    return f"Model: {shown(MODEL)}, SHA-256 `{digest}`."
+    if not current().model_file.is_file():
+        return f"The model of these figures is missing: there is no {shown(current().model_file)}."
+    digest = hashlib.sha256(current().model_file.read_bytes()).hexdigest()
+    return f"Model: {shown(current().model_file)}, SHA-256 `{digest}`."
 
 
 def _order(path: Path) -> tuple[int, str]:
@@ -131,12 +140,14 @@ def _cell(value: Any) -> str:
 
 def main() -> int:
     """Write reports/model_card.md; return the exit code."""
-    if not PROSE.is_file():
-        print(f"{shown(PROSE)} is missing: write what the model is for.", file=sys.stderr)
+    if not prose_file().is_file():
+        print(f"{shown(prose_file())} is missing: write what the model is for.", file=sys.stderr)
         return 1
-    if not any(REPORTS.glob("*.json")):
+    if not any(current().reports.glob("*.json")):
         print("There are no figures yet: `uv run poe pipeline` creates them.", file=sys.stderr)
         return 1
-    CARD.write_text(card(PROSE.read_text(encoding="utf-8"), REPORTS), encoding="utf-8")
-    print(f"Wrote {shown(CARD)}.")
+    card_file().write_text(
+        card(prose_file().read_text(encoding="utf-8"), current().reports), encoding="utf-8"
+    )
+    print(f"Wrote {shown(card_file())}.")
     return 0

@@ -3,19 +3,26 @@
 import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import forecast
+from rung_ops.errors import StageError
 from rung_ops.model.predictions import inside, numbers
-from rung_ops.project.errors import StageError
-from rung_ops.project.paths import PREDICTIONS, REPORTS, made, params
+from rung_ops.project import current
+from rung_ops.project.paths import made, params
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training.estimator import features, kind, truth
 
-SLICES = REPORTS / "slices.json"
+
+def slices_file() -> Path:
+    """Return the path of the scores of slices."""
+    return current().reports / "slices.json"
+
+
 MONTH = "month"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
 MIN_ROWS = 30
@@ -105,9 +112,9 @@ def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | Non
 
 def main() -> int:
     """Write reports/slices.json and print the worst slices; return the exit code."""
-    rows = pl.read_parquet(made(PREDICTIONS))
+    rows = pl.read_parquet(made(current().predictions))
     slices = score_by_slice(rows, rows["predicted"].to_numpy())
-    SLICES.write_text(json.dumps(slices.to_dicts(), indent=2) + "\n", encoding="utf-8")
+    slices_file().write_text(json.dumps(slices.to_dicts(), indent=2) + "\n", encoding="utf-8")
     score = params()["score"]
     metric = score["metric"]
     if metric in slices.columns:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.autopilot import collect
 from rung_ops.autopilot.collect import ID, TIME
@@ -22,8 +23,8 @@ COLUMNS = list(contract.Row.to_schema().columns)
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project without data of its own."""
-    monkeypatch.setattr(collect, "INCOMING", tmp_path / "incoming")
-    monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
+    moved(monkeypatch, incoming=tmp_path / "incoming")
+    moved(monkeypatch, rows=tmp_path / "rows.parquet")
     return tmp_path
 
 

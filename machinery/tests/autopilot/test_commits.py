@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from machinery.tests.projects import moved
 from rung_ops.autopilot import commits, marks
 from rung_ops.autopilot.step_runner import StepFailed
 
@@ -34,10 +35,7 @@ def project(
         git(tmp_path, "config", f"user.{key}", value)
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Start")
-    for module in ("commits", "marks"):
-        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", folder)
-    for name in ("ROOT", "REPOSITORY"):
-        monkeypatch.setattr(f"rung_ops.project.paths.{name}", folder)
+    moved(monkeypatch, repository=folder, root=folder)
     return folder
 
 

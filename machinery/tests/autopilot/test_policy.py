@@ -12,7 +12,7 @@ from rung_ops.autopilot.policy import BadPolicy
 def rules(tmp_path: Path) -> Path:
     """A copy of the project's rules."""
     path = tmp_path / "autopilot.toml"
-    path.write_text(policy.POLICY.read_text())
+    path.write_text(policy.settings_file().read_text())
     return path
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops.autopilot import commits, journal, publish, run
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.tracking import last_run
@@ -53,11 +54,12 @@ def origin(tmp_path: Path) -> Path:
 def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh checkout, in which the autopilot works."""
     directory = clone(origin, tmp_path / "checkout")
-    for module in ("commits", "publish", "run"):
-        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", directory)
-    monkeypatch.setattr(publish, "INCOMING", directory / "data/incoming")
-    monkeypatch.setattr("rung_ops.autopilot.publish.REPOSITORY", directory)
-    monkeypatch.setattr("rung_ops.project.paths.ROOT", directory)
+    moved(
+        monkeypatch,
+        repository=directory,
+        root=directory,
+        incoming=directory / "data/incoming",
+    )
     monkeypatch.setenv(publish.VARIABLE, "origin main")
     return directory
 
@@ -141,7 +143,7 @@ def test_a_pass_goes_on_where_its_work_is(
     detail: dict[str, object],
     lacks: str,
 ) -> None:
-    monkeypatch.setattr(last_run, "RUN", checkout / "run.json")
+    monkeypatch.setattr(last_run, "run_file", lambda: checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
 
     assert str(run._missing(record)).startswith(lacks)

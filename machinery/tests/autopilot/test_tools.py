@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops.autopilot import tools
 from rung_ops.system import key_names
 
@@ -26,6 +27,6 @@ def test_what_trains_sees_no_key_and_what_signs_does(
     (tmp_path / "shows.py").write_text(SHOWS.format(names=names))
     lines = f"[tool.poe.tasks.{task}]\ncmd = 'python shows.py'\n"
     (tmp_path / "pyproject.toml").write_text(lines)
-    monkeypatch.setattr(tools, "ROOT", tmp_path)
+    moved(monkeypatch, tools, root=tmp_path)
 
     assert tools.TaskRunner(None).last_line(task) == observed

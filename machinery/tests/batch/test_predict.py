@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.in_project import fit
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
@@ -21,7 +22,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     estimator.save(
         fit(complete.sample(min(500, complete.height), seed=1)), tmp_path / "model.skops"
     )
-    monkeypatch.setattr(predict, "MODEL", tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
     return complete.sample(10, seed=2).drop(contract.TARGET)
 
 

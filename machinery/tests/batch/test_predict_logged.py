@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from machinery.tests.in_project import fit
+from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
 from rung_ops.data.ingest import sample_rows
@@ -30,8 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with ten rows to score, and a log of its own."""
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
-    for module in (predict, predict_logged):
-        monkeypatch.setattr(module, "MODEL", model)
+    moved(monkeypatch, model_file=model)
     sample_rows().sample(10, seed=2).drop(contract.TARGET).write_parquet(tmp_path / "in.parquet")
     return tmp_path
 
@@ -93,8 +93,8 @@ def test_nothing_is_written_where_the_log_cannot_be(
 def test_the_log_names_the_version_only_where_it_is_this_model(
     project: Path, model: Path, tracked: bool, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict_logged, "ROOT", project)
-    monkeypatch.setattr(predict_logged, "REPORTS", project)
+    moved(monkeypatch, predict_logged, root=project)
+    moved(monkeypatch, reports=project)
     (project / "run.json").write_text(json.dumps({"version": "7"}), encoding="utf-8")
     md5 = hashlib.md5(model.read_bytes()).hexdigest() if tracked else "0" * 32
     dependency = {"path": predict_logged.shown(model), "md5": md5}

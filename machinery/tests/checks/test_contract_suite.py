@@ -11,7 +11,8 @@ import pytest
 
 from machinery.tests.checks.imported_once import AS_FORKED, run_pytest
 from rung_ops import contract
-from rung_ops.project.paths import ROOT, SAMPLE, package_name, raw_files_in
+from rung_ops.project import current
+from rung_ops.project.paths import package_name, raw_files_in
 
 PACKAGE = f"src/{package_name()}"
 ADDED = "\n\n# broken on purpose\n"
@@ -156,10 +157,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with a few rows of its sample."""
     folder = tmp_path_factory.mktemp("small") / "project"
     for name in ("src", "tests", "pyproject.toml", "params.toml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy = shutil.copytree if (current().root / name).is_dir() else shutil.copy2
         (folder / name).parent.mkdir(exist_ok=True)
-        copy(ROOT / name, folder / name)
-    path = raw_files_in(SAMPLE)[0]
+        copy(current().root / name, folder / name)
+    path = raw_files_in(current().sample)[0]
     (folder / "data/sample").mkdir(parents=True)
     rows = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
     rows = rows.sample(min(500, rows.height), seed=1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rung_ops.checks import policies
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
-FILES = sorted(name for name in policies.READERS if (ROOT / "ops" / name).is_file())
+FILES = sorted(name for name in policies.READERS if (current().root / "ops" / name).is_file())
 
 
 def run(project: Path) -> subprocess.CompletedProcess[str]:
@@ -23,9 +23,9 @@ def run(project: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """What the verb reads of the project."""
-    shutil.copytree(ROOT / "ops", tmp_path / "ops")
-    shutil.copytree(ROOT / "src", tmp_path / "src")
-    shutil.copy2(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(current().root / "ops", tmp_path / "ops")
+    shutil.copytree(current().root / "src", tmp_path / "src")
+    shutil.copy2(current().root / "pyproject.toml", tmp_path)
     return tmp_path
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
 from rung_ops.data import incoming
-from rung_ops.project import paths
+from rung_ops.project import current
 from rung_ops.project.paths import raw_files, shown
 
 SCHEMA = contract.Row.to_schema()
@@ -34,7 +35,7 @@ BAD: dict[str, tuple[Callable[[pl.DataFrame], bytes], str]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(incoming, "INCOMING", tmp_path)
+    moved(monkeypatch, incoming=tmp_path)
     monkeypatch.setattr(incoming, "raw_files", lambda: sorted(tmp_path.glob("*.csv")))
     monkeypatch.setattr(incoming, "_dvc", lambda *arguments: pytest.fail("DVC was called"))
     return tmp_path
@@ -74,7 +75,7 @@ def test_a_file_that_is_versioned_and_not_here_is_named(
 @pytest.fixture
 def new_file() -> Iterator[Path]:
     """A good file in data/incoming of the project, which is a git repository."""
-    path = paths.INCOMING / "arrived.csv"
+    path = current().incoming / "arrived.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     read(raw_files()[0]).head(10).write_csv(path)
     yield path
@@ -83,7 +84,7 @@ def new_file() -> Iterator[Path]:
 
 
 def git(*arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=paths.ROOT, check=True)
+    subprocess.run(["git", *arguments], cwd=current().root, check=True)
 
 
 def test_a_file_that_git_holds_is_refused_with_the_way_out(
@@ -101,7 +102,7 @@ def test_a_file_that_git_holds_is_refused_with_the_way_out(
 def test_a_rule_that_keeps_the_record_out_of_git_is_named(
     new_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ignore = paths.ROOT / ".gitignore"
+    ignore = current().root / ".gitignore"
     before = ignore.read_text(encoding="utf-8")
     lines = len(before.splitlines())
     try:
@@ -126,7 +127,7 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
     blob = subprocess.run(
         ["git", "hash-object", "-w", "--stdin"],
-        cwd=paths.ROOT,
+        cwd=current().root,
         input=b"",
         capture_output=True,
         check=True,
@@ -134,7 +135,10 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
     sides = "".join(f"100644 {blob.strip()} {stage}\t{conflicted}\n" for stage in (1, 2, 3))
     git("read-tree", "HEAD")
     subprocess.run(
-        ["git", "update-index", "--index-info"], cwd=paths.ROOT, input=sides.encode(), check=True
+        ["git", "update-index", "--index-info"],
+        cwd=current().root,
+        input=sides.encode(),
+        check=True,
     )
 
     assert incoming.version() == 1

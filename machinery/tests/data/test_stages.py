@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from machinery.tests.in_project import split
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, write
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project import paths
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import ingest_files
 from rung_ops.system import disk, memory
@@ -154,7 +154,7 @@ def test_a_link_in_data_incoming_is_named_and_not_followed(
     (elsewhere / "secret.csv").write_text("a\n1\n")
     (incoming / "file.csv").symlink_to(elsewhere / "secret.csv")
     (incoming / "folder").symlink_to(elsewhere)
-    monkeypatch.setattr(paths, "INCOMING", incoming)
+    moved(monkeypatch, incoming=incoming)
 
     assert not [path for path in raw_files() if path.is_relative_to(incoming)]
     with pytest.raises(StageError) as error:
@@ -172,6 +172,6 @@ def test_a_link_into_the_cache_of_dvc_is_a_raw_file(
     kept.parent.mkdir(parents=True)
     kept.write_text("a\n1\n")
     (incoming / "file.csv").symlink_to(kept)
-    monkeypatch.setattr(paths, "INCOMING", incoming)
+    moved(monkeypatch, incoming=incoming)
 
     assert incoming / "file.csv" in raw_files()

@@ -275,7 +275,7 @@ def test_the_settings_say_that_the_store_is_a_server(
 ) -> None:
     file = tmp_path / "features.toml"
     file.write_text("[redis]\ntimeout_ms = 30\n")
-    monkeypatch.setattr(stores, "FILE", file)
+    monkeypatch.setattr(stores, "settings_file", lambda: file)
     monkeypatch.delenv(stores.ADDRESS, raising=False)
 
     with pytest.raises(StoreError, match="REDIS_URL is not set"):

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.features import EntityFeature, raw_rows, registry
 from rung_ops.project import model_folders
@@ -39,10 +40,9 @@ def declare(
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
     monkeypatch.setattr(model_folders, "folders", lambda: {".": tmp_path})
-    monkeypatch.setattr(registry, "REPOSITORY", tmp_path)
-    monkeypatch.setattr(model_folders, "REPOSITORY", tmp_path)
+    moved(monkeypatch, registry, model_folders, repository=tmp_path)
     monkeypatch.setattr(registry, "project_name", lambda home: OWN)
-    monkeypatch.setattr(registry, "PAGE", tmp_path / "reports/features.html")
+    monkeypatch.setattr(registry, "page_file", lambda: tmp_path / "reports/features.html")
     return tmp_path / "reports"
 
 

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from machinery.tests.forecasts.conftest import DAY, HOUR, Declare, demand
+from machinery.tests.projects import moved
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
 from rung_ops.checks import forecasts
@@ -124,10 +125,9 @@ def written(
     trained: Trained, small: SmallProject, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> np.ndarray:
     """Predictions of the test rows, where the files of the stages before are there."""
-    for name, rows in {"TRAIN": trained.train, "ROWS": small.draw(small.rows)}.items():
-        rows.write_parquet(reports / f"{name}.parquet")
-        for module in (baseline, evaluate):
-            monkeypatch.setattr(module, name, reports / f"{name}.parquet")
+    here = moved(monkeypatch, train=reports / "train.parquet", rows=reports / "rows.parquet")
+    trained.train.write_parquet(here.train)
+    small.draw(small.rows).write_parquet(here.rows)
     return estimator.predict(trained.estimator, trained.test)
 
 

@@ -296,7 +296,7 @@ def test_a_bound_of_an_error_is_a_most(set_up: Callable[..., None]) -> None:
 def test_a_verdict_is_printed_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "VERDICT", tmp_path / "reports/gate.json")
+    monkeypatch.setattr(report, "verdict_file", lambda: tmp_path / "reports/gate.json")
 
     verdicts = (judged(better(100)), judged(worse(80)))
     codes = [report.publish(replace(each, challenger={"version": "2"})) for each in verdicts]
@@ -316,7 +316,7 @@ def test_a_verdict_is_printed_and_written(
 def test_a_version_that_is_not_there_is_not_called_one_that_does_not_pass(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
+    monkeypatch.setattr(report, "verdict_file", lambda: tmp_path / "gate.json")
     reason = "There is no version 9"
 
     assert report.publish(Verdict(False, [reason], {})) == 1
@@ -328,7 +328,7 @@ def test_where_no_version_is_judged_the_verdict_of_before_stays_and_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "gate.json"
-    monkeypatch.setattr(report, "VERDICT", path)
+    monkeypatch.setattr(report, "verdict_file", lambda: path)
     report.publish(replace(judged(better(100)), challenger={"version": "2"}))
     before = path.read_bytes()
 
@@ -342,7 +342,7 @@ def test_a_registry_that_does_not_answer_refuses_no_version(
 ) -> None:
     """Nothing is written either: the verdict of before still holds."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
+    monkeypatch.setattr(report, "verdict_file", lambda: tmp_path / "gate.json")
 
     with pytest.raises(registry.ServerDownError, match="does not answer"):
         gate.main([])

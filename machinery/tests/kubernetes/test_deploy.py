@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rung_ops.kubernetes import deploy, manifests
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 STAND_IN = """#!/bin/sh
 echo "$@" >> {folder}/asked
@@ -29,7 +29,7 @@ KubeCtl = Callable[..., Path]
 def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KubeCtl:
     """Put a scripted kubectl on PATH, and build only the overlay's Deployment."""
     deployment = yaml.safe_load(
-        (ROOT / "deploy/kubernetes/service/deployment.yaml").read_text(encoding="utf-8")
+        (current().root / "deploy/kubernetes/service/deployment.yaml").read_text(encoding="utf-8")
     )
     deployment["metadata"]["namespace"] = "here"
     monkeypatch.setattr(manifests, "build", lambda overlay: yaml.safe_dump(deployment))

@@ -12,12 +12,11 @@ import yaml
 import rung_ops
 from rung_ops.kubernetes import check, manifests
 from rung_ops.kubernetes.manifests import CannotBuild
-from rung_ops.project import release_folders, service_settings
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, release_folders, service_settings
 from rung_ops.serving import routes, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
 
-FOLDER = ROOT / "deploy/kubernetes"
+FOLDER = current().root / "deploy/kubernetes"
 LOG = 5.0  # seconds that the prediction log takes at most to write what waits, at the end
 KUSTOMIZE = ("Kustomization", "Component")
 
@@ -73,7 +72,7 @@ def test_the_container_may_do_no_more_than_serve() -> None:
 
 
 def test_it_runs_as_the_user_of_the_image_and_mounts_where_the_image_looks() -> None:
-    image = (ROOT / "service.Dockerfile").read_text(encoding="utf-8")
+    image = (current().root / "service.Dockerfile").read_text(encoding="utf-8")
     (user,) = re.findall(r"useradd --uid (\d+)", image)
     workdir = re.findall(r"^WORKDIR (\S+)", image, re.MULTILINE)[-1]
     mounts = {each["mountPath"] for each in container()["volumeMounts"]}
@@ -200,7 +199,9 @@ def test_an_overlay_names_an_image_by_a_tag_that_stays(name: str) -> None:
 
 
 def test_prometheus_calls_the_job_as_the_alert_rules_do() -> None:
-    scraping = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    scraping = yaml.safe_load(
+        (current().root / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    )
     (monitor,) = (
         each for each in documents(FOLDER / "components") if each["kind"] == "ServiceMonitor"
     )

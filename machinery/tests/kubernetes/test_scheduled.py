@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from machinery.tests.kubernetes.test_manifests import FOLDER
+from machinery.tests.projects import moved
 from rung_ops.autopilot import commits
 from rung_ops.kubernetes import alerts, scheduled
 
@@ -71,7 +72,7 @@ def test_the_pods_find_what_the_image_and_the_service_have() -> None:
 def test_an_image_of_other_packages_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scheduled, "ROOT", tmp_path)
+    moved(monkeypatch, scheduled, root=tmp_path)
     (tmp_path / "uv.lock").write_text("new")
     (tmp_path / "built.lock").write_text("old")
     monkeypatch.setenv(scheduled.LOCK, str(tmp_path / "built.lock"))
@@ -108,7 +109,7 @@ def test_it_goes_on_from_what_earlier_passes_committed(
     git(origin, "switch", "--quiet", "main")
     git(origin, "commit", "--quiet", "--allow-empty", "--message=Of a person")
     git(tmp_path, "clone", "--quiet", "--branch=main", str(origin), str(clone))
-    monkeypatch.setattr(commits, "ROOT", clone)
+    moved(monkeypatch, commits, root=clone)
 
     monkeypatch.setenv("AUTOPILOT_PUSH", "origin nobody")
     scheduled.merge_earlier_passes()
@@ -122,7 +123,7 @@ def test_it_goes_on_from_what_earlier_passes_committed(
 def test_the_alert_rules_are_those_of_prometheus(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(alerts, "FILE", tmp_path / "rules.yaml")
+    monkeypatch.setattr(alerts, "operator_rules_file", lambda: tmp_path / "rules.yaml")
     assert alerts.main(["--check"]) == 1
 
     assert alerts.main([]) == 0

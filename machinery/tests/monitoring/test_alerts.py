@@ -19,12 +19,12 @@ from rung_ops.monitoring import check, exposition
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
-from rung_ops.project.paths import REPOSITORY
-from rung_ops.project.slo import SLO
+from rung_ops.project import current
+from rung_ops.project.service_settings import SLO
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.online_store import LookedUpView, OnlineStore
 
-FOLDER = REPOSITORY / "ops/prometheus"
+FOLDER = current().repository / "ops/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))
 ALL = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}

@@ -35,8 +35,8 @@ def serving(
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
-    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     (tmp_path / "release.pub").write_bytes(release_key)
     directory = tmp_path / "releases" / DEPLOYED
     shutil.copytree(release_folder, directory / "bundles" / release_folder.name)
@@ -199,5 +199,5 @@ def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, mess
 
 
 def test_the_settings_of_this_project_can_be_used() -> None:
-    assert limits.read() == limits.read(limits.FILE, instead={})
+    assert limits.read() == limits.read(limits.limits_file(), instead={})
     assert limits.read(instead={"window": {"days": 31}}).window.days == 31

@@ -8,6 +8,7 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
+from machinery.tests.projects import moved
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract, prediction_log
 from rung_ops.autopilot import collect, labelled, post_promotion_check
@@ -100,7 +101,7 @@ def answers(
 def test_answers_with_outcomes_become_rows_to_learn_from(
     answers: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
+    moved(monkeypatch, rows=tmp_path / "rows.parquet")
 
     rows = collect.new_rows(answers)
 

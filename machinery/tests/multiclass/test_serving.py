@@ -13,6 +13,7 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
+from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling
 from rung_ops import prediction_log
 from rung_ops.batch import predict, predict_logged
@@ -197,8 +198,7 @@ def test_a_file_is_scored_with_a_column_for_each_class(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator.save(trained.estimator, tmp_path / "model.skops")
-    for module in (predict, predict_logged):
-        monkeypatch.setattr(module, "MODEL", tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
     monkeypatch.delenv("LOGS", raising=False)
     rows = trained.test.drop("outcome").head(50)
     hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")

@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
+from machinery.tests.projects import moved
 from rung_ops import contract, stages
 from rung_ops.checks import model, promises
 from rung_ops.model.target import UnsupportedTargetError, class_names
@@ -111,7 +112,7 @@ def test_the_report_has_the_plots_of_classes(
     predicted = estimator.predict(trained.estimator, trained.test)
     figures = stages.score(trained.test, predicted)
     trained.train.write_parquet(reports / "train.parquet")
-    monkeypatch.setattr(baseline, "TRAIN", reports / "train.parquet")
+    moved(monkeypatch, train=reports / "train.parquet")
 
     evaluate.write_report(trained.estimator, trained.test, predicted, figures)
     assert (slices.main(), baseline.main()) == (0, 0)

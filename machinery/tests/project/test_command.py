@@ -12,33 +12,46 @@ from pathlib import Path
 import pytest
 
 from rung_ops import __main__ as command
+from rung_ops import addons
+from rung_ops.addons import Verb
 from rung_ops.checks import policies
-from rung_ops.project import version
-from rung_ops.project.paths import ROOT, NoProjectError, find_project
-from rung_ops.verbs import VERBS, Verb
+from rung_ops.errors import NoProjectError
+from rung_ops.project import Project, current, version
+from rung_ops.verbs import VERBS
+
+ALL = {
+    **VERBS,
+    **{name: verb for each in addons.installed().values() for name, verb in each.verbs.items()},
+}
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_verb_names_a_function_that_exists(name: str) -> None:
-    module, _, function = VERBS[name].target.partition(":")
+    module, _, function = ALL[name].target.partition(":")
 
-    assert callable(getattr(importlib.import_module(f"rung_ops.{module}"), function or "main"))
+    assert callable(getattr(importlib.import_module(module), function or "main"))
+
+
+READERS = [
+    *policies.READERS.values(),
+    *(readers for each in addons.installed().values() for readers in each.policies.values()),
+]
 
 
 def test_a_reader_of_a_policy_file_exists() -> None:
-    for reader in (each for readers in policies.READERS.values() for each in readers):
+    for reader in (each for readers in READERS for each in readers):
         module, _, function = reader.partition(":")
 
-        assert callable(getattr(importlib.import_module(f"rung_ops.{module}"), function))
+        assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_every_verb_that_the_project_types_exists() -> None:
     files = [
         path
         for name in ("ops", "deploy", ".github", "governance")
-        for path in (ROOT / name).rglob("*")
+        for path in (current().root / name).rglob("*")
         if path.suffix in (".toml", ".yaml", ".yml")
-    ] + [*ROOT.glob("*.yaml"), *ROOT.glob("*Dockerfile*")]
+    ] + [*current().root.glob("*.yaml"), *current().root.glob("*Dockerfile*")]
     typed = {
         text
         for path in files
@@ -48,7 +61,7 @@ def test_every_verb_that_the_project_types_exists() -> None:
     assert typed
     for text in typed:
         parts = text.split()
-        assert parts[0] in VERBS or " ".join(parts) in VERBS, text
+        assert parts[0] in ALL or " ".join(parts) in ALL, text
 
 
 def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +72,7 @@ def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFi
     assert all(name in printed for name in VERBS)
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_verb_explains_itself_and_does_nothing(
     capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -69,10 +82,10 @@ def test_a_verb_explains_itself_and_does_nothing(
     assert capsys.readouterr().out.startswith("usage: ")
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_verb_that_reads_arguments_is_given_them(name: str) -> None:
-    module, _, function = VERBS[name].target.partition(":")
-    loaded = importlib.import_module(f"rung_ops.{module}")
+    module, _, function = ALL[name].target.partition(":")
+    loaded = importlib.import_module(module)
     parameters = inspect.signature(getattr(loaded, function or "main")).parameters
 
     assert parameters or "argparse" not in vars(loaded)
@@ -96,7 +109,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
         raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
 
     monkeypatch.setattr(command, "missing", missing, raising=False)
-    monkeypatch.setitem(VERBS, "gate", Verb("__main__:missing", "release", ""))
+    monkeypatch.setitem(VERBS, "gate", Verb("rung_ops.__main__:missing", "release", ""))
 
     assert command.main(["gate"]) == command.USAGE
     assert capsys.readouterr().err == (
@@ -107,7 +120,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
 
 def test_a_folder_outside_of_a_project_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoProjectError, match=re.escape(str(tmp_path))):
-        find_project(tmp_path)
+        Project.find(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +135,7 @@ def test_another_major_version_is_refused(
     monkeypatch.setattr(version, "__version__", "0.2.0")
     monkeypatch.setattr(version, "settings", lambda: {"machinery": expected})
     monkeypatch.setattr(command, "nothing", lambda: 0, raising=False)
-    monkeypatch.setitem(VERBS, "gate", Verb("__main__:nothing", "release", ""))
+    monkeypatch.setitem(VERBS, "gate", Verb("rung_ops.__main__:nothing", "release", ""))
 
     assert command.main(["gate"]) == (command.USAGE if refused else command.OK)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rung_ops.project import hooks
-from rung_ops.project.paths import REPOSITORY
+from machinery.tests.projects import moved
+from rung_ops.project import current, hooks
 
 OF_ALL = {"notify": "json:dumps"}
 OF_ONE = {"monitor_check": "json:loads"}
@@ -27,7 +27,8 @@ def test_a_model_has_its_own_hooks_or_the_repositorys(
 ) -> None:
     monkeypatch.setattr(hooks, "settings", lambda: own)
     monkeypatch.setattr(hooks, "_function", lambda name, target, where: print)
-    monkeypatch.setattr(hooks, "ROOT", REPOSITORY / "models" / model if model else REPOSITORY)
+    repository = current().repository
+    moved(monkeypatch, hooks, root=repository / "models" / model if model else repository)
 
     assert {name for name in hooks.HOOKS if hooks.load(name)} == loaded
 
@@ -36,7 +37,7 @@ def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hooks, "settings", lambda: {"models": {"one": {"hooks": {"notfy": "a:b"}}}})
-    monkeypatch.setattr(hooks, "ROOT", REPOSITORY / "models/one")
+    moved(monkeypatch, hooks, root=current().repository / "models/one")
 
     with pytest.raises(hooks.HookError, match=r"\[tool.rung.models.one.hooks\] names `notfy`"):
         hooks.load("notify")

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.project import model_files, model_folders, models
-from rung_ops.project.paths import REPOSITORY, ROOT, home
+from rung_ops.project import Project, current, model_files, model_folders, models
 
 
 @pytest.fixture
 def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another model, in a folder of its own."""
-    monkeypatch.setattr(model_folders, "MODELS", tmp_path)
+    monkeypatch.setattr(model_folders, "models_folder", lambda: tmp_path)
     monkeypatch.setattr(model_folders, "shown", str)
-    monkeypatch.setattr(model_files, "GITLAB", tmp_path / "models.yml")
+    monkeypatch.setattr(model_files, "gitlab_file", lambda: tmp_path / "models.yml")
     return models.add("another_one")
 
 
@@ -27,26 +26,28 @@ def test_what_a_later_rung_adds_is_written(new: Path) -> None:
 
 
 def test_a_command_in_a_models_folder_is_about_that_model() -> None:
-    for one in model_folders.all_of_them():
-        assert home(one) == home(one / "src") == one
-    assert home(REPOSITORY) == home(REPOSITORY / "models") == home(REPOSITORY / "ops") == ROOT
+    repository = current().repository
+    for folder in model_folders.all_of_them():
+        assert Project.find(folder).root == Project.find(folder / "src").root == folder
+    for folder in (repository, repository / "models", repository / "ops"):
+        assert Project.find(folder) == Project.of(repository)
 
 
 def test_a_new_model_begins_as_a_copy_of_the_first(new: Path) -> None:
-    (package,) = (REPOSITORY / "src").glob("*/dataset.py")
+    (package,) = (current().repository / "src").glob("*/dataset.py")
 
     assert (new / "src/another_one/dataset.py").read_bytes() == package.read_bytes()
-    assert (new / "params.toml").read_bytes() == (REPOSITORY / "params.toml").read_bytes()
+    assert (new / "params.toml").read_bytes() == (current().repository / "params.toml").read_bytes()
     assert model_files.outdated() == []
     assert not list(new.rglob("dvc.lock"))
 
 
 def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
-    if not (REPOSITORY / "dvc.yaml").is_file():
+    if not (current().repository / "dvc.yaml").is_file():
         pytest.skip("no pipeline on this rung")
     text = (new / "dvc.yaml").read_text(encoding="utf-8")
 
-    assert text.replace("../../", "") == (REPOSITORY / "dvc.yaml").read_text("utf-8")
+    assert text.replace("../../", "") == (current().repository / "dvc.yaml").read_text("utf-8")
     assert "cmd: python ../../pipeline/train.py\n" in text
     assert "- ../../pipeline/train.py\n" in text
 
@@ -80,12 +81,12 @@ def test_a_model_without_a_package_is_named(new: Path) -> None:
 
 
 def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model_files.GITLAB.write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
-    assert model_files.outdated() == [model_files.GITLAB]
+    model_files.gitlab_file().write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
+    assert model_files.outdated() == [model_files.gitlab_file()]
 
     model_files.write_list()
 
-    text = model_files.GITLAB.read_text("utf-8")
+    text = model_files.gitlab_file().read_text("utf-8")
     assert text == "# Which\n      - MODEL: [., models/another_one]\n"
     monkeypatch.undo()
     known = [each["folder"] for each in models.listed()]

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract, prediction_log
@@ -115,7 +116,7 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = json.loads((release_folder / "contract.json").read_text())
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
-    monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
+    moved(monkeypatch, rows=tmp_path / "rows.parquet")
 
     answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
 

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES
 from machinery.tests.serving.calls import Caller
 from rung_ops import prediction_log
@@ -151,8 +152,7 @@ def test_a_file_is_scored_with_the_ends_of_the_interval(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator.save(trained.estimator, tmp_path / "model.skops")
-    for module in (predict, predict_logged):
-        monkeypatch.setattr(module, "MODEL", tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
     monkeypatch.delenv("LOGS", raising=False)
     rows = trained.test.drop("minutes").head(50)
     hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
 from rung_ops import contract, stages
 from rung_ops.checks import model, promises
@@ -120,7 +121,7 @@ def test_the_report_says_how_many_rows_the_interval_holds(
     predicted = estimator.predict(trained.estimator, trained.test)
     figures = stages.score(trained.test, predicted)
     trained.train.write_parquet(reports / "train.parquet")
-    monkeypatch.setattr(baseline, "TRAIN", reports / "train.parquet")
+    moved(monkeypatch, train=reports / "train.parquet")
 
     evaluate.write_report(trained.estimator, trained.test, predicted, figures)
     assert (slices.main(), baseline.main()) == (0, 0)

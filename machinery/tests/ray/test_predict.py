@@ -10,13 +10,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from machinery.tests.in_project import ROOT
+from machinery.tests.projects import moved
+
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
-from rung_ops.project.paths import MODEL
 from rung_ops.ray import blocks, keys, output, scorer
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
@@ -38,8 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """300 rows, the first of which are at the end again, and some broken ones among them."""
-    for module in (predict, on_ray, scorer):
-        monkeypatch.setattr(module, "MODEL", model)
+    moved(monkeypatch, model_file=model)
     complete = sample_rows().sample(300, seed=2).drop(contract.TARGET)
     required = next(n for n in complete.columns if not SCHEMA.columns[n].nullable)
     broken = pl.int_range(pl.len()).is_in([7, 150, 299])
@@ -178,10 +179,9 @@ def test_ray_gives_the_answers_of_the_whole(
     file, target = tmp_path / "new.parquet", tmp_path / "scored.parquet"
     rows.write_parquet(file, row_group_size=100)
     # A worker is a process of its own, and loads the model of the project.
-    if not MODEL.exists():
+    if not (ROOT / "model/model.skops").exists():
         pytest.skip("there is no model yet: `uv run poe train` creates one")
-    for module in (predict, on_ray):
-        monkeypatch.setattr(module, "MODEL", MODEL)
+    moved(monkeypatch, model_file=ROOT / "model/model.skops")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     here = replace(settings(), address="", workers=1, cpus=1, memory_mb=0, rows=100)
 

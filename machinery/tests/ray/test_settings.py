@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.projects import moved
+
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
-from rung_ops.project.paths import find_project
+from rung_ops.project import Project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
 from rung_ops.system.ports import free_port
@@ -20,7 +22,7 @@ def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert set(vars(settings.settings())) == set(vars(Settings()))
 
-    monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
+    monkeypatch.setattr(settings, "settings_file", lambda: tmp_path / "ray.toml")
     assert settings.settings() == Settings()
 
 
@@ -44,7 +46,7 @@ def test_what_cannot_be_is_refused(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ray.toml").write_text(text)
-    monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
+    monkeypatch.setattr(settings, "settings_file", lambda: tmp_path / "ray.toml")
 
     with pytest.raises(InvalidSettings, match=message):
         settings.settings()
@@ -73,7 +75,7 @@ def test_only_code_and_settings_travel_to_a_cluster(tmp_path: Path) -> None:
     sent = connect.sent(tmp_path)
 
     code = Path(sent["working_dir"])
-    assert find_project(code) == code, "a worker finds no [tool.rung]"
+    assert Project.find(code).repository == code, "a worker finds no [tool.rung]"
     assert (code / "ops/ray.toml").exists() and (code / "params.toml").exists()
     assert {path.name for path in code.iterdir() if path.is_dir()} <= {"ops", "model"}
     assert {path.suffix for path in (code / "ops").iterdir()} == {".toml"}
@@ -88,7 +90,7 @@ def test_another_model_travels_as_the_only_one(
     (model / "src/second").mkdir(parents=True)
     (model / "src/second/__init__.py").touch()
     (model / "params.toml").write_text("seed = 7\n")
-    monkeypatch.setattr(connect, "ROOT", model)
+    moved(monkeypatch, connect, root=model)
 
     sent = connect.sent(tmp_path)
 

@@ -18,13 +18,15 @@ from polars.testing import assert_series_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
 from rung_ops.model.verify import verify
-from rung_ops.project.paths import ROOT, params
+from rung_ops.project import current
+from rung_ops.project.paths import params
 from rung_ops.release import contract_file, export_trial, keys, make, registry_artifacts
 from rung_ops.release.export import NoFormat
 from rung_ops.system import atomic
@@ -377,26 +379,28 @@ def project(
         patch.setenv("RELEASES", str(folder / "releases"))
         patch.setenv("RELEASE_KEY", str(folder / "release.pub"))
         patch.delenv("RELEASE_PRIVATE_KEY", raising=False)
-        for name in ("ROWS", "MODEL", "METRICS", "REPORT", "REPORTS"):
-            patch.setattr(record_run, name, folder / name.lower())
-        patch.setattr(registry_artifacts, "TRAIN", folder / "train.parquet")
-        patch.setattr(registry_artifacts, "TEST", folder / "test.parquet")
-        patch.setattr(registry_artifacts, "REPORTS", folder / "reports_of_another_run")
-        patch.setattr(keys, "PRIVATE", folder / ".keys/release.pem")
-        patch.setattr(model_card, "PROSE", folder / "model_card.md")
-        patch.setattr(record_run, "REPORTS", folder)
-        rows.write_parquet(record_run.ROWS)
-        trained.train.write_parquet(registry_artifacts.TRAIN)
-        trained.test.write_parquet(registry_artifacts.TEST)
-        estimator.save(trained.estimator, record_run.MODEL)
         metric = params()["score"]["metric"]
-        patch.setattr(record_run, "METRICS", folder / "metrics.json")
-        record_run.METRICS.write_text(json.dumps({metric: 0.25}))
+        here = moved(
+            patch,
+            rows=folder / "rows",
+            train=folder / "train.parquet",
+            test=folder / "test.parquet",
+            model_file=folder / "model",
+            reports=folder,
+            metrics=folder / "metrics.json",
+            report=folder / "report",
+        )
+        moved(patch, source_state, root=folder)
+        patch.setattr(keys, "private_key_file", lambda: folder / ".keys/release.pem")
+        patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
+        rows.write_parquet(here.rows)
+        trained.train.write_parquet(here.train)
+        trained.test.write_parquet(here.test)
+        estimator.save(trained.estimator, here.model_file)
+        here.metrics.write_text(json.dumps({metric: 0.25}))
         (folder / "slices.json").write_text("[]")
         (folder / "comparison.json").write_text('{"better": true}')
-        model_card.PROSE.write_text("# What it is for\n")
-        patch.setattr(source_state, "ROWS", record_run.ROWS)
-        patch.setattr(source_state, "ROOT", folder)
+        model_card.prose_file().write_text("# What it is for\n")
         tags = FACTS | {"data_hash": source_state.data_hash(), "git_dirty": "true"}
         made = record_run.record(
             {name: tags[name] for name in tags if name not in ("model", "version", "run_id")}
@@ -429,7 +433,7 @@ def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, made = project
-    monkeypatch.setattr(keys, "PRIVATE", folder / "nowhere.pem")
+    monkeypatch.setattr(keys, "private_key_file", lambda: folder / "nowhere.pem")
 
     code, output = released(capsys, "--unsigned", str(folder / "built"))
 
@@ -447,10 +451,10 @@ def test_poe_release_writes_the_registrys_version_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, made = project
-    if not keys.PRIVATE.exists():
-        keys.make(keys.PRIVATE, folder / "release.pub")
+    if not keys.private_key_file().exists():
+        keys.make(keys.private_key_file(), folder / "release.pub")
     # What is in model/ by now is of no concern.
-    record_run.MODEL.unlink(missing_ok=True)
+    current().model_file.unlink(missing_ok=True)
 
     code, output = released(capsys)
 
@@ -495,17 +499,17 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     reason: str,
 ) -> None:
     folder, _ = project
-    if not keys.PRIVATE.exists():
-        keys.make(keys.PRIVATE, folder / "release.pub")
+    if not keys.private_key_file().exists():
+        keys.make(keys.private_key_file(), folder / "release.pub")
     monkeypatch.setenv("RELEASES", str(folder / "others"))
     if broken == "TRAIN":
-        monkeypatch.setattr(registry_artifacts, "TRAIN", folder / "nowhere.parquet")
+        moved(monkeypatch, train=folder / "nowhere.parquet")
     elif broken == "data_hash":
         monkeypatch.setattr(source_state, "data_hash", lambda: "0" * 32)
     elif broken == "seed":
         monkeypatch.setattr(registry_artifacts, "params", lambda: params() | {"seed": -1})
     elif broken == "PROSE":
-        monkeypatch.setattr(model_card, "PROSE", folder / "nowhere.md")
+        monkeypatch.setattr(model_card, "prose_file", lambda: folder / "nowhere.md")
     elif broken == "CODE":
         monkeypatch.setattr(registry_artifacts, "CODE", "nowhere")
 
@@ -520,7 +524,10 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
     project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = registry_artifacts.subprocess.run(
-        ["git", "rev-list", "-1", "HEAD", "--", "src"], cwd=ROOT, capture_output=True, text=True
+        ["git", "rev-list", "-1", "HEAD", "--", "src"],
+        cwd=current().root,
+        capture_output=True,
+        text=True,
     )
     if not commits.stdout.strip():
         pytest.skip("src/ is in no commit yet")

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.model import bundle, custom_model
 from rung_ops.model import release as serving_release
 from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.project.paths import ROOT
 from rung_ops.release import export, make
 from rung_ops.training import estimator
 
@@ -101,16 +100,6 @@ def fitted(module: ModuleType, trained: Trained) -> Any:
     return module.build({}).fit(estimator.features(trained.train), estimator.truth(trained.train))
 
 
-def planned(folder: Path, entry: Any) -> Path:
-    """Make a project with a change control plan."""
-    plan = folder / custom_model.PLAN
-    plan.parent.mkdir(parents=True)
-    plan.write_text(
-        yaml.safe_dump({"scope": "x"} | ({"custom_model_format": entry} if entry else {}))
-    )
-    return folder
-
-
 def test_a_saved_model_predicts_the_same(fitted: Any, trained: Trained, tmp_path: Path) -> None:
     estimator.save(fitted, tmp_path / "model/model.skops")
 
@@ -141,7 +130,7 @@ def test_it_is_released_and_predicts_the_same_in_the_service(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export, "REPOSITORY", tmp_path)  # a project without a plan
+    moved(monkeypatch, export, repository=tmp_path)  # a project without a plan
 
     made = make.write(
         tmp_path / "candidates",
@@ -159,11 +148,7 @@ def test_it_is_released_and_predicts_the_same_in_the_service(
     assert np.allclose(predicted, estimator.predict(fitted, trained.test), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "entry", [None, {"allowed": False, "reason": "too new"}, {"allowed": True}, "yes"]
-)
-def test_a_plan_that_does_not_allow_it_refuses_the_release(
-    entry: Any,
+def test_an_add_on_may_refuse_the_release(
     fitted: Any,
     source: Path,
     trained: Trained,
@@ -171,9 +156,12 @@ def test_a_plan_that_does_not_allow_it_refuses_the_release(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export, "REPOSITORY", planned(tmp_path / "project", entry))
+    def refuse(root: Path) -> None:
+        raise CustomModelRefusedError("not in this house")
 
-    with pytest.raises(CustomModelRefusedError, match="can run code when it is loaded"):
+    monkeypatch.setattr(custom_model.addons, "targets", lambda name: [("house", refuse)])
+
+    with pytest.raises(CustomModelRefusedError, match="not in this house"):
         make.write(
             tmp_path / "candidates",
             fitted,
@@ -185,36 +173,6 @@ def test_a_plan_that_does_not_allow_it_refuses_the_release(
         )
 
     assert list((tmp_path / "candidates").glob("[!.]*")) == []
-
-
-def test_a_governance_folder_without_a_plan_refuses_too(tmp_path: Path) -> None:
-    (tmp_path / "governance").mkdir()
-
-    with pytest.raises(CustomModelRefusedError):
-        custom_model.refuse_unless_planned(tmp_path)
-
-
-def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> None:
-    entry = {"allowed": True, "reason": "Weights in NumPy's format, loaded without pickle."}
-
-    custom_model.refuse_unless_planned(planned(tmp_path, entry))
-
-
-@pytest.mark.skipif(not (ROOT / custom_model.PLAN).is_file(), reason="of the governance game only")
-def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
-    from rung_governance.record_check import check_record, read_schema
-
-    schema = read_schema("change_control_plan", ROOT)
-    plan = yaml.safe_load((ROOT / custom_model.PLAN).read_text("utf-8"))
-    path = tmp_path / custom_model.PLAN
-    path.parent.mkdir()
-
-    def problems(entry: Any) -> list[str]:
-        path.write_text(yaml.safe_dump(plan | {"custom_model_format": entry}), "utf-8")
-        return [str(each) for each in check_record(path, schema, tmp_path)]
-
-    assert problems({"allowed": True, "reason": "Weights in NumPy's format."}) == []
-    assert problems({"allowed": "x"}) != []
 
 
 def test_without_predict_the_model_predicts_itself() -> None:

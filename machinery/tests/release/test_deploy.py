@@ -42,7 +42,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return "Followed."
 
     monkeypatch.setattr(champion_alias, "follow", follow)
-    monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
+    monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setattr(deploy, "policy", lambda: None)
     return followed
@@ -66,7 +66,7 @@ def judged(release: Path, against: str | None = None, **changes: Any) -> None:
         "challenger": {name: str(manifest[name]) for name in gate_check.IDENTITY},
         "champion": {"release": against} if against else None,
     }
-    gate_check.GATE.write_text(json.dumps(verdict | changes), encoding="utf-8")
+    gate_check.gate_file().write_text(json.dumps(verdict | changes), encoding="utf-8")
 
 
 def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -141,7 +141,7 @@ def test_without_a_verdict_for_just_this_nothing_comes_to_production(
     if isinstance(verdict, dict):
         judged(releases / "candidates" / SECOND, FIRST, **verdict)
     elif verdict:
-        gate_check.GATE.write_text(verdict)
+        gate_check.gate_file().write_text(verdict)
 
     code, output = deployed(capsys, "production", SECOND, "--at-once")
 

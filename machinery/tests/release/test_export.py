@@ -29,7 +29,7 @@ from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.onnx_model import OnnxOutput
 from rung_ops.model.predictors import predictor_of, row_predictor
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.release import export, parity, speed
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
@@ -451,7 +451,7 @@ def test_onnx_runtime_reports_no_usage(tmp_path: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", LOADS_AND_ANSWERS, str(staged)],
-        cwd=ROOT,
+        cwd=current().root,
         env={"HOME": str(home), "PATH": os.defpath},  # in CI it would keep still by itself
         check=True,
         capture_output=True,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rung_governance import kill_switch
 
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollback, state
@@ -92,8 +91,6 @@ def written(now: State) -> str:
 def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Do what an operator's command does; tell whether it was done, not refused."""
     monkeypatch.setattr(deploy, "policy", lambda: policy(0.0 if verb == "deploy-canary" else 1.0))
-    # governance/test_signed_state.py tries what needs the audit log's key.
-    monkeypatch.setattr(kill_switch.audit, "require_signature", lambda folder: None)
     verbs: dict[str, Callable[[], object]] = {
         "deploy-shadow": lambda: deploy.begin(folder, "v5", BY),
         "deploy-canary": lambda: deploy.begin(folder, "v5", BY),
@@ -101,8 +98,8 @@ def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         "promote": lambda: state.promote(folder, BY),
         "rollback": lambda: rollback.roll_back(folder, BY, "it is worse"),
         "abort": lambda: state.abort(folder, "it is worse", BY),
-        "stop": lambda: kill_switch.switch_off(folder, BY, "it harms people"),
-        "resume": lambda: kill_switch.switch_on(folder, BY, "it is fixed"),
+        "stop": lambda: state.stop(folder, BY, "it harms people"),
+        "resume": lambda: state.resume(folder, BY),
     }
     try:
         verbs[verb]()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.project import release_folders
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current, release_folders
 from rung_ops.release import history, rollback, state
 from rung_ops.release.state import State
 
@@ -121,7 +120,7 @@ def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: P
     """What it imports shows it: whoever is not imported is not asked, and takes no time."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "rung_ops", "rollback"],
-        cwd=ROOT,
+        cwd=current().root,
         env=os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import pytest
 from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
 from rung_ops.model.verify import verify
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 from rung_ops.release import sign
 
 LOADED = """
@@ -126,7 +126,7 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
 def test_signing_imports_nothing_of_the_project(built: Path) -> None:
     output = subprocess.run(
         [sys.executable, "-c", LOADED, str(built.parent)],
-        cwd=REPOSITORY,
+        cwd=current().repository,
         env=os.environ,
         check=True,
         capture_output=True,

@@ -227,7 +227,7 @@ def test_an_invalid_public_key_is_named(release: Path, text: bytes) -> None:
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Where `poe keys` puts the keys, in a folder of this test."""
     private, public = tmp_path / ".keys/release.pem", tmp_path / "release.pub"
-    monkeypatch.setattr(keys, "PRIVATE", private)
+    monkeypatch.setattr(keys, "private_key_file", lambda: private)
     monkeypatch.setenv("RELEASE_KEY", str(public))
     monkeypatch.delenv("RELEASE_PRIVATE_KEY", raising=False)
     return private, public

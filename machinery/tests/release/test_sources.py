@@ -11,7 +11,7 @@ import pytest
 from rung_ops import contract
 from rung_ops.model import source_import
 from rung_ops.model.bundle import BadBundle, read_manifest
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 PACKAGE = "sample_package"
 ROWS = pl.DataFrame({"number": [1, 2, 3]})
@@ -201,14 +201,14 @@ def test_classes_are_found_by_their_modules_name_while_it_is_asked_for(tmp_path:
 def test_what_a_service_imports_of_a_release_is_its_features_alone(release_folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from rung_ops.release import bundle, source_import, verify\n"
+        "from rung_ops.model import bundle, source_import, verify\n"
         f"folder = Path({str(release_folder)!r})\n"
         "features = source_import.features_of(folder, bundle.read_manifest(folder)['package'])\n"
         "print(len(features), [name for name in ('pandera', 'sklearn', 'mlflow', 'model_signing')"
         " if name in sys.modules])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=current().root, check=True, capture_output=True, text=True
     )
 
     assert done.stdout.split() == [str(len(contract.FEATURES)), "[]"]

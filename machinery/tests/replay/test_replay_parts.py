@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rung_ops import contract
+from rung_ops import addons, contract
 from rung_ops.gate import rules
+from rung_ops.project import current
 from rung_ops.replay import overrides, periods, project_copy
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
 
@@ -132,34 +133,38 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     made = project_copy.environment()
 
     assert not project_copy.OUTSIDE & made.keys()
-    assert made["PYTHONPATH"].split(os.pathsep) == [str(project_copy.FOLDER / "src"), "elsewhere"]
+    assert made["PYTHONPATH"].split(os.pathsep) == [
+        str(project_copy.copy_folder() / "src"),
+        "elsewhere",
+    ]
 
 
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "machinery/rung_ops").mkdir(parents=True)
-    monkeypatch.setattr(project_copy, "FOLDER", tmp_path)
+    for package in ("machinery/rung_ops", "machinery/governance/rung_governance"):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
+    monkeypatch.setattr(project_copy, "copy_folder", lambda: tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     result = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
 
-    assert result == [str(tmp_path / "src"), str(tmp_path / "machinery")]
+    folders = ("src", "machinery/governance", "machinery")
+    assert result == [str(tmp_path / name) for name in folders]
 
 
 def test_a_copy_makes_keys_of_its_own() -> None:
     """`keys` leaves public keys alone that are there, and their private halves are not copied."""
-    copied = [
-        name for name in ("release.pub", "governance/audit.pub") if project_copy._is_copied(name)
-    ]
+    keys = [key for addon in addons.active().values() for key in addon.keys]
 
-    assert copied == []
+    assert [name for name in ("release.pub", *keys) if project_copy._is_copied(name)] == []
 
 
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
     for name, tables in project_copy.SETTINGS.items():
-        if not (project_copy.ROOT / name).is_file():
+        if not (current().root / name).is_file():
             continue
-        written = tomllib.loads((project_copy.ROOT / name).read_text())
+        written = tomllib.loads((current().root / name).read_text())
         for table, values in tables.items():
             assert values.keys() <= written[table].keys(), f"{name}, [{table}]"

@@ -298,7 +298,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSer
     """A server that is the project's store."""
     settings = tmp_path / "features.toml"
     settings.write_text("[redis]\ntimeout_ms = 200\n")
-    monkeypatch.setattr(stores, "FILE", settings)
+    monkeypatch.setattr(stores, "settings_file", lambda: settings)
     with running(tmp_path) as started:
         monkeypatch.setenv(stores.ADDRESS, started.address())
         yield started

@@ -18,7 +18,7 @@ import pytest
 
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving import local_token, serve, server
@@ -37,7 +37,7 @@ class Process:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rung_ops", "serve", "--port", str(self.port), *arguments],
-                cwd=ROOT,
+                cwd=current().root,
                 env=os.environ | NOWHERE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -157,11 +157,11 @@ def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPa
 
 def test_the_service_never_imports_training() -> None:
     names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera".split()
-    parts = "training tracking gate governance monitoring autopilot replay contract"
+    parts = "training tracking gate monitoring autopilot replay contract"
     names += [f"rung_ops.{part}" for part in parts.split()]
     code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
     output = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
     )
 
     assert output.stdout.strip() == "[]"
@@ -171,9 +171,9 @@ def test_settings_that_mean_nothing_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bad() -> None:
-        raise serve.BadSettings("service.toml: [service] expected `bool`, got `int`")
+        raise serve.SettingsError("service.toml: [service] expected `bool`, got `int`")
 
-    monkeypatch.setattr(serve.settings, "limits", bad)
+    monkeypatch.setattr(serve.service_settings, "limits", bad)
 
     assert serve.main(["--port", "0"]) == 1
     assert "expected `bool`" in capsys.readouterr().err

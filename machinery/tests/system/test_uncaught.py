@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 COMMAND, STAGE = "rung_ops.__main__", "rung_ops.stages"
 FULL = "OSError(28, 'No space left on device', 'model/model.skops')"
@@ -17,7 +17,7 @@ OF_SQLITE = "RuntimeError('(sqlite3.OperationalError) database or disk is full\\
 def ended(module: str, error: str) -> tuple[int, list[str]]:
     """Let an error end a process that imported a module; return its code and what it printed."""
     words = [sys.executable, "-c", f"import {module}\nraise {error}"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=current().root, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr.splitlines()
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.project.errors import StageError
+from machinery.tests.projects import moved
+from rung_ops.errors import StageError
 from rung_ops.tracking import last_run
 
 
@@ -15,8 +16,8 @@ def test_what_dvc_refuses_is_reported_with_its_reason_and_rolled_back(
 ) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=tmp_path, check=True)
-    monkeypatch.setattr(last_run, "ROOT", tmp_path)
-    monkeypatch.setattr(last_run, "RUN", tmp_path / "reports/run.json")
+    moved(monkeypatch, last_run, root=tmp_path)
+    monkeypatch.setattr(last_run, "run_file", lambda: tmp_path / "reports/run.json")
 
     if before:
         last_run.write(**before)

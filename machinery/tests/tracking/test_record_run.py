@@ -13,10 +13,11 @@ import polars as pl
 import pytest
 
 from machinery.tests.in_project import fit
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, rollback, state
 from rung_ops.tracking import model_bytes, record_run, registry
@@ -40,11 +41,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        for name in ("ROWS", "MODEL", "METRICS", "REPORT", "REPORTS"):
-            patch.setattr(record_run, name, folder / name.lower())
-        rows.write_parquet(record_run.ROWS)
-        estimator.save(fit(rows), record_run.MODEL)
-        record_run.METRICS.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
+        here = moved(
+            patch,
+            rows=folder / "rows",
+            model_file=folder / "model",
+            metrics=folder / "metrics",
+            report=folder / "report",
+            reports=folder / "reports",
+        )
+        rows.write_parquet(here.rows)
+        estimator.save(fit(rows), here.model_file)
+        here.metrics.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
         record_run.record(TAGS)
         yield record_run.record(TAGS | {"git_commit": "d" * 40})
 
@@ -85,7 +92,7 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
 
     tags = registry.version("1").tags
     model_hash = model_bytes.digest(registry.version("1"))
-    hashes = {"model_hash": model_hash, "model_file": bundle.digest(record_run.MODEL)}
+    hashes = {"model_hash": model_hash, "model_file": bundle.digest(current().model_file)}
     assert tags == TAGS | hashes and len(model_hash) == 64
     assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
@@ -178,11 +185,11 @@ def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
 
 
 def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:
-    rows = pl.read_parquet(record_run.ROWS)
+    rows = pl.read_parquet(current().rows)
     uri = f"models:/{made['model']}@challenger"
     loaded = mlflow.sklearn.load_model(uri)
 
-    expected = estimator.predict(estimator.load(record_run.MODEL), rows)
+    expected = estimator.predict(estimator.load(current().model_file), rows)
 
     np.testing.assert_array_equal(expected, estimator.predict(loaded, rows))
     assert mlflow.models.get_model_info(uri).signature is not None
@@ -192,8 +199,8 @@ def test_a_store_that_was_moved_still_finds_its_models(
     made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the registry of one CI job does, that another one downloads."""
-    moved = shutil.move(record_run.ROWS.parent, tmp_path / "elsewhere")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/mlflow.db")
+    folder = shutil.move(current().rows.parent, tmp_path / "elsewhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
     registry.client()
     result = mlflow.artifacts.download_artifacts(

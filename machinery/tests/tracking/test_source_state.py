@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops.tracking import source_state
 
 
@@ -16,8 +17,7 @@ def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
         named = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         subprocess.run(["git", *named, *words], cwd=tmp_path, check=True)
 
-    for name in ("ROOT", "ROWS"):
-        monkeypatch.setattr(source_state, name, tmp_path / {"ROWS": "rows"}.get(name, ""))
+    moved(monkeypatch, source_state, root=tmp_path, rows=tmp_path / "rows")
     for name in ("params.toml", "dvc.yaml", "rows"):
         (tmp_path / name).write_text("")
     git("init", "--quiet")

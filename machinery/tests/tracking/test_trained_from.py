@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from machinery.tests.projects import moved
 from rung_ops.data import dvc
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.tracking import record_run, trained_from
 
 # As `dvc status --json` printed it.
@@ -30,7 +31,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
         "judge": {"outs": [{"path": "reports/metrics.json"}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-    monkeypatch.setattr(trained_from, "ROOT", tmp_path)
+    moved(monkeypatch, trained_from, root=tmp_path)
     return []
 
 

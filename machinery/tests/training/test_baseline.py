@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.training import baseline, explain, fairness, slices
 
 
@@ -56,10 +57,14 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     actual = outcomes(30)
-    monkeypatch.setattr(baseline, "COMPARISON", tmp_path / "comparison.json")
-    for name in ("PREDICTIONS", "TRAIN"):
-        monkeypatch.setattr(baseline, name, tmp_path / f"{name}.parquet")
-        pl.DataFrame({"predicted": actual.astype(float)}).write_parquet(getattr(baseline, name))
+    here = moved(
+        monkeypatch,
+        reports=tmp_path,
+        predictions=tmp_path / "predictions.parquet",
+        train=tmp_path / "train.parquet",
+    )
+    for file in (here.predictions, here.train):
+        pl.DataFrame({"predicted": actual.astype(float)}).write_parquet(file)
     monkeypatch.setattr(baseline, "baseline", lambda train, rows: np.zeros(rows.height))
     monkeypatch.setattr(baseline.estimator, "truth", lambda rows: actual)
 
@@ -74,21 +79,21 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
 @pytest.mark.parametrize(
     ("verb", "rows"),
     [
-        (baseline, "PREDICTIONS"),
-        (baseline, "TRAIN"),
-        (explain, "MODEL"),
-        (fairness, "PREDICTIONS"),
-        (slices, "PREDICTIONS"),
+        (baseline, "predictions"),
+        (baseline, "train"),
+        (explain, "model_file"),
+        (fairness, "predictions"),
+        (slices, "predictions"),
     ],
 )
 def test_what_no_stage_has_written_yet_is_named(
     verb: ModuleType, rows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MODEL", "PREDICTIONS", "TRAIN"):
+    for name in ("model_file", "predictions", "train"):
         file = tmp_path / f"{name}.parquet"
         if name != rows:
             pl.DataFrame({"predicted": [0.5]}).write_parquet(file)
-        monkeypatch.setattr(verb, name, file, raising=False)
+        moved(monkeypatch, **{name: file})
 
     with pytest.raises(StageError, match=f"{rows}.parquet is missing: `uv run poe train` and"):
         verb.main()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops.training import model_card
 from rung_ops.training.model_card import card
 
@@ -28,7 +29,7 @@ def test_a_section_written_elsewhere_is_in_the_card(
 ) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/use_case.md").write_text("# Use\n\n## Intended use\nTo try.\n\n## Empty\n")
-    monkeypatch.setattr(model_card, "ROOT", tmp_path)
+    moved(monkeypatch, model_card, root=tmp_path)
     reference = "See docs/use_case.md, {}.\n"
 
     assert model_card.card(reference.format("Intended use"), tmp_path).startswith("To try.\n")

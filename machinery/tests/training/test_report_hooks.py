@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
+from machinery.tests.projects import moved
 from rung_ops.project import hooks
 from rung_ops.training import estimator, evaluate
 
@@ -21,8 +22,8 @@ def report(
     """Write a report with hooks, below a folder."""
 
     def write(**named: Callable[..., Any]) -> Path:
-        for name in ("METRICS", "PLOTS", "PREDICTIONS", "REPORT"):
-            monkeypatch.setattr(evaluate, name, tmp_path / name.lower())
+        names = ("metrics", "plots", "predictions", "report")
+        moved(monkeypatch, **{name: tmp_path / name for name in names})
         monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
         monkeypatch.setattr(evaluate, "shown", str)
         predicted = estimator.predict(trained.estimator, trained.test)

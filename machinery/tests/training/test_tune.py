@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.data.ingest import sample_rows
 from rung_ops.tracking import registry, tune
@@ -17,8 +18,8 @@ def test_each_trial_is_a_run_under_one_parent(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     rows = sample_rows()
     rows.sample(min(600, rows.height), seed=1).write_parquet(tmp_path / "train.parquet")
-    monkeypatch.setattr(tune, "TRAIN", tmp_path / "train.parquet")
-    monkeypatch.setattr(tune, "TUNING", tmp_path / "tuning.json")
+    moved(monkeypatch, train=tmp_path / "train.parquet")
+    monkeypatch.setattr(tune, "tuning_file", lambda: tmp_path / "tuning.json")
 
     assert tune.main(["--trials", "2"]) == 0
 

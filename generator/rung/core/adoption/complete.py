@@ -46,7 +46,6 @@ SHOWS_ALL = [b"!/data/incoming/**", b"!/data/sample/**"]
 NEEDED = (
     "dependency-groups",
     "tool.uv.default-groups",
-    f"{SOURCES}.rung-ops",  # the wheel in vendor/
     "tool.rung",
     "tool.poe.include",
 )
@@ -206,7 +205,8 @@ def add_to_toml(
             at = "dependency-groups"
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
-        for at in (*NEEDED, ENVIRONMENT) if flat else NEEDED:
+        sources = [f"{SOURCES}.{name}" for name in rung["tool"]["uv"]["sources"]]  # in vendor/
+        for at in (*sources, *NEEDED, *([ENVIRONMENT] if flat else ())):
             got += _completed(present, rung, at, by_hand)
         at = "tool.mypy"
         if not mypy:

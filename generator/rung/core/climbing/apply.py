@@ -20,8 +20,8 @@ from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage
 
 LOCK = "uv.lock"
-# The wheel (decision 30). uv refuses one that changed under the same name, as uv.lock has its old hash.
-LIBRARY = re.compile(r"vendor/rung_ops-[^/]*\.whl")
+# Rung's wheels (decision 30). uv refuses one that changed under the same name, as uv.lock has its old hash.
+LIBRARY = re.compile(r"vendor/(rung_[a-z]+)-[^/]*\.whl")
 # Tasks that name the files they complain about. A failing test names none: the climb may be the cause.
 OF_FILES = ("lint", "format-check", "types")
 FINDINGS = 1  # exit code of ruff and mypy for findings; other codes mean that they could not run
@@ -159,11 +159,11 @@ def _checked(project: Project, tree: str) -> str:
     folder = checkout / project.prefix
     before = bench.files(project.tree)
     changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
-    if (folder / LOCK).is_file() and any(
-        LIBRARY.fullmatch(path) for path in before.keys() & changed
-    ):
-        lock = [uv, "lock", "--quiet", "--upgrade-package", "rung-ops"]
-        process.run("lock the new library", lock, folder)
+    wheels = filter(None, map(LIBRARY.fullmatch, sorted(before.keys() & changed)))
+    libraries = [wheel[1].replace("_", "-") for wheel in wheels]
+    if (folder / LOCK).is_file() and libraries:
+        upgraded = [word for name in libraries for word in ("--upgrade-package", name)]
+        process.run("lock the new library", [uv, "lock", "--quiet", *upgraded], folder)
     try:
         process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
     except NotDoneError as error:

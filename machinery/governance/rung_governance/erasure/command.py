@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from rung_governance import audit, keys
 from rung_governance.erasure.rows import NothingErased
 from rung_ops.data import dvc
-from rung_ops.project import keyless, release_folders
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import git, key_names, locks
 from rung_ops.system.printable import counted
@@ -46,12 +46,12 @@ def _commit(raw: list[Path]) -> list[str]:
     """Make a version of raw files without the rows, and commit that; return what failed."""
     if not raw:
         return []
-    added = dvc.run(ROOT, "add", *(shown(path) for path in raw))
+    added = dvc.run(current().root, "add", *(shown(path) for path in raw))
     if added.returncode != 0:
         return [f"DVC made no new version: {added.stderr.strip()}"]
     records = [f"{shown(path)}.dvc" for path in raw]
     message = "Erase rows of a person"
-    committed = git.run(ROOT, "commit", "--quiet", "-m", message, "--", *records)
+    committed = git.run(current().root, "commit", "--quiet", "-m", message, "--", *records)
     if committed.returncode != 0:
         output = (committed.stderr or committed.stdout).strip()
         return [f"Commit {', '.join(records)} yourself, git did not: {output}"]
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         who = pseudonym(options.who)
         result = keyless.call(
-            *("governance.erasure.rows:handle", options.who, erases),
+            *("rung_governance.erasure.rows:handle", options.who, erases),
             raises=(NothingErased,),
             kept=key_names.OF_LOG,
         )

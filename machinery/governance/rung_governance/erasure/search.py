@@ -12,7 +12,8 @@ from rung_governance.erasure.tables import FileRows, UnreadableTable
 from rung_ops import prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.monitoring import outcomes
-from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
+from rung_ops.project import current
+from rung_ops.project.paths import others, placed, raw_files, shown
 from rung_ops.system import git
 from rung_ops.system.printable import counted
 
@@ -93,15 +94,15 @@ def search(subject: Subject) -> FoundRows:
 
 def _tables() -> Iterator[Path]:
     """List the tables of the project, and of the folders that variables have moved elsewhere."""
-    folders = [ROOT, logs(), outcomes.OUTCOMES, placed("RELEASES", "releases")]
-    moved = [each for each in folders[1:] if not each.resolve().is_relative_to(ROOT)]
-    yield from (path for path in tables.files(ROOT) if not _is_of_another_model(path))
+    folders = [current().root, logs(), outcomes.outcomes_folder(), placed("RELEASES", "releases")]
+    moved = [each for each in folders[1:] if not each.resolve().is_relative_to(current().root)]
+    yield from (path for path in tables.files(current().root) if not _is_of_another_model(path))
     for folder in moved:
         yield from tables.files(folder)
 
 
 def _is_of_another_model(path: Path) -> bool:
-    return any(path.is_relative_to(ROOT / folder) for folder in others())
+    return any(path.is_relative_to(current().root / folder) for folder in others())
 
 
 def _out_of_reach(path: Path, tracked: set[Path]) -> str:
@@ -110,7 +111,7 @@ def _out_of_reach(path: Path, tracked: set[Path]) -> str:
             "a signed release carries it, as those of an earlier Rung do. Release the version again, "
             "deploy that, and delete this bundle."
         )
-    if any(path.is_relative_to(ROOT / folder) for folder in RUNS):
+    if any(path.is_relative_to(current().root / folder) for folder in RUNS):
         return "a run of MLflow keeps it. Delete the run, then `mlflow gc`."
     if path in tracked:
         return (
@@ -183,7 +184,7 @@ def _beyond() -> list[str]:
         "received.",
     ]
     for name, what in (("store", "object store"), ("warehouse", "warehouse")):
-        if (ROOT / f"ops/{name}.toml").is_file():
+        if (current().root / f"ops/{name}.toml").is_file():
             unreached.append(
                 f"The {what} of ops/{name}.toml: the next `poe data pull` brings the rows again."
             )
@@ -192,5 +193,5 @@ def _beyond() -> list[str]:
 
 
 def _in_git() -> set[Path]:
-    listed = git.run(ROOT, "ls-files", "-z", errors="surrogateescape").stdout
-    return {ROOT / name for name in listed.split("\0") if name}
+    listed = git.run(current().root, "ls-files", "-z", errors="surrogateescape").stdout
+    return {current().root / name for name in listed.split("\0") if name}

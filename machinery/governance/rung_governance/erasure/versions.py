@@ -12,7 +12,7 @@ import yaml
 from rung_governance.erasure import tables
 from rung_governance.erasure.subject import Subject
 from rung_ops.data import dvc
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 from rung_ops.system import git
 
 MD5 = re.compile(r"[0-9a-f]{32}")
@@ -50,15 +50,22 @@ class SearchedVersions:
 
 def cache() -> Path:
     """Find the local cache of DVC."""
-    done = dvc.run(ROOT, "cache", "dir")
+    done = dvc.run(current().root, "cache", "dir")
     named = done.stdout.strip()
-    return (ROOT / named) if done.returncode == 0 and named else ROOT / ".dvc/cache"
+    return (
+        (current().root / named)
+        if done.returncode == 0 and named
+        else current().root / ".dvc/cache"
+    )
 
 
 def remotes() -> dict[str, str]:
     """Find DVC's remotes: names and addresses, without the user and password that one may have."""
     # As `dvc remote list` breaks its lines at the width of a terminal.
-    listed = (line.partition("=") for line in dvc.run(ROOT, "config", "--list").stdout.splitlines())
+    listed = (
+        line.partition("=")
+        for line in dvc.run(current().root, "config", "--list").stdout.splitlines()
+    )
     return {
         key.removeprefix("remote.").removesuffix(".url"): USER.sub("//", address)
         for key, _, address in listed
@@ -129,14 +136,14 @@ def _members(version: Version, folder: Path) -> Iterator[Version]:
 def _records() -> Iterator[tuple[str, str]]:
     """Read every version of DVC's records, of all commits and of the working tree, with its path."""
     named = (f":(glob)**/{name}" for name in RECORDS)
-    listed = git.run(ROOT, "rev-list", "--all", "--objects", "--", *named)
+    listed = git.run(current().root, "rev-list", "--all", "--objects", "--", *named)
     for line in listed.stdout.splitlines():
         blob, _, path = line.partition(" ")
         if path.endswith((".dvc", "dvc.lock")):
-            yield path, git.run(ROOT, "cat-file", "blob", blob).stdout
-    for file in ROOT.rglob("*"):
+            yield path, git.run(current().root, "cat-file", "blob", blob).stdout
+    for file in current().root.rglob("*"):
         is_record = file.suffix == ".dvc" or file.name == "dvc.lock"
-        inside = file.relative_to(ROOT)
+        inside = file.relative_to(current().root)
         if is_record and file.is_file() and not tables.PASSED_OVER & set(inside.parts):
             yield inside.as_posix(), file.read_text(encoding="utf-8")
 

@@ -7,7 +7,8 @@ from rung_ops.data.object_store import objects, record, settings, status
 from rung_ops.data.object_store.errors import StoreError
 from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.pull import adopt, alone, bring, can_be_adopted
-from rung_ops.project.paths import INCOMING, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
 STATES = {
     status.HERE: "here",
@@ -35,7 +36,7 @@ def show() -> int:
     for key in unfit:
         print(f"left out: {key!r} (no name for a raw file)")
     for name in status.left_behind(stored, location, known):
-        print(f"no longer in the store: {shown(INCOMING / name)}")
+        print(f"no longer in the store: {shown(current().incoming / name)}")
     return 0
 
 
@@ -73,7 +74,9 @@ def pull() -> int:
         )
     print(f"{fetched} fetched, {len(stored) - fetched - len(own)} were here already.")
     if fetched:
-        print(f"Commit {shown(record.FILE)} and what git shows of {shown(INCOMING)}.")
+        print(
+            f"Commit {shown(record.record_file())} and what git shows of {shown(current().incoming)}."
+        )
     return 1 if own else 0
 
 

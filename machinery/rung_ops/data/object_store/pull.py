@@ -13,7 +13,8 @@ from rung_ops.data.object_store.narrow import narrow
 from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.record import Fetched
 from rung_ops.data.object_store.settings import Settings
-from rung_ops.project.paths import INCOMING, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 
 LOCK = ".pull.tmp"  # git, DVC and load() pass it over
@@ -27,13 +28,13 @@ def alone() -> Iterator[None]:
         StoreError: somebody else pulls.
     """
     try:
-        INCOMING.mkdir(parents=True, exist_ok=True)
-        lock = locks.try_lock(INCOMING / LOCK)
+        current().incoming.mkdir(parents=True, exist_ok=True)
+        lock = locks.try_lock(current().incoming / LOCK)
     except OSError as error:
-        raise named(error, shown(INCOMING)) from error
+        raise named(error, shown(current().incoming)) from error
     if lock is None:
         raise StoreError(
-            f"{shown(INCOMING)}: another `poe data pull` is at work here. Wait for its end."
+            f"{shown(current().incoming)}: another `poe data pull` is at work here. Wait for its end."
         )
     try:
         yield
@@ -70,7 +71,7 @@ def bring(client: Any, settings: Settings, stored: StoredObject, known: dict[str
         # First the record, then the file: a draft beside a file that is known is one that was
         # not put in its place yet.
         size = draft.stat().st_size
-        known[path.relative_to(INCOMING).as_posix()] = Fetched(
+        known[path.relative_to(current().incoming).as_posix()] = Fetched(
             f"s3://{settings.bucket}/{stored.key}", stored.etag, size, part
         )
         record.write(known)
@@ -83,7 +84,7 @@ def bring(client: Any, settings: Settings, stored: StoredObject, known: dict[str
 def adopt(settings: Settings, stored: StoredObject, known: dict[str, Fetched]) -> None:
     """Note a file that is the object already, wherever it came from."""
     path = record.path_of(stored, settings)
-    known[path.relative_to(INCOMING).as_posix()] = Fetched(
+    known[path.relative_to(current().incoming).as_posix()] = Fetched(
         f"s3://{settings.bucket}/{stored.key}", stored.etag, path.stat().st_size
     )
     record.write(known)

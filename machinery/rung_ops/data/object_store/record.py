@@ -8,11 +8,16 @@ from pathlib import Path
 from rung_ops.data.object_store.errors import StoreError
 from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.settings import Settings
-from rung_ops.project.paths import INCOMING, ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 
 # At the root, not beside the data: the stage `ingest` runs again when data/incoming changes.
-FILE = ROOT / "store.lock"
+
+
+def record_file() -> Path:
+    """Return the path of store.lock."""
+    return current().root / "store.lock"
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,15 @@ def read() -> dict[str, Fetched]:
     Raises:
         StoreError: it cannot be read.
     """
-    if not FILE.exists():
+    if not record_file().exists():
         return {}
     try:
-        entries = json.loads(FILE.read_text(encoding="utf-8"))
+        entries = json.loads(record_file().read_text(encoding="utf-8"))
         return {name: Fetched(**entry) for name, entry in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"{shown(FILE)}: cannot be read ({error}). Take the committed one "
-            f"(`git checkout -- {shown(FILE)}`), or delete it: files that are the same are known "
+            f"{shown(record_file())}: cannot be read ({error}). Take the committed one "
+            f"(`git checkout -- {shown(record_file())}`), or delete it: files that are the same are known "
             "again."
         ) from error
 
@@ -54,7 +59,7 @@ def read() -> dict[str, Fetched]:
 def write(record: dict[str, Fetched]) -> None:
     """Write the record; the old one stays until the new one is whole."""
     text = json.dumps({name: asdict(record[name]) for name in sorted(record)}, indent=2)
-    atomic.write(FILE, f"{text}\n".encode())
+    atomic.write(record_file(), f"{text}\n".encode())
 
 
 def is_table(name: str) -> bool:
@@ -69,7 +74,7 @@ def part_of(stored: StoredObject, settings: Settings) -> str:
 
 def path_of(stored: StoredObject, settings: Settings) -> Path:
     """Find the place of an object's file; a part of a CSV file is written as Parquet."""
-    path = INCOMING / stored.name
+    path = current().incoming / stored.name
     narrowed = part_of(stored, settings) and path.suffix != ".parquet"
     return path.with_name(f"{path.name}.parquet") if narrowed else path
 

@@ -2,13 +2,19 @@
 
 from configparser import ConfigParser
 from configparser import Error as Malformed
+from pathlib import Path
 
 from rung_ops.data.object_store import objects
 from rung_ops.data.object_store.errors import StoreError, named
 from rung_ops.data.object_store.settings import Settings
-from rung_ops.project.paths import REPOSITORY
+from rung_ops.project import current
 
-CONFIG = REPOSITORY / ".dvc/config"
+
+def config_file() -> Path:
+    """Return the path of DVC's settings."""
+    return current().repository / ".dvc/config"
+
+
 S3 = "s3://"
 
 
@@ -32,7 +38,7 @@ def _remote() -> Settings | None:
     """Read where DVC keeps its versions; None if that is not an object store."""
     config = ConfigParser(interpolation=None)
     try:
-        config.read(CONFIG, encoding="utf-8")
+        config.read(config_file(), encoding="utf-8")
         remote = config[f"'remote \"{config['core']['remote']}\"'"]
         url = remote["url"]
     except (Malformed, KeyError, UnicodeDecodeError) as error:

@@ -6,9 +6,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rung_ops.data.object_store.errors import StoreError
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
-FILE = ROOT / "ops/store.toml"
+
+def settings_file() -> Path:
+    """Return the path of ops/store.toml."""
+    return current().root / "ops/store.toml"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def read(path: Path | None = None) -> Settings:
     Raises:
         StoreError: it is missing, or something in it is.
     """
-    path = path or FILE
+    path = path or settings_file()
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -8,7 +8,7 @@ from rung_ops.data.object_store import record
 from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.record import Fetched
 from rung_ops.data.object_store.settings import Settings
-from rung_ops.project.paths import INCOMING
+from rung_ops.project import current
 
 HERE = "here"
 NEW = "new"
@@ -21,7 +21,7 @@ MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the 
 def of(stored: StoredObject, settings: Settings, known: dict[str, Fetched]) -> str:
     """Tell how an object's file stands: HERE, NEW, CHANGED or OWN."""
     path = record.path_of(stored, settings)
-    entry = known.get(path.relative_to(INCOMING).as_posix())
+    entry = known.get(path.relative_to(current().incoming).as_posix())
     if not path.exists():
         return NEW
     same = entry and entry.etag == stored.etag and entry.part == record.part_of(stored, settings)
@@ -47,5 +47,9 @@ def left_behind(
     stored: list[StoredObject], settings: Settings, known: dict[str, Fetched]
 ) -> list[str]:
     """List the files here that came from the store, and are there no longer."""
-    there = {record.path_of(one, settings).relative_to(INCOMING).as_posix() for one in stored}
-    return sorted(name for name in known if name not in there and (INCOMING / name).exists())
+    there = {
+        record.path_of(one, settings).relative_to(current().incoming).as_posix() for one in stored
+    }
+    return sorted(
+        name for name in known if name not in there and (current().incoming / name).exists()
+    )

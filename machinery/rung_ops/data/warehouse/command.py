@@ -56,9 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         says, where = settings.read(), url.read()
         if verb == "list":
-            print("\n".join(describe(says, where, settings.TAKEN)))
+            print("\n".join(describe(says, where, settings.taken_folder())))
             return 0
-        rows = pull(says, where, settings.TAKEN)
+        rows = pull(says, where, settings.taken_folder())
     except WarehouseError as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,7 +11,8 @@ from rung_ops import contract
 from rung_ops.contract.raw_file import UnreadableFileError, read
 from rung_ops.contract.row_checks import inspect
 from rung_ops.data.warehouse.errors import WarehouseError, full_disk
-from rung_ops.project.paths import SAMPLE, raw_files_in, shown
+from rung_ops.project import current
+from rung_ops.project.paths import raw_files_in, shown
 from rung_ops.system import atomic
 
 
@@ -21,7 +22,7 @@ def fill(file: Path) -> None:
     Raises:
         WarehouseError: a file of the sample cannot be read, or breaks Row; or there is none.
     """
-    files = raw_files_in(SAMPLE)
+    files = raw_files_in(current().sample)
     if not files:
         raise WarehouseError(
             "WAREHOUSE_URL is not set, and data/sample has no rows to make a warehouse of: set it, "

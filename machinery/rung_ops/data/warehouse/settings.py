@@ -7,11 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.data.warehouse.errors import WarehouseError
-from rung_ops.project.paths import ROOT, WAREHOUSE, shown
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
-FILE = ROOT / "ops/warehouse.toml"
-TAKEN = WAREHOUSE  # where the windows lie
-SAMPLE_WAREHOUSE = ROOT / "data/warehouse.duckdb"
+
+def settings_file() -> Path:
+    """Return the path of ops/warehouse.toml."""
+    return current().root / "ops/warehouse.toml"
+
+
+def taken_folder() -> Path:
+    """Return the folder of the rows that were taken from a warehouse."""
+    return current().warehouse
+
+
+# where the windows lie
+
+
+def sample_warehouse() -> Path:
+    """Return the path of the warehouse that the sample is in."""
+    return current().root / "data/warehouse.duckdb"
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class Settings:
     lag: timedelta
 
 
-def read(file: Path = FILE, root: Path = ROOT) -> Settings:
+def read(file: Path | None = None, root: Path | None = None) -> Settings:
     """Read ops/warehouse.toml.
 
     Args:
@@ -43,6 +58,8 @@ def read(file: Path = FILE, root: Path = ROOT) -> Settings:
     Raises:
         WarehouseError: it is missing, cannot be read, or says what cannot be.
     """
+    file = settings_file() if file is None else file
+    root = current().root if root is None else root
     try:
         settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from rung_ops.data.warehouse.errors import WarehouseError
-from rung_ops.data.warehouse.settings import SAMPLE_WAREHOUSE
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.data.warehouse.settings import sample_warehouse
+from rung_ops.project import current
+from rung_ops.project.paths import shown
 
 VARIABLE = "WAREHOUSE_URL"
 UNSET = f"$({VARIABLE})"  # what Azure Pipelines gives for a variable that is not there
@@ -62,10 +63,10 @@ def read() -> Address:
     """
     url = os.environ.get(VARIABLE, "").strip()
     if url in ("", UNSET):
-        return Address(shown(SAMPLE_WAREHOUSE), file=SAMPLE_WAREHOUSE, is_sample=True)
+        return Address(shown(sample_warehouse()), file=sample_warehouse(), is_sample=True)
     scheme = url.partition(":")[0].lower()
     if scheme == "duckdb":
-        file = ROOT / unquote(urlsplit(url).path)
+        file = current().root / unquote(urlsplit(url).path)
         return Address(shown(file), file=file)
     if scheme not in POSTGRESQL or "://" not in url:
         raise WarehouseError(

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
-from rung_ops.data.object_store import command, fetch, narrow, pull, record, settings, status
+from machinery.tests.projects import moved
+from rung_ops.data.object_store import command, fetch, narrow, pull, record, settings
 from rung_ops.data.object_store.objects import fits
 
 CONTENT = bytes(range(256)) * 40
@@ -25,10 +26,9 @@ def store() -> Iterator[FakeStore]:
 @pytest.fixture
 def incoming(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "incoming"
-    for module in (pull, record, command, status):
-        monkeypatch.setattr(module, "INCOMING", folder)
-    monkeypatch.setattr(record, "FILE", tmp_path / "store.lock")
-    monkeypatch.setattr(settings, "FILE", tmp_path / "store.toml")
+    moved(monkeypatch, incoming=folder)
+    monkeypatch.setattr(record, "record_file", lambda: tmp_path / "store.lock")
+    monkeypatch.setattr(settings, "settings_file", lambda: tmp_path / "store.toml")
     monkeypatch.setattr(fetch, "PAUSE", 0.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -18,7 +18,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore
     made = FakeStore()
     path = tmp_path / "store.toml"
     path.write_text(f'[store]\nendpoint = "{made.endpoint}"\nbucket = "data"\nprefix = "raw"\n')
-    monkeypatch.setattr(settings, "FILE", path)
+    monkeypatch.setattr(settings, "settings_file", lambda: path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", UNSAID)
     yield made
@@ -99,7 +99,7 @@ def test_of_the_remote_of_dvc_the_reason_is_reported(
         "[core]\n    remote = store\n['remote \"store\"']\n    url = s3://data/dvc\n"
         f"    endpointurl = {store.endpoint}\n"
     )
-    monkeypatch.setattr(remote, "CONFIG", config)
+    monkeypatch.setattr(remote, "config_file", lambda: config)
 
     assert "s3:PutObject" in remote.advice()
     store.says = 400, "ExpiredToken"

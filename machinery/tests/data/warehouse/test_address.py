@@ -5,7 +5,7 @@ import pytest
 from rung_ops.data.warehouse import connect
 from rung_ops.data.warehouse import url as address
 from rung_ops.data.warehouse.errors import WarehouseError
-from rung_ops.project.paths import ROOT
+from rung_ops.project import current
 
 PASSWORD = "Tr0ub4dor"  # pragma: allowlist secret
 URL = f"postgresql://ada:{PASSWORD}@db.example.org:5433/sales?sslmode=require"
@@ -73,7 +73,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
     variables.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
     result = address.read()
 
-    assert result.file == ROOT / "data/own.duckdb"
+    assert result.file == current().root / "data/own.duckdb"
     assert not result.is_sample
     with pytest.raises(WarehouseError, match="data/own.duckdb does not exist"):
         with connect.connected(result):

@@ -10,7 +10,8 @@ from rung_ops import contract
 from rung_ops.data.warehouse import command, query, sample, settings
 from rung_ops.data.warehouse.errors import WarehouseError
 from rung_ops.data.warehouse.url import Address
-from rung_ops.project.paths import SAMPLE, raw_files_in
+from rung_ops.project import current
+from rung_ops.project.paths import raw_files_in
 
 GOOD = """
 query = "rows.sql"
@@ -21,9 +22,9 @@ lag_hours = 12
 """
 
 
-@pytest.mark.skipif(not settings.FILE.is_file(), reason="this project has no warehouse")
+@pytest.mark.skipif(not settings.settings_file().is_file(), reason="this project has no warehouse")
 def test_the_settings_and_the_query_fit() -> None:
-    if not settings.FILE.is_file():
+    if not settings.settings_file().is_file():
         pytest.skip("this project takes no rows from a warehouse")
     says = settings.read()
 
@@ -61,7 +62,7 @@ def test_settings_that_cannot_be_are_named(
 
 
 def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
-    files = raw_files_in(SAMPLE)
+    files = raw_files_in(current().sample)
     if not files:
         pytest.skip("data/sample holds no rows")
     sample.fill(tmp_path / "made.duckdb")

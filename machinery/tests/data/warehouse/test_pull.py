@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from machinery.tests.data.warehouse.conftest import QUERY, Shop
+from machinery.tests.projects import moved
 from rung_ops.data.warehouse import duckdb, extract
 from rung_ops.data.warehouse.errors import WarehouseError
 from rung_ops.project import paths
@@ -212,9 +213,9 @@ def test_the_sample_steps_back_when_rows_were_taken(
         (tmp_path / name).mkdir(parents=True)
     sample, incoming = tmp_path / "sample/rows.csv", tmp_path / "incoming/more.csv"
     taken = tmp_path / "incoming/warehouse/2024-01-01--2024-01-02.parquet"
-    monkeypatch.setattr(paths, "SAMPLE", sample.parent)
-    monkeypatch.setattr(paths, "INCOMING", incoming.parent)
-    monkeypatch.setattr(paths, "WAREHOUSE", taken.parent)
+    moved(monkeypatch, sample=sample.parent)
+    moved(monkeypatch, incoming=incoming.parent)
+    moved(monkeypatch, warehouse=taken.parent)
     sample.touch()
     incoming.touch()
 

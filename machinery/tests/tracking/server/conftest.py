@@ -16,9 +16,9 @@ from rung_ops.tracking import last_run, registry, relocate, server_check, store_
 @pytest.fixture(autouse=True)
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep stores, policy and what MLflow remembers of them out of the project."""
-    monkeypatch.setattr(store_address, "STORE", tmp_path / "here/mlflow.db")
-    monkeypatch.setattr(store_address, "POLICY", tmp_path / "tracking.toml")
-    monkeypatch.setattr(last_run, "RUN", tmp_path / "run.json")
+    monkeypatch.setattr(store_address, "local_store", lambda: tmp_path / "here/mlflow.db")
+    monkeypatch.setattr(store_address, "settings_file", lambda: tmp_path / "tracking.toml")
+    monkeypatch.setattr(last_run, "run_file", lambda: tmp_path / "run.json")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in ("MLFLOW_TRACKING_URI", store_address.LOCAL_ONLY):
@@ -38,7 +38,7 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(store_address, "STORE", folder / "mlflow.db")
+        patch.setattr(store_address, "local_store", lambda: folder / "mlflow.db")
         patch.setenv("MLFLOW_TRACKING_URI", "")
         store = MlflowClient(store_address.local_uri(), store_address.local_uri())
         store.search_experiments()
@@ -50,8 +50,8 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(with_a_run: Path) -> MlflowClient:
     """The local store; it holds the run `one`, which is version 1."""
-    shutil.copytree(with_a_run, store_address.STORE.parent, dirs_exist_ok=True)
-    relocate.fix_paths(store_address.STORE)
+    shutil.copytree(with_a_run, store_address.local_store().parent, dirs_exist_ok=True)
+    relocate.fix_paths(store_address.local_store())
     return MlflowClient(store_address.local_uri(), store_address.local_uri())
 
 

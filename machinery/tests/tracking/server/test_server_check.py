@@ -146,7 +146,7 @@ def test_a_version_that_does_not_exist_is_no_failure_of_the_server() -> None:
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store_address.tracking_uri() == store_address.local_uri()
 
-    policy(store_address.POLICY, "http://one.example.org")
+    policy(store_address.settings_file(), "http://one.example.org")
     assert store_address.tracking_uri() == "http://one.example.org"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://two.example.org")
@@ -156,7 +156,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
 def test_training_stops_before_it_starts(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}")
+    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}")
 
     assert ready.main([]) == 1
     assert "Nothing was trained" in capsys.readouterr().err
@@ -165,27 +165,27 @@ def test_training_stops_before_it_starts(
 def test_training_continues_if_the_file_says_so(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}", "continue")
 
     assert ready.main([]) == 0
     assert "Training continues" in capsys.readouterr().err
 
 
 def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:
-    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}", "continue")
     assert registry.run_tags() == {}
 
     store = registry.recorder()
 
-    assert store_address.STORE.is_file()
+    assert store_address.local_store().is_file()
     assert store.get_experiment_by_name(registry.model_name()) is not None
     assert registry.run_tags() == {registry.WAITING: "true"}
 
 
 def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
-    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}")
+    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}")
 
     with pytest.raises(server_check.ServerDownError):
         registry.recorder()
 
-    assert not store_address.STORE.is_file()
+    assert not store_address.local_store().is_file()

@@ -1,4 +1,4 @@
-"""Approve releases in a replay in place of a person.
+"""What a replay does in place of people: approve releases, and write nothing that passes for theirs.
 
 The record that it writes is not a validation, and says so. It approves every release that passed the
 gate and the change control plan, so a replay shows what the rules alone would do.
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rung_governance import example_text, signatures
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.replay import copy_commands, period_traffic, project_copy
@@ -21,9 +22,17 @@ EMAIL = "approver@localhost"
 NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person."
 
 
+NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
+
+
+def prepare(folder: Path) -> None:
+    """Replace the example's text in a copy: promotion refuses it, and a replay asks what rules do."""
+    example_text.rewrite(folder, NOT_WRITTEN)
+
+
 def is_required() -> bool:
     """Return whether this project requires an approval before a release is served."""
-    return (project_copy.FOLDER / RECORDS).is_dir()
+    return (project_copy.copy_folder() / RECORDS).is_dir()
 
 
 def waiting() -> str | None:
@@ -39,10 +48,10 @@ def approve(release: str) -> None:
         VerbFailed: `poe approve` or `poe promote` refused the release.
     """
     manifest = bundle.read_manifest(release_folders.bundle(period_traffic.production(), release))
-    path = project_copy.FOLDER / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
+    path = project_copy.copy_folder() / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
-    if (signers := project_copy.FOLDER / SIGNERS).is_file():
+    if (signers := project_copy.copy_folder() / SIGNERS).is_file():
         key = signing_key(signers)
         project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
         copy_commands.run("approve", str(manifest["version"]), "--key", key)
@@ -57,8 +66,6 @@ def signing_key(signers: Path) -> str:
         key.parent.mkdir(exist_ok=True)
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
         subprocess.run(words, check=True)
-    from rung_governance import signatures  # its packages come with governance
-
     signers.write_text(f"{signatures.line_for(str(key), EMAIL)}\n", encoding="utf-8")
     return str(key)
 

@@ -1,0 +1,15 @@
+"""What the add-on `load_test` brings."""
+
+from rung_ops.addons import Addon, Verb
+
+ADDON = Addon(
+    summary="the service under load",
+    path="ops/service.toml",
+    verbs={
+        "load-test": Verb(
+            "rung_ops.load_test.run",
+            "serve",
+            "test the service under load against ops/service.toml",
+        ),
+    },
+)

@@ -1,0 +1,20 @@
+"""What the add-on `ray` brings."""
+
+from rung_ops.addons import Addon, Verb
+
+ADDON = Addon(
+    summary="tuning and batch scoring on Ray",
+    path="ops/ray.toml",
+    policies={"ray.toml": ("rung_ops.ray.settings:settings",)},
+    verbs={
+        "ray predict": Verb(
+            "rung_ops.ray.predict",
+            "ray",
+            "score a file or a folder of rows on Ray",
+            is_keyless=True,
+        ),
+        "ray tune": Verb(
+            "rung_ops.ray.tune", "ray", "search for better hyperparameters on Ray", is_keyless=True
+        ),
+    },
+)

@@ -1,0 +1,13 @@
+"""What the add-on `replay` brings."""
+
+from rung_ops.addons import Addon, Verb
+
+ADDON = Addon(
+    summary="the sample, month by month through service and autopilot",
+    path="ops/autopilot.toml",
+    verbs={
+        "replay": Verb(
+            "rung_ops.replay.run", "monitor", "replay the sample through service and autopilot"
+        ),
+    },
+)

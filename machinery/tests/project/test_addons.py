@@ -1,0 +1,210 @@
+"""Add-ons are registered by an entry point; what the project lists and lacks stops every verb."""
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.projects import moved
+from rung_ops import __main__ as command
+from rung_ops import addons
+from rung_ops.addons import Addon, AddonError, Verb
+from rung_ops.monitoring import hooks as monitoring_hooks
+from rung_ops.project import current, hooks, paths
+from rung_ops.verbs import VERBS
+
+CALLS: list[Any] = []
+
+
+def record(*arguments: Any) -> None:
+    """Take what a verb or a notifier is called with."""
+    CALLS.append(arguments)
+
+
+def fails(*arguments: Any) -> None:
+    """Fail as somebody else's code may."""
+    raise RuntimeError("the channel is closed")
+
+
+def find_one(predictions: pl.DataFrame) -> list[str]:
+    """Find a problem."""
+    return [f"{predictions.height} predictions"]
+
+
+def of(name: str) -> str:
+    """Name a function of this module, as an add-on does."""
+    return f"{__name__}:{name}"
+
+
+HOUSE = Addon(
+    summary="the house's own",
+    verbs={"house try": Verb(of("record"), "", "try it")},
+    notify=of("record"),
+    monitor_check=of("find_one"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_called() -> None:
+    CALLS.clear()
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> dict[str, Addon]:
+    """An environment with the library's own add-ons and one of a house; a test may change it."""
+    own = {name: addon for name, addon in addons.installed().items() if name != "governance"}
+    there = {**own, "house": HOUSE}
+    monkeypatch.setattr(addons, "installed", lambda: there)
+    monkeypatch.setattr(addons, "listed", list)
+    return there
+
+
+def test_a_verb_of_an_add_on_is_run_and_listed_below_its_name(
+    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["house", "try"]) == command.OK
+    assert CALLS == [()]
+
+    assert command.main(["--help"]) == command.OK
+    assert "\nhouse: the house's own\n  house try " in capsys.readouterr().out
+
+
+def test_a_project_lists_the_verbs_of_what_it_uses(
+    house: dict[str, Addon],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moved(monkeypatch, repository=tmp_path)
+    command.main(["--help"])
+    small = capsys.readouterr().out
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/ray.toml").touch()
+    command.main(["--help"])
+    with_ray = capsys.readouterr().out
+
+    assert "ray predict" not in small and "replay" not in small and "gate " in small
+    assert "ray predict" in with_ray
+
+
+def test_without_governance_nothing_names_it(
+    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.main(["--help"])
+
+    assert "governance" not in capsys.readouterr().out
+    assert command.main(["governance", "stop"]) == command.USAGE
+
+
+@pytest.mark.parametrize("verb", ["gate", "serve", "house try", "--help"])
+def test_an_add_on_that_is_listed_and_missing_stops_every_verb(
+    house: dict[str, Addon],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+) -> None:
+    monkeypatch.setattr(addons, "listed", lambda: ["guard"])
+
+    assert command.main(verb.split()) == command.USAGE
+    assert (
+        "the add-on `guard` under [tool.rung], and it is not installed" in capsys.readouterr().err
+    )
+    assert CALLS == []
+
+
+def test_what_no_add_on_has_a_say_in_runs_without_it() -> None:
+    assert {name for name, verb in VERBS.items() if verb.is_alone} == {"models", "sign"}
+
+
+@pytest.mark.parametrize("listed", ["governance", [1], {"governance": True}])
+def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
+    monkeypatch.setattr(paths, "settings", lambda: {"addons": listed})
+
+    with pytest.raises(AddonError, match="must be a list of names"):
+        addons.listed()
+
+
+@pytest.mark.parametrize("verb", ["gate", "ray tune"])
+def test_two_verbs_of_one_name_are_refused(
+    house: dict[str, Addon], capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    house["thief"] = Addon(summary="takes", verbs={verb: Verb(of("record"), "", "take it")})
+
+    assert command.main([verb]) == command.USAGE
+    assert f"`rung-ops {verb}` is a verb of" in capsys.readouterr().err
+    assert CALLS == []
+
+
+def test_a_message_reaches_the_add_on_whatever_another_one_does(
+    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
+) -> None:
+    house["closed"] = Addon(summary="fails", notify=of("fails"))
+    house["gone"] = Addon(summary="is not there", notify="no_such_module:notify")
+    house["later"] = HOUSE
+
+    hooks.notify("a subject", "a message")
+
+    assert CALLS == [("a subject", "a message")] * 2
+    printed = capsys.readouterr().err
+    assert "add-on closed failed with RuntimeError: the channel is closed" in printed
+    assert "add-on gone failed with AddonError" in printed
+
+
+def test_the_monitor_asks_the_checks_of_add_ons(house: dict[str, Addon]) -> None:
+    house["closed"] = Addon(summary="fails", monitor_check=of("fails"))
+
+    assert monitoring_hooks.problems(pl.DataFrame({"id": [1, 2]})) == [
+        "2 predictions",
+        "monitor_check of the add-on closed raised RuntimeError: the channel is closed",
+    ]
+
+
+def entry(name: str, value: str, distribution: str = "house") -> EntryPoint:
+    made = EntryPoint(name, value, addons.GROUP)
+    vars(made)["dist"] = SimpleNamespace(name=distribution)
+    return made
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """What is installed, to be filled by a test."""
+    there: list[EntryPoint] = []
+    monkeypatch.setattr(addons, "entry_points", lambda group: there)
+    addons.installed.cache_clear()
+    yield there
+    addons.installed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_module:ADDON", "ModuleNotFoundError"),
+        (of("NO_SUCH_NAME"), "AttributeError"),
+        (of("record"), "expected a rung_ops.addons.Addon"),
+    ],
+)
+def test_an_add_on_that_cannot_be_loaded_is_named(
+    entries: list[EntryPoint], value: str, reason: str
+) -> None:
+    entries.append(entry("house", value))
+
+    with pytest.raises(AddonError, match=f"`house`.*{reason}|{reason}"):
+        addons.installed()
+
+
+def test_two_add_ons_of_one_name_are_refused(entries: list[EntryPoint]) -> None:
+    entries += [entry("house", of("HOUSE")), entry("house", of("HOUSE"), "other")]
+
+    with pytest.raises(AddonError, match="Two add-ons are named `house`"):
+        addons.installed()
+
+
+def test_the_package_of_the_project_registers_none(entries: list[EntryPoint]) -> None:
+    """Its code must not run in a process that has keys."""
+    own = paths.project_name(current().repository).replace("-", "_")
+    entries += [entry("mine", of("HOUSE"), own), entry("house", of("HOUSE"))]
+
+    assert list(addons.installed()) == ["house"]
