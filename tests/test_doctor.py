@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rung.__main__ import main
-from rung.core.doctor import load_needs
+from rung.core.needs import load_needs
 from rung.errors import NotDoneError
 from rung.system import process, shortage
 from tests.conftest import ROOT, VENDORS, Quiet
