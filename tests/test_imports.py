@@ -1,6 +1,7 @@
 """The modules of Rung and of rung-ops import each other in one direction, inside functions too."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate
@@ -14,7 +15,10 @@ from tests.conftest import ROOT
 SOURCES = {
     "generator": ("rung.core.climbing.planner", "rung.levels.ladder"),
     "machinery": ("rung_ops.features.point_in_time", "rung_ops.features.windows"),
+    "machinery/governance": ("rung_governance.oversight", "rung_governance.kill_switch"),
 }
+
+IMPORTS_GOVERNANCE = r"(?m)^\s*(from|import) rung_governance"
 
 
 def name_of(path: Path, source: Path) -> str:
@@ -60,6 +64,18 @@ def test_no_module_imports_itself_by_way_of_others(source: str) -> None:
     assert len(graph) > 50
     assert known in graph[importer]
     TopologicalSorter(graph).prepare()  # it raises CycleError, which names the circle
+
+
+def test_the_library_and_its_tests_do_without_governance() -> None:
+    """An ejected project of the other game has them, and no rung_governance."""
+    texts = {
+        path: path.read_text("utf-8")
+        for folder in ("rung_ops", "tests")
+        for path in (ROOT / "machinery" / folder).rglob("*.py")
+    }
+
+    assert len(texts) > 300
+    assert [path for path, text in texts.items() if re.search(IMPORTS_GOVERNANCE, text)] == []
 
 
 @pytest.mark.parametrize(
