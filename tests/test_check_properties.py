@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rung.check import report
+from rung import formats
 from rung.check.report import facts
 from rung.check.review.findings import Finding, Statement
 from rung.check.review.rating import rate
@@ -89,12 +89,12 @@ def look(folder: Path) -> Review:
 def test_any_tree_is_reviewed_and_twice_alike(tree: dict[str, str | bytes]) -> None:
     with planted(tree) as folder:
         result = look(folder)
-        written = report.write(result, "json")
+        written = formats.writer("check", "json")(result)
 
-        assert written == report.write(look(folder), "json")
+        assert written == formats.writer("check", "json")(look(folder))
         SCHEMA.validate(json.loads(written))
         for form in FORMATS["check"]:
-            assert report.write(result, form)
+            assert formats.writer("check", form)(result)
 
 
 @SOME

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from rung_ops import addons
 from rung_ops.addons import AddonError, Verb
-from rung_ops.project.errors import NoProjectError, StageError
+from rung_ops.errors import NoProjectError, StageError
 from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.pipes import quietly
 from rung_ops.verbs import VERBS

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from rung_ops.project.errors import NoProjectError
+from rung_ops.errors import NoProjectError
 
 GROUP = "rung_ops.addons"
 PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"

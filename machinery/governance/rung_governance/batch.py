@@ -18,10 +18,10 @@ from rung_governance.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, release_folders
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.release import source_hash, state
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance import approval, audit, gate_record, keys, witness
+from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release import gate_check, install, state, status
 from rung_ops.system import locks
@@ -24,7 +24,7 @@ from rung_ops.system import locks
 REFUSALS = (
     *(
         BadBundle,
-        BadSettings,
+        SettingsError,
         state.Refused,
         state.BadState,
         locks.LockTimeoutError,
@@ -41,7 +41,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     Raises:
         state.Refused: the gate refuses it, or it answers already.
         keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
-        BadBundle, BadSettings: it must not be used.
+        BadBundle, SettingsError: it must not be used.
     """
     keys.private_key()
     before = state.read(folder)
@@ -71,7 +71,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, BadSettings))
+    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, SettingsError))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:

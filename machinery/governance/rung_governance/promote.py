@@ -26,9 +26,9 @@ from rung_governance import (
 )
 from rung_governance.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_governance.signed_log import APPROVED
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.project.errors import StageError
 from rung_ops.release import champion_alias, install, state
 from rung_ops.release.state import State
 
@@ -47,7 +47,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     Raises:
         state.Refused: there are objections; the message lists all of them.
         keys.NoKey: the audit log could not be signed.
-        BadBundle, BadSettings: the release must not be used.
+        BadBundle, SettingsError: the release must not be used.
     """
     keys.private_key()
     now = state.read(folder)

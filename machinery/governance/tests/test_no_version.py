@@ -17,8 +17,8 @@ from rung_governance import (
     registry_promotion,
     technical_file,
 )
+from rung_ops.errors import StageError
 from rung_ops.gate import judge
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.release import lineage
 from rung_ops.tracking import registry

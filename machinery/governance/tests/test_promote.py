@@ -22,9 +22,9 @@ from rung_governance import (
 )
 from rung_governance.admission import Admission
 from rung_governance.signed_log import APPROVED, SignedLog
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.release import history, state, state_file
 from rung_ops.tracking import registry

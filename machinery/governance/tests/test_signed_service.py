@@ -26,8 +26,8 @@ from rung_governance import audit, kill_switch, oversight
 from rung_governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops import __main__ as command
 from rung_ops import addons, prediction_log
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import signing, state
 from rung_ops.serving import serve
 from rung_ops.system import atomic
@@ -356,6 +356,6 @@ def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_
     public = signing.public_key_of(pem(signing_key))
     (tmp_path / "governance/audit.pub").write_bytes(public)
 
-    with pytest.raises(BadSettings, match=r"governance/audit\.pub"):
+    with pytest.raises(SettingsError, match=r"governance/audit\.pub"):
         serve.access_of(serve.guards(), "0.0.0.0")
     serve.access_of(serve.guards(), "127.0.0.1")

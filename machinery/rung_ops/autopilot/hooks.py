@@ -8,8 +8,8 @@ from typing import Any
 
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.errors import StageError
 from rung_ops.project import hooks, keyless
-from rung_ops.project.errors import StageError
 
 VETO, NOTIFY = "autopilot_veto", "notify"
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about

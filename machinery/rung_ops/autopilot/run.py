@@ -8,8 +8,8 @@ from pathlib import Path
 from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.release_folders import person
 from rung_ops.system import locks
 from rung_ops.tracking import last_run

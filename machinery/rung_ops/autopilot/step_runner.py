@@ -10,7 +10,7 @@ from typing import Any
 
 from rung_ops.autopilot import journal
 from rung_ops.autopilot.journal import Record
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 
 @dataclass(frozen=True)

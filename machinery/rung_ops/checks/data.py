@@ -14,8 +14,8 @@ from rung_ops.contract import ContractError, explain, row_file
 from rung_ops.contract.parquet_size import refuse_large_frame, refuse_too_large
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit

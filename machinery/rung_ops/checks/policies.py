@@ -21,7 +21,10 @@ READERS = {
             "rung_ops.project.service_settings:reason_settings",
         ),
         "rung_ops.serving.access:read_settings",
-        *("rung_ops.project.slo:read_slo", "rung_ops.project.slo:log_settings"),
+        *(
+            "rung_ops.project.service_settings:read_slo",
+            "rung_ops.project.service_settings:log_settings",
+        ),
     ),
     "store.toml": ("rung_ops.data.object_store.settings:read",),
     "tracking.toml": ("rung_ops.tracking.store_address:policy",),

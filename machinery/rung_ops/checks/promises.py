@@ -27,9 +27,9 @@ from rung_ops.checks.forecasts import (
 from rung_ops.checks.model import a_saved_model_answers_the_same, score_gives_the_metric
 from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError
+from rung_ops.errors import StageError
 from rung_ops.model import adverse
 from rung_ops.project import hooks
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
 from rung_ops.training.slices import NO_COLUMN

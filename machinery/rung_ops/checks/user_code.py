@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rung_ops.contract import ContractError, explain
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 
 @contextmanager

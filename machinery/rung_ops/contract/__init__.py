@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rung_ops.errors import StageError
 from rung_ops.project import current, model_folders
-from rung_ops.project.errors import StageError
 from rung_ops.project.model_folders import modules
 from rung_ops.project.paths import package_name, shown
 from rung_ops.system.printable import printable

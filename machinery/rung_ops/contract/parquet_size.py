@@ -11,7 +11,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import row_file
 from rung_ops.contract.parquet_footer import MAGIC, unpacked_bytes
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import memory
 

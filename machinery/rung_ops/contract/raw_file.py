@@ -8,8 +8,8 @@ import polars as pl
 
 from rung_ops.contract import row_file
 from rung_ops.contract.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full

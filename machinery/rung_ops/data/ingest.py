@@ -7,9 +7,9 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import raw_files, raw_files_in, shown
 
 

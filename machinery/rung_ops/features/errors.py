@@ -1,6 +1,6 @@
 """What goes wrong with entity features."""
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 
 class EntityFeatureError(StageError):

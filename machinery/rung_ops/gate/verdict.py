@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.gate import paired_test, threshold
 from rung_ops.gate import slices as gate_slices
 from rung_ops.gate.paired_test import GROUPS, Comparison
@@ -17,7 +18,6 @@ from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.gate.threshold import Threshold
 from rung_ops.model.predictions import finite_rows, inside, shape
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
 from rung_ops.system.printable import four_digits

@@ -7,10 +7,10 @@ because Kustomize is missing or an overlay cannot be built.
 import argparse
 import sys
 
+from rung_ops.errors import SettingsError
 from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import CannotBuild, Manifest, Verdict
 from rung_ops.project import release_folders
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import rollout_policy
 
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             for line in [*verdict.faults, *notes(built)]:
                 print(f"- {line}")
             faults += len(verdict.faults)
-    except (CannotBuild, BadSettings) as error:
+    except (CannotBuild, SettingsError) as error:
         print(f"Not checked: {error}", file=sys.stderr)
         return 2
     return 1 if faults else 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung_ops.load_test.client import BROKEN, Answers
-from rung_ops.project.slo import SLO
+from rung_ops.project.service_settings import SLO
 
 BUSY = 0.9  # above this CPU share of the client, the figures may be those of the client
 REFUSED = 503

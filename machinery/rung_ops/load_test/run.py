@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rung_ops.errors import SettingsError
 from rung_ops.load_test import report as load_report
 from rung_ops.load_test import rows as load_rows
 from rung_ops.load_test import target as load_target
@@ -24,10 +25,9 @@ from rung_ops.load_test.client import Load
 from rung_ops.load_test.report import Figures
 from rung_ops.load_test.target import Target, Unreachable
 from rung_ops.model.bundle import BadBundle
-from rung_ops.project import current, release_folders, service_settings, slo
+from rung_ops.project import current, release_folders, service_settings
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import BadSettings
-from rung_ops.project.slo import SLO
+from rung_ops.project.service_settings import SLO
 from rung_ops.release import state
 
 
@@ -40,14 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the test; return the exit code: 1 if the SLO was missed or nothing could be tested."""
     options = _options(arguments)
     try:
-        limits, most = slo.read_slo(), service_settings.limits().max_rows
+        limits, most = service_settings.read_slo(), service_settings.limits().max_rows
         if options.rows > most:
-            raise BadSettings(
+            raise SettingsError(
                 f"--rows: got {options.rows:,}; [service] max_rows in service.toml allows {most:,}"
             )
         with _target(options) as target:
             measured = _test(target, options)
-    except (Unreachable, BadBundle, BadSettings, state.BadState) as error:
+    except (Unreachable, BadBundle, SettingsError, state.BadState) as error:
         print(f"Nothing was tested: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -92,7 +92,7 @@ def own(environment: str) -> Iterator[Target]:
     Raises:
         Unreachable: the environment serves nothing, or the service does not start.
         bundle.BadBundle: the service would refuse the release.
-        settings.BadSettings: ops/service.toml is invalid.
+        settings.SettingsError: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """
     folder = release_folders.environment(environment)

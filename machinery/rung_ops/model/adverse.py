@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 HIGH, LOW = "high", "low"
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 MULTICLASS, QUANTILE = "multiclass", "quantile"  # the `task` of a release
 MEDIAN = 0.5

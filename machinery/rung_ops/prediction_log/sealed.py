@@ -15,8 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import key_names, tokens
 

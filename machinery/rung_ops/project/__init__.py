@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.errors import NoProjectError
+from rung_ops.errors import NoProjectError
 
 __all__ = ["NoProjectError", "Project", "current", "use"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 NOT_PROSE = re.compile(r"<!--.*?-->|^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)

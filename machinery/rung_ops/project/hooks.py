@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rung_ops import addons
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.hook_table import HOOKS
 from rung_ops.project.model_folders import make_importable
 from rung_ops.project.paths import settings

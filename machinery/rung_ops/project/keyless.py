@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.system import key_names
 
 MODULE = "rung_ops.project.keyless"

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import NoProjectError, StageError
 from rung_ops.project import current
-from rung_ops.project.errors import NoProjectError, StageError
 from rung_ops.system.printable import printable
 
 

@@ -1,12 +1,12 @@
-"""What the team set for the service under [service] in ops/service.toml."""
+"""What the team set for the service in ops/service.toml: [service], [reasons], [slo] and [log]."""
 
 import os
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
 
+from rung_ops import settings
 from rung_ops.project.paths import policy_file
 
 
@@ -15,13 +15,9 @@ def service_file() -> Path:
     return policy_file("service.toml")
 
 
-Kind = TypeVar("Kind")
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-
-
-class BadSettings(Exception):
-    """service.toml cannot be used; the message says where and why."""
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,37 +90,20 @@ def limits(path: Path | None = None) -> Limits:
     """Read [service] of ops/service.toml; what it leaves out has its default.
 
     Raises:
-        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
+        SettingsError: it is not valid TOML, or has an unknown name or a wrong value.
     """
     path = service_file() if path is None else path
-    return converted(table(path, "service"), Limits, f"{path.name}: [service]")
+    return settings.read(path, Limits, "service")
 
 
 def reason_settings(path: Path | None = None) -> ReasonSettings:
     """Read [reasons] of ops/service.toml; what it leaves out has its default.
 
     Raises:
-        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
+        SettingsError: it is not valid TOML, or has an unknown name or a wrong value.
     """
     path = service_file() if path is None else path
-    return converted(table(path, "reasons"), ReasonSettings, f"{path.name}: [reasons]")
-
-
-def table(path: Path, name: str) -> dict[str, Any]:
-    """Read one table of a TOML file; empty if the file or the table is missing.
-
-    Raises:
-        BadSettings: the file is not valid TOML, or the name is not a table.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path.name} is not valid TOML: {error}") from error
-    if not isinstance(table, dict):
-        raise BadSettings(f"{path.name}: `{name}` is not a table")
-    return table
+    return settings.read(path, ReasonSettings, "reasons")
 
 
 def environment_name() -> str:
@@ -132,14 +111,55 @@ def environment_name() -> str:
     return os.environ.get("SERVICE_ENVIRONMENT") or "production"
 
 
-def converted(value: object, kind: type[Kind], where: str) -> Kind:
-    """Check what a file holds against what it may hold.
+class SLO(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the service promises its callers, under the load that `poe load` makes.
+
+    Attributes:
+        p50_ms: half of the answers take no longer, in milliseconds.
+        p99_ms: 99 in 100 answers take no longer.
+        max_failed: share of the requests that may fail.
+        max_refused: share of the requests that may be refused because too many wait.
+        min_requests_per_second: so many it answers, where as many are asked.
+    """
+
+    p50_ms: Positive = 25.0
+    p99_ms: Positive = 100.0
+    max_failed: Share = 0.0
+    max_refused: Share = 0.0
+    min_requests_per_second: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+
+
+class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How predictions are logged.
+
+    Attributes:
+        enabled: whether they are.
+        seconds: time between two files.
+        max_waiting_rows: rows that may wait in memory; more are dropped, and counted.
+        encrypted: nothing is logged, nor served or scored, without a key of LOG_KEYS.
+    """
+
+    enabled: bool = True
+    seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
+    max_waiting_rows: Whole = 200_000
+    encrypted: bool = False
+
+
+def read_slo(path: Path | None = None) -> SLO:
+    """Read [slo]; what it leaves out has its default.
 
     Raises:
-        BadSettings: it holds something else; the message begins with where.
+        SettingsError: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
     """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        raise BadSettings(f"{where} {text[:1].lower()}{text[1:]}") from error
+    path = service_file() if path is None else path
+    return settings.read(path, SLO, "slo")
+
+
+def log_settings(path: Path | None = None) -> Logging:
+    """Read [log]; what it leaves out has its default.
+
+    Raises:
+        SettingsError: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
+    """
+    path = service_file() if path is None else path
+    return settings.read(path, Logging, "log")

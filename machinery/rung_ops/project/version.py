@@ -1,8 +1,8 @@
 """Whether the installed machinery is the one that the project's files are written for."""
 
 from rung_ops import __version__
+from rung_ops.errors import NoProjectError
 from rung_ops.project import current
-from rung_ops.project.errors import NoProjectError
 from rung_ops.project.paths import settings
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release import champion_alias, gate_check, install, rollout_time, state, status
 from rung_ops.release.rollout_policy import policy
 from rung_ops.release.state import State
@@ -43,7 +43,7 @@ def begin(
 
     Raises:
         state.Refused: the state does not allow it.
-        serving.settings.BadSettings: ops/rollout.toml or ops/service.toml is invalid.
+        SettingsError: ops/rollout.toml or ops/service.toml is invalid.
     """
     if at_once or folder.name == release_folders.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
                 _say_how_long(environment)
     except (
         BadBundle,
-        BadSettings,
+        SettingsError,
         state.Refused,
         state.BadState,
         locks.LockTimeoutError,

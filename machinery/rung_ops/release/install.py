@@ -60,7 +60,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     Raises:
         BadBundle: there is no such candidate, it is of another model, or the service would refuse
             it.
-        serving.settings.BadSettings: ops/service.toml is invalid.
+        SettingsError: ops/service.toml is invalid.
         locks.LockTimeoutError: another deployment is running.
     """
     try:
@@ -104,7 +104,7 @@ def check(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model.
 
     Raises:
-        BadBundle, serving.settings.BadSettings: as install(); also where the feature store lacks values.
+        BadBundle, SettingsError: as install(); also where the feature store lacks values.
     """
     path = Path(path)
     loaded = released.load(path, verify.public_key(), limits())

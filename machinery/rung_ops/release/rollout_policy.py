@@ -6,9 +6,10 @@ from typing import Annotated
 
 import msgspec
 
+from rung_ops.errors import SettingsError
 from rung_ops.project.paths import policy_file
-from rung_ops.project.service_settings import BadSettings, Positive, Whole, converted, service_file
-from rung_ops.project.slo import Share, read_slo
+from rung_ops.project.service_settings import Positive, Share, Whole, read_slo, service_file
+from rung_ops.settings import converted
 
 
 def rollout_file() -> Path:
@@ -69,7 +70,7 @@ def policy(path: Path | None = None, service: Path | None = None) -> Policy | No
     """Read ops/rollout.toml; None if there is none, and so nothing takes over by itself.
 
     Raises:
-        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
+        SettingsError: it is not valid TOML, or has an unknown name or a wrong value.
     """
     path = rollout_file() if path is None else path
     service = service_file() if service is None else service
@@ -78,17 +79,17 @@ def policy(path: Path | None = None, service: Path | None = None) -> Policy | No
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path.name} is not valid TOML: {error}") from error
+        raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
     slow = read_slo(service).p99_ms / 1000
     read = converted(data | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps
     if steps != sorted(set(steps)):
-        raise BadSettings(f"{path.name}: steps of [canary] do not rise: {steps}")
+        raise SettingsError(f"{path.name}: steps of [canary] do not rise: {steps}")
     for name, table in (("shadow", read.shadow), ("canary", read.canary)):
         enough = table.enough_seconds
         if enough is not None and not table.min_seconds <= enough <= table.max_seconds:
             wrong = "less than min" if enough < table.min_seconds else "more than max"
-            raise BadSettings(
+            raise SettingsError(
                 f"{path.name}: [{name}] enough_seconds is {wrong}_seconds: {enough:g}"
             )
     return read

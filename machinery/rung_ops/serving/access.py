@@ -19,9 +19,10 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute, Match
 
+from rung_ops import settings
+from rung_ops.errors import SettingsError
 from rung_ops.model.refusal import Refusal
 from rung_ops.project import service_settings
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.serving import local_token
 from rung_ops.system import key_names, tokens
 from rung_ops.system.tokens import BadTokens
@@ -172,7 +173,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
         file: ops/service.toml.
 
     Raises:
-        BadSettings: settings or tokens cannot be used.
+        SettingsError: settings or tokens cannot be used.
     """
     file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
@@ -180,7 +181,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
     try:
         predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
     except BadTokens as error:
-        raise BadSettings(str(error)) from error
+        raise SettingsError(str(error)) from error
     header = wanted.identity_header.lower().encode()
     required = is_governed if wanted.required is None else wanted.required
     problem = ""
@@ -201,26 +202,26 @@ def read_settings(file: Path | None = None) -> AccessSettings:
     """Read [access] of ops/service.toml; what it leaves out has its default.
 
     Raises:
-        BadSettings: it holds a name or a value that means nothing, or trusts everybody.
+        SettingsError: it holds a name or a value that means nothing, or trusts everybody.
     """
     file = service_settings.service_file() if file is None else file
     where = f"{file.name}: [access]"
-    wanted = service_settings.converted(
-        service_settings.table(file, "access"), AccessSettings, where
-    )
+    wanted = settings.read(file, AccessSettings, "access")
     if wanted.identity_header.lower() in ("authorization", "host", "content-type"):
-        raise BadSettings(f"{where} identity_header: {wanted.identity_header} has another meaning")
+        raise SettingsError(
+            f"{where} identity_header: {wanted.identity_header} has another meaning"
+        )
     if bool(wanted.identity_header) != bool(wanted.trusted_addresses):
-        raise BadSettings(
+        raise SettingsError(
             f"{where} identity_header and trusted_addresses need each other: a header from any "
             "address can be written by anybody"
         )
     try:
         networks = [ipaddress.ip_network(each) for each in wanted.trusted_addresses]
     except ValueError as error:
-        raise BadSettings(f"{where} trusted_addresses: {error}") from error
+        raise SettingsError(f"{where} trusted_addresses: {error}") from error
     if any(network.prefixlen == 0 for network in networks):
-        raise BadSettings(f"{where} trusted_addresses: a network of all addresses is not a proxy")
+        raise SettingsError(f"{where} trusted_addresses: a network of all addresses is not a proxy")
     return wanted
 
 

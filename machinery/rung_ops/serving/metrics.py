@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from rung_ops.project.slo import SLO
+from rung_ops.project.service_settings import SLO
 from rung_ops.serving import part_metrics
 from rung_ops.serving.histogram import Histogram
 from rung_ops.serving.part_metrics import Logs, Lookups, Shadows

@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 
+from rung_ops.project.service_settings import Logging
+
 # Before polars is imported: one thread is cheaper for batches of few rows.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
@@ -18,11 +20,11 @@ from starlette.routing import BaseRoute
 
 from rung_ops import addons, prediction_log
 from rung_ops.addons import AddonError
+from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders, service_settings, slo
+from rung_ops.project import release_folders, service_settings
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import BadSettings
 from rung_ops.release.rollout_policy import policy
 from rung_ops.serving import hooks, local_token
 from rung_ops.serving import routes as pages
@@ -49,17 +51,17 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
 
     Raises:
-        BadSettings: one of them cannot be used.
+        SettingsError: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
     limits, logged, reasons = (
         service_settings.limits(),
-        slo.log_settings(),
+        service_settings.log_settings(),
         service_settings.reason_settings(),
     )
     rollout = Rollout(release_folders.environment(environment), policy())
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
+    metrics = Metrics(folder.with_name("monitor.prom"), service_settings.read_slo())
     log = None
     if logged.enabled:
         _require_key(logged)
@@ -67,11 +69,11 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     return Service(environment, limits, metrics, rollout, log, hooks.load(), access, reasons)
 
 
-def _require_key(logged: slo.Logging) -> None:
+def _require_key(logged: Logging) -> None:
     try:
         sealed.require(logged.encrypted)
     except sealed.SealedError as error:
-        raise BadSettings(str(error)) from error
+        raise SettingsError(str(error)) from error
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
@@ -114,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         service = service_of(options.environment, access_of(modules, options.host))
         routes = [route for name in modules for route in routes_of(name, service)]
         app = application(service, routes, reader_of(modules, options.environment))
-    except (AddonError, BadSettings, HookError, ImportError) as error:
+    except (AddonError, SettingsError, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
     server = Server(service, app, options.host, options.port)
@@ -134,7 +136,7 @@ def access_of(names: list[str], host: str) -> Access:
     """Read who may ask, and say so if only this machine's token counts.
 
     Raises:
-        BadSettings: settings or tokens cannot be used, or what guards a governed project is left out.
+        SettingsError: settings or tokens cannot be used, or what guards a governed project is left out.
         ImportError: there is no such module.
     """
     is_governed = any(
@@ -142,7 +144,7 @@ def access_of(names: list[str], host: str) -> Access:
     )
     keys = addons.unguarded_keys()
     if not is_governed and keys and not local_token.is_local(host):
-        raise BadSettings(
+        raise SettingsError(
             f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
             "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
             "version with `rung update`. If it is nothing of the service's, move it a folder deeper."

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from rung_ops.data import dvc
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import processes
 from rung_ops.tracking import server_check

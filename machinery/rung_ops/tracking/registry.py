@@ -11,8 +11,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import project_name
 from rung_ops.system.printable import printable
 from rung_ops.tracking import relocate, server_check, store_address

@@ -15,7 +15,7 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 ENDPOINT = "/api/2.0/mlflow/experiments/search"  # needs credentials and the database
 SECONDS = 5.0

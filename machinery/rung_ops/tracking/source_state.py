@@ -6,8 +6,8 @@ import subprocess
 import yaml
 
 from rung_ops.data import dvc_stages
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.system import locks
 from rung_ops.tracking import registry, relocate, server_check, store_address
 from rung_ops.tracking.copies import Copying

@@ -17,8 +17,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
 from rung_ops import contract
 from rung_ops.contract import forecast
+from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, store_address
 from rung_ops.training import estimator

@@ -19,9 +19,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current, keyless
-from rung_ops.project.errors import StageError
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/

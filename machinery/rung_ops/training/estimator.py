@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.model import custom_model, target
 from rung_ops.model.trusted_types import refusal, trusted
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.

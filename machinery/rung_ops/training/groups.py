@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 MAX_GROUPS = 20
 

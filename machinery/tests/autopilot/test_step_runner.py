@@ -12,7 +12,7 @@ import pytest
 from rung_ops.autopilot import journal, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.step_runner import Done, Step, StepFailed
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 FIRST = ("look", "decide")

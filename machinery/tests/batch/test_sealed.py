@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from rung_ops import prediction_log
+from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import log_parts, sealed
-from rung_ops.project import slo
-from rung_ops.project.service_settings import BadSettings
+from rung_ops.project import service_settings
+from rung_ops.project.service_settings import Logging
 from rung_ops.serving import log_files, serve
 from rung_ops.system import key_names
 
@@ -123,7 +124,7 @@ def test_an_invalid_list_stops_the_service_and_names_no_key(
 ) -> None:
     monkeypatch.setenv(key_names.LOG, listed)
 
-    with pytest.raises(BadSettings, match="LOG_KEYS") as refused:
+    with pytest.raises(SettingsError, match="LOG_KEYS") as refused:
         serve.service_of("staging")
     assert listed.partition(":")[2] not in str(refused.value) or ":" not in listed
 
@@ -131,9 +132,9 @@ def test_an_invalid_list_stops_the_service_and_names_no_key(
 def test_the_service_does_not_start_without_the_required_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slo, "log_settings", lambda: slo.Logging(encrypted=True))
+    monkeypatch.setattr(service_settings, "log_settings", lambda: Logging(encrypted=True))
 
-    with pytest.raises(BadSettings, match="`encrypted` under .log. .* asks for a key"):
+    with pytest.raises(SettingsError, match="`encrypted` under .log. .* asks for a key"):
         serve.service_of("staging")
 
 

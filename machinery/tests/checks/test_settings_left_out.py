@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from rung_ops.monitoring import limits
-from rung_ops.project import service_settings, slo
+from rung_ops.project import service_settings
 from rung_ops.project.paths import policy_file
+from rung_ops.project.service_settings import Logging
 
 DOCS = Path(__file__).parents[3] / "docs"
 DEFAULTS: dict[str, dict[str, Any]] = {
     "service.toml": {
         "service": service_settings.Limits(),
         "reasons": service_settings.ReasonSettings(),
-        "log": slo.Logging(),
+        "log": Logging(),
     },
     "monitor.toml": {
         name: getattr(limits.Limits(), name) for name in limits.Limits.__struct_fields__

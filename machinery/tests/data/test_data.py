@@ -11,7 +11,7 @@ from rung_ops import contract
 from rung_ops.contract.raw_file import UnreadableFileError, read
 from rung_ops.contract.row_checks import inspect
 from rung_ops.data import ingest
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.project.paths import raw_files
 
 SCHEMA = contract.Row.to_schema()

@@ -11,7 +11,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, write
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import ingest_files
 from rung_ops.system import disk, memory

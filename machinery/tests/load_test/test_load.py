@@ -15,8 +15,8 @@ from rung_ops.load_test import rows as load_rows
 from rung_ops.load_test import run
 from rung_ops.load_test.client import BROKEN, Answers, Load
 from rung_ops.load_test.report import figures, missed
-from rung_ops.project import release_folders, slo
-from rung_ops.project.slo import SLO
+from rung_ops.project import release_folders, service_settings
+from rung_ops.project.service_settings import SLO
 from rung_ops.release import state
 
 KIND = SLO(p50_ms=1e6, p99_ms=1e6)
@@ -205,7 +205,7 @@ def place(
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(run, "report_file", lambda: tmp_path / "load.json")
-    monkeypatch.setattr(slo, "read_slo", lambda: KIND)
+    monkeypatch.setattr(service_settings, "read_slo", lambda: KIND)
     bundle = release_folders.bundle(
         release_folders.environment(release_folders.STAGING), release_folder.name
     )
@@ -247,7 +247,7 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
 def test_a_promise_that_is_not_kept_fails_the_test(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slo, "read_slo", lambda: SLO(p50_ms=1e-6, p99_ms=1e6))
+    monkeypatch.setattr(service_settings, "read_slo", lambda: SLO(p50_ms=1e-6, p99_ms=1e6))
 
     code = run.main(["--seconds", "0.5", "--connections", "1"])
 

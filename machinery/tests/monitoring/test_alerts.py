@@ -20,7 +20,7 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
 from rung_ops.project import current
-from rung_ops.project.slo import SLO
+from rung_ops.project.service_settings import SLO
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.online_store import LookedUpView, OnlineStore
 

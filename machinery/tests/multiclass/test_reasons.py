@@ -17,11 +17,11 @@ from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller
 from rung_ops import prediction_log
 from rung_ops.checks import promises
+from rung_ops.errors import StageError
 from rung_ops.model import adverse, boosters, bundle
 from rung_ops.model import release as serving_release
 from rung_ops.model.reasons import Reasons
 from rung_ops.model.release import Release
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import make

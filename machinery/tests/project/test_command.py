@@ -15,8 +15,8 @@ from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.checks import policies
+from rung_ops.errors import NoProjectError
 from rung_ops.project import Project, current, version
-from rung_ops.project.errors import NoProjectError
 from rung_ops.verbs import VERBS
 
 ALL = {

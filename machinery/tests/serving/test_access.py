@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from machinery.tests.serving.calls import ROW, Caller, calling
-from rung_ops.project.service_settings import BadSettings, Limits
+from rung_ops.errors import SettingsError
+from rung_ops.project.service_settings import Limits
 from rung_ops.serving import access, local_token
 from rung_ops.serving.access import Access, configured
 from rung_ops.serving.hooks import ServiceHooks
@@ -256,7 +257,7 @@ def test_a_file_without_tokens_is_refused(
     (tmp_path / "tokens").write_text(text)
     monkeypatch.setenv("PREDICT_TOKENS_FILE", str(tmp_path / "tokens"))
 
-    with pytest.raises(BadSettings, match="PREDICT_TOKENS"):
+    with pytest.raises(SettingsError, match="PREDICT_TOKENS"):
         configured(True, "127.0.0.1", settings(tmp_path))
 
 
@@ -275,7 +276,7 @@ def test_a_file_without_tokens_is_refused(
 def test_settings_that_let_anybody_in_are_refused(
     tmp_path: Path, written: str, message: str
 ) -> None:
-    with pytest.raises(BadSettings, match=message):
+    with pytest.raises(SettingsError, match=message):
         access.read_settings(settings(tmp_path, f"[access]\n{written}\n"))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rung_ops.project.service_settings import BadSettings
+from rung_ops.errors import SettingsError
 from rung_ops.release import history, state
 from rung_ops.release.rollout_policy import Policy, policy
 from rung_ops.release.rollout_verdict import Verdict, shadow_verdict, verdict
@@ -239,7 +239,7 @@ def test_enough_seconds_is_between_the_other_times(
     path = tmp_path / "small.toml"
     path.write_text(SMALL.replace("enough_seconds = 604800", f"enough_seconds = {seconds}"))
 
-    with pytest.raises(BadSettings, match=rf"\[canary\] enough_seconds is {message}_seconds"):
+    with pytest.raises(SettingsError, match=rf"\[canary\] enough_seconds is {message}_seconds"):
         policy(path, tmp_path / "none.toml")
 
 
@@ -566,7 +566,7 @@ def test_a_policy_that_means_nothing_is_refused(
     path = tmp_path / "rollout.toml"
     path.write_text(ROLLOUT.replace(*wrong), encoding="utf-8")
 
-    with pytest.raises(BadSettings, match="rollout.toml") as refused:
+    with pytest.raises(SettingsError, match="rollout.toml") as refused:
         policy(path)
     assert message in str(refused.value)
 

@@ -171,7 +171,7 @@ def test_settings_that_mean_nothing_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bad() -> None:
-        raise serve.BadSettings("service.toml: [service] expected `bool`, got `int`")
+        raise serve.SettingsError("service.toml: [service] expected `bool`, got `int`")
 
     monkeypatch.setattr(serve.service_settings, "limits", bad)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.tracking import last_run
 
 

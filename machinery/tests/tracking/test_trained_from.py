@@ -9,7 +9,7 @@ import yaml
 
 from machinery.tests.projects import moved
 from rung_ops.data import dvc
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.tracking import record_run, trained_from
 
 # As `dvc status --json` printed it.

@@ -10,7 +10,7 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.training import baseline, explain, fairness, slices
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.project.errors import StageError
+from rung_ops.errors import StageError
 from rung_ops.training import slices
 
 ROWS = pl.DataFrame({"kind": ["a", None], "at": [datetime(2026, 1, 31), None]})

@@ -10,8 +10,8 @@ from rung_governance.erasure.search import FoundRows
 from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.project import release_folders
-from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import locks
 from rung_ops.system.printable import counted

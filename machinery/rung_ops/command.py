@@ -1,0 +1,57 @@
+"""Declares the command line of a verb: a click command that is called as a function.
+
+    @verb("rung-ops baseline")
+    @click.option("--rows", default=100, help="rows to compare on")
+    def main(rows: int) -> int:
+        \"\"\"Compare the model with a baseline.\"\"\"
+
+`main(["--rows", "5"])` parses, runs and returns the exit code; without arguments it takes those of
+the process. Help, completion, unknown options and wrong types are click's, the same for every verb.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from rung_ops.errors import OpsError
+
+OK, REFUSED, USAGE = 0, 1, 2  # exit codes
+
+
+class Verb:
+    """A verb: parses its arguments, runs, and returns the exit code."""
+
+    def __init__(self, command: click.Command) -> None:
+        self.command = command
+        self.__doc__ = command.help
+
+    def __call__(self, arguments: Sequence[str] | None = None) -> int:
+        """Run with arguments of the command line; print what a person can mend."""
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        try:
+            code = self.command.main(words, prog_name=self.command.name, standalone_mode=False)
+        except click.exceptions.Exit as stop:
+            return stop.exit_code
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except OpsError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+        return int(code or OK)
+
+
+def verb(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Verb]:
+    """Make a function a verb; its options and arguments are click's decorators below this one.
+
+    Args:
+        name: as it is typed, such as `rung-ops gate` or `poe models`.
+        settings: of click.command(), such as `epilog`.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Verb:
+        return Verb(click.command(name, **settings)(function))
+
+    return decorated

@@ -1,0 +1,37 @@
+"""The errors that a person can mend: what happened, where, and what to do."""
+
+from typing import ClassVar
+
+
+class OpsError(Exception):
+    """Something that the person who typed a command, or called a function, can mend.
+
+    `rung-ops` prints the message without a traceback and ends with `exit_code`. Packages have a
+    few classes of their own below this one, for what a caller has to tell apart.
+
+    Attributes:
+        message: what happened, and where.
+        remedy: what to do, where the message does not say it already.
+        exit_code: 1 if the answer is no, 2 if the command cannot be run as it was typed.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "", remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}".strip())
+        self.message = message
+        self.remedy = remedy
+
+
+class NoProjectError(OpsError):
+    """The working directory is in no project, or in one of another version of the library."""
+
+    exit_code = 2
+
+
+class SettingsError(OpsError):
+    """A file of settings cannot be used: not TOML, an unknown name, or a wrong value."""
+
+
+class StageError(OpsError):
+    """A stage or a verb cannot do its work; public, as rung_ops.stages.StageError."""
