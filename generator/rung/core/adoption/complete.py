@@ -46,6 +46,7 @@ SHOWS_ALL = [b"!/data/incoming/**", b"!/data/sample/**"]
 NEEDED = (
     "dependency-groups",
     "tool.uv.default-groups",
+    SOURCES,  # each of the wheels in vendor/
     "tool.rung",
     "tool.poe.include",
 )
@@ -205,9 +206,10 @@ def add_to_toml(
             at = "dependency-groups"
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
-        sources = [f"{SOURCES}.{name}" for name in rung["tool"]["uv"]["sources"]]  # in vendor/
-        for at in (*sources, *NEEDED, *([ENVIRONMENT] if flat else ())):
-            got += _completed(present, rung, at, by_hand)
+        for at in (*NEEDED, ENVIRONMENT) if flat else NEEDED:
+            sources = [f"{at}.{name}" for name in rung["tool"]["uv"]["sources"]]
+            for entry in sources if at == SOURCES else [at]:
+                got += _completed(present, rung, entry, by_hand)
         at = "tool.mypy"
         if not mypy:
             got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])
