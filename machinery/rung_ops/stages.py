@@ -21,8 +21,8 @@ from rung_ops import contract
 from rung_ops.contract.forecast import known_at, made_at
 from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
+from rung_ops.data.ingest import check_rows as _check_rows
 from rung_ops.data.ingest import ingested_path
-from rung_ops.data.validate import check_rows as _check_rows
 from rung_ops.errors import StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.model import target

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import addons
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 from rung_ops.project import current
 from rung_ops.replay.overrides import override
 from rung_ops.system import key_names
@@ -102,7 +102,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
             (copy_folder() / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(current().root / name, copy_folder() / name)
     (copy_folder() / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    row_file.write(first, copy_folder() / FIRST)
+    raw_file.write_rows(first, copy_folder() / FIRST)
     (copy_folder() / ".dvc").mkdir(exist_ok=True)
     (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
     for name, tables in replaced().items():

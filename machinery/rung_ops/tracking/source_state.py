@@ -5,7 +5,7 @@ import subprocess
 
 import yaml
 
-from rung_ops.data import dvc_stages
+from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -37,9 +37,9 @@ def origin() -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
     # What the pipeline itself writes does not count as uncommitted.
-    stages = dvc_stages.written(current().root)
+    stages = dvc.stage_outputs(current().root)
     files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
-    dirty = [path for path in files if not dvc_stages.is_written(path, stages)]
+    dirty = [path for path in files if not dvc.is_stage_output(path, stages)]
     return {
         "git_commit": commit,
         "git_author": author,

@@ -7,9 +7,9 @@ import duckdb
 import pytest
 
 from rung_ops import contract
-from rung_ops.data.warehouse import command, query, sample, settings
-from rung_ops.data.warehouse.errors import WarehouseError
-from rung_ops.data.warehouse.url import Address
+from rung_ops.data.warehouse import command, query, settings
+from rung_ops.data.warehouse.duckdb import fill_sample
+from rung_ops.data.warehouse.settings import Address, WarehouseError
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files_in
 
@@ -65,7 +65,7 @@ def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
     files = raw_files_in(current().sample)
     if not files:
         pytest.skip("data/sample holds no rows")
-    sample.fill(tmp_path / "made.duckdb")
+    fill_sample(tmp_path / "made.duckdb")
 
     with duckdb.connect(tmp_path / "made.duckdb", read_only=True) as connection:
         for path in files:
