@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 # Folder of the source, and one import that is known to be there.
 SOURCES = {
     "generator": ("rung.core.climbing.planner", "rung.levels.ladder"),
-    "machinery": ("rung_ops.features.point_in_time", "rung_ops.features.windows"),
+    "machinery": ("rung_ops.features.point_in_time", "rung_ops.features.sources"),
 }
 
 

@@ -9,7 +9,7 @@ from rung_ops import addons
 from rung_ops.addons import AddonError, Verb
 from rung_ops.errors import NoProjectError, StageError
 from rung_ops.system import uncaught  # noqa: F401
-from rung_ops.system.pipes import quietly
+from rung_ops.system.processes import quietly
 from rung_ops.verbs import VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes

@@ -28,8 +28,8 @@ from rung_ops.features import point_in_time as entity_features
 from rung_ops.model import target
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, params, raw_files, shown
-from rung_ops.system.pipes import quietly
 from rung_ops.system.printable import counted
+from rung_ops.system.processes import quietly
 from rung_ops.training.estimator import classes, features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save

@@ -11,7 +11,7 @@ from rung_ops.project.paths import policy_file, shown
 # By file: the functions that read it. Add-ons have readers of their own files.
 READERS = {
     "autopilot.toml": ("rung_ops.autopilot.policy:read",),
-    "features.toml": ("rung_ops.features.stores:timeout",),
+    "features.toml": ("rung_ops.features.store:timeout",),
     "gate.toml": ("rung_ops.gate.rules:read",),
     "monitor.toml": ("rung_ops.monitoring.limits:read",),
     "rollout.toml": ("rung_ops.release.rollout_policy:policy",),
@@ -48,6 +48,7 @@ def problems() -> list[str]:
     for name, path in files.items():
         sentence = next(filter(None, map(_refused, readers[name])), None)
         if sentence:
+            sentence = sentence.removeprefix(f"{path.name}: ")
             problems_found.append(
                 sentence if shown(path) in sentence else f"{shown(path)}: {sentence}"
             )

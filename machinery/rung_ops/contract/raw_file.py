@@ -13,7 +13,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, memory
-from rung_ops.system.disk import is_full
+from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
 

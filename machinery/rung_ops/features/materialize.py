@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.features import point_in_time, store, stores
-from rung_ops.features.errors import EntityFeatureError
-from rung_ops.features.sources import Events
-from rung_ops.features.store import FeatureStore, StoredView, StoreError
-from rung_ops.features.windows import AS_OF
+from rung_ops.features import point_in_time, store
+from rung_ops.features.point_in_time import AS_OF
+from rung_ops.features.sources import EntityFeatureError, Events
+from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
 from rung_ops.model import bundle, source_import, verify
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.dtypes import dtype_of
@@ -137,18 +136,18 @@ def main(arguments: list[str] | None = None) -> int:
         print("features.py declares no entity features: ENTITY_FEATURES is empty or missing.")
         return 0
     try:
-        kept = stores.project_store()
+        kept = store.project_store()
         for name, view, schema in served:
             if view.id not in filled:
                 values = _of_release(name, view, schema, now, kept)
                 filled |= {view.id: values} if values is not None else {}
         kept.write(list(filled.values()))
-    except StoreError as error:
+    except FeatureStoreError as error:
         print(f"The feature store: {error}.", file=sys.stderr)
         return 1
     for stored in filled.values():
         names, number = ", ".join(stored.names), len(stored.entities)
-        print(f"{names}: {number:,} entities as of {store.shown(stored.as_of)}")
+        print(f"{names}: {number:,} entities as of {store.moment_shown(stored.as_of)}")
     print(f"materialized: {kept.name}")
     return 0
 
@@ -175,5 +174,5 @@ def _of_release(
         print(f"{name}: {error}", file=sys.stderr)
     try:
         return kept.read(view.id)
-    except StoreError:
+    except FeatureStoreError:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from rung_ops.features.store import LookupResult, StoredView, StoreError
+from rung_ops.features.store import FeatureStoreError, LookupResult, StoredView
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
@@ -52,7 +52,7 @@ class SqliteStore:
             with atomic.writing(self._file) as draft, closing(sqlite3.connect(draft)) as database:
                 _fill(database, views)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"it cannot be written: {error}") from error
+            raise FeatureStoreError(f"it cannot be written: {error}") from error
 
     def as_of(self) -> Mapping[str, int]:
         """Return what the values of each view are of, by its id."""
@@ -68,9 +68,9 @@ class SqliteStore:
             query = "SELECT entity, packed FROM numbers WHERE view = ?"
             rows = database.execute(query, (view,)).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"it is not a feature store: {error}") from error
+            raise FeatureStoreError(f"it is not a feature store: {error}") from error
         if described is None:
-            raise StoreError(f"it has no view {view}")
+            raise FeatureStoreError(f"it has no view {view}")
         return StoredView.unpacked(view, described[0], json.loads(described[1]), rows)
 
     def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult:
@@ -86,14 +86,14 @@ class SqliteStore:
                         rows.update(database.execute(_select(len(some)), (view, *some)).fetchall())
                     packed[view] = list(map(rows.get, asked))
         except sqlite3.Error as error:
-            raise StoreError(f"it cannot be read: {error}") from error
+            raise FeatureStoreError(f"it cannot be read: {error}") from error
         return LookupResult(self._as_of, packed)
 
     def _open(self) -> sqlite3.Connection:
         try:
             now = stamp(self._file)
         except OSError as error:
-            raise StoreError(f"{self.name} is missing") from error
+            raise FeatureStoreError(f"{self.name} is missing") from error
         if self._database is not None and now == self._stamp:
             return self._database
         try:
@@ -103,7 +103,7 @@ class SqliteStore:
             database.execute(f"PRAGMA cache_size=-{CACHE}")
             as_of = dict(database.execute("SELECT id, as_of FROM views").fetchall())
         except sqlite3.Error as error:
-            raise StoreError(f"{self.name} is not a feature store: {error}") from error
+            raise FeatureStoreError(f"{self.name} is not a feature store: {error}") from error
         if self._database is not None:
             self._database.close()
         self._database, self._as_of, self._stamp = database, as_of, now

@@ -4,20 +4,37 @@ A new filling takes the place of the old one as a whole, so a reader sees the va
 never a mix.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
+from rung_ops import settings
+from rung_ops.errors import OpsError, SettingsError
+from rung_ops.project import current, model_folders
+from rung_ops.project.paths import policy_file, shown
+
+ADDRESS = "REDIS_URL"
 NUMBERS = np.dtype("<f8")  # NaN where there is no value
 
 
-class StoreError(Exception):
+class _Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    timeout_ms: Annotated[float, msgspec.Meta(gt=0, le=1_000)] = 20.0
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    redis: _Redis = _Redis()
+
+
+class FeatureStoreError(OpsError):
     """The store is missing, does not answer, or is not one; the message says which."""
 
 
-class UnreachableError(StoreError):
+class UnreachableError(FeatureStoreError):
     """The server of the store does not answer, or refuses to; the store may be as it should be."""
 
 
@@ -68,7 +85,7 @@ class LookupResult(NamedTuple):
 class FeatureStore(Protocol):
     """Where the values are kept. One thread at a time uses it.
 
-    Each method raises StoreError if the store cannot be used.
+    Each method raises FeatureStoreError if the store cannot be used.
 
     Attributes:
         name: for people.
@@ -122,24 +139,63 @@ def refuse_unless_filled(
 
     Raises:
         UnreachableError: its server does not answer.
-        StoreError: the store is missing, or was filled by other declarations.
+        FeatureStoreError: the store is missing, or was filled by other declarations.
     """
     advice = "Run `uv run rung-ops features materialize`"
     try:
         as_of = filled.as_of()
-    except StoreError as error:
+    except FeatureStoreError as error:
         # Of the same kind: the service waits for a server, but not for a missing file.
         raise type(error)(f"its entity features have no store: {error}. {advice}") from error
     for view in views:
         if view["id"] not in as_of:
             names = ", ".join(feature["name"] for feature in view["features"])
-            raise StoreError(
+            raise FeatureStoreError(
                 f"the store has no values of its entity features {names}: it is empty, or they were "
                 f"declared in another way when it was filled. {advice}"
             )
     return as_of
 
 
-def shown(moment: int) -> str:
+def moment_shown(moment: int) -> str:
     """Write a time of the store for people."""
     return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")
+
+
+def settings_file() -> Path:
+    """Return the path of ops/features.toml."""
+    return policy_file("features.toml")
+
+
+def timeout(file: Path | None = None) -> float:
+    """Read how long a look-up may wait for the server, in milliseconds.
+
+    Raises:
+        SettingsError: the file is not valid TOML, or has an unknown name or a wrong value.
+    """
+    return settings.read(settings_file() if file is None else file, _File).redis.timeout_ms
+
+
+def project_store() -> FeatureStore:
+    """Return the feature store of this model.
+
+    Raises:
+        FeatureStoreError: it is a server, and its address or its settings cannot be used.
+    """
+    if not settings_file().is_file():
+        from rung_ops.features.sqlite_store import SqliteStore, path
+
+        return SqliteStore(path())
+    address = os.environ.get(ADDRESS, "")
+    if not address:
+        raise FeatureStoreError(
+            f"{ADDRESS} is not set; {shown(settings_file())} says that the store is a server"
+        )
+    # Imported here: only projects whose store is a server have the package.
+    from rung_ops.features.redis_store import RedisStore
+
+    try:
+        seconds = timeout() / 1000
+    except SettingsError as error:
+        raise FeatureStoreError(str(error)) from error
+    return RedisStore(address, model_folders.package(current().root), seconds)

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.features import stores
-from rung_ops.features.store import StoreError
+from rung_ops.features import store
+from rung_ops.features.store import FeatureStoreError
 from rung_ops.monitoring.freshness import Age
 
 BATCH = "batch"  # whose features are computed from the events, not looked up
@@ -33,8 +33,8 @@ Views = Sequence[Mapping[str, Any]]
 def filled() -> Mapping[str, int]:
     """Read what the values in the store are of, by view; empty if it cannot be read."""
     try:
-        return stores.project_store().as_of()
-    except StoreError:
+        return store.project_store().as_of()
+    except FeatureStoreError:
         return {}
 
 

@@ -18,7 +18,7 @@ MAX_BYTES = 100_000  # of a file of tokens
 MAKING = '`python -c "import secrets; print(secrets.token_urlsafe())"` makes one'
 
 
-class BadTokens(Exception):
+class TokensError(Exception):
     """The tokens cannot be read; the message holds none of them."""
 
 
@@ -36,9 +36,9 @@ def named(variable: str) -> dict[bytes, str]:
             # Kubernetes mounts secrets as links.
             listed = read_regular(Path(name), MAX_BYTES, follow=True).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise BadTokens(f"{variable}_FILE: {error}") from error
+            raise TokensError(f"{variable}_FILE: {error}") from error
         if not listed.strip():
-            raise BadTokens(f"{variable}_FILE: {name} is empty")
+            raise TokensError(f"{variable}_FILE: {name} is empty")
     return _parsed(listed.strip(), variable) if listed.strip() else {}
 
 
@@ -63,10 +63,10 @@ def _parsed(listed: str, variable: str) -> dict[bytes, str]:
     for number, each in enumerate(re.split(r"[,\n]", listed), start=1):
         name, _, token = (part.strip() for part in each.rpartition(":"))
         if not any(sign.isalnum() for sign in name) or len(token) < SHORTEST:
-            raise BadTokens(
+            raise TokensError(
                 f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"
             )
         if token.encode() in tokens or name in tokens.values():
-            raise BadTokens(f"{variable}: entry {number} repeats a name or a token")
+            raise TokensError(f"{variable}: entry {number} repeats a name or a token")
         tokens[token.encode()] = name
     return tokens

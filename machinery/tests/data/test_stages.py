@@ -14,7 +14,7 @@ from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import ingest_files
-from rung_ops.system import disk, memory
+from rung_ops.system import files, memory
 
 
 def rows() -> pl.DataFrame:
@@ -86,8 +86,8 @@ def test_a_full_disk_is_not_a_fault_of_the_file(
     with pytest.raises(DiskFullError, match="Make room"):
         write(tmp_path / "raw.csv", tmp_path / "raw.parquet")
 
-    assert disk.is_full(OSError(28, "No space left on device"))
-    assert not disk.is_full(ValueError("28"))
+    assert files.is_full(OSError(28, "No space left on device"))
+    assert not files.is_full(ValueError("28"))
 
 
 @pytest.fixture

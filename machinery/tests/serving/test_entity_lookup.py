@@ -15,7 +15,7 @@ import pytest
 from machinery.tests.redis_server import RedisServer, running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
 from rung_ops import prediction_log
-from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
+from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store
 from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
 from rung_ops.model.bundle import BadBundle
@@ -298,9 +298,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSer
     """A server that is the project's store."""
     settings = tmp_path / "features.toml"
     settings.write_text("[redis]\ntimeout_ms = 200\n")
-    monkeypatch.setattr(stores, "settings_file", lambda: settings)
+    monkeypatch.setattr(store, "settings_file", lambda: settings)
     with running(tmp_path) as started:
-        monkeypatch.setenv(stores.ADDRESS, started.address())
+        monkeypatch.setenv(store.ADDRESS, started.address())
         yield started
 
 
@@ -309,7 +309,7 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
 ) -> None:
     with calling(tmp_path, Limits()) as caller:
         result = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
-        stores.project_store().write([result])
+        store.project_store().write([result])
         install(caller, view)
 
         stored = caller.post("/predict", ROW | {"note": ""}).json
@@ -334,7 +334,7 @@ def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_un
         install(caller, view)
         default = caller.post("/predict", ROW | {"note": ""}).json
         server.start()
-        stores.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
+        store.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
         time.sleep(PAUSE)
         stored = caller.post("/predict", ROW | {"note": ""}).json
         (other,) = views_of([declared(window=HOUR)])

@@ -32,7 +32,7 @@ from rung_ops.data.object_store.settings import ObjectStoreError, Settings
 from rung_ops.project import current
 from rung_ops.project.paths import BESIDE
 from rung_ops.system import atomic
-from rung_ops.system.disk import is_full
+from rung_ops.system.files import is_full
 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
 CREDENTIALS = "the environment, or .env (.env.example lists them)"

@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.data.object_store.fake import FakeStore
 from rung_ops.data.object_store import client, command, settings
 from rung_ops.data.object_store.client import store_error
-from rung_ops.data.object_store.settings import ObjectStoreError
+from rung_ops.errors import SettingsError
 
 UNSAID = "never-to-be-printed"
 
@@ -76,17 +76,18 @@ def test_what_happens_on_the_way_is_put_into_words(error: Exception, word: str) 
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("[store\n", "cannot be read"),
+        ("[store\n", "is not valid TOML"),
         ("[store]\nprefix = 'raw'\n", "`bucket` is missing"),
-        ("[store]\nbucket = 3\n", "`bucket` is 3"),
-        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`files` is '*'"),
+        ("[store]\nbucket = 3\n", "`$.store.bucket`"),
+        ("[store]\nbucket = 'data'\nbuckt = 'a'\n", "`buckt`"),
+        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`$.take.files`"),
     ],
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "store.toml"
     path.write_text(text)
 
-    with pytest.raises(ObjectStoreError, match="store.toml") as broken:
+    with pytest.raises(SettingsError, match="store.toml") as broken:
         settings.read(path)
 
     assert word in str(broken.value)
