@@ -1,7 +1,6 @@
 """The origin of a model: hashes of the commit, the data and the parameters."""
 
 import hashlib
-import subprocess
 
 import yaml
 
@@ -9,6 +8,7 @@ from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
+from rung_ops.system import git
 
 
 class NoCommitError(StageError):
@@ -34,7 +34,7 @@ def origin() -> dict[str, str]:
             "--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--", "."
         )
         above = _git("rev-parse", "--show-prefix")
-    except (OSError, subprocess.CalledProcessError) as error:
+    except git.GitError as error:
         raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
     # What the pipeline itself writes does not count as uncommitted.
     stages = dvc.stage_outputs(current().root)
@@ -54,7 +54,7 @@ def _trainer() -> dict[str, str]:
     """Tell who trains, according to git; in CI it may not know."""
     try:
         known = _git("var", "GIT_COMMITTER_IDENT")
-    except subprocess.CalledProcessError:
+    except git.GitError:
         return {}
     return {"git_trainer": known.rpartition(">")[0] + ">"}
 
@@ -72,12 +72,4 @@ def data_hash() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=current().root,
-        check=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    return done.stdout.rstrip("\n")
+    return git.output(current().root, *arguments)
