@@ -64,13 +64,14 @@ def _table() -> tuple[str, Any]:
     if current().root != current().repository:
         model = own.get("models", {}).get(current().root.name, {})
         if "hooks" in model:
-            make_importable(current().root)
             return f"tool.rung.models.{current().root.name}.hooks", model["hooks"]
     return "tool.rung.hooks", own.get("hooks", {})
 
 
 def _function(name: str, target: str, where: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
+    for folder in (current().root, current().repository):
+        make_importable(folder)
     try:
         function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the user's module may raise anything

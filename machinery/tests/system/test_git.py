@@ -19,7 +19,7 @@ def repository(tmp_path: Path) -> Path:
     for name in ("mine", "other"):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / f"{name}.txt").write_text(f"of {name}\r\n")
+        (folder / f"{name}.txt").write_bytes(f"of {name}".encode() + b"\xff\n")
         for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", name]):
             assert git.run(folder, *words, variables=who).returncode == 0
     return tmp_path / "mine"
@@ -51,7 +51,7 @@ def test_what_git_prints_comes_as_text_or_as_the_bytes_that_were_committed(
     repository: Path,
 ) -> None:
     assert git.output(repository, "log", "--format=%s") == "mine"
-    assert git.content(repository, "show", "HEAD:mine.txt") == b"of mine\r\n"
+    assert git.content(repository, "show", "HEAD:mine.txt") == b"of mine\xff\n"
 
 
 @pytest.mark.parametrize("ask", [git.output, git.content])
