@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rung_ops import addons
 from rung_ops.addons import Verb
-from rung_ops.project.hook_table import HOOKS
+from rung_ops.project.hooks import HOOKS
 from rung_ops.verbs import VERBS
 
 HERE = Path(__file__).parent

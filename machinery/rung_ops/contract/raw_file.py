@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract.parquet_footer import MAGIC, unpacked_bytes
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -96,7 +95,7 @@ def write_rows(rows: pl.DataFrame, path: Path) -> None:
 
 
 def is_row_file(path: Path) -> bool:
-    """Return whether a file was written by write()."""
+    """Return whether a file was written by write_rows()."""
     if path.suffix != ".parquet":
         return False
     try:
@@ -112,6 +111,7 @@ def load_rows(path: Path) -> pl.DataFrame | pl.LazyFrame:
     return contract.load(path)
 
 
+MAGIC = b"PAR1"  # what a Parquet file begins with
 COPIES = 2  # of the rows, at least: as they were read, and in the types of Row
 SAMPLED = 64  # rows that the width of a type is measured on
 
@@ -136,7 +136,7 @@ def refuse_too_large(path: Path) -> None:
     except pl.exceptions.PolarsError:
         return  # load() will say what is wrong with it
     # Texts count with what they take in the file; equal ones of a dictionary are kept once.
-    size = rows, max(least, unpacked_bytes(path) or 0)
+    size = rows, max(least, _unpacked_bytes(path, frame.collect_schema()))
     if _fits(size) or is_row_file(path) or _is_read_lazily(path, frame.collect_schema()):
         return
     raise TooLargeError(_message(path, size))
@@ -163,6 +163,26 @@ def _size(frame: pl.LazyFrame) -> tuple[int, int]:
     """Return the number of rows and the least number of bytes that they take in memory."""
     rows = int(frame.select(pl.len()).collect().item())
     return rows, round(rows * sum(map(_width, frame.collect_schema().dtypes())))
+
+
+def _unpacked_bytes(path: Path, schema: pl.Schema) -> int:
+    """Read from a file's metadata how many bytes it holds unpacked, where the types do not say it.
+
+    0 where pyarrow is missing, which MLflow and the warehouse's drivers bring.
+    """
+    if not any(dtype.is_nested() or dtype in (pl.String, pl.Binary) for dtype in schema.dtypes()):
+        return 0
+    try:
+        from pyarrow import ArrowException, parquet  # takes a quarter of a second
+    except ImportError:
+        return 0
+    try:
+        metadata = parquet.read_metadata(path)
+    except (ArrowException, OSError):
+        return 0  # Polars will say what is wrong with it
+    return sum(
+        metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
+    )
 
 
 def _width(dtype: pl.DataType) -> float:

@@ -127,6 +127,15 @@ def test_texts_that_are_long_when_unpacked_are_refused(
         read(path)
 
 
+def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "texts.parquet"
+    pl.DataFrame({"a": ["x"] * 100}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(UnreadableFileError, match=r"texts\.parquet: cannot be read"):
+        read(path)
+
+
 def test_a_lazy_load_may_take_some_of_many_rows(
     many_rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

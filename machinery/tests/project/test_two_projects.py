@@ -71,7 +71,10 @@ def test_each_project_has_its_own_contract_parameters_and_files(
 def test_the_project_before_is_in_use_again_after_an_error(tmp_path: Path) -> None:
     outside, package = current(), "waves"
 
-    with pytest.raises(contract.ContractError, match="`Row` is missing"), use(make(tmp_path, package)):
+    with (
+        pytest.raises(contract.ContractError, match="`Row` is missing"),
+        use(make(tmp_path, package)),
+    ):
         contract.Row  # noqa: B018
 
     assert current() is outside
