@@ -80,6 +80,7 @@ def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
     assert not list(ejected.folder.glob("vendor/*"))
     where = ejected.run("uv", "run", "python", "-c", "import rung_ops; print(rung_ops.__file__)")
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
+    assert (ejected.game == "governance") == (ejected.folder / "machinery/governance").exists()
 
 
 @often

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rung import options
 from rung.core.adoption import complete
-from rung.core.adoption.adopt import Adoption
+from rung.core.adoption.adoption import Adoption
 from rung.core.adoption.complete import Lacking
 from rung.core.climbing.messages import LEFT_ALONE
 from rung.core.transaction import UNDO

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from rung.core.climbing.plan import Plan
+from rung.core.climbing.plans import Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
 from rung.core.transaction import UNDO
