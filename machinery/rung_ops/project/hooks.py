@@ -24,7 +24,6 @@ from rung_ops import addons
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.model_folders import make_importable
-from rung_ops.project.paths import settings
 
 
 class Hook(NamedTuple):
@@ -118,8 +117,6 @@ def load(name: str) -> Callable[..., Any] | None:
         HookError: the name is unknown, the function is missing, or its signature is another.
     """
     table, named = _table()
-    if not isinstance(named, dict):
-        raise HookError(f"pyproject.toml: [{table}] must be a table.")
     for other in named:
         if other not in HOOKS:
             raise HookError(
@@ -128,23 +125,22 @@ def load(name: str) -> Callable[..., Any] | None:
             )
     if name not in named:
         return None
-    return _function(name, str(named[name]), f'pyproject.toml: [{table}] {name} = "{named[name]}"')
+    return _function(name, named[name], f'pyproject.toml: [{table}] {name} = "{named[name]}"')
 
 
-def named() -> dict[str, Any]:
+def named() -> dict[str, str]:
     """Return the hooks that the model of this process names; load() checks them."""
-    hooks = _table()[1]
-    return dict(hooks) if isinstance(hooks, dict) else {}
+    return _table()[1]
 
 
-def _table() -> tuple[str, Any]:
+def _table() -> tuple[str, dict[str, str]]:
     """Give the table of hooks that the model of this process uses, and its name."""
-    own = settings()
+    own = current().settings()
     if current().root != current().repository:
-        model = own.get("models", {}).get(current().root.name, {})
-        if "hooks" in model:
-            return f"tool.rung.models.{current().root.name}.hooks", model["hooks"]
-    return "tool.rung.hooks", own.get("hooks", {})
+        model = own.models.get(current().root.name)
+        if model and model.hooks is not None:
+            return f"tool.rung.models.{current().root.name}.hooks", model.hooks
+    return "tool.rung.hooks", own.hooks
 
 
 def _function(name: str, target: str, where: str) -> Callable[..., Any]:

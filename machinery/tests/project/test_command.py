@@ -16,7 +16,7 @@ from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.checks import policies
 from rung_ops.errors import NoProjectError
-from rung_ops.project import Project, current, version
+from rung_ops.project import Project, current, paths
 from rung_ops.verbs import VERBS
 
 ALL = {
@@ -132,8 +132,8 @@ def test_another_major_version_is_refused(
     expected: str,
     refused: bool,
 ) -> None:
-    monkeypatch.setattr(version, "__version__", "0.2.0")
-    monkeypatch.setattr(version, "settings", lambda: {"machinery": expected})
+    monkeypatch.setattr(paths, "__version__", "0.2.0")
+    monkeypatch.setattr(Project, "table", lambda _: {"machinery": expected})
     monkeypatch.setattr(command, "nothing", lambda: 0, raising=False)
     monkeypatch.setitem(VERBS, "gate", Verb("rung_ops.__main__:nothing", "release", ""))
 
