@@ -15,17 +15,17 @@ os.environ["RELEASES"] = tempfile.mkdtemp()
 from machinery.tests import in_project  # noqa: F401, I001  first: changes to a project
 import numpy as np
 from machinery.tests.serving.calls import CONTRACT, PLAIN
-from rung_ops.features import store
-from rung_ops.features.store import (StoredView, key_of, keys_of)
+from rung_ops.features import stores
+from rung_ops.features.store import StoredView, key_of, keys_of
 from rung_ops.model.columns import columns_of
 from rung_ops.serving.entity_lookup import lookup_of
 from rung_ops.model.requests import Reader
 from timing import ENTITIES, FEATURES, serve
 
 if sys.argv[1] != "sqlite":
-    os.environ[store.ADDRESS] = sys.argv[1]
+    os.environ[stores.ADDRESS] = sys.argv[1]
     SETTINGS = Path(os.environ["RELEASES"]) / "features.toml"
-    store.settings_file = lambda: SETTINGS
+    stores.settings_file = lambda: SETTINGS
     SETTINGS.write_text("[redis]\ntimeout_ms = 1000\n")
 NAMES = [f"f{number}" for number in range(FEATURES)]
 OWN = [PLAIN | {"name": "code", "dtype": "str", "polars": "String"}] + [
@@ -42,7 +42,7 @@ contract = CONTRACT | {
 }
 entities = keys_of([[f"e{number}" for number in range(ENTITIES)]])
 numbers = np.random.default_rng(0).random((ENTITIES, FEATURES))
-store.project_store().write([StoredView("view", time.time_ns() // 1000, NAMES, entities, numbers)])
+stores.project_store().write([StoredView("view", time.time_ns() // 1000, NAMES, entities, numbers)])
 reader = Reader(columns_of(contract), looked_up=NAMES)
 lookup = lookup_of(contract, reader)
 assert lookup is not None

@@ -11,7 +11,7 @@ from rung_ops.project.paths import policy_file, shown
 # By file: the functions that read it. Add-ons have readers of their own files.
 READERS = {
     "autopilot.toml": ("rung_ops.autopilot.policy:read",),
-    "features.toml": ("rung_ops.features.store:timeout",),
+    "features.toml": ("rung_ops.features.stores:timeout",),
     "gate.toml": ("rung_ops.gate.rules:read",),
     "monitor.toml": ("rung_ops.monitoring.limits:read",),
     "rollout.toml": ("rung_ops.release.rollout_policy:policy",),

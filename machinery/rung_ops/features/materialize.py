@@ -16,7 +16,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.command import verb
-from rung_ops.features import point_in_time, store
+from rung_ops.features import point_in_time, store, stores
 from rung_ops.features.point_in_time import AS_OF
 from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
@@ -141,7 +141,7 @@ def main(now: datetime, pull: bool) -> int:
         print("features.py declares no entity features: ENTITY_FEATURES is empty or missing.")
         return 0
     try:
-        kept = store.project_store()
+        kept = stores.project_store()
         for name, view, schema in served:
             if view.id not in filled:
                 values = _of_release(name, view, schema, now, kept)

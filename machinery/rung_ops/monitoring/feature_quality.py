@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.features import store
+from rung_ops.features import stores
 from rung_ops.features.store import FeatureStoreError
 from rung_ops.monitoring.freshness import Age
 
@@ -33,7 +33,7 @@ Views = Sequence[Mapping[str, Any]]
 def filled() -> Mapping[str, int]:
     """Read what the values in the store are of, by view; empty if it cannot be read."""
     try:
-        return store.project_store().as_of()
+        return stores.project_store().as_of()
     except FeatureStoreError:
         return {}
 

@@ -19,9 +19,9 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
     if not (views := contract.get("entity_features")):
         return
     # Imported here, with SQLite, as most releases have no entity features.
-    from rung_ops.features import store
+    from rung_ops.features import store, stores
 
     try:
-        store.refuse_unless_filled(views, store.project_store())
+        store.refuse_unless_filled(views, stores.project_store())
     except store.FeatureStoreError as error:
         raise BadBundle(f"{name}: {error}.") from error

@@ -12,7 +12,7 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from rung_ops.features import store
+from rung_ops.features import store, stores
 from rung_ops.features.store import FeatureStore, FeatureStoreError, LookupResult, UnreachableError
 
 LOG = logging.getLogger("service")
@@ -183,4 +183,4 @@ def online_store() -> OnlineStore:
     Raises:
         FeatureStoreError: its address or its settings cannot be used.
     """
-    return OnlineStore(store.project_store())
+    return OnlineStore(stores.project_store())

@@ -16,8 +16,8 @@ from rung_ops.checks import entity_features as checks
 from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.sources import Events
-from rung_ops.features.sqlite_store import SqliteStore
-from rung_ops.features.store import project_store
+from rung_ops.features.store import SqliteStore
+from rung_ops.features.stores import project_store
 from rung_ops.model import release, source_import
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.entity_feature import views_of

@@ -10,8 +10,7 @@ import pytest
 
 from machinery.tests.redis_server import RedisServer, running
 from rung_ops.errors import SettingsError
-from rung_ops.features import redis_store
-from rung_ops.features import store as feature_store
+from rung_ops.features import redis_store, stores
 from rung_ops.features.redis_store import DRAFT, PAUSE, RedisStore
 from rung_ops.features.store import FeatureStoreError, StoredView, key_of, keys_of
 
@@ -269,7 +268,7 @@ def test_settings_that_mean_nothing_are_reported(tmp_path: Path, text: str) -> N
     file.write_text(text)
 
     with pytest.raises(SettingsError, match=r"features\.toml"):
-        feature_store.timeout(file)
+        stores.timeout(file)
 
 
 def test_the_settings_say_that_the_store_is_a_server(
@@ -277,10 +276,10 @@ def test_the_settings_say_that_the_store_is_a_server(
 ) -> None:
     file = tmp_path / "features.toml"
     file.write_text("[redis]\ntimeout_ms = 30\n")
-    monkeypatch.setattr(feature_store, "settings_file", lambda: file)
-    monkeypatch.delenv(feature_store.ADDRESS, raising=False)
+    monkeypatch.setattr(stores, "settings_file", lambda: file)
+    monkeypatch.delenv(stores.ADDRESS, raising=False)
 
     with pytest.raises(FeatureStoreError, match="REDIS_URL is not set"):
-        feature_store.project_store()
-    monkeypatch.setenv(feature_store.ADDRESS, "redis://localhost")
-    assert feature_store.project_store().name == "Redis"
+        stores.project_store()
+    monkeypatch.setenv(stores.ADDRESS, "redis://localhost")
+    assert stores.project_store().name == "Redis"

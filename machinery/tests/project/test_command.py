@@ -68,8 +68,35 @@ def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFi
     assert command.main(["trian"]) == command.USAGE
 
     printed = capsys.readouterr().err
-    assert printed.startswith("`rung-ops trian` does not exist.")
+    assert printed.startswith("`rung-ops trian` does not exist; did you mean `track`?\n")
     assert all(name in printed for name in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("obj", {"object-store"}),
+        ("features ", {"materialize"}),
+        ("features --", {"--json", "--help"}),
+        ("features materialize --a", {"--as-of"}),
+        ("object-store ", {"list", "pull"}),
+        ("slices --", {"--help"}),
+    ],
+)
+def test_a_shell_completes_verbs_and_their_options(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    offered: set[str],
+) -> None:
+    line = f"rung-ops {typed}"
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    monkeypatch.setenv(command.COMPLETE, "bash_complete")
+
+    assert command.main([]) == command.OK
+    printed = capsys.readouterr().out.splitlines()
+    assert {entry.partition(",")[2] for entry in printed} == offered
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -79,7 +106,7 @@ def test_a_verb_explains_itself_and_does_nothing(
     with contextlib.suppress(SystemExit):  # as argparse ends
         assert command.main([*name.split(), "--help"]) == command.OK
 
-    assert capsys.readouterr().out.startswith("usage: ")
+    assert capsys.readouterr().out.lower().startswith("usage: ")
 
 
 @pytest.mark.parametrize("name", ALL)

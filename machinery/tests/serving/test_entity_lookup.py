@@ -15,7 +15,7 @@ import pytest
 from machinery.tests.redis_server import RedisServer, running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
 from rung_ops import prediction_log
-from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store
+from rung_ops.features import EntityFeature, materialize, point_in_time, store, stores
 from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
 from rung_ops.model.bundle import BadBundle
@@ -55,7 +55,7 @@ def declared(**changed: Any) -> EntityFeature:
 
 def write(views: Sequence[store.StoredView]) -> None:
     """Fill the store."""
-    sqlite_store.SqliteStore(sqlite_store.path()).write(views)
+    store.SqliteStore(store.store_file()).write(views)
 
 
 def filled(view: View, now: datetime = NOW) -> None:
@@ -213,7 +213,7 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
     caller: Caller, view: View, broken: str
 ) -> None:
     assert caller.post("/predict", ROW).json["prediction"] == 21.0
-    file = sqlite_store.path()
+    file = store.store_file()
     file.unlink()
     if broken == "not a store":
         file.write_bytes(b"x" * 5_000)
@@ -298,9 +298,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSer
     """A server that is the project's store."""
     settings = tmp_path / "features.toml"
     settings.write_text("[redis]\ntimeout_ms = 200\n")
-    monkeypatch.setattr(store, "settings_file", lambda: settings)
+    monkeypatch.setattr(stores, "settings_file", lambda: settings)
     with running(tmp_path) as started:
-        monkeypatch.setenv(store.ADDRESS, started.address())
+        monkeypatch.setenv(stores.ADDRESS, started.address())
         yield started
 
 
@@ -309,7 +309,7 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
 ) -> None:
     with calling(tmp_path, Limits()) as caller:
         result = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
-        store.project_store().write([result])
+        stores.project_store().write([result])
         install(caller, view)
 
         stored = caller.post("/predict", ROW | {"note": ""}).json
@@ -334,7 +334,7 @@ def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_un
         install(caller, view)
         default = caller.post("/predict", ROW | {"note": ""}).json
         server.start()
-        store.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
+        stores.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
         time.sleep(PAUSE)
         stored = caller.post("/predict", ROW | {"note": ""}).json
         (other,) = views_of([declared(window=HOUR)])

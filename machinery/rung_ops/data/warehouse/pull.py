@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rung_ops import contract
 from rung_ops.data.warehouse import query
 from rung_ops.data.warehouse.query import Query, Window
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
-from rung_ops.data.warehouse.source import Ends, Rows, Source, connected, full_disk
+from rung_ops.data.warehouse.source import Ends, Rows, Source, full_disk
 from rung_ops.model.dtypes import time_zone
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
@@ -310,6 +310,31 @@ def pull(settings: Settings, address: Address, folder: Path, say: Say = print) -
         with connected(address) as source:
             under_way = Pull(source, address, asked, settings, folder, say)
             return under_way.windows() if asked.windowed else under_way.snapshot()
+
+
+@contextmanager
+def connected(address: Address) -> Iterator[Source]:
+    """Connect to the warehouse at an address.
+
+    Raises:
+        WarehouseError: there is no driver, or access is denied.
+    """
+    # Imported here: a project has the drivers of both, but only one is used at a time.
+    try:
+        if address.file is None:
+            from rung_ops.data.warehouse import postgresql
+
+            opened: AbstractContextManager[Source] = postgresql.connect(address)
+        else:
+            from rung_ops.data.warehouse import duckdb
+
+            opened = duckdb.connect(address)
+    except ImportError as error:
+        raise WarehouseError(
+            f"The driver for {address.shown} is not installed ({error}): `uv sync` installs it."
+        ) from None
+    with opened as source:
+        yield source
 
 
 def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from rung_ops.data.warehouse.query import Query
-from rung_ops.data.warehouse.settings import Address, WarehouseError
+from rung_ops.data.warehouse.settings import WarehouseError
 
 AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
 BATCH = 32_768  # rows in memory at a time
@@ -43,31 +43,6 @@ class Source(Protocol):
 
     def rows(self, query: Query, ends: Ends) -> AbstractContextManager[Rows]:
         """Ask for all rows, of one moment of the warehouse; they come batch by batch."""
-
-
-@contextmanager
-def connected(address: Address) -> Iterator[Source]:
-    """Connect to the warehouse at an address.
-
-    Raises:
-        WarehouseError: there is no driver, or access is denied.
-    """
-    # Imported here: a project has the drivers of both, but only one is used at a time.
-    try:
-        if address.file is None:
-            from rung_ops.data.warehouse import postgresql
-
-            opened: AbstractContextManager[Source] = postgresql.connect(address)
-        else:
-            from rung_ops.data.warehouse import duckdb
-
-            opened = duckdb.connect(address)
-    except ImportError as error:
-        raise WarehouseError(
-            f"The driver for {address.shown} is not installed ({error}): `uv sync` installs it."
-        ) from None
-    with opened as source:
-        yield source
 
 
 def column_in(message: str) -> str | None:

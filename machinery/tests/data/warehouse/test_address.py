@@ -2,8 +2,8 @@
 
 import pytest
 
+from rung_ops.data.warehouse import pull
 from rung_ops.data.warehouse import settings as address
-from rung_ops.data.warehouse import source
 from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.project import current
 
@@ -78,7 +78,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
     assert result.file == current().root / "data/own.duckdb"
     assert not result.is_sample
     with pytest.raises(WarehouseError, match="data/own.duckdb does not exist"):
-        with source.connected(result):
+        with pull.connected(result):
             pass
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_does_not_answer_is_reported_with_what_to_do(
     variables.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nothing answers there") as refused:
-        with source.connected(address.read_address()):
+        with pull.connected(address.read_address()):
             pass
 
     assert PASSWORD not in str(refused.value)
