@@ -8,6 +8,7 @@ from click.shell_completion import shell_complete
 
 from rung_ops import command
 from rung_ops.addons import Verb
+from rung_ops.errors import OpsError
 
 
 def answer(tables: Mapping[str, Mapping[str, Verb]], variable: str, instruction: str) -> int:
@@ -23,9 +24,12 @@ def answer(tables: Mapping[str, Mapping[str, Verb]], variable: str, instruction:
 
 
 def options(verb: Verb) -> click.Command | None:
-    """Import a verb; return its click command, or None if it takes no arguments."""
+    """Import a verb; return its click command, or None if it has none or cannot be imported here."""
     module, _, function = verb.target.partition(":")
-    target = getattr(importlib.import_module(module), function or "main")
+    try:
+        target = getattr(importlib.import_module(module), function or "main")
+    except (ImportError, OpsError):
+        return None
     return target.command if isinstance(target, command.Verb) else None
 
 

@@ -71,8 +71,8 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except TooLargeError as error:
-        raise UnreadableFileError(str(error)) from error
+    except UnreadableFileError:
+        raise
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
             raise DiskFullError(
@@ -116,17 +116,13 @@ COPIES = 2  # of the rows, at least: as they were read, and in the types of Row
 SAMPLED = 64  # rows that the width of a type is measured on
 
 
-class TooLargeError(StageError):
-    """Rows need more memory than there is; the message says how many and what to do."""
-
-
 def refuse_too_large(path: Path) -> None:
     """Refuse a Parquet file that load() would read whole and that does not fit into memory.
 
     Where load() gives a LazyFrame it may take some of the rows only: see refuse_large_frame().
 
     Raises:
-        TooLargeError: its metadata says so.
+        UnreadableFileError: its metadata says so.
     """
     if not _is_parquet(path):
         return
@@ -139,17 +135,17 @@ def refuse_too_large(path: Path) -> None:
     size = rows, max(least, _unpacked_bytes(path, frame.collect_schema()))
     if _fits(size) or is_row_file(path) or _is_read_lazily(path, frame.collect_schema()):
         return
-    raise TooLargeError(_message(path, size))
+    raise UnreadableFileError(_message(path, size))
 
 
 def refuse_large_frame(frame: pl.LazyFrame, path: Path) -> None:
     """Refuse to collect what load() gives of a Parquet file where it does not fit into memory.
 
     Raises:
-        TooLargeError: it does not fit.
+        UnreadableFileError: it does not fit.
     """
     if _is_parquet(path) and not _fits(size := _size(frame)):
-        raise TooLargeError(_message(path, size))
+        raise UnreadableFileError(_message(path, size))
 
 
 def _is_parquet(path: Path) -> bool:

@@ -49,7 +49,7 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
         The rows of all files, the problems found, and the number of rows by file.
 
     Raises:
-        TooLargeError: the rows of a file do not fit into memory.
+        UnreadableFileError: the rows of a file do not fit into memory.
     """
     schema = contract.Row.to_schema()
     frames: list[pl.DataFrame] = []

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rung_ops.errors import OpsError
 from rung_ops.system import key_names
 from rung_ops.system.files import read_regular
 
@@ -18,7 +19,7 @@ MAX_BYTES = 100_000  # of a file of tokens
 MAKING = '`python -c "import secrets; print(secrets.token_urlsafe())"` makes one'
 
 
-class TokensError(Exception):
+class TokensError(OpsError):
     """The tokens cannot be read; the message holds none of them."""
 
 
