@@ -51,7 +51,7 @@ def is_own(path: str, stages: set[str]) -> bool:
 
     Args:
         path: of the file in the project.
-        stages: outputs of DVC stages, from dvc_stages.written().
+        stages: outputs of DVC stages, from dvc.stage_outputs().
     """
     own = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
     return own or dvc.is_stage_output(path, stages)
