@@ -43,26 +43,26 @@ def named(variable: str) -> dict[bytes, str]:
     return _parsed(listed.strip(), variable) if listed.strip() else {}
 
 
-def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
+def holder(token: bytes, tokens: Mapping[bytes, str]) -> str | None:
     """Name the holder of a token; None if it is unknown."""
     matched = None
-    for token, name in tokens.items():
+    for known, name in tokens.items():
         # Each is compared, in a time that does not depend on how much of it is right.
-        if hmac.compare_digest(given, token):
+        if hmac.compare_digest(token, known):
             matched = name
     return matched
 
 
 def bearer(authorization: bytes) -> bytes | None:
     """Take the token out of the value of the header `Authorization`; None if there is none."""
-    scheme, _, given = authorization.partition(b" ")
-    return given.strip() if scheme.lower() == b"bearer" else None
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def _parsed(listed: str, variable: str) -> dict[bytes, str]:
     tokens: dict[bytes, str] = {}
-    for number, each in enumerate(re.split(r"[,\n]", listed), start=1):
-        name, _, token = (part.strip() for part in each.rpartition(":"))
+    for number, entry in enumerate(re.split(r"[,\n]", listed), start=1):
+        name, _, token = (part.strip() for part in entry.rpartition(":"))
         if not any(sign.isalnum() for sign in name) or len(token) < SHORTEST:
             raise TokensError(
                 f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"

@@ -39,12 +39,12 @@ def show() -> int:
     location = settings.read()
     stored, unfit = client.listed(client.client(location), location)
     known = read_record()
-    states = [state_of(one, location, known) for one in stored]
+    states = [state_of(entry, location, known) for entry in stored]
     print(f"{location.location()}\n")
     for entry, state in zip(stored, states, strict=True):
         when = f"{entry.modified:%Y-%m-%d %H:%M}"
         print(f"{in_units(entry.size):>9}  {when}  {STATES[state]:<10}  {entry.name}")
-    total = in_units(sum(one.size for one in stored))
+    total = in_units(sum(entry.size for entry in stored))
     wanted = sum(state in (NEW, CHANGED) for state in states)
     rest = f"{wanted} to fetch: `uv run poe data pull`" if wanted else "nothing to fetch"
     print(f"\n{len(stored)} objects, {total}; {rest}." if stored else _nothing(location))
@@ -67,23 +67,23 @@ def pull() -> int:
     fetched = 0
     with alone():
         known = read_record()
-        for number, one in enumerate(stored, 1):
-            state = state_of(one, location, known)
+        for number, entry in enumerate(stored, 1):
+            state = state_of(entry, location, known)
             if state == HERE:
                 continue
             if state == OWN:
-                if can_be_adopted(location, one):
-                    adopt(location, one, known)
+                if can_be_adopted(location, entry):
+                    adopt(location, entry, known)
                 else:
-                    own.append(one)
+                    own.append(entry)
                 continue
-            path = bring(connection, location, one, known)
+            path = bring(connection, location, entry, known)
             fetched += 1
             size = in_units(path.stat().st_size)
             print(f"fetched {shown(path)} ({size}, {number} of {len(stored)})", flush=True)
-    for one in own:
+    for entry in own:
         print(
-            f"{shown(path_of(one, location))}: not fetched, as another file of that name is "
+            f"{shown(path_of(entry, location))}: not fetched, as another file of that name is "
             "here. Delete it, or give it another name, and type it again.",
             file=sys.stderr,
         )

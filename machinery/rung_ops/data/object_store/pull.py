@@ -86,7 +86,7 @@ def path_of(stored: StoredObject, settings: Settings) -> Path:
 
 def draft_of(path: Path, etag: str) -> Path:
     """Find the place of what was fetched of a file so far. Git, DVC and load() pass it over."""
-    plain = "".join(one for one in etag if one.isalnum())
+    plain = "".join(letter for letter in etag if letter.isalnum())
     return path.with_name(f"{_drafts_begin(path)}{plain[:40]}.tmp")
 
 
@@ -130,7 +130,9 @@ def left_behind(
     stored: list[StoredObject], settings: Settings, known: dict[str, Fetched]
 ) -> list[str]:
     """List the files here that came from the store, and are there no longer."""
-    there = {path_of(one, settings).relative_to(current().incoming).as_posix() for one in stored}
+    there = {
+        path_of(entry, settings).relative_to(current().incoming).as_posix() for entry in stored
+    }
     return sorted(
         name for name in known if name not in there and (current().incoming / name).exists()
     )
@@ -217,7 +219,7 @@ def can_be_adopted(settings: Settings, stored: StoredObject) -> bool:
 
 def _hide(path: Path) -> None:
     """Keep a raw file out of git, with the line that DVC would write for it."""
-    name = "".join(f"\\{one}" if one in "\\*?[]!# " else one for one in path.name)
+    name = "".join(f"\\{sign}" if sign in "\\*?[]!# " else sign for sign in path.name)
     ignore = path.parent / ".gitignore"
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
     if f"/{name}" not in lines:

@@ -133,10 +133,10 @@ def taken(folder: Path) -> list[Window]:
     """
     names = [NAME.match(path.name) for path in folder.glob("*.parquet*")]
     windows = sorted({Window(*map(date.fromisoformat, name.groups())) for name in names if name})
-    for one, other in pairwise(windows):
-        if other.since < one.until:
+    for earlier, later in pairwise(windows):
+        if later.since < earlier.until:
             raise WarehouseError(
-                f"{shown(folder)}: {one.file_name} and {other.file_name} have days in common, and "
+                f"{shown(folder)}: {earlier.file_name} and {later.file_name} have days in common, and "
                 "their rows would count twice. Delete one of them together with its .dvc file."
             )
     return windows
