@@ -5,7 +5,6 @@ something since, from the beginning.
 """
 
 import os
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rung_governance import people, signatures
 from rung_ops.autopilot.commits import IDENTITY
 from rung_ops.project import current
 from rung_ops.release import source_hash
+from rung_ops.system import git
 
 # What a model is made from, below the model's folder and below the repository's.
 OWN = (
@@ -116,16 +116,6 @@ def _leads_to(root: Path, before: str, commit: str) -> bool:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            env=os.environ | source_hash.PLAIN,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        message = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1:]
-        raise Unknown(f"git does not tell who developed it: {' '.join(message)}") from error
-    return done.stdout
+        return git.output(root, *arguments, variables=source_hash.PLAIN)
+    except git.GitError as error:
+        raise Unknown(f"git does not tell who developed it: {error}") from error

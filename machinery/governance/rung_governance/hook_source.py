@@ -12,7 +12,7 @@ from rung_ops.project import current, hooks
 from rung_ops.release import source_hash
 from rung_ops.serving.state_reader import Objection
 
-# Those of rung_ops.project.hook_table that the service calls.
+# Those of rung_ops.project.hooks that the service calls.
 OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
 
 

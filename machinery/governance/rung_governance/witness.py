@@ -5,15 +5,14 @@ back what a remote has, where its branch `audit-log/ENVIRONMENT` forbids force p
 note is a commit without files; its message names a line's number and hash.
 """
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rung_governance import anchors, plan
 from rung_ops.project import current
+from rung_ops.system import git
 
 BRANCH = "audit-log"
 SECONDS = 30  # for a remote to answer
@@ -166,21 +165,8 @@ def _contains(tip: str, before: str) -> bool:
 def _git(*arguments: str, **variables: str) -> str:
     quiet = {"GIT_TERMINAL_PROMPT": "0"}
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=current().root,
-            env=os.environ | quiet | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=True,
-            timeout=SECONDS,
-        )
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines()
-        raise NoWitness(lines[-1] if lines else f"git {arguments[0]} failed") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return git.output(
+            current().root, *arguments, variables=quiet | variables, seconds=SECONDS
+        ).strip()
+    except git.GitError as error:
         raise NoWitness(str(error)) from error
-    return done.stdout.strip()
