@@ -17,13 +17,12 @@ from rung_ops.model.release import Release
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import State
-from rung_ops.serving import routes
+from rung_ops.serving import pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
-from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
@@ -107,7 +106,7 @@ class Caller:
     ) -> None:
         self.service = service
         self.address: tuple[str, int] | None = ("203.0.113.9", 4711)  # of who asks
-        app = App(service, routes.application(service, list(further)))
+        app = App(service, pages.application(service, list(further)))
         self.app: Any = Guard(
             service.hooks.wrapped(app), service.access, further, service.metrics.count
         )

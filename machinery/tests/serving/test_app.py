@@ -14,7 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import Canary, State, Stopped
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.traffic_split import TrafficSplit
+from rung_ops.serving.rollout import TrafficSplit
 
 
 @pytest.fixture

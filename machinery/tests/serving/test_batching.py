@@ -17,8 +17,15 @@ from rung_ops.model.release import Release
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.model.tables import Table
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher
-from rung_ops.serving.jobs import Job, Scored, ScoringError
+from rung_ops.serving.batching import (
+    IDLE_ITERATIONS,
+    MAX_ROWS,
+    SMALL,
+    Batcher,
+    Job,
+    Scored,
+    ScoringError,
+)
 from rung_ops.serving.loaded_release import LoadedRelease
 
 

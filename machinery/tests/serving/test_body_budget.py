@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from rung_ops.model.refusal import Refusal
-from rung_ops.serving.body_budget import BodyBudget
-from rung_ops.serving.request_input import Disconnected, read_body
+from rung_ops.serving.app import BodyBudget, Disconnected, read_body
 
 MOST = 1_000
 

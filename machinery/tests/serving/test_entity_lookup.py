@@ -1,6 +1,5 @@
 """The service looks up what a caller leaves out: the request's value, the store's, the default."""
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,10 +22,9 @@ from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import feature_quality
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
-from rung_ops.serving.online_store import online_store
+from rung_ops.serving.entity_lookup import online_store
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.watch import _completed
 
@@ -127,30 +125,21 @@ def test_the_requests_value_comes_first_then_the_store_then_the_default(caller: 
     assert 0 <= float(line.split()[-1]) < 3 * 3600
 
 
-def test_arrays_columns_and_arrow_are_filled_alike(caller: Caller) -> None:
+def test_arrays_and_columns_are_filled_alike(caller: Caller) -> None:
     codes, weights = ["AB", "CD", "XX", "AB"], [None, None, None, 4.0]
     rows = [
         ROW | {"code": code, "weight": weight, "note": ""}
         for code, weight in zip(codes, weights, strict=True)
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = pl.DataFrame(rows).with_columns(
-        pl.col("at").str.to_datetime(time_unit="us"), pl.col("number").cast(pl.Int16)
-    )
-    sent = io.BytesIO()
-    table.write_ipc_stream(sent)
 
     by_row = caller.post("/predict", rows).json
     by_column = caller.post("/predict/batch", {"columns": columns}).json
-    arrow = caller.post("/predict/batch", sent.getvalue(), "application/vnd.apache.arrow.stream")
 
     assert by_row["predictions"] == [21.0, 70.0, 14.0, 28.0]
     assert by_row["defaults_used"] == [[], [], ["weight"], []]
     assert by_column["predictions"] == by_row["predictions"]
     assert by_column["defaults_used"] == {"weight": [3]}
-    answered = pl.read_ipc_stream(arrow.body)
-    assert answered["prediction"].to_list() == by_row["predictions"]
-    assert answered["defaults_used"].to_list() == by_row["defaults_used"]
 
 
 def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rung_ops.serving.latency_model import LatencyModel
+from rung_ops.serving.loaded_release import LatencyModel
 
 
 def after(pace: LatencyModel, sizes: list[int], first: float, each: float) -> LatencyModel:

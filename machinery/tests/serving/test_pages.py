@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State, Stopped
-from rung_ops.serving import routes, serve
+from rung_ops.serving import pages, serve
 from rung_ops.serving.app import App
 
 FURTHER = """
@@ -169,7 +169,7 @@ def test_routes_of_a_further_module_are_answered(
     (tmp_path / "further_routes.py").write_text(FURTHER, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     further = serve.routes_of("further_routes", caller.service)
-    caller.app = App(caller.service, routes.application(caller.service, further))
+    caller.app = App(caller.service, pages.application(caller.service, further))
 
     assert caller.get("/environment").body == b"production"
     assert caller.post("/predict", ROW).status == 200

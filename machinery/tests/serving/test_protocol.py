@@ -15,9 +15,8 @@ import pytest
 import uvicorn
 
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving import connections
-from rung_ops.serving.connections import Connections
-from rung_ops.serving.protocol import MAX_HEAD, MAX_HEADERS, BoundedProtocol
+from rung_ops.serving import server
+from rung_ops.serving.server import MAX_HEAD, MAX_HEADERS, BoundedProtocol, Connections
 
 PATIENCE = 30  # seconds for what takes milliseconds
 LATE = 0.3
@@ -334,7 +333,7 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
 
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
-    reserved = connections.BACKLOG + connections.OTHER_FILES
+    reserved = server.BACKLOG + server.OTHER_FILES
     for soft, hard, expected in (
         (256, 256, 256 - reserved),
         (256, 4096, 1000),
@@ -343,5 +342,5 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1000),
     ):
         monkeypatch.setattr(resource, "getrlimit", lambda _, result=(soft, hard): result)
-        assert connections.affordable(1000) == expected
+        assert server.affordable(1000) == expected
     assert (1000 + reserved, 4096) in set_to

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from rung_ops.serving.batch_recorder import BatchRecorder
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
 from rung_ops import prediction_log
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import Limits, ReasonSettings
 from rung_ops.release.state import State
-from rung_ops.serving.batch_recorder import BatchRecorder
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.openapi import document
 
 MEAN = 10.0

@@ -21,7 +21,7 @@ from rung_ops import prediction_log
 from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
-from rung_ops.serving import local_token, serve, server
+from rung_ops.serving import access, serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.ports import free_port
 
@@ -54,7 +54,7 @@ class Process:
 
     def headers(self) -> dict[str, str]:
         """Say who asks, with this machine's token, which a service under governance wants."""
-        token = local_token.for_url(f"http://127.0.0.1:{self.port}")
+        token = access.token_for(f"http://127.0.0.1:{self.port}")
         return {"authorization": f"Bearer {token}"} if token else {}
 
     def ready(self) -> bool:

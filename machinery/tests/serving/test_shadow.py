@@ -12,7 +12,7 @@ import pytest
 from rung_ops import prediction_log
 from rung_ops.model.target import ONE_NUMBER
 from rung_ops.serving import shadow
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 
 

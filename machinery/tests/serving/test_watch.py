@@ -19,10 +19,9 @@ from rung_ops.model import release as releases
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.rollout import Rollout, TrafficSplit
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
-from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.serving.watch import Watch
 
 
