@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from rung_ops.serving.batch_recorder import BatchRecorder
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
 from rung_ops import prediction_log
@@ -148,14 +147,15 @@ def test_explained_and_other_requests_come_together(caller: Caller) -> None:
     assert caller.runner.run(both()) == [1, 0] * 10
 
 
-@pytest.mark.parametrize("fails", ["_write", "_note"])
+@pytest.mark.parametrize("fails", ["log.add", "metrics.observe_batch"])
 def test_a_request_is_answered_even_if_its_reasons_fail(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    def fail(*given: object) -> None:
+    def fail(*arguments: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(BatchRecorder, fails, fail)
+    part, method = fails.split(".")
+    monkeypatch.setattr(getattr(caller.service, part), method, fail)
 
     answer = caller.runner.run(bounded(caller))
 

@@ -16,7 +16,7 @@ import pytest
 from machinery.tests.conftest import Trained
 from rung_ops.model import bundle
 from rung_ops.model import release as releases
-from rung_ops.serving import separate as separate_module
+from rung_ops.serving import shadow_process
 from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.shadow_process import SeparateRelease
 
@@ -54,7 +54,7 @@ def test_probabilities_of_several_classes_keep_their_shape() -> None:
     release = SimpleNamespace(score=lambda rows: (rows, three))
     loaded: Any = SimpleNamespace(lookup=None, release=release)
 
-    _, sent = separate_module._answer(separate_module._table(rows), loaded)
+    _, sent = shadow_process._answer(shadow_process._table(rows), loaded)
 
     assert np.array_equal(np.load(io.BytesIO(sent), allow_pickle=False), three)
 
