@@ -65,27 +65,25 @@ WHOLE = [
 ]
 
 
-def bodies(
-    rows: Sequence[dict[str, Any]], arrow: bytes, count: int
-) -> Iterator[tuple[str, str, bytes]]:
+def bodies(rows: Sequence[dict[str, Any]], count: int) -> Iterator[tuple[str, str, bytes]]:
     """Make malformed requests: path, content type, body. The same ones at every run."""
     chance = random.Random(20261125)
     for number in range(count):
         path = chance.choice(["/predict", "/predict/batch"])
         row = dict(chance.choice(rows))
-        made = _one(chance, row, arrow, number)
-        kind = chance.choice(KINDS) if chance.random() < 0.3 else KINDS[path == "/predict/batch"]
+        made = _one(chance, row, number)
+        kind = chance.choice(KINDS) if chance.random() < 0.3 else KINDS[0]
         yield path, kind, made
 
 
-def _one(chance: random.Random, row: dict[str, Any], arrow: bytes, number: int) -> bytes:
+def _one(chance: random.Random, row: dict[str, Any], number: int) -> bytes:
     how = number % 6
     if how == 0:
         return chance.choice(WHOLE)
     if how == 1:
         return chance.randbytes(chance.randrange(2000))
     if how == 2:
-        return _flipped(chance, arrow)
+        return _flipped(chance, b"ARROW1\x00\x00" + chance.randbytes(200))
     name = chance.choice(list(row))
     if how == 3:
         row[name] = chance.choice(ODD_VALUES)
@@ -113,20 +111,6 @@ def _flipped(chance: random.Random, body: bytes) -> bytes:
     return bytes(
         chance.choice([changed, changed[:start], changed[start:], changed + changed[start:stop]])
     )
-
-
-def arrow_of(service: Service) -> bytes:
-    """Write a table of rows as an Arrow stream, with the project's own polars."""
-    code = (
-        "import io, json, sys, polars as pl\n"
-        "rows = pl.DataFrame(json.load(open(sys.argv[1]))[:20])\n"
-        "moments = pl.col('scheduled').str.to_datetime(time_unit='us')\n"
-        "rows.with_columns(moments).write_ipc_stream(sys.argv[2])\n"
-    )
-    folder = service.served.folder
-    (folder / "rows.json").write_text(json.dumps(service.served.rows))
-    service.served.python("-c", code, folder / "rows.json", folder / "rows.arrow")
-    return (folder / "rows.arrow").read_bytes()
 
 
 # Requests that are broken before their body: sent as they are, on a connection of their own.
@@ -173,7 +157,7 @@ def send_raw(service: Service, sent: bytes) -> int:
 
 def by_rule(service: Service, count: int) -> Counter[int]:
     """Send so many malformed requests; count the statuses."""
-    made = bodies(service.served.rows, arrow_of(service), count - len(HEADS))
+    made = bodies(service.served.rows, count - len(HEADS))
     observed = Counter(send(service, path, kind, body) for path, kind, body in made)
     return observed + Counter(send_raw(service, sent) for sent in HEADS)
 

@@ -34,7 +34,7 @@ def test_a_quick_run_writes_its_tables(page: Path) -> None:
         assert re.search(
             rf"^\|{service}(\|{NUMBER}){{9}}\|{NUMBER} / {NUMBER}\|$", text, re.MULTILINE
         )
-    for form in ("JSON", "columnar JSON", "Arrow"):
+    for form in ("JSON", "columnar JSON"):
         assert re.search(rf"^\|Rung\|{form}(\|{NUMBER}){{6}}\|$", text, re.MULTILINE)
     held = rf"^\|FastAPI, ONNX Runtime: one row, 16 connections\|at least 3 x\|{NUMBER} x\|"
     assert re.search(held, text, re.MULTILINE)

@@ -134,9 +134,8 @@ class Server(uvicorn.Server):
 
     def _require_interface(self) -> None:
         """Check that uvicorn has what BoundedProtocol uses, before a connection needs it."""
-        make: Any = self.config.http_protocol_class
         try:
-            protocol = make(
+            protocol = HttpToolsProtocol(
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
         except TypeError as error:

@@ -65,7 +65,7 @@ def test_the_schema_names_the_classes_and_describes_what_is_answered(
 
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
-    assert msgspec.json.decode(answer, type=types.one).release == served.release.id
+    assert msgspec.json.decode(answer, type=types.row).release == served.release.id
     assert "reasons" not in schemas["Answer"]["required"]
 
 

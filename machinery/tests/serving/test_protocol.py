@@ -9,13 +9,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvicorn
 
+from rung_ops.errors import OpsError
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import server
+from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.server import MAX_HEAD, MAX_HEADERS, BoundedProtocol, Connections
 
 PATIENCE = 30  # seconds for what takes milliseconds
@@ -344,3 +347,16 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
         monkeypatch.setattr(resource, "getrlimit", lambda _, result=(soft, hard): result)
         assert server.affordable(1000) == expected
     assert (1000 + reserved, 4096) in set_to
+
+
+def test_a_uvicorn_with_another_interface_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service: Any = SimpleNamespace(limits=Limits(), metrics=Metrics())
+    made = server.Server(service, sizes, "127.0.0.1", 0)
+    made.config.load()
+    made.lifespan = SimpleNamespace(state={})  # type: ignore[assignment]
+    monkeypatch.delattr(server.HttpToolsProtocol, "on_body")
+
+    with pytest.raises(OpsError, match=r"uvicorn .* cannot be used: .* lacks \(on_body\)"):
+        asyncio.run(made.startup())
