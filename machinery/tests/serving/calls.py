@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,7 +181,13 @@ def calling(
         rollout = Rollout(folder, None)
         service = Service("production", limits, Metrics(), rollout, written, hooks, access, reasons)
         yield Caller(service, runner, further)
-        until = time.monotonic() + PATIENCE
-        while written is not None and written.waiting and time.monotonic() < until:
-            time.sleep(0.02)
+        soon(lambda: written is None or not written.waiting)
         service.close()
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it does not within a minute."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        time.sleep(0.005)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.redis_server import RedisServer, running
-from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
+from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release, soon
 from rung_ops import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
 from rung_ops.features.redis_store import PAUSE
@@ -81,9 +81,9 @@ def contract_of(views: Sequence[View]) -> dict[str, Any]:
     return CONTRACT | {"entity_features": described}
 
 
-def install(caller: Caller, view: View) -> None:
+def install(caller: Caller, *views: View, **contract: Any) -> None:
     """Let a release with entity features answer."""
-    made = release(contract=contract_of([view]))
+    made = release(contract=contract_of(views) | contract)
     caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
 
 
@@ -269,10 +269,7 @@ def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view:
         shadow = Shadow(on_trial.release, 1.0, log, complete=complete)
         caller.service.install(replace(caller.service.held, shadow=shadow))
         answers = caller.post("/predict", [ROW, ROW | {"code": "XX", "weight": 2.0}]).json
-        until = time.monotonic() + 30
-        while shadow.comparison.compared < 2:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        soon(lambda: shadow.comparison.compared == 2)
         shadow.close()
         log.close()
 
@@ -340,10 +337,9 @@ def test_views_are_looked_up_together_even_if_the_caller_sent_a_part(
     (other,) = views_of([declared(name="height", entity=["number"], source=lambda: NUMBERED)])
     write([materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)])
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
-    contract = contract_of([view, other]) | {"columns": [*CONTRACT["columns"], height]}
+    columns = [*CONTRACT["columns"], height]
     with calling(tmp_path, Limits(), log=True) as caller:
-        made = release(contract=contract)
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, view, other, columns=columns)
         rows = [ROW, ROW | {"height": 5.0}, ROW | {"number": 8, "weight": 4.0}]
         together = caller.post("/predict", rows).json
         alone = [caller.post("/predict", row).json for row in rows]
@@ -383,10 +379,9 @@ def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, vie
     code = PLAIN | {"name": "code", "dtype": "str", "polars": "String"}
     columns = [each for each in CONTRACT["columns"] if each["name"] != "code"]
     optional = [*columns, code | {"required": False, "default": "CD"}]
-    made = release(contract=contract_of([view]) | {"columns": optional})
     row = {name: value for name, value in ROW.items() if name != "code"}
     with calling(tmp_path, Limits()) as caller:
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, view, columns=optional)
         by_row = caller.post("/predict", row).json
         table = {"columns": {name: [value] for name, value in row.items()}}
         by_column = caller.post("/predict/batch", table).json
@@ -403,10 +398,9 @@ def test_a_value_of_the_request_stays_where_another_of_its_view_is_looked_up(
     at = next(n for n, each in enumerate(CONTRACT["columns"]) if each["name"] == "weight")
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
     columns = [*CONTRACT["columns"][: at + 1], height, *CONTRACT["columns"][at + 1 :]]
-    made = release(contract=contract_of([both]) | {"columns": columns})
     row = ROW | {"weight": 4.0, "note": ""}
     with calling(tmp_path, Limits()) as caller:
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, both, columns=columns)
         by_row = caller.post("/predict", row).json
         table = {"columns": {name: [value] for name, value in row.items()}}
         by_column = caller.post("/predict/batch", table).json

@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.prediction_log import log_parts
 from rung_ops.serving import log_writer
@@ -48,14 +49,6 @@ def add(to: PredictionLog, *ids: str, **changes: Any) -> None:
 
 def logged(folder: Path) -> list[str]:
     return sorted(prediction_log.read(folder).collect()["id"])
-
-
-def soon(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it does not within ten seconds."""
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 class Disk:
@@ -164,18 +157,6 @@ def test_a_folder_that_was_removed_is_made_again(logs: PredictionLog, folder: Pa
     assert logged(folder) == ["b"]
 
 
-def test_a_folder_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "logs").write_text("a file where a folder should be", encoding="utf-8")
-    logs = PredictionLog(tmp_path / "logs", seconds=OFTEN)
-    add(logs, "a")
-    soon(lambda: logs.failures > 0)
-    (tmp_path / "logs").unlink()
-    soon(lambda: logs.written == 1)
-    logs.close()
-
-    assert logged(tmp_path / "logs") == ["a"]
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -251,15 +232,6 @@ def test_closing_does_not_wait_for_ever(folder: Path, monkeypatch: pytest.Monkey
     assert stuck.dropped == 1
 
 
-def test_adding_keeps_the_frames_themselves(folder: Path) -> None:
-    slow = PredictionLog(folder, seconds=3600)
-    rows = pl.DataFrame({"distance": [1]})
-    add(slow, "a", rows=rows)
-
-    assert slow._waiting[0].rows is rows
-    slow.close()
-
-
 def test_days_and_columns_that_differ_become_files_of_their_own(
     logs: PredictionLog, folder: Path
 ) -> None:
@@ -294,19 +266,6 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPat
     files.merge(everything=True)
     assert len(log_parts.parts(day)) == 1
     assert logged(folder) == names
-
-
-def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_writer, "FULL_ROWS", 10)
-    files = LogFiles(folder)
-    for number in range(4):
-        files.write(frame(f"small{number}", 4))
-        files.merge()
-    files.write(frame("large", 10))
-    files.merge(everything=True)
-
-    heights = [pl.read_parquet(p.path).height for p in log_parts.parts(next(folder.glob("date=*")))]
-    assert sorted(heights) == [4, 10, 12]
 
 
 @pytest.mark.parametrize("small", [1, 3])

@@ -8,14 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from machinery.tests.serving.calls import soon
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
 from rung_ops.project import current
@@ -63,14 +63,6 @@ class Process:
             return self.ask("GET", "/health/ready")[0] == 200
         except OSError:
             return False
-
-
-def soon(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it does not within a minute."""
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -63,8 +63,7 @@ def test_columns_that_break_the_contract_are_refused(
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"],
+    "kind", ["text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"]
 )
 def test_another_media_type_is_refused_with_what_to_send(caller: Caller, kind: str) -> None:
     answer = caller.post("/predict/batch", b"ARROW1\x00\x00", kind)
