@@ -95,7 +95,7 @@ class Job:
         return [f"{self.identity}-{number}" for number in range(start + 1, stop + 1)]
 
     def explain(self, explained: asyncio.Future[None]) -> None:
-        """Ask for the reasons of all rows."""
+        """Request the reasons of all rows."""
         self.explained, self.reasons = explained, []
 
     def add(self, predictions: Sequence[Any], defaults: list[list[str]] | None) -> None:

@@ -116,11 +116,11 @@ class EntityLookup:
             else None
             for view in self.views
         }
-        asked = [view for view in self.views if rows[view.id] != []]
-        keys = [self._keys(view, frame, rows[view.id]) for view in asked]
-        stored = self.online.look_up(list(zip(asked, keys, strict=True))) if asked else []
+        queried = [view for view in self.views if rows[view.id] != []]
+        keys = [self._keys(view, frame, rows[view.id]) for view in queried]
+        stored = self.online.look_up(list(zip(queried, keys, strict=True))) if queried else []
         series: list[pl.Series] = []
-        for view, numbers in zip(asked, stored, strict=True):
+        for view, numbers in zip(queried, stored, strict=True):
             if (some := rows[view.id]) is None:
                 series += self._columns(view, numbers, missing)
             else:
@@ -135,13 +135,13 @@ class EntityLookup:
             rows: with the columns of that release, shape (n_rows, n_columns).
             known: ids of its views, whose values the rows have.
         """
-        asked = [view for view in self.views if view.id not in known]
-        if not asked:
+        queried = [view for view in self.views if view.id not in known]
+        if not queried:
             return rows
-        stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in asked])
-        looked_up = zip(asked, stored, strict=True)
+        stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in queried])
+        looked_up = zip(queried, stored, strict=True)
         return rows.with_columns(
-            [each for view, numbers in looked_up for each in self._columns(view, numbers, {})]
+            [series for view, numbers in looked_up for series in self._columns(view, numbers, {})]
         )
 
     @staticmethod
@@ -245,16 +245,16 @@ class OnlineStore:
                 # Another process of the service would answer with defaults; a new one does so, too.
                 self._log_once(error)
 
-    def look_up(self, asked: KeysByView) -> list[np.ndarray]:
+    def look_up(self, queried: KeysByView) -> list[np.ndarray]:
         """Read the values of entities of several views, in one round trip.
 
         Args:
-            asked: by view, the keys of the entities; a repeated one is read once.
+            queried: by view, the keys of the entities; a repeated one is read once.
 
         Returns:
             For each view an array of shape (n_keys, n_features); NaN for no value, or a stale one.
         """
-        distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in asked}
+        distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in queried}
         with self._lock:
             error = None
             try:
@@ -263,7 +263,7 @@ class OnlineStore:
             except StoreError as raised:
                 features, error = LookupResult({}, {}), raised
             numbers = []
-            for view, keys in asked:
+            for view, keys in queried:
                 self._labels[view.id] = view.label
                 try:
                     if error is not None:
@@ -318,8 +318,8 @@ class OnlineStore:
         packed = features.packed[view.id]
         size = len(view.names) * store.NUMBERS.itemsize
         none = _nothing(len(view.names))
-        filled = [none if each is None else each for each in packed]
-        if any(len(each) != size for each in filled):
+        filled = [none if value is None else value for value in packed]
+        if any(len(value) != size for value in filled):
             raise StoreError("a value in the store has another length than its view")
         age = time.time() - features.as_of[view.id] / 1e6
         stale = [limit is not None and age > limit for limit in view.max_ages]

@@ -170,7 +170,7 @@ class Metrics:
         self._swaps.labels(outcome).inc()
 
     def set_status(self, releases: Mapping[str, str], ready: bool, stopped: bool) -> None:
-        """Say what is loaded, by arm (serving, canary, shadow), and whether it answers."""
+        """Set what is loaded, by arm (serving, canary, shadow), and whether it answers."""
         self._releases = dict(releases)
         self._ready.set(ready)
         self._stopped.set(stopped)

@@ -128,7 +128,7 @@ def schemas(reader: Reader | None, most: int, kind: Kind = ONE_NUMBER) -> dict[s
 def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dict[str, Any]:
     """Add to the schema of a value what msgspec leaves out."""
     sentences = [column.description, f"Unit: {column.unit}." if column.unit else None, column.words]
-    schema = schema | {"description": " ".join(each for each in sentences if each)}
+    schema = schema | {"description": " ".join(filter(None, sentences))}
     value = _not_null(schema)
     value |= rules
     if column.family == "datetime":

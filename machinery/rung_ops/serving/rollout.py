@@ -49,7 +49,7 @@ class TrafficSplit:
         self._release = hashlib.sha256((canary or "").encode()).digest()
 
     def choose(self, key: str) -> Arm:
-        """Tell which arm answers the rows of a key."""
+        """Return the arm that answers the rows of a key."""
         if not self._limit:
             return "serving"
         digest = hashlib.blake2b(key.encode(), digest_size=8, key=self._release).digest()
@@ -125,7 +125,7 @@ class Rollout:
 
     def unloadable(self, state: State, release: str, reason: str) -> State:
         """Abort a canary or shadow that cannot be loaded."""
-        on_trial = {each.release for each in (state.canary, state.shadow) if each is not None}
+        on_trial = {trial.release for trial in (state.canary, state.shadow) if trial is not None}
         if self._policy is None or release not in on_trial:
             return state
         return self._abort(state, release, f"it cannot be loaded: {reason}")

@@ -219,7 +219,7 @@ class Watch:
             LOG.info("serving %s", _name(held.serving) or "nothing")
         # The previous release stays in memory, so that a rollback needs no disk.
         wanted = {state.serving, *state.previous[:1], _name(held.serving)}
-        wanted |= {each.release for each in (state.canary, state.shadow) if each is not None}
+        wanted |= {trial.release for trial in (state.canary, state.shadow) if trial is not None}
         used = {name for name in wanted if name is not None}
         self._loader.keep(used, used | state.releases())
 

@@ -124,10 +124,8 @@ def test_a_field_that_no_one_knows_is_passed_over_unless_that_is_forbidden(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"x', b"nul", b'{"number": NaN}', b"\x00"])
-def test_what_is_not_json_is_refused(tmp_path: Path, body: bytes) -> None:
-    with calling(tmp_path, Limits()) as made:
-        made.install()
-        answer = made.post("/predict", body)
+def test_what_is_not_json_is_refused(caller: Caller, body: bytes) -> None:
+    answer = caller.post("/predict", body)
 
     assert answer.status in (400, 422)
     assert answer.json["error"].startswith("The body")

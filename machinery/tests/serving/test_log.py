@@ -51,16 +51,21 @@ def logged(folder: Path) -> list[str]:
     return sorted(prediction_log.read(folder).collect()["id"])
 
 
-class Disk:
-    """Stands in for LogFiles.write: full, and later not."""
+FULL = OSError(28, "No space left on device")
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.full = True
-        complete = LogFiles.write
+
+class Disk:
+    """Lets files fail to be written: all until `is_full` is unset, or as many as `deaths`."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, error: BaseException = FULL, deaths: int = 1 << 60
+    ) -> None:
+        self.is_full = True
+        left, complete = iter(range(deaths)), LogFiles.write
 
         def write(files: LogFiles, frame: pl.DataFrame) -> None:
-            if self.full:
-                raise OSError(28, "No space left on device")
+            if self.is_full and next(left, None) is not None:
+                raise error
             complete(files, frame)
 
         monkeypatch.setattr(LogFiles, "write", write)
@@ -125,7 +130,7 @@ def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
     soon(lambda: logs.failures >= 3)
     add(logs, "b")
     assert (logs.written, logs.waiting, logs.dropped) == (0, 2, 0)
-    disk.full = False
+    disk.is_full = False
     soon(lambda: logs.written == 2)
     logs.close()
 
@@ -162,15 +167,7 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    complete = LogFiles.write
-    deaths = iter([True])
-
-    def write(files: LogFiles, frame: pl.DataFrame) -> None:
-        if next(deaths, False):
-            raise MemoryErrorOfTheInterpreter
-        complete(files, frame)
-
-    monkeypatch.setattr(LogFiles, "write", write)
+    Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=1)
     logs = PredictionLog(folder, seconds=OFTEN)
     first = logs._thread
     add(logs, "a")
@@ -188,15 +185,7 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
 def test_closing_writes_what_a_writer_that_died_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    complete = LogFiles.write
-    deaths = iter([True, True])
-
-    def write(files: LogFiles, frame: pl.DataFrame) -> None:
-        if next(deaths, False):
-            raise MemoryErrorOfTheInterpreter
-        complete(files, frame)
-
-    monkeypatch.setattr(LogFiles, "write", write)
+    Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=2)
     logs = PredictionLog(folder, seconds=OFTEN)
     add(logs, "a")
     soon(lambda: not logs._thread.is_alive())

@@ -75,11 +75,12 @@ def test_the_model_is_described(caller: Caller) -> None:
     assert result["serving"] == "v1"
 
 
-def test_without_a_release_there_is_no_model(empty: Caller) -> None:
+def test_without_a_release_there_is_no_model_and_a_description(empty: Caller) -> None:
     answer = empty.get("/model")
 
     assert answer.status == 503
     assert answer.json["error"].startswith("No release is served: nothing was deployed")
+    assert empty.get("/openapi.json").status == empty.get("/docs").status == 200
 
 
 def test_figures_are_those_of_prometheus(caller: Caller) -> None:
@@ -124,11 +125,6 @@ def test_the_examples_of_openapi_are_answered(caller: Caller) -> None:
         body = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
 
         assert caller.post(path, body).status == 200
-
-
-def test_openapi_is_there_without_a_release(empty: Caller) -> None:
-    assert empty.get("/openapi.json").status == 200
-    assert empty.get("/docs").status == 200
 
 
 @pytest.mark.parametrize(
