@@ -6,8 +6,7 @@ from typing import Any
 
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import BadState, State, Stopped
-from rung_ops.release.state_format import InvalidStateError, check_release_id
+from rung_ops.release.state import State, StateError, Stopped, check_release_id
 from rung_ops.system.files import UnusableFileError
 
 REPAIR = (
@@ -86,7 +85,7 @@ class StateReader:
                 self._known = state
                 return Reading(state)
             problem = f"{self.folder / states.STATE} is missing."
-        except BadState as error:
+        except StateError as error:
             problem, is_valid = str(error), False
         except OSError as error:  # unreachable, but not damaged
             problem = str(error)
@@ -142,5 +141,5 @@ def _release(value: object, otherwise: str | None) -> str | None:
     """Read an id from the history, whose lines are not trusted."""
     try:
         return check_release_id(value)
-    except InvalidStateError:
+    except StateError:
         return otherwise
