@@ -347,7 +347,7 @@ def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
 
     assert watched.serving == "v1"
     assert not watched.service.ready
-    assert "'../v9' is not the id of a release" in watched.problems
+    assert "`serving` is not the id of a release" in watched.problems
 
 
 @pytest.mark.parametrize("named", ["../v9", 7, ["v1"], None])
