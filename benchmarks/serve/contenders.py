@@ -1,14 +1,11 @@
 """The services that are compared: how each is started, asked and understood."""
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
-
-JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
+JSON = "application/json"
 
 Row = dict[str, Any]
 
@@ -81,18 +78,6 @@ def _columns(rows: list[Row]) -> bytes:
     return _encoded({"columns": {name: [row[name] for row in rows] for name in rows[0]}})
 
 
-def _arrow(rows: list[Row]) -> bytes:
-    stream = io.BytesIO()
-    moments = pl.col("scheduled").str.to_datetime(time_unit="us")
-    numbers = pl.col("flight", "distance").cast(pl.Int16)
-    pl.DataFrame(rows).with_columns(moments, numbers).write_ipc_stream(stream)
-    return stream.getvalue()
-
-
-def _arrow_predictions(answer: bytes) -> list[float]:
-    return pl.read_ipc_stream(io.BytesIO(answer))["prediction"].to_list()
-
-
 def _prediction(answer: bytes) -> list[float]:
     prediction = json.loads(answer)["prediction"]
     return prediction if isinstance(prediction, list) else [prediction]
@@ -133,7 +118,6 @@ SERVE = "python -m rung_ops serve --host 127.0.0.1 --port PORT"
 OURS_MANY = {
     "JSON": Request("/predict", _encoded, _predictions, (MANY, NUMBER)),
     "columnar JSON": Request("/predict/batch", _columns, _predictions, (MANY, NUMBER)),
-    "Arrow": Request("/predict/batch", _arrow, _arrow_predictions, (), ARROW),
 }
 SERVICES: Sequence[Service] = (
     Service("rung", "Rung", "project", SERVE, "ours", OURS_ONE, OURS_MANY, folder="project"),

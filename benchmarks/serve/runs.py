@@ -150,7 +150,7 @@ def compare(one: Contender, rows: Sequence[Row], expected: Sequence[float]) -> f
 
 
 WORKLOADS = [Workload("one", 1, connections) for connections in (1, 16, 64)] + [
-    Workload(form, rows, 4) for rows in (100, 1000) for form in ("JSON", "columnar JSON", "Arrow")
+    Workload(form, rows, 4) for rows in (100, 1000) for form in ("JSON", "columnar JSON")
 ]
 
 

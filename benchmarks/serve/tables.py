@@ -74,9 +74,8 @@ def targets(results: Results) -> list[Target]:
                 asked = 20 if key == "mlflow" else None
             if asked:
                 times(key, work, work, asked, f"{one.service.title}: {where}")
-    for form, asked in (("JSON", 3), ("Arrow", 6)):
-        text = f"`mlflow models serve`, JSON: 1,000 rows, Rung as {form}"
-        times("mlflow", Workload("JSON", 1000, 4), Workload(form, 1000, 4), asked, text)
+    many = Workload("JSON", 1000, 4)
+    times("mlflow", many, many, 3, "`mlflow models serve`, JSON: 1,000 rows, Rung as JSON")
     for key, base, asked, text in (
         ("rung", "rung-no-log", 30, "the log's CPU"),
         ("rung-shadow", "rung", 60, "the shadow's CPU"),

@@ -36,8 +36,7 @@ from rung_ops.project import paths
 from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.release.state import State
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.training import estimator, slices
 
 __all__ = [

@@ -28,8 +28,8 @@ from rung_ops import contract, prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.prediction_log import Batch, sealed
-from rung_ops.serving import log_files
-from rung_ops.serving.log_files import Files
+from rung_ops.serving import log_writer
+from rung_ops.serving.log_writer import LogFiles
 
 PERSON = "request-7"
 COUNT = 20
@@ -360,7 +360,7 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path))
     asked = rows.drop(contract.TARGET)
-    files = Files(tmp_path / "production/predictions")
+    files = LogFiles(tmp_path / "production/predictions")
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
     places = search.FoundRows(search.widened(Subject(ids=frozenset([PERSON]))))
@@ -373,7 +373,7 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
             eraser.join(0.5)
         return write(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(log_files.prediction_log, "write", slowly)
+    monkeypatch.setattr(log_writer.prediction_log, "write", slowly)
     files.merge(everything=True)
     if while_ == "it has merged":
         eraser.start()
@@ -409,7 +409,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path))
     asked = rows.drop(contract.TARGET)
-    files = Files(tmp_path / "production/predictions")
+    files = LogFiles(tmp_path / "production/predictions")
     files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
     person_rows._log(search.FoundRows(search.widened(Subject(ids=frozenset([PERSON])))))
     files.write(prediction_log.assemble([batch(asked[1:3], 8)]))

@@ -15,7 +15,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from rung_ops.serving import local_token
+from rung_ops.serving import access
 from rung_ops.statistics.intervals import wilson_interval
 
 TIMEOUT = 5.0  # seconds
@@ -44,7 +44,9 @@ def reading(url: str, serving: str) -> dict[str, Any] | None:
     Returns:
         release, process (its start time), answered, failed; None if the service does not answer.
     """
-    request = local_token.request(f"{url.rstrip('/')}/metrics")  # METRICS_TOKENS may guard them
+    request = access.authorized_request(
+        f"{url.rstrip('/')}/metrics"
+    )  # METRICS_TOKENS may guard them
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             families = list(text_string_to_metric_families(response.read().decode()))

@@ -26,7 +26,7 @@ from rung_ops.model import release as released
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import limits
 from rung_ops.release import state
-from rung_ops.serving import access, local_token
+from rung_ops.serving import access
 from rung_ops.system import processes
 from rung_ops.system.processes import free_port
 
@@ -65,14 +65,14 @@ def running(url: str) -> Target:
     """
     url = url.rstrip("/")
     try:
-        with urlopen(local_token.request(f"{url}/model"), timeout=10) as answer:
+        with urlopen(access.authorized_request(f"{url}/model"), timeout=10) as answer:
             model = msgspec.json.decode(answer.read())
-        token = local_token.for_url(url)
+        token = access.token_for(url)
         return Target(url, model["release"]["id"], model["contract"], token)
     except HTTPError as error:
         if error.code == 401:
             raise Unreachable(
-                f"{url} asks who calls: set {local_token.VARIABLE} to a token of its {access.PREDICT}."
+                f"{url} asks who calls: set {access.VARIABLE} to a token of its {access.PREDICT}."
             ) from error
         text = error.read(500).decode(errors="replace")
         raise Unreachable(f"{url} does not serve: status {error.code}, {text}") from error

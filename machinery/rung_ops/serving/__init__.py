@@ -1,18 +1,14 @@
 """The prediction service: loads signed releases and serves predictions; never imports training.
 
-- A request: `serve` and `server` start the service (`protocol`, `connections` and `body_budget` limit
-  connections), `app` routes, `request_input` reads headers and bodies, `requests` and `arrow` build
-  rows (`columns`, `value_types`, `rules` and `patterns` are the contract; `arrow_guard` checks Arrow
-  before polars reads it; `refusal` and `validation_errors` are the errors), `jobs` and `batching` score
-  them with a `loaded_release` (`release`, `predictors`, `boosters`, `latency_model`), `hooks` calls the
-  project's code, `answers` writes the response.
-- Reasons of a prediction: `explaining` takes requests for them, `reasons` names the adverse ones,
-  `effects` computes what each feature adds.
-- Releases: `watch` follows the environment's state (`loading`, `recovery`); `service` holds the loaded
-  ones (`held_releases`).
-- Logs and metrics: `batch_recorder` fills `log_queue`, `log_files`, `metrics`, `histogram`.
-- Pages: `routes`, `status`, `openapi`, `docs_page`.
-- Rollout: `rollout`, `traffic_split`, `shadow`, `trial_figures`, `sequential`, `rollout_verdict`;
-  `policy` reads ops/rollout.toml.
-- ops/service.toml: `settings`, `slo`.
+- Start: `serve` reads settings and makes the service, `server` runs it and bounds connections.
+- A request: `access` admits the caller, `app` reads headers and body, `batching` scores the rows
+  with a `loaded_release` and the project's `hooks`, `answers` writes the response; then `service`
+  records the batch in `metrics` and by `log_writer`. Entity features come from `entity_lookup`.
+- Reasons of a prediction: `explaining`.
+- Releases: `watch` follows what `state_reader` reads, loads releases, and swaps them in `service`.
+- Rollout: `rollout` judges canary and shadow, `shadow` compares, `shadow_process` runs code that
+  nobody has approved yet.
+- Pages: `pages`, `openapi`.
+
+The layer below, `model`, has the release itself: its contract, predictors and reasons.
 """

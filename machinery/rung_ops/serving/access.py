@@ -3,6 +3,8 @@
 - PREDICT_TOKENS (see tokens): for predictions, /model and the project's own routes.
 - METRICS_TOKENS: for /metrics and /model. Without it /metrics is open, as scrapers expect.
 - [access] in ops/service.toml: a header in which a proxy at a trusted address names the caller.
+- The local token, for programs on this machine, where none of these is set up: made at the first
+  start, in a file that git ignores.
 
 Where an add-on guards the service, no request is answered until one of the first and the last is
 set up; elsewhere everybody is. What describes the service, and its health, is open. Routes of an
@@ -11,10 +13,14 @@ add-on, or of a module that is given by `--with`, ask for themselves.
 
 import functools
 import ipaddress
+import os
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import Request
 
 import msgspec
 from starlette.routing import BaseRoute, Match
@@ -22,13 +28,14 @@ from starlette.routing import BaseRoute, Match
 from rung_ops import settings
 from rung_ops.errors import SettingsError
 from rung_ops.model.refusal import Refusal
-from rung_ops.project import service_settings
-from rung_ops.serving import local_token
+from rung_ops.project import current, service_settings
 from rung_ops.system import key_names, tokens
-from rung_ops.system.tokens import TokensError
+from rung_ops.system.tokens import SHORTEST, TokensError
 
 PREDICT = key_names.PREDICT
 METRICS = key_names.METRICS
+VARIABLE = key_names.SERVICE  # the token that a program of this project sends
+THIS_MACHINE = "this machine"  # holder of the local token
 OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready"}
 READ = {"/metrics", "/model"}  # what tokens of METRICS are for
 
@@ -81,7 +88,7 @@ class Access:
         return self.is_asked_for or bool(self.metrics)
 
     def refusal(self, scope: dict[str, Any]) -> Refusal | None:
-        """Say why a request is not answered; None if it is.
+        """Return why a request is not answered; None if it is.
 
         Args:
             scope: of the request, in ASGI's form.
@@ -109,8 +116,8 @@ class Access:
                 authorization = value
             elif name == self.header:
                 names.append(value)
-        given = tokens.bearer(authorization) if authorization else None
-        if given is not None and tokens.holder(given, known) is not None:
+        token = tokens.bearer(authorization) if authorization else None
+        if token is not None and tokens.holder(token, known) is not None:
             return True
         # Two names: the proxy has passed on what a caller sent.
         return len(names) == 1 and bool(names[0].strip()) and self._is_trusted(scope.get("client"))
@@ -128,7 +135,7 @@ class Guard:
     def __init__(
         self, app: Asgi, access: Access, asking: Sequence[BaseRoute], count: Count
     ) -> None:
-        """Stand in front of an application.
+        """Guard an application.
 
         Args:
             app: the ASGI application.
@@ -177,7 +184,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
     """
     file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
-    networks = tuple(ipaddress.ip_network(each) for each in wanted.trusted_addresses)
+    networks = tuple(ipaddress.ip_network(network) for network in wanted.trusted_addresses)
     try:
         predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
     except TokensError as error:
@@ -186,9 +193,9 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
     required = is_governed if wanted.required is None else wanted.required
     problem = ""
     if required and not predict and not header:
-        own = local_token.made() if local_token.is_local(host) else None
-        if own is not None:
-            predict = {own.encode(): local_token.HOLDER}
+        token = make_token() if is_local(host) else None
+        if token is not None:
+            predict = {token.encode(): THIS_MACHINE}
         else:
             problem = (
                 f"No caller can be authenticated, so none is answered: start the service with "
@@ -217,7 +224,7 @@ def read_settings(file: Path | None = None) -> AccessSettings:
             "address can be written by anybody"
         )
     try:
-        networks = [ipaddress.ip_network(each) for each in wanted.trusted_addresses]
+        networks = [ipaddress.ip_network(network) for network in wanted.trusted_addresses]
     except ValueError as error:
         raise SettingsError(f"{where} trusted_addresses: {error}") from error
     if any(network.prefixlen == 0 for network in networks):
@@ -233,3 +240,51 @@ def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
         return False
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(parsed in network for network in networks)
+
+
+def token_file() -> Path:
+    """Return the file with the token of a local service, which git ignores."""
+    return current().repository / ".keys/service.token"
+
+
+def is_local(host: str) -> bool:
+    """Return whether an address is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def make_token() -> str | None:
+    """Return the token of this machine, made at the first call; None if the file cannot be used."""
+    try:
+        token_file().parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(token_file(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_urlsafe()}\n")
+    except FileExistsError:
+        pass
+    except OSError:
+        return None
+    return _read_token()
+
+
+def token_for(url: str) -> str | None:
+    """Return the token for a service: SERVICE_TOKEN, or the local one for this machine."""
+    if token := os.environ.get(VARIABLE):
+        return token
+    return _read_token() if is_local(urlsplit(url).hostname or "") else None
+
+
+def authorized_request(url: str) -> Request:
+    """Make a request to a service, with the token that it may require."""
+    token = token_for(url)
+    return Request(url, headers={"authorization": f"Bearer {token}"} if token else {})
+
+
+def _read_token() -> str | None:
+    try:
+        token = token_file().read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return token if len(token) >= SHORTEST else None

@@ -1,40 +1,38 @@
-"""Answer predictions: a raw ASGI callable in front of Starlette.
+"""Answers predictions: a raw ASGI callable in front of Starlette, from headers and body to answer.
 
 Routing, middleware and request objects would cost as much again as the prediction itself.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from starlette.requests import ClientDisconnect
 
 from rung_ops.model.refusal import Refusal
 from rung_ops.model.tables import Table
 from rung_ops.serving import answers, explaining
-from rung_ops.serving.arrow import FORMS
-from rung_ops.serving.body_budget import BodyBudget
-from rung_ops.serving.jobs import Job, ScoringError
+from rung_ops.serving.batching import Job
+from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.request_input import (
-    Disconnected,
-    Headers,
-    Message,
-    Receive,
-    RequestHeaders,
-    parse_headers,
-    read_body,
-)
 from rung_ops.serving.service import Service
 
 LOG = logging.getLogger("service")
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 Read = Callable[[LoadedRelease], list[Any] | Table]
 
+LONGEST_ID = 128  # characters of x-request-id
+LONGEST_KEY = 1_024  # characters of x-key
 JSON = (b"content-type", b"application/json")
 ANY_JSON = ("", "application/json", "application/x-www-form-urlencoded")  # the last is curl's
 TABLES_UNEXPLAINED = "A table is not explained: send rows to /predict for their reasons."
-KINDS = ("application/json", *FORMS)
 
 
 class App:
@@ -64,8 +62,8 @@ class App:
         try:
             # No query, which is the rule, costs nothing.
             query = scope.get("query_string", b"")
-            asked = service.reasons.always or (query != b"" and explaining.is_asked(query))
-            body = await route(scope["headers"], receive, headers, asked)
+            explain = service.reasons.always or (query != b"" and explaining.is_requested(query))
+            body = await route(scope["headers"], receive, explain)
         except Refusal as refusal:
             status, body = refusal.status, refusal.body()
             if refusal.retry_after is not None:
@@ -73,7 +71,7 @@ class App:
             service.metrics.count("refused" if status == 503 else "invalid")
         except ScoringError as failed:
             status, body = 500, Refusal(500, str(failed)).body()
-        except Disconnected:
+        except ClientDisconnect:
             return
         except Exception:
             LOG.exception("%s could not be answered", scope["path"])
@@ -85,66 +83,57 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _predict(
-        self, sent: Headers, receive: Receive, headers: Headers, asked: bool
-    ) -> bytes:
+    async def _predict(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
         """Answer one JSON object, or an array of them."""
         arrived = time.perf_counter()
         service = self._service
         served = service.answering()
         service.batcher.admit(1)
-        given = parse_headers(sent)
-        body = await self._body(receive, given)
+        parsed = parse_headers(headers)
+        body = await self._body(receive, parsed)
         if _first(body) == b"[":
             most = service.limits.max_rows
-            job = self._job(served, given, arrived, lambda held: held.reader.many(body, most))
+            job = self._job(served, parsed, arrived, lambda loaded: loaded.reader.many(body, most))
             service.batcher.admit(job.height)
-            await self._scored(job, asked)
-            return answers.of_many(job)
-        job = self._job(served, given, arrived, lambda held: [held.reader.one(body)])
-        job.alone = True
-        await self._scored(job, asked)
-        return answers.of_one(job)
+            await self._score(job, explain)
+            return answers.of_rows(job)
+        job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
+        job.is_single = True
+        await self._score(job, explain)
+        return answers.of_row(job)
 
-    async def _batch(self, sent: Headers, receive: Receive, headers: Headers, asked: bool) -> bytes:
-        """Answer a table in the form in which it came: columns in JSON, or Arrow."""
+    async def _batch(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
+        """Answer a table: columns in JSON."""
         arrived = time.perf_counter()
         service = self._service
         served = service.answering()
-        if asked:
+        if explain:
             raise Refusal(400, TABLES_UNEXPLAINED)
         service.batcher.admit(1, by_column=True)
-        given = parse_headers(sent)
-        form = FORMS.get(given.media_type)
-        if form is None and given.media_type not in ANY_JSON:
-            raise Refusal(415, f"{given.media_type} is not supported: send {', '.join(KINDS)}.")
-        body = await self._body(receive, given)
+        parsed = parse_headers(headers)
+        if parsed.media_type not in ANY_JSON:
+            raise Refusal(
+                415,
+                f"{parsed.media_type} is not supported: send the columns as application/json, "
+                '{"columns": {name: [values]}}.',
+            )
+        body = await self._body(receive, parsed)
         most = service.limits.max_rows
-
-        def read(held: LoadedRelease) -> Table:
-            if form is None:
-                return held.reader.columnar(body, most)
-            return held.arrow.read(body, form, most)
-
-        job = self._job(served, given, arrived, read)
+        job = self._job(served, parsed, arrived, lambda loaded: loaded.reader.columnar(body, most))
         service.batcher.admit(job.height, by_column=True)
-        await self._scored(job)
-        if form is None:
-            return answers.by_columns(job)
-        headers[:] = [
-            (b"content-type", given.media_type.encode()),
-            (b"x-release", job.served.release.id.encode()),
-        ]
-        return answers.as_arrow(job, form)
+        await self._score(job)
+        return answers.of_table(job)
 
-    async def _body(self, receive: Receive, given: RequestHeaders) -> bytes:
-        return await read_body(receive, given.length, self._service.limits.max_body, self._budget)
+    async def _body(self, receive: Receive, parsed: "RequestHeaders") -> bytes:
+        return await read_body(receive, parsed.length, self._service.limits.max_body, self._budget)
 
-    def _job(self, served: LoadedRelease, given: RequestHeaders, arrived: float, read: Read) -> Job:
+    def _job(
+        self, served: LoadedRelease, parsed: "RequestHeaders", arrived: float, read: Read
+    ) -> Job:
         service = self._service
-        identity = given.request_id or service.identity()
+        identity = parsed.request_id or service.identity()
         rows = read(served)
-        key = given.key
+        key = parsed.key
         if service.held.canary is not None:
             key = key or served.reader.key(rows) or identity
             canary = service.arm(key)
@@ -156,9 +145,9 @@ class App:
             served = canary or served
         return Job(served, identity, key, arrived, service.future(), rows)
 
-    async def _scored(self, job: Job, asked: bool = False) -> None:
+    async def _score(self, job: Job, explain: bool = False) -> None:
         service = self._service
-        if asked:
+        if explain:
             service.explainer.admit(job.served.release, job.height)
             job.explain(service.future())
         try:
@@ -174,7 +163,182 @@ class App:
             raise
 
 
+class RequestHeaders(NamedTuple):
+    """The headers that the service reads.
+
+    Attributes:
+        request_id: x-request-id; empty if there is none.
+        key: x-key; empty if there is none.
+        media_type: of the body, in lower case, without parameters.
+        length: content-length in bytes; 0 if it was not sent.
+    """
+
+    request_id: str
+    key: str
+    media_type: str
+    length: int
+
+
+def parse_headers(headers: Headers) -> RequestHeaders:
+    """Parse the headers of a request.
+
+    Raises:
+        Refusal: the id or the key cannot be logged.
+    """
+    request_id = key = media_type = ""
+    length = 0
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name == b"content-type":
+            media_type = value.decode("latin-1").partition(";")[0].strip().lower()
+        elif name == b"x-request-id":
+            request_id = _printable(value, "x-request-id", LONGEST_ID)
+        elif name == b"x-key":
+            key = _printable(value, "x-key", LONGEST_KEY)
+    return RequestHeaders(request_id, key, media_type, length)
+
+
+def _printable(value: bytes, name: str, longest: int) -> str:
+    word = value.decode("latin-1")
+    if len(word) > longest or not (word.isascii() and word.isprintable()):
+        raise Refusal(400, f"{name}: send at most {longest} printable ASCII characters.")
+    return word
+
+
 def _first(body: bytes) -> bytes:
     """Return the first character of a JSON text that is not white space."""
     first = body[:1]
     return body.lstrip(b" \t\r\n")[:1] if first in (b" ", b"\t", b"\r", b"\n") else first
+
+
+async def read_body(receive: Receive, announced: int, most: int, budget: "BodyBudget") -> bytes:
+    """Read the body of a request.
+
+    Args:
+        receive: of ASGI.
+        announced: its size in bytes, or 0.
+        most: a larger one, in bytes, is refused.
+        budget: for bodies that come in parts.
+
+    Raises:
+        Refusal: it is larger than `most` bytes, or there is no room for it.
+        ClientDisconnect: the caller hung up before the body was complete.
+    """
+    if announced > most:
+        raise _too_large(most)
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientDisconnect
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+    parts = [body]
+    with budget.unfinished() as unfinished:
+        unfinished.add(len(body))
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            unfinished.add(len(parts[-1]))
+            if unfinished.size > most:
+                raise _too_large(most)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"The body is larger than {most:,} bytes. Send fewer rows at a time.")
+
+
+class BodyBudget:
+    """Bounds the bytes of incomplete bodies, over all requests: the oldest body gives way.
+
+    So callers that begin with bodies and never end them are refused, and not those who come later.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Allow so many bytes."""
+        self._limit = limit
+        self._used = 0
+        self._unfinished: dict[UnfinishedBody, None] = {}
+
+    def unfinished(self) -> "UnfinishedBody":
+        """Return a context in which the running task reads a body that comes in parts."""
+        return UnfinishedBody(self)
+
+    def add(self, body: "UnfinishedBody", size: int) -> None:
+        """Count a part of a body.
+
+        Raises:
+            Refusal: it is the body that has to give way.
+        """
+        self._unfinished[body] = None
+        body.size += size
+        self._used += size
+        while self._used > self._limit:
+            oldest = next(iter(self._unfinished))
+            self.remove(oldest)
+            oldest.give_way()
+            if oldest is body:
+                raise _too_many_bodies()
+
+    def remove(self, body: "UnfinishedBody") -> None:
+        """Count a body no longer: it is complete, or was refused."""
+        if body in self._unfinished:
+            del self._unfinished[body]
+            self._used -= body.size
+
+
+class UnfinishedBody:
+    """A body that is being read; a context that turns giving way into a refusal.
+
+    Attributes:
+        size: bytes that have come.
+    """
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self.size = 0
+        self._budget = budget
+        self._task = asyncio.current_task()
+        self._gave_way = False
+
+    def add(self, size: int) -> None:
+        """Count a part.
+
+        Raises:
+            Refusal: this body has to give way.
+        """
+        self._budget.add(self, size)
+
+    def give_way(self) -> None:
+        """Refuse it: where its task waits for the next part, that is woken."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._gave_way = True
+            self._task.cancel()
+
+    def __enter__(self) -> "UnfinishedBody":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End; a cancellation by the budget is a refusal."""
+        self._budget.remove(self)
+        if self._gave_way and self._task is not None:
+            self._task.uncancel()
+            if isinstance(error, asyncio.CancelledError):
+                raise _too_many_bodies() from None
+
+
+def _too_many_bodies() -> Refusal:
+    return Refusal(
+        503,
+        "Too many bodies are being sent: send faster, or fewer rows at a time.",
+        retry_after=1,
+    )

@@ -8,14 +8,21 @@ soon as the event loop delivers no further request.
 import asyncio
 import math
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from rung_ops.model import source_import
+from rung_ops.model.reasons import Reason
 from rung_ops.model.refusal import Refusal
+from rung_ops.model.row_values import Rows
+from rung_ops.model.tables import Missing, Table, by_row
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving.hooks import HookRunError, Score, score_release
-from rung_ops.serving.jobs import Job, Part, Scored, ScoringError, score_parts
+from rung_ops.serving.hooks import Score, ScoringError, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
 
 SMALL = 64  # requests of at most this many rows share batches
@@ -32,6 +39,107 @@ MAX_ITERATIONS = 32
 # machine is busy then, and a thread would not help.
 BUSY_FACTOR = 10
 
+
+class Job:
+    """The rows of one request.
+
+    Attributes:
+        served: the release that answers all of them.
+        identity: the request's id.
+        key: whose it is, where that decides on the release; empty otherwise.
+        is_single: it is one JSON object.
+        rows: as the reader decoded them, where they came as JSON objects.
+        table: the same as a frame, where they came by columns.
+        height: their number.
+        arrived: when the request did, by time.perf_counter().
+        future: done when they are scored; raises ScoringError.
+        predictions: of the rows scored so far; of classes, a list of probabilities for each.
+        defaults: names of their defaulted columns; None while there are none.
+        explained: done when `reasons` has those of all rows; None if none were asked for.
+        reasons: of the rows explained so far; None if none were asked for.
+    """
+
+    __slots__ = (
+        *("served", "identity", "key", "is_single", "rows", "table", "height", "arrived", "future"),
+        *("predictions", "defaults", "explained", "reasons", "handed_out"),
+    )
+
+    def __init__(
+        self,
+        served: LoadedRelease,
+        identity: str,
+        key: str,
+        arrived: float,
+        future: asyncio.Future[None],
+        sent: list[Any] | Table,
+    ) -> None:
+        self.served = served
+        self.identity = identity
+        self.key = key
+        self.is_single = False
+        self.rows = None if isinstance(sent, Table) else sent
+        self.table = sent if isinstance(sent, Table) else None
+        self.height = sent.frame.height if isinstance(sent, Table) else len(sent)
+        self.arrived = arrived
+        self.future = future
+        self.predictions: list[Any] = []
+        self.defaults: list[list[str]] | None = None
+        self.explained: asyncio.Future[None] | None = None
+        self.reasons: list[list[Reason]] | None = None
+        self.handed_out = 0  # rows of it that are scored, or being scored
+
+    def ids(self, start: int, stop: int) -> list[str]:
+        """Name some of the rows, counted from 0: the request's id, with the row's number."""
+        if self.is_single:
+            return [self.identity]
+        return [f"{self.identity}-{number}" for number in range(start + 1, stop + 1)]
+
+    def explain(self, explained: asyncio.Future[None]) -> None:
+        """Request the reasons of all rows."""
+        self.explained, self.reasons = explained, []
+
+    def add(self, predictions: Sequence[Any], defaults: list[list[str]] | None) -> None:
+        """Add the predictions of the next rows."""
+        if defaults is not None or self.defaults is not None:
+            before = self.defaults or [[] for _ in self.predictions]
+            self.defaults = before + (defaults or [[] for _ in predictions])
+        self.predictions += predictions
+
+
+class Part(NamedTuple):
+    """Some rows of a job: from `start` to before `stop`, counted from 0."""
+
+    job: Job
+    start: int
+    stop: int
+
+
+class Scored(NamedTuple):
+    """A batch that was scored: the rows of its parts, one after the other.
+
+    Attributes:
+        parts: of jobs of one release.
+        rows, features: of them, shapes (n_rows, n_columns) and (n_rows, n_features).
+        predictions: of the rows.
+        missing, sent: as a Table has them.
+    """
+
+    parts: list[Part]
+    rows: Rows
+    features: Rows
+    predictions: np.ndarray
+    missing: Missing
+    sent: Missing | None = None
+
+    def defaults(self) -> list[list[str]] | None:
+        """Name the defaulted columns of each row; None if nothing was missing."""
+        return by_row(self.missing, len(self.predictions))
+
+    def sent_by_row(self) -> list[list[str]] | None:
+        """Name the columns of each row that the caller sent though they are looked up."""
+        return by_row(self.sent, len(self.predictions))
+
+
 Report = Callable[[Scored], None]
 Outcome = Scored | tuple[Part, BaseException]
 
@@ -47,11 +155,11 @@ class Lane:
     def add(self, job: Job) -> None:
         self.jobs.append(job)
         self.rows += job.height
-        self.seconds += job.height * job.served.wait.each
+        self.seconds += job.height * job.served.wait.per_row
 
     def remove(self, job: Job, rows: int) -> None:
         self.rows -= rows
-        self.seconds = self.seconds - rows * job.served.wait.each if self.rows else 0.0
+        self.seconds = self.seconds - rows * job.served.wait.per_row if self.rows else 0.0
 
 
 class Batcher:
@@ -62,7 +170,7 @@ class Batcher:
     """
 
     def __init__(self, limits: Limits, report: Report, score: Score = score_release) -> None:
-        """Create an idle batcher.
+        """Start idle.
 
         Args:
             limits: of waiting rows and of time on the event loop.
@@ -166,12 +274,12 @@ class Batcher:
         if self._large.jobs and (self._large_next or not self._small.jobs):
             self._large_next = False
             job = self._large.jobs[0]
-            start = job.given
-            job.given = min(start + self._max_rows(job.served), job.height)
-            if job.given == job.height:
+            start = job.handed_out
+            job.handed_out = min(start + self._max_rows(job.served), job.height)
+            if job.handed_out == job.height:
                 self._large.jobs.popleft()
-            self._large.remove(job, job.given - start)
-            return [Part(job, start, job.given)]
+            self._large.remove(job, job.handed_out - start)
+            return [Part(job, start, job.handed_out)]
         self._large_next = True
         jobs = self._small.jobs
         served = jobs[0].served
@@ -189,7 +297,7 @@ class Batcher:
 
     def _max_rows(self, served: LoadedRelease) -> int:
         """Return the largest number of rows of a batch; the fixed cost of a batch is ignored."""
-        return max(1, min(MAX_ROWS, int(self._batch_seconds / served.wait.each)))
+        return max(1, min(MAX_ROWS, int(self._batch_seconds / served.wait.per_row)))
 
     def _finish(
         self,
@@ -219,10 +327,10 @@ class Batcher:
         job = part.job
         if self._large.jobs and self._large.jobs[0] is job:
             self._large.jobs.popleft()
-            self._large.remove(job, job.height - job.given)
+            self._large.remove(job, job.height - job.handed_out)
         if not job.future.done():
             message = f"{error}"
-            if not isinstance(error, HookRunError):
+            if not isinstance(error, ScoringError):
                 message = f"{job.served.release.id} cannot score this: {message}"
             failed = ScoringError(message)
             failed.__cause__ = error
@@ -239,3 +347,61 @@ def _deliver(scored: Scored) -> None:
         begin = end
         if stop == job.height and not job.future.done():
             job.future.set_result(None)
+
+
+def score_parts(
+    parts: list[Part], score: Score = score_release
+) -> list[Scored | tuple[Part, BaseException]]:
+    """Score parts of jobs for one release together; where that fails, every job by itself.
+
+    So a row on which the features, the model or a hook fail lets no other request fail.
+    """
+    try:
+        return [_score(parts, score)]
+    except source_import.FAULTS as error:
+        if len(parts) == 1:
+            return [(parts[0], error)]
+    return [outcome for part in parts for outcome in score_parts([part], score)]
+
+
+def _score(parts: list[Part], score: Score) -> Scored:
+    first = parts[0].job
+    served, lookup = first.served, first.served.lookup
+    if first.table is not None:
+        if lookup is not None and parts[0].start == 0:  # once for all parts, as for its answer
+            first.table = lookup.fill(first.table)
+        table = _cut(first.table, parts[0].start, parts[0].stop)
+    else:
+        decoded = [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
+        # A hook and the reasons take frames.
+        if score is score_release and first.explained is None and served.takes_values(len(decoded)):
+            values, missing = served.reader.values(decoded)
+            scored = served.release.score_values(values)
+            if scored is not None:
+                _require_numbers(served, scored[1], values.height)
+                return Scored(parts, values, *scored, missing)
+        table = served.reader.table(decoded, lookup)
+    rows, features, predictions = score(served.release, table.frame)
+    _require_numbers(served, predictions, table.frame.height)
+    return Scored(parts, rows, features, predictions, table.missing, table.sent)
+
+
+def _require_numbers(served: LoadedRelease, predictions: np.ndarray, height: int) -> None:
+    if not np.isfinite(predictions).all() or len(predictions) != height:
+        raise ScoringError(f"{served.release.id} cannot score this: it gave no number for a row")
+
+
+def _cut(table: Table, start: int, stop: int) -> Table:
+    if start == 0 and stop == table.frame.height:
+        return table
+    frame = table.frame.slice(start, stop - start)
+    missing = _between(table.missing, start, stop)
+    return Table(frame, missing, table.sent and _between(table.sent, start, stop))
+
+
+def _between(by_column: dict[str, list[int]], start: int, stop: int) -> dict[str, list[int]]:
+    cut = {
+        column: [row - start for row in rows[bisect_left(rows, start) : bisect_left(rows, stop)]]
+        for column, rows in by_column.items()
+    }
+    return {column: rows for column, rows in cut.items() if rows}

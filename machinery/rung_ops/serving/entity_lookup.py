@@ -1,16 +1,82 @@
-"""Fill in entity features: a value that the caller leaves out comes from the store, else the default."""
+"""Fill in entity features: a value that the caller leaves out comes from the store, else the default.
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+The store is swapped while the service runs, and is never a reason to fail.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
-from rung_ops.features import store
+from rung_ops.features import store, stores
+from rung_ops.features.store import FeatureStore, FeatureStoreError, LookupResult, UnreachableError
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.requests import Reader
 from rung_ops.model.tables import Missing, Table
-from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
+
+LOG = logging.getLogger("service")
+
+
+class LookedUpView(NamedTuple):
+    """A view of a release.
+
+    Attributes:
+        id: as in the store.
+        entity: columns that name the entity.
+        names: of the features, in the order of their values.
+        max_ages: in seconds; None for no limit.
+    """
+
+    id: str
+    entity: list[str]
+    names: list[str]
+    max_ages: list[float | None]
+
+    @property
+    def label(self) -> str:
+        """The names of the entity's columns, for people."""
+        return ",".join(self.entity)
+
+
+KeysByView = Sequence[tuple[LookedUpView, Sequence[bytes]]]  # keys of entities
+
+
+def lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | None":
+    """Prepare the entity features of a release; None if it has none.
+
+    Args:
+        contract: of the release.
+        reader: of its rows.
+
+    Raises:
+        BadBundle: the store lacks their values, as they are declared in the release.
+    """
+    described = contract.get("entity_features")
+    if not described:
+        return None
+    try:
+        online = online_store()
+        online.refuse_unless_filled(described)
+    except store.FeatureStoreError as error:
+        raise BadBundle(f"{error}") from error
+    views = [
+        LookedUpView(
+            view["id"],
+            view["entity"],
+            [feature["name"] for feature in view["features"]],
+            [feature["max_age_seconds"] for feature in view["features"]],
+        )
+        for view in described
+    ]
+    return EntityLookup(views, reader, online)
 
 
 class EntityLookup:
@@ -21,7 +87,7 @@ class EntityLookup:
         online: the store.
     """
 
-    def __init__(self, views: list[LookedUpView], reader: Reader, online: OnlineStore) -> None:
+    def __init__(self, views: list[LookedUpView], reader: Reader, online: "OnlineStore") -> None:
         """Prepare the views of a release.
 
         Args:
@@ -50,11 +116,11 @@ class EntityLookup:
             else None
             for view in self.views
         }
-        asked = [view for view in self.views if rows[view.id] != []]
-        keys = [self._keys(view, frame, rows[view.id]) for view in asked]
-        stored = self.online.look_up(list(zip(asked, keys, strict=True))) if asked else []
+        queried = [view for view in self.views if rows[view.id] != []]
+        keys = [self._keys(view, frame, rows[view.id]) for view in queried]
+        stored = self.online.look_up(list(zip(queried, keys, strict=True))) if queried else []
         series: list[pl.Series] = []
-        for view, numbers in zip(asked, stored, strict=True):
+        for view, numbers in zip(queried, stored, strict=True):
             if (some := rows[view.id]) is None:
                 series += self._columns(view, numbers, missing)
             else:
@@ -69,13 +135,13 @@ class EntityLookup:
             rows: with the columns of that release, shape (n_rows, n_columns).
             known: ids of its views, whose values the rows have.
         """
-        asked = [view for view in self.views if view.id not in known]
-        if not asked:
+        queried = [view for view in self.views if view.id not in known]
+        if not queried:
             return rows
-        stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in asked])
-        looked_up = zip(asked, stored, strict=True)
+        stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in queried])
+        looked_up = zip(queried, stored, strict=True)
         return rows.with_columns(
-            [each for view, numbers in looked_up for each in self._columns(view, numbers, {})]
+            [series for view, numbers in looked_up for series in self._columns(view, numbers, {})]
         )
 
     @staticmethod
@@ -148,31 +214,145 @@ def _scattered(
     return filled
 
 
-def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | None:
-    """Prepare the entity features of a release; None if it has none.
+class OnlineStore:
+    """Reads the store for all releases of this process, and counts.
 
-    Args:
-        contract: of the release.
-        reader: of its rows.
+    Where it cannot be read, it has no values: that is logged once, and counted.
+    """
+
+    def __init__(self, opened: FeatureStore) -> None:
+        """Open the store at the first look-up."""
+        self._store = opened
+        self._as_of: Mapping[str, int] = {}
+        self._failing = False
+        self._lock = threading.Lock()  # a shadow reads it in a separate thread
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._labels: dict[str, str] = {}
+
+    def refuse_unless_filled(self, described: Sequence[dict[str, Any]]) -> None:
+        """Refuse to look up what the store was not filled with; a server that is down refuses nothing.
+
+        Args:
+            described: `entity_features` of a release's contract.
+
+        Raises:
+            FeatureStoreError: it lacks the values of a view, as it is declared in the release.
+        """
+        with self._lock:
+            try:
+                store.refuse_unless_filled(described, self._store)
+            except UnreachableError as error:
+                # Another process of the service would answer with defaults; a new one does so, too.
+                self._log_once(error)
+
+    def look_up(self, queried: KeysByView) -> list[np.ndarray]:
+        """Read the values of entities of several views, in one round trip.
+
+        Args:
+            queried: by view, the keys of the entities; a repeated one is read once.
+
+        Returns:
+            For each view an array of shape (n_keys, n_features); NaN for no value, or a stale one.
+        """
+        distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in queried}
+        with self._lock:
+            error = None
+            try:
+                features = self._store.look_up(distinct)
+                self._as_of = features.as_of
+            except FeatureStoreError as raised:
+                features, error = LookupResult({}, {}), raised
+            numbers = []
+            for view, keys in queried:
+                self._labels[view.id] = view.label
+                try:
+                    if error is not None:
+                        raise error
+                    numbers.append(self._numbers(view, keys, distinct[view.id], features))
+                except FeatureStoreError as raised:
+                    error = raised
+                    self._counts[view.label, "failed"] += len(distinct[view.id])
+                    numbers.append(np.full((len(keys), len(view.names)), np.nan))
+            self._log_once(error)
+        return numbers
+
+    def metrics(self) -> Iterator[Metric]:
+        """Return what was looked up, and how old it is; nothing before the first look-up."""
+        if not self._labels:
+            return
+        lookups = CounterMetricFamily(
+            "service_entity_lookups",
+            "Entities looked up in the feature store, by what became of them: found, missing, "
+            "stale (older than max_age), failed (the store could not be read).",
+            labels=["entity", "outcome"],
+        )
+        for (label, outcome), number in sorted(self._counts.items()):
+            lookups.add_metric([label, outcome], number)
+        yield lookups
+        yield GaugeMetricFamily(
+            "service_feature_store_readable",
+            "1 if the last look-up could read the feature store, else 0.",
+            value=float(not self._failing),
+        )
+        ages = GaugeMetricFamily(
+            "service_entity_features_age_seconds",
+            "Time since the moment that the values in the feature store are of.",
+            labels=["entity"],
+        )
+        now = time.time()
+        for identity, label in sorted(self._labels.items()):
+            if identity in self._as_of:
+                ages.add_metric([label], now - self._as_of[identity] / 1e6)
+        yield ages
+
+    def _numbers(
+        self,
+        view: LookedUpView,
+        keys: Sequence[bytes],
+        distinct: list[bytes],
+        features: LookupResult,
+    ) -> np.ndarray:
+        """Unpack the values of a view in the order of the keys, and count them."""
+        if view.id not in features.packed:
+            raise FeatureStoreError(f"the store has no values of {', '.join(view.names)}")
+        packed = features.packed[view.id]
+        size = len(view.names) * store.NUMBERS.itemsize
+        none = _nothing(len(view.names))
+        filled = [none if value is None else value for value in packed]
+        if any(len(value) != size for value in filled):
+            raise FeatureStoreError("a value in the store has another length than its view")
+        age = time.time() - features.as_of[view.id] / 1e6
+        stale = [limit is not None and age > limit for limit in view.max_ages]
+        self._count(view.label, packed, all(stale))
+        if len(distinct) != len(keys):
+            by_key = dict(zip(distinct, filled, strict=True))
+            filled = [by_key[key] for key in keys]
+        numbers = np.frombuffer(b"".join(filled), store.NUMBERS).reshape(len(keys), -1)
+        return np.where(stale, np.nan, numbers) if any(stale) else numbers
+
+    def _count(self, label: str, packed: Sequence[bytes | None], is_stale: bool) -> None:
+        absent = packed.count(None)
+        self._counts[label, "found"] += 0 if is_stale else len(packed) - absent
+        self._counts[label, "stale" if is_stale else "missing"] += (
+            len(packed) if is_stale else absent
+        )
+
+    def _log_once(self, error: FeatureStoreError | None) -> None:
+        if error is not None and not self._failing:
+            LOG.error("Entity features get their defaults: %s", error)
+        self._failing = error is not None
+
+
+@cache
+def _nothing(features: int) -> bytes:
+    return np.full(features, np.nan, store.NUMBERS).tobytes()
+
+
+@cache
+def online_store() -> OnlineStore:
+    """Return this process's reader of the project's store.
 
     Raises:
-        BadBundle: the store lacks their values, as they are declared in the release.
+        FeatureStoreError: its address or its settings cannot be used.
     """
-    described = contract.get("entity_features")
-    if not described:
-        return None
-    try:
-        online = online_store()
-        online.refuse_unless_filled(described)
-    except store.FeatureStoreError as error:
-        raise BadBundle(f"{error}") from error
-    views = [
-        LookedUpView(
-            view["id"],
-            view["entity"],
-            [feature["name"] for feature in view["features"]],
-            [feature["max_age_seconds"] for feature in view["features"]],
-        )
-        for view in described
-    ]
-    return EntityLookup(views, reader, online)
+    return OnlineStore(stores.project_store())

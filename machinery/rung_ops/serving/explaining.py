@@ -1,4 +1,4 @@
-"""Explain predictions that were asked to be, in a thread beside the scoring."""
+"""Explain predictions on request, in another thread than the scoring."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from rung_ops.model.reasons import CannotExplainError, Reason, Reasons
 from rung_ops.model.refusal import Refusal
 from rung_ops.model.release import Release
 from rung_ops.project.service_settings import ReasonSettings
-from rung_ops.serving.jobs import Job, Scored, ScoringError
+from rung_ops.serving.batching import Job, Scored
+from rung_ops.serving.hooks import ScoringError
 
 PARAMETER = "explain"
 MAX_WAITING = 20  # requests of the largest size that may wait to be explained
@@ -20,8 +21,8 @@ MAX_WAITING = 20  # requests of the largest size that may wait to be explained
 Record = Callable[[Scored, list[list[Reason]] | None], None]
 
 
-def is_asked(query: bytes) -> bool:
-    """Tell whether the query of a request asks for reasons.
+def is_requested(query: bytes) -> bool:
+    """Return whether the query of a request asks for reasons.
 
     Raises:
         Refusal: it says neither true nor false.
@@ -36,7 +37,7 @@ class Explainer:
     """Finds the reasons of scored jobs; used on the event loop alone."""
 
     def __init__(self, settings: ReasonSettings, record: Record) -> None:
-        """Wait for work; the thread starts with the first of it.
+        """Start idle; the thread starts with the first batch.
 
         Args:
             settings: of ops/service.toml.
@@ -96,7 +97,7 @@ class Explainer:
 
     @staticmethod
     def fail(job: Job, error: BaseException) -> None:
-        """Let a job that waits for its reasons fail; one that does not wait is left alone."""
+        """Let a job fail if it waits for its reasons."""
         if job.explained is None or job.explained.done():
             return
         message = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"

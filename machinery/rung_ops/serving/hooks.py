@@ -29,8 +29,8 @@ Score = Callable[[Release, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, np.n
 RAISED = (SystemExit, *FAULTS)
 
 
-class HookRunError(Exception):
-    """A hook raised an error or returned something else than it must; the message says what."""
+class ScoringError(Exception):
+    """Rows cannot be scored: by the release, or because a hook failed; the message says why."""
 
 
 class ServiceHooks(NamedTuple):
@@ -63,7 +63,7 @@ class ServiceHooks(NamedTuple):
         """Return the predictions as after_prediction changes them, of the same shape.
 
         Raises:
-            HookRunError: it raised an error or returned something else.
+            ScoringError: it raised an error or returned something else.
         """
         after = self.after_prediction
         return predictions if after is None else _adjusted(after, rows, predictions)
@@ -140,18 +140,18 @@ def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:
     try:
         returned = before(rows)
     except RAISED as error:
-        raise HookRunError(f"The hook before_prediction raised {_shown(error)}") from error
+        raise ScoringError(f"The hook before_prediction raised {_shown(error)}") from error
     if not isinstance(returned, pl.DataFrame):
-        raise HookRunError(
+        raise ScoringError(
             f"The hook before_prediction returned a {type(returned).__name__}; "
             "expected a polars.DataFrame"
         )
     if returned.height != height:
-        raise HookRunError(
+        raise ScoringError(
             f"The hook before_prediction returned {returned.height} rows; expected {height}"
         )
     if returned.schema != expected:
-        raise HookRunError(
+        raise ScoringError(
             f"The hook before_prediction returned {_difference(returned.schema, expected)}"
         )
     return returned
@@ -163,14 +163,14 @@ def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.nd
     try:
         returned = np.asarray(after(rows, predictions), np.float64)
     except RAISED as error:
-        raise HookRunError(f"The hook after_prediction raised {_shown(error)}") from error
+        raise ScoringError(f"The hook after_prediction raised {_shown(error)}") from error
     if returned.shape != predictions.shape:
-        raise HookRunError(
+        raise ScoringError(
             f"The hook after_prediction returned an array of shape {returned.shape}; "
             f"expected {predictions.shape}"
         )
     if not np.isfinite(returned).all():
-        raise HookRunError("The hook after_prediction returned NaN or infinity for a row")
+        raise ScoringError("The hook after_prediction returned NaN or infinity for a row")
     return returned
 
 

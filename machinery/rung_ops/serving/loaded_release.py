@@ -1,7 +1,8 @@
-"""A release as the service holds it: with the types of its rows, the arm it is on, and its pace."""
+"""A release in memory: with the readers of its rows, the arm it is on, and how long it takes."""
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,16 @@ from rung_ops.model.release import Release
 from rung_ops.model.requests import Reader
 from rung_ops.model.row_features import MAX_ROWS
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving.arrow import ArrowReader
-from rung_ops.serving.latency_model import LatencyModel
-from rung_ops.serving.traffic_split import Arm
+from rung_ops.release.state import State
+from rung_ops.serving.rollout import Arm
+from rung_ops.serving.shadow import Shadow
 
 if TYPE_CHECKING:
     from rung_ops.serving.entity_lookup import EntityLookup
+
+LEARN = 0.1  # the share of an error of the estimate that is corrected at once
+MOST = 10.0  # times the estimate: a batch that took longer met with something that will pass
+LEAST = 1e-9  # seconds: zero could not grow by a share of itself
 
 
 class LoadedRelease:
@@ -43,7 +48,6 @@ class LoadedRelease:
             columns = columns_of(release.contract)
             looked_up = _looked_up(release.contract)
             self.reader = Reader(columns, release.contract["key"], strict, looked_up)
-            self.arrow = ArrowReader(columns, strict, looked_up)
         except Exception as error:  # msgspec, re and polars each raise different errors
             raise BadBundle(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
@@ -96,3 +100,53 @@ def load(
         BadBundle: it must not be used; the message says why.
     """
     return LoadedRelease(releases.load(folder, public_key, limits, admit), arm, limits.strict)
+
+
+@dataclass(frozen=True)
+class HeldReleases:
+    """The loaded releases of an environment's state.
+
+    Attributes:
+        state: of the environment, as it was read last.
+        serving: the release that answers; None while there is none.
+        canary: the release that answers some requests.
+        shadow: the release in shadow.
+        problems: why not all of it is as the state asks, in words.
+        is_state_valid: state and history of the environment are what the commands have written.
+    """
+
+    state: State = State()
+    serving: LoadedRelease | None = None
+    canary: LoadedRelease | None = None
+    shadow: Shadow | None = None
+    problems: tuple[str, ...] = ()
+    is_state_valid: bool = True
+
+
+class LatencyModel:
+    """An estimate of seconds that learns from batches of any size.
+
+    Attributes:
+        fixed: seconds that a batch takes whatever its size.
+        per_row: seconds that every row adds.
+    """
+
+    def __init__(self, fixed: float, per_row: float) -> None:
+        self.fixed = max(fixed, LEAST)
+        self.per_row = max(per_row, LEAST)
+
+    def seconds(self, rows: int) -> float:
+        """Estimate how long a batch takes."""
+        return self.fixed + rows * self.per_row
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Record how long a batch took.
+
+        Each part is corrected as far as it counts in a batch of this size, so that batches of
+        different sizes tell the parts apart.
+        """
+        expected = self.seconds(rows)
+        error = LEARN * (min(seconds / expected, MOST) - 1)
+        share = self.fixed / expected
+        self.fixed = max(self.fixed * (1 + error * share), LEAST)
+        self.per_row = max(self.per_row * (1 + error * (1 - share)), LEAST)

@@ -15,7 +15,6 @@ from rung_ops.serving.explaining import PARAMETER
 from rung_ops.serving.service import Service
 
 REFERENCE = "#/components/schemas/{name}"
-ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
 HEADERS = {
     "x-request-id": "Becomes the id of the prediction, or of many the beginning of their ids.",
     "x-key": "Whose request this is: while a new release is tried, one key gets one release.",
@@ -26,8 +25,7 @@ EXPLAIN = (
     "the contract. At most {most} rows then."
 )
 PROBLEMS = {
-    "400": "The body is not JSON or Arrow, a header cannot be logged, or the release "
-    "gives no reasons.",
+    "400": "The body is not JSON, a header cannot be logged, or the release gives no reasons.",
     "413": "The body or its number of rows is too large.",
     "415": "The body is of a media type that is not read here.",
     "422": "A row violates the contract: which, where and why.",
@@ -130,7 +128,7 @@ def schemas(reader: Reader | None, most: int, kind: Kind = ONE_NUMBER) -> dict[s
 def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dict[str, Any]:
     """Add to the schema of a value what msgspec leaves out."""
     sentences = [column.description, f"Unit: {column.unit}." if column.unit else None, column.words]
-    schema = schema | {"description": " ".join(each for each in sentences if each)}
+    schema = schema | {"description": " ".join(filter(None, sentences))}
     value = _not_null(schema)
     value |= rules
     if column.family == "datetime":
@@ -178,11 +176,10 @@ def _batch(example: dict[str, Any] | None) -> dict[str, Any]:
     body: dict[str, Any] = {"schema": _ref("Body")}
     if example:
         body["example"] = {"columns": {name: [value] for name, value in example.items()}}
-    binary = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ARROW}
     return _operation(
-        "Predict for a table: columns in JSON, or an Arrow IPC stream or file",
-        {"application/json": body, **binary},
-        {"application/json": {"schema": _ref("AnswersByColumn")}, **binary},
+        "Predict for a table: columns in JSON",
+        {"application/json": body},
+        {"application/json": {"schema": _ref("AnswersByColumn")}},
     )
 
 

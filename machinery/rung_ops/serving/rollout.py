@@ -4,11 +4,13 @@ Each replica of the service judges its own requests. The generation of the state
 one replica takes each step: the first one does, the others read the state again.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,12 +24,41 @@ from rung_ops.release.rollout import (
     shadow_verdict,
 )
 from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
-from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.system.locks import LockTimeoutError
 
 LOG = logging.getLogger("service")
 
-BY = "service"
+BY = "service"  # who changes the state, in the history
+SPAN = 2**64  # of a key's hash
+
+Arm = Literal["serving", "canary"]
+
+
+class TrafficSplit:
+    """Divides keys between the serving release and a canary.
+
+    A key that is with the canary at one share stays with it at every larger one. Another release
+    gets other keys, so that it is not always the same callers who try what is new.
+    """
+
+    def __init__(self, canary: str | None = None, share: float = 0.0) -> None:
+        """Give a release a share of the keys.
+
+        Args:
+            canary: id of the release on trial; None for none.
+            share: of the keys that it answers, in [0, 1].
+        """
+        self.canary = canary
+        self.share = share if canary else 0.0
+        self._limit = int(self.share * SPAN)
+        self._release = hashlib.sha256((canary or "").encode()).digest()
+
+    def choose(self, key: str) -> Arm:
+        """Return the arm that answers the rows of a key."""
+        if not self._limit:
+            return "serving"
+        digest = hashlib.blake2b(key.encode(), digest_size=8, key=self._release).digest()
+        return "canary" if int.from_bytes(digest, "big") < self._limit else "serving"
 
 
 class Rollout:
@@ -99,7 +130,7 @@ class Rollout:
 
     def unloadable(self, state: State, release: str, reason: str) -> State:
         """Abort a canary or shadow that cannot be loaded."""
-        on_trial = {each.release for each in (state.canary, state.shadow) if each is not None}
+        on_trial = {trial.release for trial in (state.canary, state.shadow) if trial is not None}
         if self._policy is None or release not in on_trial:
             return state
         return self._abort(state, release, f"it cannot be loaded: {reason}")

@@ -1,10 +1,7 @@
 """Start the prediction service: `uv run poe serve`."""
 
-import argparse
 import os
 import sys
-
-from rung_ops.project.service_settings import Logging
 
 # Before polars is imported: one thread is cheaper for batches of few rows.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -15,26 +12,27 @@ import importlib
 import logging
 from collections.abc import AsyncIterator
 
+import click
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from rung_ops import addons, prediction_log
 from rung_ops.addons import AddonError
-from rung_ops.errors import SettingsError
+from rung_ops.command import verb
+from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
+from rung_ops.project.service_settings import Logging
 from rung_ops.release.rollout import read_policy
-from rung_ops.serving import hooks, local_token
-from rung_ops.serving import routes as pages
-from rung_ops.serving.access import EVERYBODY, Access, Guard, configured
+from rung_ops.serving import access, hooks, pages
+from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import Asgi
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.server import Server
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
@@ -47,7 +45,48 @@ PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
 
-def service_of(environment: str, access: Access = EVERYBODY) -> Service:
+@verb("poe serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="address to listen on")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=lambda: os.environ.get(PORT_VARIABLE) or PORT,
+    help=f"port to listen on; by default {PORT_VARIABLE}, or {PORT}",
+)
+@click.option(
+    "--environment",
+    default=service_settings.environment_name,
+    help="staging or production; by default SERVICE_ENVIRONMENT, or production",
+)
+@click.option(
+    "--with",
+    "modules",
+    metavar="MODULE",
+    multiple=True,
+    help="a module whose `routes(service)` are answered too; its `state_reader(folder)`, if it "
+    "has one, says what may be served",
+)
+def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> int:
+    """Start the prediction service, and serve until a stop signal."""
+    memory.keep_one_arena()
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    try:
+        names = list(dict.fromkeys([*guards(), *modules]))
+        service = service_of(environment, access_of(names, host))
+        routes = [route for name in names for route in routes_of(name, service)]
+        app = application(service, routes, reader_of(names, environment))
+        # Imported here: where uvicorn has another interface, the import says so.
+        from rung_ops.serving.server import Server
+
+        server = Server(service, app, host, port)
+    except (OpsError, AddonError, HookError, ImportError) as error:
+        raise OpsError(f"The service does not start: {error}") from error
+    return server.serve_until_stopped()
+
+
+def service_of(environment: str, callers: Access = EVERYBODY) -> Service:
     """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
 
     Raises:
@@ -66,7 +105,7 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     if logged.enabled:
         _require_key(logged)
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
-    return Service(environment, limits, metrics, rollout, log, hooks.load(), access, reasons)
+    return Service(environment, limits, metrics, rollout, log, hooks.load(), callers, reasons)
 
 
 def _require_key(logged: Logging) -> None:
@@ -77,11 +116,11 @@ def _require_key(logged: Logging) -> None:
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
-    """Put predictions in front of the pages; the watch runs from start to end.
+    """Make the ASGI application: predictions in front of the pages, and the watch beside them.
 
     Args:
         service: what answers.
-        further: routes of others.
+        further: routes of add-ons and of `--with`.
         reader: of the environment that the watch follows.
 
     Raises:
@@ -104,25 +143,6 @@ def application(service: Service, further: list[BaseRoute], reader: StateReader)
     return Guard(outer, service.access, further, service.metrics.count)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serve until a stop signal; return the exit code."""
-    options = _options(arguments)
-    memory.keep_one_arena()
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
-    )
-    try:
-        modules = list(dict.fromkeys([*guards(), *options.with_]))
-        service = service_of(options.environment, access_of(modules, options.host))
-        routes = [route for name in modules for route in routes_of(name, service)]
-        app = application(service, routes, reader_of(modules, options.environment))
-    except (AddonError, SettingsError, HookError, ImportError) as error:
-        print(f"The service does not start: {error}", file=sys.stderr)
-        return 1
-    server = Server(service, app, options.host, options.port)
-    return server.serve_until_told()
-
-
 def guards() -> list[str]:
     """Return the modules with which the project's add-ons guard the service.
 
@@ -140,30 +160,30 @@ def access_of(names: list[str], host: str) -> Access:
         ImportError: there is no such module.
     """
     is_governed = any(
-        getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
+        getattr(importlib.import_module(name), "IS_GOVERNED", False) for name in names
     )
     keys = addons.unguarded_keys()
-    if not is_governed and keys and not local_token.is_local(host):
+    if not is_governed and keys and not access.is_local(host):
         raise SettingsError(
             f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
             "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
             "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
         )
-    access = configured(is_governed, host)
-    if access.problem:
-        LOG.error("%s", access.problem)
-    elif local_token.HOLDER in access.predict.values():
+    read = access.configured(is_governed, host)
+    if read.problem:
+        LOG.error("%s", read.problem)
+    elif access.THIS_MACHINE in read.predict.values():
         LOG.info(
             "Callers on this machine send `Authorization: Bearer TOKEN`, with the token in %s",
-            shown(local_token.token_file()),
+            shown(access.token_file()),
         )
-    elif is_governed and not access.is_asked_for:
+    elif is_governed and not read.is_asked_for:
         LOG.warning("[access] in service.toml does not require callers to say who they are.")
-    return access
+    return read
 
 
 def routes_of(name: str, service: Service) -> list[BaseRoute]:
-    """Ask a module for the routes that it adds to a service.
+    """Return the routes that a module adds to a service.
 
     Raises:
         ImportError: there is no such module.
@@ -184,35 +204,3 @@ def reader_of(names: list[str], environment: str) -> StateReader:
             reader: StateReader = make(folder)
             return reader
     return StateReader(folder)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"got `{text}`; expected a port from 0 to 65535")
-    return int(text)
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="poe serve", description=__doc__.splitlines()[0])
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=os.environ.get(PORT_VARIABLE) or PORT,
-        help=f"port to listen on; by default {PORT_VARIABLE}, or {PORT}",
-    )
-    parser.add_argument(
-        "--environment",
-        default=service_settings.environment_name(),
-        help="staging or production; by default SERVICE_ENVIRONMENT, or production",
-    )
-    parser.add_argument(
-        "--with",
-        dest="with_",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        help="a module whose `routes(service)` are answered too; its `state_reader(folder)`, if it "
-        "has one, says what may be served",
-    )
-    return parser.parse_args(arguments)

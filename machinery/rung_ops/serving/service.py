@@ -1,4 +1,4 @@
-"""What the service is doing now: which releases it holds, what waits, and whether it answers.
+"""The service: which releases it holds, whether it answers, and what becomes of scored batches.
 
 All of it lives on the event loop; another thread hands over through install().
 """
@@ -6,21 +6,22 @@ All of it lives on the event loop; another thread hands over through install().
 import asyncio
 import itertools
 import secrets
+import time
+from collections.abc import Sequence
 
+from rung_ops.model.predictions import numbers
+from rung_ops.model.reasons import Reason, Reasons
 from rung_ops.model.refusal import Refusal
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access
-from rung_ops.serving.batch_recorder import BatchRecorder
-from rung_ops.serving.batching import Batcher
-from rung_ops.serving.held_releases import HeldReleases
+from rung_ops.serving.batching import Batcher, Scored
+from rung_ops.serving.explaining import Explainer
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
-from rung_ops.serving.jobs import Scored
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.traffic_split import TrafficSplit
+from rung_ops.serving.rollout import Rollout, TrafficSplit
 
 
 class Service:
@@ -28,15 +29,15 @@ class Service:
 
     Attributes:
         environment: its name.
-        limits: what it takes in.
-        held: what it holds; replaced as a whole.
-        metrics, rollout, log: where what was answered is counted, judged and kept.
+        limits: sizes, rows and seconds of [service] in ops/service.toml.
+        held: the releases in memory; replaced as a whole.
+        metrics, rollout, log: count, judge and keep what was answered.
         draining: it is stopping, and still answers requests.
         hooks: the project's.
         access: who is answered.
-        batcher: what scores.
+        batcher: scores rows.
         reasons: when and how predictions are explained.
-        explainer: what explains.
+        explainer: finds their reasons.
     """
 
     def __init__(
@@ -50,7 +51,6 @@ class Service:
         access: Access = EVERYBODY,
         reasons: ReasonSettings = WHERE_ASKED,
     ) -> None:
-        """Start with nothing to serve."""
         self.access = access
         self.environment = environment
         self.limits = limits
@@ -63,13 +63,12 @@ class Service:
         self.hooks = hooks
         self.batcher = Batcher(limits, self._record, hooks.scorer())
         self.reasons = reasons
-        self._recorder = BatchRecorder(metrics, rollout, log, reasons)
-        self.explainer = self._recorder.explainer
+        self.explainer = Explainer(reasons, self._log_explained)
         self._arms = TrafficSplit()
         self._alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
         metrics.follow(log=log, queued=lambda: self.batcher.waiting)
-        self._tell()
+        self._report_status()
 
     @property
     def ready(self) -> bool:
@@ -80,7 +79,7 @@ class Service:
 
     @property
     def stopped(self) -> Stopped | None:
-        """Tell who wants that nothing is answered, and why; None if it is."""
+        """Return who stopped the model, and why; None if nobody did."""
         return self._halted or self.held.state.stopped
 
     def future(self) -> asyncio.Future[None]:
@@ -92,30 +91,30 @@ class Service:
         return next(self._identities)
 
     def install(self, held: HeldReleases) -> None:
-        """Answer with other releases from now on; what waits is answered by those before."""
+        """Answer with other releases from now on; rows that wait are scored by the previous ones."""
         if self.held.shadow is not None and held.shadow is not self.held.shadow:
             self.held.shadow.close(0)
         self.held = held
         self._arms = TrafficSplit() if held.canary is None else self.rollout.arms(held.state)
         if held.canary is not None and held.serving is not None:
             self._alike = held.canary.reader.columns == held.serving.reader.columns
-        lookups = [each.lookup for each in (held.serving, held.canary) if each is not None]
+        lookups = [loaded.lookup for loaded in (held.serving, held.canary) if loaded is not None]
         online = next((lookup.online for lookup in lookups if lookup is not None), None)
         self.metrics.follow(shadow=held.shadow, lookups=online)
-        self._tell()
+        self._report_status()
 
     def halt(self, stopped: Stopped | None) -> None:
         """Refuse all requests, independent of the environment's state, until called with None."""
         self._halted = stopped
-        self._tell()
+        self._report_status()
 
     def drain(self) -> None:
         """Become not ready, and still answer requests."""
         self.draining = True
-        self._tell()
+        self._report_status()
 
     def close(self) -> None:
-        """End the threads; nothing may wait any more."""
+        """End the threads; no rows may be waiting."""
         self.batcher.close()
         self.explainer.close()
         if self.held.shadow is not None:
@@ -124,7 +123,7 @@ class Service:
             self.log.close()
 
     def answering(self) -> LoadedRelease:
-        """Give the release that answers.
+        """Return the release that answers.
 
         Raises:
             Refusal: nothing does at present; the message says why.
@@ -137,7 +136,7 @@ class Service:
 
     @property
     def advice(self) -> str:
-        """Say why nothing is served, and what to do."""
+        """The reason why nothing is served, and what to do."""
         if self.held.problems:
             return " ".join(self.held.problems)
         return (
@@ -146,7 +145,7 @@ class Service:
         )
 
     def arm(self, key: str) -> LoadedRelease | None:
-        """Give the canary where it answers the rows of a key."""
+        """Return the canary if it answers the rows of a key."""
         if self._arms.choose(key) == "serving":
             return None
         return self.held.canary
@@ -156,7 +155,7 @@ class Service:
         """Return whether the canary has the same columns as the serving release."""
         return self._alike
 
-    def _tell(self) -> None:
+    def _report_status(self) -> None:
         held = self.held
         arms = {"serving": held.serving, "canary": held.canary}
         releases = {arm: loaded.release.id for arm, loaded in arms.items() if loaded is not None}
@@ -165,4 +164,67 @@ class Service:
         self.metrics.set_status(releases, self.ready, self.stopped is not None)
 
     def _record(self, scored: Scored) -> None:
-        self._recorder.record(scored, self.held)
+        """Count, log and compare a batch, once its answers are on their way."""
+        try:
+            self._record_batch(scored)
+        except Exception as error:
+            Explainer.fail(scored.parts[0].job, error)  # else it would wait for its reasons forever
+            raise
+
+    def _record_batch(self, scored: Scored) -> None:
+        held = self.held  # those that answer now, which may be later ones than scored it
+        job = scored.parts[0].job
+        served = job.served
+        now = time.perf_counter()
+        # A request in parts counts once, with its last part.
+        seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
+        ids = _ids(scored)
+        defaults, sent = scored.defaults(), _sent(scored, ids)
+        predictions = scored.predictions
+        self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
+        if job.explained is not None and isinstance(served.release.reasons, Reasons):
+            self.explainer.submit(scored, served.release.reasons)
+        else:
+            self._log_batch(scored, ids, defaults, sent)
+        if held.canary is not None:
+            single = numbers(predictions, served.release.kind)
+            self.rollout.observe(served.arm, seconds, _keys(scored, ids), single)
+        if held.shadow is not None and served is held.serving:
+            held.shadow.offer(ids, scored.rows, predictions, defaults, sent)
+
+    def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
+        ids = _ids(scored)
+        self._log_batch(scored, ids, scored.defaults(), _sent(scored, ids), reasons)
+
+    def _log_batch(
+        self,
+        scored: Scored,
+        ids: list[str],
+        defaults: list[list[str]] | None,
+        sent: list[list[str]] | None,
+        reasons: list[list[Reason]] | None = None,
+    ) -> None:
+        if self.log is not None:
+            served = scored.parts[0].job.served
+            self.log.add(
+                *(ids, served.release.id, served.arm, scored.rows, scored.features),
+                *(scored.predictions, defaults, reasons, served.release.kind, sent),
+            )
+
+
+def _ids(scored: Scored) -> list[str]:
+    return [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
+
+
+def _sent(scored: Scored, ids: list[str]) -> list[list[str]] | None:
+    """Name the columns of each row that the caller sent though they are looked up."""
+    sent = scored.sent_by_row()
+    if sent is None and scored.parts[0].job.served.lookup is not None:
+        return [[] for _ in ids]  # all files of a release have the same columns
+    return sent
+
+
+def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:
+    """Return the routing key of each row: that of the caller, or else the key of the row."""
+    keys = [job.key for job, start, stop in scored.parts for _ in range(start, stop)]
+    return [key or identity for key, identity in zip(keys, ids, strict=True)]

@@ -16,7 +16,7 @@ from rung_ops.model.row_values import Rows, frame_of
 from rung_ops.model.target import Kind
 from rung_ops.release.rollout import Comparison
 from rung_ops.serving.hooks import NO_HOOKS
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.log_writer import PredictionLog
 
 LOG = logging.getLogger("service")
 
@@ -35,8 +35,8 @@ def as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-class Scores(Protocol):
-    """A release as the shadow needs it."""
+class ScoringRelease(Protocol):
+    """A release as the shadow needs it: in this process, or in a separate one."""
 
     @property
     def id(self) -> str: ...
@@ -68,14 +68,14 @@ class Shadow:
 
     def __init__(
         self,
-        release: Scores,
+        release: ScoringRelease,
         share: float,
         log: PredictionLog | None = None,
         adjust: Adjust = NO_HOOKS.adjust,
         ended: Callable[[], None] = lambda: None,
         complete: Complete = as_they_are,
     ) -> None:
-        """Start to listen.
+        """Start the thread.
 
         Args:
             release: that is on trial.
@@ -143,7 +143,7 @@ class Shadow:
                 self._offers.clear()
             try:
                 self._compare(offers)
-            except source_import.FAULTS as error:  # whatever is tried here, what serves goes on
+            except source_import.FAULTS as error:  # whatever fails here, the service continues
                 self.comparison.fail(sum(len(offer.ids) for offer in offers))
                 if not self._warned:
                     LOG.error("The shadow %s cannot score: %s", self.release.id, error)

@@ -6,8 +6,7 @@ from typing import Any
 
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import State, StateError
-from rung_ops.serving.recovery import state_from_history
+from rung_ops.release.state import State, StateError, Stopped, check_release_id
 from rung_ops.system.files import UnusableFileError
 
 REPAIR = (
@@ -32,7 +31,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Objection:
-    """What speaks against a release that an environment wants served.
+    """A reason against a release that an environment wants served.
 
     Attributes:
         reason: in words.
@@ -74,7 +73,7 @@ class StateReader:
         return self._read().state
 
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
-        """Say what speaks against the release of a verified manifest; here every one may answer."""
+        """Return what speaks against the release of a verified manifest; here nothing does."""
         return None
 
     def _read(self) -> Reading:
@@ -109,3 +108,38 @@ class StateReader:
         if self._entry is not None and not self._checked.holds(self._entry):
             return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"
         return ""
+
+
+def state_from_history(folder: Path) -> State:
+    """Read from the history what was served last, and whether it was stopped.
+
+    Returns:
+        A state of generation 0, without what was on trial; the empty one where the history says
+        nothing.
+    """
+    serving: str | None = None
+    previous: list[str] = []
+    stopped: Stopped | None = None
+    try:
+        events = history.read(folder / states.HISTORY)
+    except OSError:
+        return State()
+    for event in events:
+        detail = event["detail"]
+        now = _release(detail.get("serving"), serving)
+        if serving is not None and now != serving:
+            previous = [serving, *(name for name in previous if name not in (serving, now))]
+        serving = now
+        if event["event"] == "stop":
+            stopped = Stopped(event["by"], event["at"], str(detail.get("reason", "")))
+        elif event["event"] == "resume":
+            stopped = None
+    return State(serving=serving, previous=tuple(previous), stopped=stopped)
+
+
+def _release(value: object, otherwise: str | None) -> str | None:
+    """Read an id from the history, whose lines are not trusted."""
+    try:
+        return check_release_id(value)
+    except StateError:
+        return otherwise

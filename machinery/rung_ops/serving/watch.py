@@ -7,22 +7,27 @@ and the metrics report the problem.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.model import bundle
+from rung_ops.model import bundle, verify
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
+from rung_ops.project.service_settings import Limits
 from rung_ops.release import state as states
 from rung_ops.release.rollout import Comparison
 from rung_ops.release.state import State
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.loading import Loader
-from rung_ops.serving.separate import SeparateRelease
+from rung_ops.serving import loaded_release
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.service import Service
 from rung_ops.serving.shadow import Complete, Shadow, as_they_are
+from rung_ops.serving.shadow_process import SeparateRelease
 from rung_ops.serving.state_reader import Reading, StateReader
+from rung_ops.system.files import stamp
 
 if TYPE_CHECKING:
     from rung_ops.serving.entity_lookup import EntityLookup
@@ -30,9 +35,12 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("service")
 
 STEP = 1.0  # seconds between two checks of a canary or shadow
+RETRY_SECONDS = 30.0  # seconds after which an unchanged bad bundle is tried again
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-class NotAdmitted(BadBundle):
+class NotAdmittedError(BadBundle):
     """A release may not answer, so its code is not imported."""
 
 
@@ -136,7 +144,7 @@ class Watch:
             return True
         try:
             self._admit(bundle.read_manifest(release_folders.bundle(self._reader.folder, name)))
-        except NotAdmitted as error:
+        except NotAdmittedError as error:
             problems.append(f"{error}.")
             return False
         except BadBundle:
@@ -144,10 +152,10 @@ class Watch:
         return True
 
     def _admit(self, manifest: dict[str, Any]) -> None:
-        """Raise NotAdmitted if the code of a release may not run in this process."""
+        """Raise NotAdmittedError if the code of a release may not run in this process."""
         objection = self._reader.objection(manifest)
         if objection is not None and objection.refuses:
-            raise NotAdmitted(objection.reason)
+            raise NotAdmittedError(objection.reason)
 
     def _may_answer(self, served: LoadedRelease, problems: list[str]) -> bool:
         objection = self._reader.objection(served.release.manifest)
@@ -211,7 +219,7 @@ class Watch:
             LOG.info("serving %s", _name(held.serving) or "nothing")
         # The previous release stays in memory, so that a rollback needs no disk.
         wanted = {state.serving, *state.previous[:1], _name(held.serving)}
-        wanted |= {each.release for each in (state.canary, state.shadow) if each is not None}
+        wanted |= {trial.release for trial in (state.canary, state.shadow) if trial is not None}
         used = {name for name in wanted if name is not None}
         self._loader.keep(used, used | state.releases())
 
@@ -242,3 +250,143 @@ def _completed(lookup: "EntityLookup", serving: LoadedRelease | None) -> Complet
 
 def _name(served: LoadedRelease | None) -> str | None:
     return served.release.id if served is not None else None
+
+
+@dataclass(frozen=True)
+class RefusedBundle:
+    """A bundle that cannot be loaded.
+
+    Attributes:
+        reason: in words.
+        stamp: of its files as they were then.
+        until: when it is tried again though its files are unchanged.
+    """
+
+    reason: str
+    stamp: Stamp
+    until: float
+
+
+class Loader:
+    """Holds the releases of one environment in memory; use it only on the event loop.
+
+    Releases are loaded in threads; those that cannot be are remembered, with the reason.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        loaded: Callable[[], None],
+        refused: Callable[[], None],
+        admit: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """Start with no release in memory.
+
+        Args:
+            folder: the environment's.
+            limits: how slow a release may be.
+            loaded: called when a release is loaded, or is found to be bad.
+            refused: called when a release is found to be bad, unless that was known.
+            admit: asked before the code of a release is imported; may raise BadBundle.
+        """
+        self._admit = admit
+        self._folder = folder
+        self._limits = limits
+        self._loaded = loaded
+        self._refused = refused
+        self._held: dict[str, LoadedRelease] = {}
+        self._bad: dict[str, RefusedBundle] = {}
+        self._loading: dict[str, Stamp] = {}
+
+    def get(self, name: str) -> LoadedRelease | None:
+        """Return a release that was verified, warmed and checked; None while it is being loaded.
+
+        Raises:
+            BadBundle: it must not be used; the message says why.
+        """
+        if name in self._held:
+            return self._held[name]
+        now = _stamp(release_folders.bundle(self._folder, name))
+        bad = self._bad.get(name)
+        believed = bad is not None and bad.stamp == now and time.monotonic() < bad.until
+        if not believed and name not in self._loading:
+            self._start(name, now)
+        if bad is not None:
+            raise BadBundle(bad.reason)
+        return None
+
+    def keep(self, used: Collection[str], known: Collection[str]) -> None:
+        """Drop all releases that are not used, and the reasons against unknown ones."""
+        for name in self._held.keys() - set(used):
+            del self._held[name]
+        for name in self._bad.keys() - set(known):
+            del self._bad[name]
+
+    def _start(self, name: str, stamp: Stamp) -> None:
+        self._loading[name] = stamp
+        loop = asyncio.get_running_loop()
+        path, limits = release_folders.bundle(self._folder, name), self._limits
+        clock = loop.call_later(limits.max_load_seconds, self._give_up, name, stamp)
+
+        def load() -> None:
+            try:
+                outcome: LoadedRelease | str = loaded_release.load(
+                    path, verify.public_key(), limits, "serving", self._admit
+                )
+            except BadBundle as error:
+                outcome = str(error)
+            except Exception as error:  # whatever it is, the service continues
+                outcome = f"{name} cannot be loaded ({type(error).__name__}: {error})"
+            with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(self._settle, name, stamp, outcome, clock)
+
+        # A daemon: the process does not wait for it when it ends.
+        threading.Thread(target=load, name="load", daemon=True).start()
+
+    def _settle(
+        self, name: str, stamp: Stamp, outcome: LoadedRelease | str, clock: asyncio.TimerHandle
+    ) -> None:
+        clock.cancel()
+        if self._loading.get(name) != stamp:  # it took too long
+            return
+        del self._loading[name]
+        if isinstance(outcome, str):
+            self._refuse(name, RefusedBundle(outcome, stamp, time.monotonic() + RETRY_SECONDS))
+            return
+        LOG.info("Loaded %s", name)
+        self._bad.pop(name, None)
+        self._held[name] = outcome
+        self._loaded()
+
+    def _give_up(self, name: str, stamp: Stamp) -> None:
+        if self._loading.get(name) != stamp:
+            return
+        del self._loading[name]
+        reason = (
+            f"{name} was not loaded within {self._limits.max_load_seconds:g} s, which is "
+            "max_load_seconds under [service] in ops/service.toml"
+        )
+        # The loading thread may still be running: start no second one until the bundle has changed.
+        self._refuse(name, RefusedBundle(reason, stamp, float("inf")))
+
+    def _refuse(self, name: str, bad: RefusedBundle) -> None:
+        known = self._bad.get(name)
+        self._bad[name] = bad
+        if known is None or (known.reason, known.stamp) != (bad.reason, bad.stamp):
+            LOG.error("Refused: %s", bad.reason)
+            self._refused()
+        self._loaded()
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return a state of the bundle and the key that shows changes without reading them."""
+    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, release_folders.public_key())
+    return tuple(map(_file_stamp, files))
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        return stamp(path)
+    except OSError:
+        return None

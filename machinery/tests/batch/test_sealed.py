@@ -14,7 +14,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import log_parts, sealed
 from rung_ops.project import service_settings
 from rung_ops.project.service_settings import Logging
-from rung_ops.serving import log_files, serve
+from rung_ops.serving import log_writer, serve
 from rung_ops.system import key_names
 
 
@@ -108,7 +108,7 @@ def test_files_are_merged_and_stay_encrypted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(key_names.LOG, OLD)
-    files = log_files.Files(tmp_path)
+    files = log_writer.LogFiles(tmp_path)
     for name in "abc":
         files.write(frame(name))
     files.merge(everything=True)

@@ -13,7 +13,7 @@ import rung_ops
 from rung_ops.kubernetes import check, manifests
 from rung_ops.kubernetes.manifests import CannotBuild
 from rung_ops.project import current, release_folders, service_settings
-from rung_ops.serving import routes, serve, server
+from rung_ops.serving import pages, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
 
 FOLDER = current().root / "deploy/kubernetes"
@@ -99,7 +99,7 @@ def test_every_claim_that_a_pod_mounts_is_there_and_shared() -> None:
 def test_a_probe_asks_a_page_of_the_service(probe: str) -> None:
     request = container()[probe]["httpGet"]
     service: Any = SimpleNamespace(hooks=NO_HOOKS)
-    there = {getattr(each, "path", None) for each in routes.application(service, []).routes}
+    there = {getattr(each, "path", None) for each in pages.application(service, []).routes}
 
     assert request["path"] in there
     assert request["port"] == container()["ports"][0]["name"]

@@ -21,8 +21,8 @@ from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
 from rung_ops.project import current
 from rung_ops.project.service_settings import SLO
+from rung_ops.serving.entity_lookup import LookedUpView, OnlineStore
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.online_store import LookedUpView, OnlineStore
 
 FOLDER = current().repository / "ops/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
 """A release of three classes is served: the class by name, the probability of each, and logged."""
 
-import io
 import json
 import time
 from pathlib import Path
@@ -22,16 +21,13 @@ from rung_ops.model.target import Kind
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.rollout import Comparison, Trial
 from rung_ops.release.state import State
-from rung_ops.serving import class_answers
-from rung_ops.serving.held_releases import HeldReleases
+from rung_ops.serving import answers
 from rung_ops.serving.hooks import ServiceHooks
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
-from rung_ops.serving.separate import SeparateRelease
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.shadow_process import SeparateRelease
 from rung_ops.training import estimator
-
-ARROW = "application/vnd.apache.arrow.stream"
 
 
 def test_a_row_is_answered_with_its_class_and_the_probability_of_each(
@@ -50,23 +46,14 @@ def test_many_rows_are_answered_in_every_form(
 ) -> None:
     labels = [CLASSES[code] for code in expected.argmax(axis=1)]
     columns = {name: [row[name] for row in sent] for name in sent[0]}
-    written = io.BytesIO()
-    frame = pl.DataFrame(sent).with_columns(pl.col("handed_in").str.to_datetime())
-    frame.write_ipc_stream(written, compat_level=pl.CompatLevel.oldest())
 
     many = caller.post("/predict", sent).json
     by_column = caller.post("/predict/batch", {"columns": columns}).json
-    arrow = pl.read_ipc_stream(caller.post("/predict/batch", written.getvalue(), ARROW).body)
 
-    assert (
-        many["predictions"] == by_column["predictions"] == arrow["prediction"].to_list() == labels
-    )
+    assert many["predictions"] == by_column["predictions"] == labels
     by_row = [list(row.values()) for row in many["probabilities"]]
     np.testing.assert_allclose(by_row, expected, atol=1e-5)
     np.testing.assert_allclose(list(by_column["probabilities"].values()), expected.T, atol=1e-5)
-    of_arrow = arrow["probabilities"].struct.unnest()
-    assert of_arrow.columns == CLASSES
-    np.testing.assert_allclose(of_arrow.to_numpy(), expected, atol=1e-5)
 
 
 def test_the_schema_names_the_classes_and_describes_what_is_answered(
@@ -74,11 +61,11 @@ def test_the_schema_names_the_classes_and_describes_what_is_answered(
 ) -> None:
     schemas = caller.get("/openapi.json").json["components"]["schemas"]
     answer = caller.post("/predict", sent[0]).body
-    types = class_answers.types_of(served.release.kind.classes)
+    types = answers.class_types(served.release.kind.classes)
 
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
-    assert msgspec.json.decode(answer, type=types.one).release == served.release.id
+    assert msgspec.json.decode(answer, type=types.row).release == served.release.id
     assert "reasons" not in schemas["Answer"]["required"]
 
 

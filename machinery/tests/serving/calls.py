@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +17,12 @@ from rung_ops.model.release import Release
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import State
-from rung_ops.serving import routes
+from rung_ops.serving import pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
-from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
@@ -107,7 +106,7 @@ class Caller:
     ) -> None:
         self.service = service
         self.address: tuple[str, int] | None = ("203.0.113.9", 4711)  # of who asks
-        app = App(service, routes.application(service, list(further)))
+        app = App(service, pages.application(service, list(further)))
         self.app: Any = Guard(
             service.hooks.wrapped(app), service.access, further, service.metrics.count
         )
@@ -182,7 +181,13 @@ def calling(
         rollout = Rollout(folder, None)
         service = Service("production", limits, Metrics(), rollout, written, hooks, access, reasons)
         yield Caller(service, runner, further)
-        until = time.monotonic() + PATIENCE
-        while written is not None and written.waiting and time.monotonic() < until:
-            time.sleep(0.02)
+        soon(lambda: written is None or not written.waiting)
         service.close()
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it does not within a minute."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        time.sleep(0.005)

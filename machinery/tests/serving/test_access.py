@@ -15,7 +15,7 @@ from starlette.routing import Route
 from machinery.tests.serving.calls import ROW, Caller, calling
 from rung_ops.errors import SettingsError
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving import access, local_token
+from rung_ops.serving import access
 from rung_ops.serving.access import Access, configured
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.system import tokens
@@ -38,7 +38,7 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token of the machine that runs the test."""
     for each in (*VARIABLES, "SERVICE_TOKEN"):
         monkeypatch.delenv(each, raising=False)
-    monkeypatch.setattr(local_token, "token_file", lambda: tmp_path / ".keys/service.token")
+    monkeypatch.setattr(access, "token_file", lambda: tmp_path / ".keys/service.token")
 
 
 def own(request: Request) -> PlainTextResponse:
@@ -183,7 +183,7 @@ def test_a_service_without_authentication_does_not_mention_tokens(tmp_path: Path
 
 def test_elsewhere_everybody_is_answered(tmp_path: Path) -> None:
     assert not configured(False, EVERYWHERE, settings(tmp_path)).asks
-    assert not local_token.token_file().exists()
+    assert not access.token_file().exists()
 
 
 def test_under_governance_no_caller_is_answered_until_access_is_set_up(tmp_path: Path) -> None:
@@ -210,15 +210,15 @@ def test_figures_alone_do_not_let_a_caller_in(
 def test_on_this_machine_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     result = [configured(True, "127.0.0.1", settings(tmp_path)) for _ in range(2)]
 
-    token = local_token.token_file().read_text().strip()
+    token = access.token_file().read_text().strip()
     assert [list(each.predict) for each in result] == [[token.encode()]] * 2
     assert len(token) > tokens.SHORTEST and not result[0].problem
-    assert local_token.for_url("http://127.0.0.1:8000") == token
-    assert local_token.for_url("http://service.example.org") is None
+    assert access.token_for("http://127.0.0.1:8000") == token
+    assert access.token_for("http://service.example.org") is None
     if os.name != "nt":
         modes = [
             each.stat().st_mode & 0o777
-            for each in (local_token.token_file(), local_token.token_file().parent)
+            for each in (access.token_file(), access.token_file().parent)
         ]
         assert modes == [0o600, 0o700]
 
@@ -233,8 +233,8 @@ def test_a_token_of_this_machine_does_not_stand_beside_others(
 
 
 def test_a_token_that_is_too_short_does_not_count(tmp_path: Path) -> None:
-    local_token.token_file().parent.mkdir()
-    local_token.token_file().write_text("short\n")
+    access.token_file().parent.mkdir()
+    access.token_file().write_text("short\n")
 
     assert configured(True, "127.0.0.1", settings(tmp_path)).problem
 

@@ -14,7 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import Canary, State, Stopped
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.traffic_split import TrafficSplit
+from rung_ops.serving.rollout import TrafficSplit
 
 
 @pytest.fixture
@@ -31,13 +31,11 @@ def test_one_row_is_answered(caller: Caller) -> None:
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.json == {
-        **{"id": "mine", "prediction": 21.0, "release": "v1", "defaults_used": []},
+        **{"id": "mine", "prediction": 21.0, "release": "v1", "defaults_used": []}
     }
 
 
-def test_the_contracts_default_replaces_missing_values_and_is_reported(
-    caller: Caller,
-) -> None:
+def test_the_contracts_default_replaces_missing_values_and_is_reported(caller: Caller) -> None:
     left_out = caller.post("/predict", ROW).json
     empty = caller.post("/predict", ROW | {"weight": None, "note": "x"}).json
 
@@ -59,14 +57,6 @@ def test_many_rows_are_answered_in_their_order(caller: Caller) -> None:
         "ids": ["mine-1", "mine-2", "mine-3"],
         "defaults_used": [["weight"], [], ["weight"]],
     }
-
-
-def test_requests_that_come_together_get_their_own_answers(caller: Caller) -> None:
-    rows = [ROW | {"number": number} for number in range(1, 13)]
-    answers = [answer.json for answer in caller.together("/predict", rows)]
-
-    assert [answer["prediction"] for answer in answers] == [2.0 * n for n in range(1, 13)]
-    assert len({answer["id"] for answer in answers}) == 12
 
 
 def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
@@ -134,10 +124,8 @@ def test_a_field_that_no_one_knows_is_passed_over_unless_that_is_forbidden(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"x', b"nul", b'{"number": NaN}', b"\x00"])
-def test_what_is_not_json_is_refused(tmp_path: Path, body: bytes) -> None:
-    with calling(tmp_path, Limits()) as made:
-        made.install()
-        answer = made.post("/predict", body)
+def test_what_is_not_json_is_refused(caller: Caller, body: bytes) -> None:
+    answer = caller.post("/predict", body)
 
     assert answer.status in (400, 422)
     assert answer.json["error"].startswith("The body")

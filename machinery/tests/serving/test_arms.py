@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.serving.traffic_split import TrafficSplit
+from rung_ops.serving.rollout import TrafficSplit
 
 KEYS = [f"{number}" for number in range(50_000)]
 

@@ -17,8 +17,7 @@ from rung_ops.model.release import Release
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.model.tables import Table
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher
-from rung_ops.serving.jobs import Job, Scored, ScoringError
+from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher, Job, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
 
 
@@ -160,20 +159,6 @@ def test_a_slow_batch_leaves_the_event_loop_free() -> None:
     batches.batcher.close()
 
 
-def test_more_than_may_wait_is_refused() -> None:
-    batches = Batches(Limits(max_waiting_rows=3))
-
-    async def many() -> str:
-        for _ in range(3):
-            batches.batcher.admit(1)
-            batches.batcher.submit(batches.small())
-        with pytest.raises(Refusal) as refused:
-            batches.batcher.admit(1)
-        return f"{refused.value.status} {refused.value.retry_after} {refused.value.message}"
-
-    assert asyncio.run(many()).startswith("503 1 Too busy: 3 rows wait already.")
-
-
 def test_a_request_that_would_wait_too_long_is_refused_with_a_time() -> None:
     batches = Batches(Limits(max_wait_ms=200, max_rows=100_000), pace=(1e-4, 1e-3))
 
@@ -223,18 +208,3 @@ def test_an_answer_that_is_not_a_number_is_a_failure(
             await batches.batcher.submit(batches.small())
 
     asyncio.run(one())
-
-
-def test_what_was_scored_is_reported() -> None:
-    reported: list[Scored] = []
-    batches = Batches(Limits())
-    batches.batcher = Batcher(Limits(), reported.append)
-
-    async def three() -> None:
-        await asyncio.gather(*(batches.batcher.submit(batches.small(n)) for n in (1, 2, 3)))
-        await asyncio.sleep(0)
-
-    asyncio.run(three())
-
-    assert [scored.predictions.tolist() for scored in reported] == [[2.0, 4.0, 6.0]]
-    assert reported[0].missing == {"weight": [0, 1, 2], "note": [0, 1, 2]}

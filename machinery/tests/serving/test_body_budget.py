@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from rung_ops.model.refusal import Refusal
-from rung_ops.serving.body_budget import BodyBudget
-from rung_ops.serving.request_input import Disconnected, read_body
+from rung_ops.serving.app import BodyBudget, read_body
 
 MOST = 1_000
 
@@ -75,7 +75,7 @@ def test_what_is_complete_refused_or_cut_off_counts_no_longer() -> None:
             await large.send(701)
             assert (await large.refused()).status in (413, 503)
             await cut.parts.put({"type": "http.disconnect"})
-            with pytest.raises(Disconnected):
+            with pytest.raises(ClientDisconnect):
                 await cut.task
         everything = Sender(budget)
         await everything.send(500)

@@ -1,6 +1,5 @@
 """The service looks up what a caller leaves out: the request's value, the store's, the default."""
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.redis_server import RedisServer, running
-from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
+from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release, soon
 from rung_ops import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, store, stores
 from rung_ops.features.redis_store import PAUSE
@@ -23,10 +22,9 @@ from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import feature_quality
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.log_queue import PredictionLog
-from rung_ops.serving.online_store import online_store
+from rung_ops.serving.entity_lookup import online_store
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.watch import _completed
 
@@ -83,9 +81,9 @@ def contract_of(views: Sequence[View]) -> dict[str, Any]:
     return CONTRACT | {"entity_features": described}
 
 
-def install(caller: Caller, view: View) -> None:
+def install(caller: Caller, *views: View, **contract: Any) -> None:
     """Let a release with entity features answer."""
-    made = release(contract=contract_of([view]))
+    made = release(contract=contract_of(views) | contract)
     caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
 
 
@@ -127,30 +125,21 @@ def test_the_requests_value_comes_first_then_the_store_then_the_default(caller: 
     assert 0 <= float(line.split()[-1]) < 3 * 3600
 
 
-def test_arrays_columns_and_arrow_are_filled_alike(caller: Caller) -> None:
+def test_arrays_and_columns_are_filled_alike(caller: Caller) -> None:
     codes, weights = ["AB", "CD", "XX", "AB"], [None, None, None, 4.0]
     rows = [
         ROW | {"code": code, "weight": weight, "note": ""}
         for code, weight in zip(codes, weights, strict=True)
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = pl.DataFrame(rows).with_columns(
-        pl.col("at").str.to_datetime(time_unit="us"), pl.col("number").cast(pl.Int16)
-    )
-    sent = io.BytesIO()
-    table.write_ipc_stream(sent)
 
     by_row = caller.post("/predict", rows).json
     by_column = caller.post("/predict/batch", {"columns": columns}).json
-    arrow = caller.post("/predict/batch", sent.getvalue(), "application/vnd.apache.arrow.stream")
 
     assert by_row["predictions"] == [21.0, 70.0, 14.0, 28.0]
     assert by_row["defaults_used"] == [[], [], ["weight"], []]
     assert by_column["predictions"] == by_row["predictions"]
     assert by_column["defaults_used"] == {"weight": [3]}
-    answered = pl.read_ipc_stream(arrow.body)
-    assert answered["prediction"].to_list() == by_row["predictions"]
-    assert answered["defaults_used"].to_list() == by_row["defaults_used"]
 
 
 def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:
@@ -280,10 +269,7 @@ def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view:
         shadow = Shadow(on_trial.release, 1.0, log, complete=complete)
         caller.service.install(replace(caller.service.held, shadow=shadow))
         answers = caller.post("/predict", [ROW, ROW | {"code": "XX", "weight": 2.0}]).json
-        until = time.monotonic() + 30
-        while shadow.comparison.compared < 2:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        soon(lambda: shadow.comparison.compared == 2)
         shadow.close()
         log.close()
 
@@ -351,10 +337,9 @@ def test_views_are_looked_up_together_even_if_the_caller_sent_a_part(
     (other,) = views_of([declared(name="height", entity=["number"], source=lambda: NUMBERED)])
     write([materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)])
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
-    contract = contract_of([view, other]) | {"columns": [*CONTRACT["columns"], height]}
+    columns = [*CONTRACT["columns"], height]
     with calling(tmp_path, Limits(), log=True) as caller:
-        made = release(contract=contract)
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, view, other, columns=columns)
         rows = [ROW, ROW | {"height": 5.0}, ROW | {"number": 8, "weight": 4.0}]
         together = caller.post("/predict", rows).json
         alone = [caller.post("/predict", row).json for row in rows]
@@ -394,10 +379,9 @@ def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, vie
     code = PLAIN | {"name": "code", "dtype": "str", "polars": "String"}
     columns = [each for each in CONTRACT["columns"] if each["name"] != "code"]
     optional = [*columns, code | {"required": False, "default": "CD"}]
-    made = release(contract=contract_of([view]) | {"columns": optional})
     row = {name: value for name, value in ROW.items() if name != "code"}
     with calling(tmp_path, Limits()) as caller:
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, view, columns=optional)
         by_row = caller.post("/predict", row).json
         table = {"columns": {name: [value] for name, value in row.items()}}
         by_column = caller.post("/predict/batch", table).json
@@ -414,10 +398,9 @@ def test_a_value_of_the_request_stays_where_another_of_its_view_is_looked_up(
     at = next(n for n, each in enumerate(CONTRACT["columns"]) if each["name"] == "weight")
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
     columns = [*CONTRACT["columns"][: at + 1], height, *CONTRACT["columns"][at + 1 :]]
-    made = release(contract=contract_of([both]) | {"columns": columns})
     row = ROW | {"weight": 4.0, "note": ""}
     with calling(tmp_path, Limits()) as caller:
-        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        install(caller, both, columns=columns)
         by_row = caller.post("/predict", row).json
         table = {"columns": {name: [value] for name, value in row.items()}}
         by_column = caller.post("/predict/batch", table).json

@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.prediction_log import log_parts
-from rung_ops.serving import log_files, log_queue
-from rung_ops.serving.log_files import FULL_ROWS, Files, delete_merged
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving import log_writer
+from rung_ops.serving.log_writer import FULL_ROWS, LogFiles, PredictionLog, delete_merged
 
 OFTEN = 0.02  # seconds between two files
 
@@ -51,27 +51,24 @@ def logged(folder: Path) -> list[str]:
     return sorted(prediction_log.read(folder).collect()["id"])
 
 
-def soon(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it does not within ten seconds."""
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
+FULL = OSError(28, "No space left on device")
 
 
 class Disk:
-    """Stands in for Files.write: full, and later not."""
+    """Lets files fail to be written: all until `is_full` is unset, or as many as `deaths`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.full = True
-        complete = Files.write
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, error: BaseException = FULL, deaths: int = 1 << 60
+    ) -> None:
+        self.is_full = True
+        left, complete = iter(range(deaths)), LogFiles.write
 
-        def write(files: Files, frame: pl.DataFrame) -> None:
-            if self.full:
-                raise OSError(28, "No space left on device")
+        def write(files: LogFiles, frame: pl.DataFrame) -> None:
+            if self.is_full and next(left, None) is not None:
+                raise error
             complete(files, frame)
 
-        monkeypatch.setattr(Files, "write", write)
+        monkeypatch.setattr(LogFiles, "write", write)
 
 
 def test_what_was_added_is_in_a_file_within_moments(logs: PredictionLog, folder: Path) -> None:
@@ -112,7 +109,7 @@ def test_after_closing_nothing_is_taken(logs: PredictionLog, folder: Path) -> No
 
 
 def test_a_full_queue_drops_and_counts(folder: Path) -> None:
-    small = PredictionLog(folder, seconds=3600, rows=4 * (1 + log_queue.BATCH_WEIGHT))
+    small = PredictionLog(folder, seconds=3600, rows=4 * (1 + log_writer.BATCH_WEIGHT))
     small._wake.set = lambda: None  # type: ignore[method-assign]  # the writer sleeps on
     for number in range(10):
         add(small, str(number))
@@ -133,7 +130,7 @@ def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
     soon(lambda: logs.failures >= 3)
     add(logs, "b")
     assert (logs.written, logs.waiting, logs.dropped) == (0, 2, 0)
-    disk.full = False
+    disk.is_full = False
     soon(lambda: logs.written == 2)
     logs.close()
 
@@ -146,7 +143,7 @@ def test_a_disk_that_stays_full_costs_a_bounded_memory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Disk(monkeypatch)
-    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_queue.BATCH_WEIGHT))
+    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_writer.BATCH_WEIGHT))
     for number in range(100):
         add(logs, str(number))
     assert logs.waiting == 10
@@ -165,32 +162,12 @@ def test_a_folder_that_was_removed_is_made_again(logs: PredictionLog, folder: Pa
     assert logged(folder) == ["b"]
 
 
-def test_a_folder_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "logs").write_text("a file where a folder should be", encoding="utf-8")
-    logs = PredictionLog(tmp_path / "logs", seconds=OFTEN)
-    add(logs, "a")
-    soon(lambda: logs.failures > 0)
-    (tmp_path / "logs").unlink()
-    soon(lambda: logs.written == 1)
-    logs.close()
-
-    assert logged(tmp_path / "logs") == ["a"]
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    complete = Files.write
-    deaths = iter([True])
-
-    def write(files: Files, frame: pl.DataFrame) -> None:
-        if next(deaths, False):
-            raise MemoryErrorOfTheInterpreter
-        complete(files, frame)
-
-    monkeypatch.setattr(Files, "write", write)
+    Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=1)
     logs = PredictionLog(folder, seconds=OFTEN)
     first = logs._thread
     add(logs, "a")
@@ -208,15 +185,7 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
 def test_closing_writes_what_a_writer_that_died_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    complete = Files.write
-    deaths = iter([True, True])
-
-    def write(files: Files, frame: pl.DataFrame) -> None:
-        if next(deaths, False):
-            raise MemoryErrorOfTheInterpreter
-        complete(files, frame)
-
-    monkeypatch.setattr(Files, "write", write)
+    Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=2)
     logs = PredictionLog(folder, seconds=OFTEN)
     add(logs, "a")
     soon(lambda: not logs._thread.is_alive())
@@ -243,22 +212,13 @@ def test_a_malformed_batch_is_dropped_and_the_others_are_written(
 
 def test_closing_does_not_wait_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(Files, "write", lambda files, frame: released.wait(30))
+    monkeypatch.setattr(LogFiles, "write", lambda files, frame: released.wait(30))
     stuck = PredictionLog(folder, seconds=OFTEN)
     add(stuck, "a")
     stuck.close(seconds=0.1)
     released.set()
 
     assert stuck.dropped == 1
-
-
-def test_adding_keeps_the_frames_themselves(folder: Path) -> None:
-    slow = PredictionLog(folder, seconds=3600)
-    rows = pl.DataFrame({"distance": [1]})
-    add(slow, "a", rows=rows)
-
-    assert slow._waiting[0].rows is rows
-    slow.close()
 
 
 def test_days_and_columns_that_differ_become_files_of_their_own(
@@ -281,8 +241,8 @@ def frame(name: str, count: int = 1) -> pl.DataFrame:
 
 
 def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "MAX_FILES", 5)
-    files = Files(folder)
+    monkeypatch.setattr(log_writer, "MAX_FILES", 5)
+    files = LogFiles(folder)
     names = []
     for number in range(23):
         names.append(f"{number:02}-0")
@@ -297,26 +257,13 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPat
     assert logged(folder) == names
 
 
-def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "FULL_ROWS", 10)
-    files = Files(folder)
-    for number in range(4):
-        files.write(frame(f"small{number}", 4))
-        files.merge()
-    files.write(frame("large", 10))
-    files.merge(everything=True)
-
-    heights = [pl.read_parquet(p.path).height for p in log_parts.parts(next(folder.glob("date=*")))]
-    assert sorted(heights) == [4, 10, 12]
-
-
 @pytest.mark.parametrize("small", [1, 3])
 def test_a_full_file_among_small_ones_is_not_taken_for_merged(
     folder: Path, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(log_files, "FULL_ROWS", 10)
-    monkeypatch.setattr(log_files, "KEEP_SECONDS", -1.0)
-    files = Files(folder)
+    monkeypatch.setattr(log_writer, "FULL_ROWS", 10)
+    monkeypatch.setattr(log_writer, "KEEP_SECONDS", -1.0)
+    files = LogFiles(folder)
     for number in range(small):
         files.write(frame(f"before{number}"))
     files.write(frame("large", 10))
@@ -334,14 +281,14 @@ def test_a_full_file_among_small_ones_is_not_taken_for_merged(
 def test_the_reader_of_a_merged_file_has_time_to_finish(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = Files(folder)
+    files = LogFiles(folder)
     for name in "abc":
         files.write(frame(name))
     reading = prediction_log.read(folder)
     files.merge(everything=True)
     assert sorted(reading.collect()["id"]) == ["a-0", "b-0", "c-0"]
 
-    monkeypatch.setattr(log_files, "KEEP_SECONDS", -1.0)
+    monkeypatch.setattr(log_writer, "KEEP_SECONDS", -1.0)
     day = next(folder.glob("date=*"))
     delete_merged(day)
     assert len(list(day.iterdir())) == 1
@@ -351,13 +298,13 @@ def test_the_reader_of_a_merged_file_has_time_to_finish(
 def test_what_a_killed_writer_left_is_removed_after_a_while(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Files(folder).write(frame("a"))
+    LogFiles(folder).write(frame("a"))
     day = next(folder.glob("date=*"))
     left = day / ".w1.00000000.00000001-00000001.parquet.tmp"
     left.write_bytes(b"PAR1")
     delete_merged(day)
     assert left.exists()
-    monkeypatch.setattr(log_files, "STALE_SECONDS", -1.0)
+    monkeypatch.setattr(log_writer, "STALE_SECONDS", -1.0)
     delete_merged(day)
 
     assert not left.exists()
@@ -367,10 +314,10 @@ def test_what_a_killed_writer_left_is_removed_after_a_while(
 def test_a_merge_that_fails_loses_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(files: Files, everything: bool = False) -> None:
+    def broken(files: LogFiles, everything: bool = False) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Files, "merge", broken)
+    monkeypatch.setattr(LogFiles, "merge", broken)
     logs = PredictionLog(folder, seconds=OFTEN)
     for name in "abc":
         add(logs, name)

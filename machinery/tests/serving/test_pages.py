@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State, Stopped
-from rung_ops.serving import routes, serve
+from rung_ops.serving import pages, serve
 from rung_ops.serving.app import App
 
 FURTHER = """
@@ -75,11 +75,12 @@ def test_the_model_is_described(caller: Caller) -> None:
     assert result["serving"] == "v1"
 
 
-def test_without_a_release_there_is_no_model(empty: Caller) -> None:
+def test_without_a_release_there_is_no_model_and_a_description(empty: Caller) -> None:
     answer = empty.get("/model")
 
     assert answer.status == 503
     assert answer.json["error"].startswith("No release is served: nothing was deployed")
+    assert empty.get("/openapi.json").status == empty.get("/docs").status == 200
 
 
 def test_figures_are_those_of_prometheus(caller: Caller) -> None:
@@ -126,11 +127,6 @@ def test_the_examples_of_openapi_are_answered(caller: Caller) -> None:
         assert caller.post(path, body).status == 200
 
 
-def test_openapi_is_there_without_a_release(empty: Caller) -> None:
-    assert empty.get("/openapi.json").status == 200
-    assert empty.get("/docs").status == 200
-
-
 @pytest.mark.parametrize(
     ("host", "shown"),
     [
@@ -169,7 +165,7 @@ def test_routes_of_a_further_module_are_answered(
     (tmp_path / "further_routes.py").write_text(FURTHER, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     further = serve.routes_of("further_routes", caller.service)
-    caller.app = App(caller.service, routes.application(caller.service, further))
+    caller.app = App(caller.service, pages.application(caller.service, further))
 
     assert caller.get("/environment").body == b"production"
     assert caller.post("/predict", ROW).status == 200

@@ -7,17 +7,20 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvicorn
 
+from machinery.tests.serving.calls import soon
+from rung_ops.errors import OpsError
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving import connections
-from rung_ops.serving.connections import Connections
-from rung_ops.serving.protocol import MAX_HEAD, MAX_HEADERS, BoundedProtocol
+from rung_ops.serving import server
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.server import MAX_HEAD, MAX_HEADERS, BoundedProtocol, Connections
 
 PATIENCE = 30  # seconds for what takes milliseconds
 LATE = 0.3
@@ -61,7 +64,7 @@ class Bounded:
 
     def __enter__(self) -> "Bounded":
         self.thread.start()
-        eventually(lambda: self.server.started)
+        soon(lambda: self.server.started)
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
         return self
 
@@ -76,16 +79,6 @@ class Bounded:
         """Tell whether somebody who comes now is answered."""
         with self.connect() as opened:
             return status(ask(opened, HEALTH)) == 200
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    waited = threading.Event()
-    for _ in range(PATIENCE * 100):
-        if holds():
-            return
-        waited.wait(0.01)
-    raise AssertionError("it never came to hold")
 
 
 def ask(opened: socket.socket, content: bytes) -> bytes:
@@ -176,7 +169,7 @@ def test_a_head_that_is_too_large_is_refused_and_the_connection_closed(
     # A caller that goes on sending may see the end of the connection only.
     assert not answer or status(answer) == 431
     assert bounded.ended["head_size"] == 1
-    eventually(lambda: len(bounded.bounds) == 0)
+    soon(lambda: len(bounded.bounds) == 0)
     assert bounded.healthy()
 
 
@@ -248,7 +241,7 @@ def test_who_does_not_go_on_is_ended(hurried: Bounded, sent: bytes, expected: st
     last = answer.rpartition(b"HTTP/1.1")[2]
     if sent.strip():
         assert last.startswith(b" 408")
-    eventually(lambda: len(hurried.bounds) == 0)
+    soon(lambda: len(hurried.bounds) == 0)
 
 
 def test_a_byte_now_and_then_does_not_prolong_the_time(hurried: Bounded) -> None:
@@ -278,14 +271,14 @@ def test_an_answer_that_takes_long_is_waited_for() -> None:
 def test_who_does_not_read_the_answer_is_ended(hurried: Bounded) -> None:
     with hurried.connect() as opened:
         opened.sendall(HEALTH.replace(b"/health", b"/large"))
-        eventually(lambda: hurried.ended["write_time"] == 1)
-    eventually(lambda: len(hurried.bounds) == 0)
+        soon(lambda: hurried.ended["write_time"] == 1)
+    soon(lambda: len(hurried.bounds) == 0)
 
 
 def test_idle_connections_give_way_to_new_ones() -> None:
     with Bounded(Limits(), most=20) as made:
         idle = [made.connect() for _ in range(100)]
-        eventually(lambda: made.ended["connections"] == 80)
+        soon(lambda: made.ended["connections"] == 80)
 
         assert all(made.healthy() for _ in range(30))
         assert len(made.bounds) <= 20
@@ -318,7 +311,7 @@ def test_where_all_are_being_answered_a_new_one_is_refused() -> None:
         working = [made.connect() for _ in range(3)]
         for each in working:
             each.sendall(HEALTH)
-        eventually(lambda: len(made.server.server_state.tasks) == 3)
+        soon(lambda: len(made.server.server_state.tasks) == 3)
         with made.connect() as opened:
             answer = until_the_end(opened)
         assert (status(answer), b"retry-after: 5" in answer) == (503, True)
@@ -334,7 +327,7 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
 
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
-    reserved = connections.BACKLOG + connections.OTHER_FILES
+    reserved = server.BACKLOG + server.OTHER_FILES
     for soft, hard, expected in (
         (256, 256, 256 - reserved),
         (256, 4096, 1000),
@@ -343,5 +336,18 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1000),
     ):
         monkeypatch.setattr(resource, "getrlimit", lambda _, result=(soft, hard): result)
-        assert connections.affordable(1000) == expected
+        assert server.affordable(1000) == expected
     assert (1000 + reserved, 4096) in set_to
+
+
+def test_a_uvicorn_with_another_interface_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service: Any = SimpleNamespace(limits=Limits(), metrics=Metrics())
+    made = server.Server(service, sizes, "127.0.0.1", 0)
+    made.config.load()
+    made.lifespan = SimpleNamespace(state={})  # type: ignore[assignment]
+    monkeypatch.delattr(server.HttpToolsProtocol, "on_body")
+
+    with pytest.raises(OpsError, match=r"uvicorn .* cannot be used: .* lacks \(on_body\)"):
+        asyncio.run(made.startup())

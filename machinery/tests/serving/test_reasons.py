@@ -14,9 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import Limits, ReasonSettings
 from rung_ops.release.state import State
-from rung_ops.serving.batch_recorder import BatchRecorder
-from rung_ops.serving.held_releases import HeldReleases
-from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.openapi import document
 
 MEAN = 10.0
@@ -149,14 +147,15 @@ def test_explained_and_other_requests_come_together(caller: Caller) -> None:
     assert caller.runner.run(both()) == [1, 0] * 10
 
 
-@pytest.mark.parametrize("fails", ["_write", "_note"])
+@pytest.mark.parametrize("fails", ["log.add", "metrics.observe_batch"])
 def test_a_request_is_answered_even_if_its_reasons_fail(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    def fail(*given: object) -> None:
+    def fail(*arguments: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(BatchRecorder, fails, fail)
+    part, method = fails.split(".")
+    monkeypatch.setattr(getattr(caller.service, part), method, fail)
 
     answer = caller.runner.run(bounded(caller))
 

@@ -42,13 +42,17 @@ max_drift = 0.5
 ENOUGH = 100.0  # seconds, more than min_seconds
 
 
-@pytest.fixture
-def team(tmp_path: Path) -> Policy:
-    path = tmp_path / "rollout.toml"
-    path.write_text(ROLLOUT, encoding="utf-8")
-    read = read_policy(path, tmp_path / "none.toml")
+def policy_of(folder: Path, text: str) -> Policy:
+    path = folder / "rollout.toml"
+    path.write_text(text, encoding="utf-8")
+    read = read_policy(path, folder / "none.toml")
     assert read is not None
     return read
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Policy:
+    return policy_of(tmp_path, ROLLOUT)
 
 
 def answered(
@@ -146,38 +150,19 @@ def test_a_canary_that_no_one_asks_ends(team: Policy) -> None:
     )
 
 
-SMALL = """
-false_abort = 0.01
-[shadow]
-share = 1.0
-min_rows = 1000
-min_seconds = 60
-enough_seconds = 259200
-max_seconds = 518400
-max_failed = 0.01
-max_changed = 0.5
-changed_by = 2.0
-[canary]
-steps = [0.5, 1.0]
-min_requests = 500
-min_seconds = 60
-enough_seconds = 604800
-max_seconds = 1209600
-max_bad_increase = 0.01
-max_latency_ratio = 2.0
-max_drift = 0.5
-"""
+SMALL = (
+    ROLLOUT.replace("share = 0.25", "share = 1.0")
+    .replace("[0.01, 0.25, 1.0]", "[0.5, 1.0]")
+    .replace("max_seconds = 86400", "enough_seconds = 259200\nmax_seconds = 518400", 1)
+    .replace("max_seconds = 86400", "enough_seconds = 604800\nmax_seconds = 1209600")
+)
 DAY = 86_400.0
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Policy:
     """A policy for 24 requests a day."""
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL, encoding="utf-8")
-    read = read_policy(path, tmp_path / "none.toml")
-    assert read is not None
-    return read
+    return policy_of(tmp_path, SMALL)
 
 
 def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verdict:

@@ -27,35 +27,15 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 NULLABLE = ["small", "number", "flag", "text", "at"]
 ROWS = pl.DataFrame(
-    [
-        [
-            5,
-            100,
-            7,
-            0.1,
-            2.5,
-            True,
-            "JFK",
-            date(2013, 1, 1),
-            datetime(2013, 3, 1, 8, 7),
-            datetime(2013, 3, 1),
-        ],
-        [
-            -3,
-            -1,
-            0,
-            1.5,
-            0.0,
-            False,
-            "",
-            date(2012, 2, 29),
-            datetime(2013, 12, 31, 23, 59),
-            datetime(2014, 1, 1),
-        ],
-        [None, 3, 9, 2.0, None, None, None, date(2000, 1, 1), None, datetime(1999, 1, 1)],
-    ],
+    {
+        **{"small": [5, -3, None], "whole": [100, -1, 3], "unsigned": [7, 0, 9]},
+        **{"single": [0.1, 1.5, 2.0], "number": [2.5, 0.0, None], "flag": [True, False, None]},
+        "text": ["JFK", "", None],
+        "day": [date(2013, 1, 1), date(2012, 2, 29), date(2000, 1, 1)],
+        "at": [datetime(2013, 3, 1, 8, 7), datetime(2013, 12, 31, 23, 59), None],
+        "utc": [datetime(2013, 3, 1), datetime(2014, 1, 1), datetime(1999, 1, 1)],
+    },
     pl.Schema(SCHEMA),
-    orient="row",
 )
 
 

@@ -1,18 +1,18 @@
 """A release in the shadow sees a share of the traffic, and can harm nothing."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.model.target import ONE_NUMBER
 from rung_ops.serving import shadow
-from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 
 
@@ -60,14 +60,6 @@ def offer(to: Shadow, count: int = 4, name: str = "row") -> None:
     to.offer([f"{name}-{number}" for number in range(count)], rows, np.ones(count))
 
 
-def soon(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it does not within ten seconds."""
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
     offer(listening)
     soon(lambda: listening.comparison.compared == 4)
@@ -98,14 +90,6 @@ def test_a_share_of_the_traffic_is_checked(
 
     # Five standard errors of a binomial share.
     assert sum(release.batches) / 2_000 == pytest.approx(0.25, abs=0.05)
-
-
-def test_a_share_of_nothing_is_nothing(release: Doubling) -> None:
-    none = Shadow(release, 0.0)
-    offer(none)
-    none.close()
-
-    assert release.batches == []
 
 
 def test_its_answer_is_logged_and_distinguished(release: Doubling, tmp_path: Path) -> None:
@@ -182,10 +166,3 @@ def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> Non
     slow.close()
 
     assert slow.dropped == 32
-
-
-def test_closing_ends_the_thread(release: Doubling) -> None:
-    closed = Shadow(release, 1.0)
-    closed.close()
-
-    assert not closed._thread.is_alive()

@@ -22,7 +22,6 @@ from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
-from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.serving.watch import Watch
 
 
@@ -117,10 +116,7 @@ def test_the_way_back_needs_no_disk(watched: Watched, production: Environment) -
     shutil.rmtree(watched.folder / "bundles/v1")
     state.roll_back(watched.folder, "Ada")
 
-    async def one_look() -> None:
-        await watched.watch.poll()
-
-    watched.runner.run(one_look())
+    watched.runner.run(watched.watch.poll())
     assert (watched.serving, watched.problems) == ("v1", "")
 
 
@@ -169,8 +165,6 @@ def another_format(path: Path) -> None:
 
 
 def pipe(path: Path) -> None:
-    import os
-
     (path / bundle.CONTRACT).unlink()
     os.mkfifo(path / bundle.CONTRACT)
 
@@ -353,7 +347,7 @@ def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
 
     assert watched.serving == "v1"
     assert not watched.service.ready
-    assert "'../v9' is not the id of a release" in watched.problems
+    assert "`serving` is not the id of a release" in watched.problems
 
 
 @pytest.mark.parametrize("named", ["../v9", 7, ["v1"], None])
@@ -399,34 +393,14 @@ def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
-def changed_line(lines: list[bytes]) -> list[bytes]:
-    return [lines[0].replace(b"Ada", b"Eve"), *lines[1:]]
-
-
-def without_a_line(lines: list[bytes]) -> list[bytes]:
-    return [lines[0], *lines[2:]]
-
-
-def without_the_end(lines: list[bytes]) -> list[bytes]:
-    return lines[:-3]
-
-
-def with_another_line(lines: list[bytes]) -> list[bytes]:
-    return [*lines, b"{}\n"]
-
-
-def empty(lines: list[bytes]) -> list[bytes]:
-    return []
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (changed_line, "line 1 (serve) was changed"),
-        (without_a_line, "line 2 (resume) does not follow the previous line"),
-        (without_the_end, "its last change differs from that of state.json"),
-        (with_another_line, "line 5 is not an event"),
-        (empty, "its last change differs from that of state.json"),
+        (lambda e: [e[0].replace(b"Ada", b"Eve"), *e[1:]], "line 1 (serve) was changed"),
+        (lambda e: [e[0], *e[2:]], "line 2 (resume) does not follow the previous line"),
+        (lambda e: e[:-3], "its last change differs from that of state.json"),
+        (lambda e: [*e, b"{}\n"], "line 5 is not an event"),
+        (lambda e: [], "its last change differs from that of state.json"),
     ],
 )
 def test_a_history_that_was_changed_makes_the_service_not_ready(
@@ -455,18 +429,6 @@ def test_a_history_that_was_changed_makes_the_service_not_ready(
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
-def test_an_older_state_put_back_makes_the_service_not_ready(watched: Watched) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    older = (watched.folder / state.STATE).read_bytes()
-    state.stop(watched.folder, "Ada", "it refuses everybody")
-    watched.poll()
-    (watched.folder / state.STATE).write_bytes(older)
-    watched.poll()
-
-    assert not watched.service.ready
-    assert "its last change differs from that of state.json" in watched.problems
-
-
 def test_a_line_that_a_killed_process_did_not_finish_is_not_a_fault(watched: Watched) -> None:
     state.serve(watched.folder, "v1", "Ada")
     state.stop(watched.folder, "Ada", "a drill")
@@ -492,17 +454,6 @@ def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watche
     assert not watched.service.ready
 
 
-def test_stop_and_resume_are_followed(watched: Watched) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
-    state.stop(watched.folder, "Ada", "it refuses everybody")
-    watched.poll()
-    assert not watched.service.ready
-    state.resume(watched.folder, "Ada")
-    watched.poll()
-    assert watched.service.ready
-
-
 def test_a_stop_during_a_look_is_not_undone(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,10 +471,7 @@ def test_a_stop_during_a_look_is_not_undone(
 
     monkeypatch.setattr(watched.watch, "_held_releases", stopped_meanwhile)
 
-    async def one_look() -> None:
-        await watched.watch.poll()
-
-    watched.runner.run(one_look())
+    watched.runner.run(watched.watch.poll())
     assert not watched.service.ready
     watched.poll()
     assert watched.service.stopped is not None and watched.service.stopped.reason == "second"
@@ -567,7 +515,6 @@ def test_a_bad_canary_leaves_everything_to_what_answers(
     assert watched.service.held.canary is None
     assert watched.service.arm("anybody") is None
     assert "v2: " in watched.problems
-    assert watched.watch._unloadable.keys() == {"v2"}
 
 
 def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
@@ -632,5 +579,4 @@ def test_without_rules_a_canary_answers_no_request(
     state.canary(watched.folder, "v2", "Ada")
     watched.poll()
 
-    assert isinstance(watched.service._arms, TrafficSplit)
     assert {watched.service.arm(str(key)) for key in range(50)} == {None}

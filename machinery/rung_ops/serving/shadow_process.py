@@ -1,4 +1,4 @@
-"""Score with a release in a separate process, which is given no key and no token.
+"""Score the shadow in a separate process, which is given no key and no token.
 
 The shadow may be a release that nobody has approved yet, so its code stays out of the process
 that answers. Requests and answers are frames: a length of eight bytes, then the content.
@@ -23,16 +23,13 @@ from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
 from rung_ops.project import keyless
 from rung_ops.project.service_settings import limits
 from rung_ops.serving import loaded_release
+from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
 
 LENGTH = struct.Struct(">Q")
 # Of an answer: the shadow scores a few thousand rows at a time, and what it sends is not trusted.
 MAX_BYTES = 256 * 1024**2
 SCORED, FAILED = b"+", b"-"  # first byte of an answer
-
-
-class ProcessFailed(Exception):
-    """The process has ended, or the release cannot score; the message says why."""
 
 
 class SeparateRelease:
@@ -56,7 +53,7 @@ class SeparateRelease:
         """Evaluate features and model, as release.Release.score().
 
         Raises:
-            ProcessFailed: it cannot score; after the process has ended it never can.
+            ScoringError: it cannot score; after the process has ended it never can.
         """
         process = self._started()
         assert process.stdin and process.stdout
@@ -64,15 +61,15 @@ class SeparateRelease:
             _send(process.stdin, _table(rows))
             answer = _receive(process.stdout)
             if answer[:1] != SCORED:
-                raise ProcessFailed(answer[1:].decode(errors="replace"))
+                raise ScoringError(answer[1:].decode(errors="replace"))
             features = pl.read_ipc_stream(io.BytesIO(answer[1:]))
             predictions = np.load(io.BytesIO(_receive(process.stdout)), allow_pickle=False)
         except (OSError, EOFError) as error:
             self.close()
-            raise ProcessFailed(f"the process of {self.id} has ended: {error}") from error
+            raise ScoringError(f"the process of {self.id} has ended: {error}") from error
         if features.height != rows.height or predictions.shape[:1] != (rows.height,):
             self.close()
-            raise ProcessFailed(f"{self.id} answered {rows.height} rows in another shape")
+            raise ScoringError(f"{self.id} answered {rows.height} rows in another shape")
         return features, predictions
 
     def close(self) -> None:
@@ -86,7 +83,7 @@ class SeparateRelease:
     def _started(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
-                raise ProcessFailed(f"the process of {self.id} has ended")
+                raise ScoringError(f"the process of {self.id} has ended")
             if self._process is None:
                 self._process = subprocess.Popen(
                     keyless.command(__name__, str(self._folder)),
@@ -153,7 +150,7 @@ def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
 
 def main(folder: str) -> None:
     """Answer until the other side closes."""
-    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the release's code prints must not reach the answer
     loaded: LoadedRelease | str
     try:
@@ -162,7 +159,7 @@ def main(folder: str) -> None:
         loaded = str(error)
     while True:
         try:
-            rows = _receive(asked)
+            rows = _receive(requests)
         except EOFError:
             return
         for frame in _answer(rows, loaded):

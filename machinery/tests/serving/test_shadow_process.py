@@ -16,8 +16,9 @@ import pytest
 from machinery.tests.conftest import Trained
 from rung_ops.model import bundle
 from rung_ops.model import release as releases
-from rung_ops.serving import separate as separate_module
-from rung_ops.serving.separate import ProcessFailed, SeparateRelease
+from rung_ops.serving import shadow_process
+from rung_ops.serving.hooks import ScoringError
+from rung_ops.serving.shadow_process import SeparateRelease
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_probabilities_of_several_classes_keep_their_shape() -> None:
     release = SimpleNamespace(score=lambda rows: (rows, three))
     loaded: Any = SimpleNamespace(lookup=None, release=release)
 
-    _, sent = separate_module._answer(separate_module._table(rows), loaded)
+    _, sent = shadow_process._answer(shadow_process._table(rows), loaded)
 
     assert np.array_equal(np.load(io.BytesIO(sent), allow_pickle=False), three)
 
@@ -61,7 +62,7 @@ def test_probabilities_of_several_classes_keep_their_shape() -> None:
 def test_what_cannot_be_scored_is_reported_and_the_next_rows_are(
     separate: SeparateRelease, trained: Trained
 ) -> None:
-    with pytest.raises(ProcessFailed, match="ColumnNotFoundError"):
+    with pytest.raises(ScoringError, match="ColumnNotFoundError"):
         separate.score(trained.test.head(1).select([]))
 
     assert separate.score(trained.test.head(3))[1].shape == (3,)
@@ -72,7 +73,7 @@ def test_a_release_that_must_not_be_used_is_not_imported(
 ) -> None:
     (tmp_path / separate.id / bundle.METRICS).write_text("{}")
 
-    with pytest.raises(ProcessFailed, match="was changed after it was signed"):
+    with pytest.raises(ScoringError, match="was changed after it was signed"):
         separate.score(trained.test.head(1))
 
 
@@ -84,5 +85,5 @@ def test_after_its_process_ended_it_scores_nothing(
     os.kill(separate._process.pid, signal.SIGKILL)
 
     for _ in range(2):
-        with pytest.raises(ProcessFailed, match="has ended"):
+        with pytest.raises(ScoringError, match="has ended"):
             separate.score(trained.test.head(1))

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rung_ops.serving.latency_model import LatencyModel
+from rung_ops.serving.loaded_release import LatencyModel
 
 
 def after(pace: LatencyModel, sizes: list[int], first: float, each: float) -> LatencyModel:
@@ -20,8 +20,8 @@ def test_batches_of_different_sizes_tell_the_parts_apart() -> None:
 
     pace = after(LatencyModel(0.001, 0.001), sizes, 0.0005, 0.00001)
 
-    assert pace.first == pytest.approx(0.0005, rel=0.05)
-    assert pace.each == pytest.approx(0.00001, rel=0.05)
+    assert pace.fixed == pytest.approx(0.0005, rel=0.05)
+    assert pace.per_row == pytest.approx(0.00001, rel=0.05)
 
 
 @pytest.mark.parametrize("rows", [1, 16, 1000])
@@ -29,8 +29,8 @@ def test_batches_of_one_size_are_estimated_right(rows: int) -> None:
     pace = after(LatencyModel(0.0004, 0.00002), [rows] * 500, 0.004, 0.0002)
 
     assert pace.seconds(rows) == pytest.approx(0.004 + rows * 0.0002, rel=0.01)
-    assert pace.first > 0
-    assert pace.each > 0
+    assert pace.fixed > 0
+    assert pace.per_row > 0
 
 
 def test_one_mishap_at_most_doubles_an_estimate() -> None:

@@ -1,0 +1,199 @@
+"""The pages of the service: health, the release that answers, metrics and documentation."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rung_ops.model.refusal import Refusal
+from rung_ops.model.release import Release
+from rung_ops.serving import openapi
+from rung_ops.serving.metrics import CONTENT_TYPE
+from rung_ops.serving.service import Service
+
+JSON = "application/json"
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+MANIFEST = (
+    *("id", "model", "version", "created", "trained_until", "training_rows", "task", "format"),
+    *("git_commit", "data_hash", "run_id", "parity", "packages"),
+)
+LAYOUT = Path(__file__).with_name("docs_page.html")
+ADDRESS = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", re.ASCII)
+DEFAULT_ADDRESS = "http://localhost:8000"
+
+
+def application(
+    service: Service, further: list[BaseRoute], lifespan: Lifespan | None = None
+) -> Starlette:
+    """Make the application of all pages.
+
+    Args:
+        service: that they report on.
+        further: routes of others, which come first.
+        lifespan: what runs from start to end.
+
+    Raises:
+        HookError: the project's own routes cannot be used.
+    """
+    pages = Pages(service)
+    own: list[BaseRoute] = [
+        Route("/", lambda request: RedirectResponse("docs")),
+        Route("/health/live", pages.live),
+        Route("/health/ready", pages.ready),
+        Route("/model", pages.model),
+        Route("/metrics", pages.metrics),
+        Route("/openapi.json", pages.openapi),
+        Route("/docs", pages.docs),
+        Route("/predict", _answered_before, methods=["POST"]),
+        Route("/predict/batch", _answered_before, methods=["POST"]),
+    ]
+    paths = [route.path for route in own if isinstance(route, Route)]
+    return Starlette(
+        # The project's come last, and refuse to start where they would match one of the others.
+        routes=[*further, *own, *service.hooks.further_routes(paths)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _in_json, Exception: _failed},
+    )
+
+
+class Pages:
+    """Routes that report a service's state."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def live(self, request: Request) -> Response:
+        """Report that the process responds; restart it if it does not."""
+        return _json({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Report whether to send requests, and what is wrong."""
+        return _json(service_status(self._service), 200 if self._service.ready else 503)
+
+    async def model(self, request: Request) -> Response:
+        """Describe the serving release: version, metrics, model card, contract and rollout."""
+        serving = self._service.held.serving
+        if serving is None:
+            raise HTTPException(503, f"No release is served: {self._service.advice}")
+        return _json(service_status(self._service) | release_details(serving.release))
+
+    async def metrics(self, request: Request) -> Response:
+        """Return the metrics for Prometheus."""
+        return Response(self._service.metrics.exposition(), media_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        """Describe the service for programs."""
+        return _json(openapi.document(self._service))
+
+    async def docs(self, request: Request) -> Response:
+        """Describe the service for people."""
+        return HTMLResponse(docs_page(self._service, str(request.base_url).rstrip("/")))
+
+
+def service_status(service: Service) -> dict[str, Any]:
+    """Return which releases are loaded, whether the service is ready, and what is wrong."""
+    held = service.held
+    on_trial = {
+        "canary": held.canary.release.id if held.canary is not None else None,
+        "shadow": held.shadow.release.id if held.shadow is not None else None,
+    }
+    last = service.rollout.last
+    problems = list(held.problems) if held.serving is not None else [service.advice]
+    if service.access.problem:
+        problems.insert(0, service.access.problem)
+    return {
+        "ready": service.ready,
+        "environment": service.environment,
+        "serving": held.serving.release.id if held.serving is not None else None,
+        **on_trial,
+        "rollout": asdict(last) if last is not None else None,
+        "stopped": asdict(service.stopped) if service.stopped is not None else None,
+        "draining": service.draining,
+        "problems": problems,
+    }
+
+
+def release_details(release: Release) -> dict[str, Any]:
+    """Describe a release: origin, metrics and contract."""
+    made = {name: release.manifest[name] for name in MANIFEST if name in release.manifest}
+    return {"release": made, **release.documents, "contract": release.contract}
+
+
+def docs_page(service: Service, address: str = DEFAULT_ADDRESS) -> str:
+    """Describe a service; while nothing is served, without the columns of a row.
+
+    Args:
+        service: what answers.
+        address: where the caller reached it, for the commands to copy. It comes from the caller: one
+            with anything but a host, a port and a path is replaced.
+    """
+    # Imported at the first request for the page: the start of a service does without Jinja2.
+    from rung_ops.system import html
+
+    held = service.held
+    serving = held.serving
+    problems = list(held.problems if serving is not None else (service.advice,))
+    if service.stopped is not None:
+        problems.append(f"Stopped: {service.stopped.reason}")
+    example: dict[str, Any] = serving.release.contract["example"] if serving is not None else {}
+    if not ADDRESS.fullmatch(address):
+        address = DEFAULT_ADDRESS
+    asks = service.access.is_asked_for
+    together = {"columns": {name: [value, value] for name, value in example.items()}}
+    return html.render(
+        LAYOUT,
+        ready=service.ready,
+        release=serving.release.id if serving is not None else "no release",
+        environment=service.environment,
+        problems=problems,
+        example=example,
+        written=json.dumps(example, indent=2, ensure_ascii=False),
+        columns=serving.reader.columns if serving is not None else (),
+        asks=asks,
+        one=_curl(f"{address}/predict", example, asks),
+        many=_curl(f"{address}/predict/batch", together, asks),
+    )
+
+
+def _curl(url: str, body: dict[str, Any], asks: bool) -> str:
+    written = json.dumps(body, ensure_ascii=False).replace("'", r"'\''")
+    token = ' -H "authorization: Bearer $SERVICE_TOKEN"' if asks else ""
+    kind = "-H 'content-type: application/json'"
+    return f"curl {url}{token} {kind} \\\n  -d '{written}'"
+
+
+async def _answered_before(request: Request) -> Response:
+    raise HTTPException(404)  # App takes these requests; the route knows which methods there are
+
+
+async def _in_json(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    messages = {
+        404: f"There is nothing at {request.url.path}: / names what there is.",
+        405: f"{request.url.path} is not for {request.method}.",
+    }
+    message = messages.get(error.status_code, error.detail)
+    return Response(
+        Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
+    )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    # Starlette raises the error again after this answer, and uvicorn logs it with its traceback.
+    return Response(
+        Refusal(500, f"{request.url.path} failed; the log has the reason.").body(), 500, None, JSON
+    )
+
+
+def _json(content: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), code, media_type=JSON)
