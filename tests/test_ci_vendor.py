@@ -161,7 +161,9 @@ def test_a_vendor_has_every_job_of_the_rungs_that_it_serves(name: str) -> None:
     template = ROOT / "templates/project"
     for path in (*vendor.jobs.values(), vendor.owners):
         assert (template / path).exists() or (template / f"{path}.jinja").exists(), path
-    assert vendor.person in (ROOT / "machinery/rung_ops/project/release_folders.py").read_text("utf-8")
+    assert vendor.person in (ROOT / "machinery/rung_ops/project/release_folders.py").read_text(
+        "utf-8"
+    )
 
 
 def test_a_vendor_of_version_0_2_is_still_read() -> None:

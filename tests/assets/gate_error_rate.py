@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path.cwd()))
 from rung_ops import contract
 from rung_ops.gate import rules
 from rung_ops.gate import verdict as gate_verdict
-from rung_ops.training import slices
+from rung_ops.training import slice_scores
 from rung_ops.gate.verdict import Champion
 from rung_ops.model.target import Kind
 from rung_ops.training.baseline import Baseline
@@ -268,9 +268,9 @@ def passes(case: str, rows: int, seed: int) -> bool:
         "score": {"metric": "figure", "higher_is_better": higher},
         "report": {"slices": []},
     }
-    for module in (gate_verdict, slices):
+    for module in (gate_verdict, slice_scores):
         module.params = lambda: settings
-    slices.features = lambda frame: frame
+    slice_scores.features = lambda frame: frame
     contract.TIME, contract.HORIZON = None, None
     if metric == "forecast":
         contract.TIME, contract.HORIZON = "hour", timedelta(hours=DAY)

@@ -28,7 +28,7 @@ from rung_ops.project.paths import params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
 from rung_ops.training import estimator, fairness
-from rung_ops.training.groups import UnknownGroupError
+from rung_ops.training.fairness import UnknownGroupError
 
 PLAN = "plan"  # of the figures: which plan it was, by its hash
 

@@ -12,7 +12,7 @@ from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.threshold import Threshold
 from rung_ops.system.printable import counted, four_digits
-from rung_ops.training.slices import MONTH, slice_columns
+from rung_ops.training.slice_scores import MONTH, slice_columns
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,13 @@ from typing import Any
 import polars as pl
 
 from rung_ops.model.target import kind_in
-from rung_ops.monitoring import (
-    defaults,
-    drift,
-    feature_quality,
-    freshness,
-    outcomes,
-    quality,
-    ranges,
-)
+from rung_ops.monitoring import drift, inputs, outcomes, quality
 from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.monitor_result import MonitorResult, problems
+from rung_ops.monitoring.observation import Newest
 from rung_ops.monitoring.outcomes import Outcomes
-from rung_ops.monitoring.problems import problems
-from rung_ops.monitoring.quality_metric import QualityMetric
+from rung_ops.monitoring.quality import QualityMetric
 from rung_ops.monitoring.release_info import Released
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.window import Newest
 
 
 @dataclass(frozen=True)
@@ -78,10 +69,10 @@ def check_release(
         judged,
         features.with_columns(*_drifted(error, judged, limits)),
         columns.with_columns(_rose(error, judged, limits)),
-        ranges.violations(_unnested(log, "row"), release.contract["columns"]),
+        inputs.violations(_unnested(log, "row"), release.contract["columns"]),
         _ages(release, given.newest, now, limits)
-        | feature_quality.ages(views, given.stored or {}, now),
-        feature_quality.measure(log, views),
+        | inputs.store_ages(views, given.stored or {}, now),
+        inputs.entity_features(log, views),
         _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
         settings["score"]["metric"],
         limits,
@@ -101,11 +92,11 @@ def _compared(
         tests, as all of them share the false alarms of the limits.
     """
     features = drift.compare(release.reference, features_of(log))
-    columns = defaults.defaulted(
+    columns = inputs.defaulted(
         log,
         release.contract["columns"],
         release.reference,
-        feature_quality.trained_shares(views),
+        inputs.trained_shares(views),
     )
     p_values = [features["p_value"], features["missing_p_value"], columns["p_value"]]
     tests = sum(each.count() for each in p_values)
@@ -114,8 +105,8 @@ def _compared(
 
 def _ages(
     release: Released, newest: Newest, now: datetime, limits: Limits
-) -> dict[str, freshness.Age]:
-    return freshness.check_freshness(
+) -> dict[str, inputs.Age]:
+    return inputs.check_freshness(
         now,
         limits.freshness,
         release.manifest,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.facts import Facts, Quality, Trial, Verdict
+from rung_ops.autopilot.decide import Facts, Quality, Trial, Verdict
 from rung_ops.autopilot.policy import Limits, Policy, Refused, Retrain, Rollback, Service
 from rung_ops.autopilot.policy import Trial as Patience
 

@@ -1,0 +1,321 @@
+"""Check what was predicted: `uv run poe monitor`.
+
+Exit code 0: nothing is wrong. 1: something is wrong, and is printed. 2: nothing could be
+checked: no release is served, no prediction was logged, or a setting is broken. With `--if-deployed`,
+as schedules call it, 0 if nothing was ever deployed.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+
+from rung_ops import addons, prediction_log
+from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
+from rung_ops.errors import OpsError
+from rung_ops.model.bundle import BadBundle
+from rung_ops.monitoring import (
+    check,
+    inputs,
+    limits,
+    monitor_report,
+    monitor_result,
+    outcomes,
+    release_info,
+)
+from rung_ops.monitoring.inputs import moment
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.monitor_result import MonitorResult, status
+from rung_ops.monitoring.release_info import Released
+from rung_ops.project import current, hooks, release_folders
+from rung_ops.project.hooks import HookError, notify
+from rung_ops.project.paths import params, project_name, shown
+from rung_ops.release import state, state_file
+from rung_ops.system import atomic, locks
+from rung_ops.system.printable import counted, printable
+
+SHADOW = "shadow"  # predictions that no caller received
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest moments of a log, in UTC: when an answer was given, and the TIME of a row."""
+
+    prediction: datetime | None
+    row: datetime | None
+
+
+def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> pl.DataFrame:
+    """Read what a release answered.
+
+    Args:
+        folder: of the log.
+        release: the id of the release.
+        since: the first moment wanted, with a time zone.
+        until: the first moment no longer wanted, with a time zone.
+
+    Returns:
+        Rows of the prediction log, in the order of their times.
+    """
+    wanted = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
+    return prediction_log.read(folder, since, until).filter(wanted).sort("time").collect()
+
+
+def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
+    """Find the newest moments, whichever release answered.
+
+    Args:
+        log: the log, or a part of it.
+        time: the column that orders rows; None if they have none.
+    """
+    answered = log.filter(pl.col("arm") != SHADOW)
+    row = log.collect_schema()["row"]
+    names = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
+    asked: list[pl.Expr] = [pl.col("time").max()]
+    if time in names:
+        asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
+    ends: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
+    return Newest(moment(ends["time"]), moment(ends.get("row")))
+
+
+CHECK = "monitor_check"
+
+
+def hook_problems(predictions: pl.DataFrame) -> list[str]:
+    """Return what the project's monitor_check and those of add-ons find.
+
+    A check that raises, or returns something else than a list of sentences, is a problem as well:
+    the rest of the report must not be lost with it.
+
+    Args:
+        predictions: rows of the prediction log in the window.
+
+    Raises:
+        HookError: pyproject.toml names a function that is missing or has another signature.
+        AddonError: an add-on cannot be used.
+    """
+    found = []
+    if own := hooks.load(CHECK):
+        found += _checked(f"the hook {CHECK}", own, predictions)
+    for name, function in addons.targets(CHECK):
+        found += _checked(f"{CHECK} of the add-on {name}", function, predictions)
+    return found
+
+
+def _checked(what: str, function: Callable[..., Any], predictions: pl.DataFrame) -> list[str]:
+    try:
+        returned = function(predictions)
+    except Exception as error:  # the hook is the user's, and may raise anything
+        return [f"{what} raised {type(error).__name__}: {error}"]
+    if not isinstance(returned, list):
+        return [
+            f"{_expected(what, type(returned).__name__)}; it must return an empty list for no problem"
+        ]
+    wrong = [each for each in returned if not (isinstance(each, str) and each.strip())]
+    if wrong:
+        return [_expected(what, f"a list with {wrong[0]!r} in it")]
+    return returned
+
+
+def _expected(what: str, got: str) -> str:
+    return f"{what} must return a list of sentences, each a str, and returned {got}"
+
+
+def report_folder() -> Path:
+    """Return the folder of the monitor's reports."""
+    return current().reports / "monitor"
+
+
+PROM = "monitor.prom"
+DAYS = re.compile(r"(\d+)d")
+
+
+class NothingToCheckError(OpsError):
+    """There is nothing to check, or nothing to compare it with."""
+
+    exit_code = 2
+
+
+def observe(
+    environment: str,
+    now: datetime,
+    limits: Limits,
+    since: datetime | None = None,
+    folder: Path | None = None,
+) -> MonitorResult:
+    """Check what an environment's serving release answered.
+
+    Args:
+        environment: staging or production.
+        now: the moment of the check, with a time zone; the window ends here.
+        limits: of ops/monitor.toml.
+        since: where the window begins; as many days back as [window] says if not given.
+        folder: of the outcomes; data/outcomes if not given.
+
+    Raises:
+        NothingToCheckError: nothing is served, or nothing was ever predicted.
+        BadBundle: the release must not be used.
+        HookError: the project's monitor_check cannot be used.
+    """
+    release = _serving(environment)
+    log = prediction_log.folder(environment)
+    if not any(log.glob("date=*/*.parquet")):
+        raise NothingToCheckError(
+            f"Nothing has been predicted yet: {shown(log)} holds no rows. "
+            "The service (`uv run poe serve`) logs each of its answers there."
+        )
+    begin = since or now - timedelta(days=limits.window.days)
+    follow = min(begin, now - timedelta(days=limits.outcomes.days))
+    earlier = logged_rows(log, release.id, follow, now)
+    predictions = earlier.filter(pl.col("time") >= begin)
+    given = check.MonitorInput(
+        predictions,
+        earlier,
+        outcomes.read(release.contract, folder or outcomes.outcomes_folder()),
+        newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
+        begin,
+        now,
+        inputs.filled() if release.contract.get("entity_features") else None,
+    )
+    result = check.check_release(release, given, limits, params())
+    result.problems.extend(hook_problems(predictions))
+    return result
+
+
+def _serving(environment: str) -> Released:
+    """Load the release that an environment serves, with its signature verified."""
+    folder = release_folders.environment(environment)
+    serving = state.read(folder).serving
+    if serving is None:
+        raise NothingToCheckError(
+            f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
+        )
+    key = release_folders.public_key()
+    if not key.is_file():
+        raise NothingToCheckError(
+            f"{shown(key)} is missing: releases are verified with it. Bring it back."
+        )
+    return release_info.load(release_folders.bundle(folder, serving), key.read_bytes())
+
+
+def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:
+    """Write what a check found: tables, status and report, and the gauges for Prometheus."""
+    folder = folder or report_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("drift", "defaults", "ranges", "quality"):
+        getattr(result, name).write_parquet(folder / f"{name}.parquet")
+    if result.entity_features.height:
+        result.entity_features.write_parquet(folder / "entity_features.parquet")
+    summed_up = json.dumps(status(result), indent=2, allow_nan=False)
+    (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
+    (folder / "report.html").write_text(
+        monitor_report.html(project_name(), environment, result), "utf-8"
+    )
+    logs = prediction_log.folder(environment).parent
+    with locks.locked(logs):
+        atomic.write(logs / PROM, monitor_result.gauges(result))
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `poe monitor`."""
+
+    environment: str
+    if_deployed: bool
+    since: str | None
+    now: str | None
+    json: bool
+
+
+def command_line(function: Callable[..., int]) -> Verb:
+    """Make a function that takes the fields of Options the verb `poe monitor`."""
+    for option in (
+        click.option("--json", is_flag=True, help="print the result as JSON, and write nothing"),
+        click.option("--now", help="check as of this moment, in UTC (default: the current time)"),
+        click.option("--since", help="begin of the window: a day, a moment, or 30d"),
+        click.option(
+            "--if-deployed", is_flag=True, help="exit with 0 if nothing was ever deployed"
+        ),
+        click.option(
+            "--environment",
+            type=click.Choice(release_folders.ENVIRONMENTS),
+            default=release_folders.PRODUCTION,
+            show_default=True,
+        ),
+    ):
+        function = option(function)
+    return verb("poe monitor")(function)
+
+
+@command_line
+def main(**chosen: Any) -> int:
+    """Check what was predicted, write the report, and print what is wrong."""
+    return monitor(Options(**chosen))
+
+
+def monitor(
+    options: Options,
+    replaced: Mapping[str, Mapping[str, Any]] | None = None,
+    also: Callable[[MonitorResult], list[str]] | None = None,
+) -> int:
+    """Check, write the report, and print what is wrong; return the exit code.
+
+    Args:
+        options: of the command line.
+        replaced: values that replace those in ops/monitor.toml, by table and name.
+        also: finds what else is wrong; returns a sentence for each problem.
+    """
+    if options.if_deployed and not deployed(options.environment):
+        print(f"Nothing was deployed to {options.environment} yet: there is nothing to check.")
+        return OK
+    try:
+        now = _moment(options.now) or datetime.now(UTC)
+        back = DAYS.fullmatch(options.since or "")
+        since = now - timedelta(days=int(back[1])) if back else _moment(options.since)
+        result = observe(options.environment, now, limits.read(replaced=replaced), since)
+        if also:
+            result = replace(result, problems=[*result.problems, *also(result)])
+        if options.json:
+            print(json.dumps(status(result), allow_nan=False))
+            return REFUSED if result.problems else OK
+        write(result, options.environment)
+    except (OpsError, BadBundle, HookError, state.BadState) as error:
+        print(error, file=sys.stderr)  # exit code 1 says that something is wrong
+        return USAGE
+    print(monitor_report.summary(result))
+    for problem in result.problems:
+        print(f"- {printable(problem)}")
+    print(f"look at {shown(report_folder() / 'report.html')}")
+    if result.problems:
+        notify(
+            f"{project_name()} in {options.environment}: the monitor found "
+            f"{counted(len(result.problems), 'problem')}",
+            "\n".join(result.problems),
+        )
+    return REFUSED if result.problems else OK
+
+
+def deployed(environment: str) -> bool:
+    """Tell whether an environment ever had a release, or its folder cannot be seen from here."""
+    share = os.environ.get("RELEASES")
+    if share and not Path(share).is_dir():
+        return True
+    folder = release_folders.environment(environment)
+    return any((folder / name).exists() for name in (state_file.STATE, state_file.HISTORY))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return moment(text)
+    except ValueError:
+        raise NothingToCheckError(
+            f"`{text}` is not a date or time: give one such as 2026-01-31T08:00."
+        ) from None
