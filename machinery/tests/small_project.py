@@ -29,9 +29,9 @@ from rung_ops.checks import data, promises
 from rung_ops.model import release as serving_release
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import check, outcomes, release_info
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits as MonitorLimits
 from rung_ops.monitoring.monitor_result import MonitorResult
-from rung_ops.monitoring.observation import Newest
 from rung_ops.project import paths
 from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits

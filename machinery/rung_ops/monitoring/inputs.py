@@ -1,6 +1,5 @@
 """What reached the model: replaced by a default, out of bounds, from the feature store or not, too old."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -212,13 +211,9 @@ def _broken(values: pl.Series, column: Mapping[str, Any]) -> Iterator[tuple[str,
         more = f" or {len(column['isin']) - SHOWN} others" if len(column["isin"]) > SHOWN else ""
         yield f"one of {listed}{more}", ~values.is_in(allowed.implode())
     if column.get("pattern"):
-        # Python's expressions, as pandera and the service read them; polars' know less.
-        pattern = re.compile(column["pattern"])
-        bad = [text for text in values.unique().drop_nulls() if not pattern.search(str(text))]
-        yield (
-            f"like {column['pattern']}",
-            values.is_in(pl.Series(bad, dtype=values.dtype).implode()),
-        )
+        # By polars' engine, as in training and in the service: it takes linear time.
+        matched = values.cast(pl.String).str.contains(column["pattern"])
+        yield f"like {column['pattern']}", ~matched
     for key, words, breaks in (
         ("min_length", "at least", pl.Expr.lt),
         ("max_length", "at most", pl.Expr.gt),

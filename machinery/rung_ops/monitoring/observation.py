@@ -42,50 +42,6 @@ from rung_ops.release import state, state_file
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
-SHADOW = "shadow"  # predictions that no caller received
-
-
-@dataclass(frozen=True)
-class Newest:
-    """The newest moments of a log, in UTC: when an answer was given, and the TIME of a row."""
-
-    prediction: datetime | None
-    row: datetime | None
-
-
-def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> pl.DataFrame:
-    """Read what a release answered.
-
-    Args:
-        folder: of the log.
-        release: the id of the release.
-        since: the first moment wanted, with a time zone.
-        until: the first moment no longer wanted, with a time zone.
-
-    Returns:
-        Rows of the prediction log, in the order of their times.
-    """
-    wanted = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
-    return prediction_log.read(folder, since, until).filter(wanted).sort("time").collect()
-
-
-def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
-    """Find the newest moments, whichever release answered.
-
-    Args:
-        log: the log, or a part of it.
-        time: the column that orders rows; None if they have none.
-    """
-    answered = log.filter(pl.col("arm") != SHADOW)
-    row = log.collect_schema()["row"]
-    names = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
-    asked: list[pl.Expr] = [pl.col("time").max()]
-    if time in names:
-        asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
-    ends: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
-    return Newest(moment(ends["time"]), moment(ends.get("row")))
-
-
 CHECK = "monitor_check"
 
 
@@ -174,13 +130,13 @@ def observe(
         )
     begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
-    earlier = logged_rows(log, release.id, follow, now)
+    earlier = check.logged_rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
     given = check.MonitorInput(
         predictions,
         earlier,
         outcomes.read(release.contract, folder or outcomes.outcomes_folder()),
-        newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
+        check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,
         inputs.filled() if release.contract.get("entity_features") else None,

@@ -1,6 +1,7 @@
 """The project's hooks can stop a training or a release, and hear of what happened."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rung_ops.autopilot.step_runner import Done, StepError, Tools
 from rung_ops.project.hooks import HookError
 
 AT = "2026-01-31T00:00:00+00:00"
-NOW = passes._time(AT)
+NOW = datetime.fromisoformat(AT)
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +179,7 @@ def test_a_pass_that_fails_is_notified_of(
 
     messages: list[tuple[str, str]] = []
     hook(steps.NOTIFY, lambda subject, message: messages.append((subject, message)))
-    monkeypatch.setattr(steps, "steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
+    monkeypatch.setattr(steps, "all_steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
 
     assert passes.main(["--now", AT]) == 1
     assert messages == [("The autopilot failed", "the disk is full")]

@@ -16,8 +16,8 @@ import yaml
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
 from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.monitoring import check, monitor_result
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
-from rung_ops.monitoring.observation import Newest
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.project import current
 from rung_ops.project.service_settings import SLO

@@ -8,11 +8,21 @@ from typing import Any
 import polars as pl
 import pytest
 
-from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, predictions, released, rows
-from rung_ops.monitoring import check, monitor_report, monitor_result
+from machinery.tests.monitoring.made import (
+    COLUMN,
+    DAY,
+    NOW,
+    SETTINGS,
+    log,
+    predictions,
+    released,
+    rows,
+)
+from rung_ops.model.patterns import matcher
+from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
-from rung_ops.monitoring.observation import Newest
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 
 HOUR = timedelta(hours=1)
@@ -216,3 +226,24 @@ def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:
     drifted = families["monitor_feature_drifted"].samples
     assert {each.labels["feature"] for each in drifted} == {*result.drift["feature"]}
     assert families["monitor_newest_timestamp_seconds"].samples[0].labels == {"of": "prediction"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "breaks"),
+    [
+        ("^abc$", "abc\n", True),  # `$` is the end of the text, and of no line before it
+        (r"^\d$", "٣", False),
+        (r"^\p{L}+$", "é", False),
+        (r"^(\w+\s?)*$", "a" * 40 + "!", True),  # backtracking would take hours
+    ],
+)
+def test_a_pattern_means_what_the_service_reads_in_it(
+    pattern: str, text: str, breaks: bool
+) -> None:
+    assert matcher(pattern)(text) is not breaks
+
+    found = inputs.violations(
+        pl.DataFrame({"code": [text]}), [COLUMN | {"name": "code"} | {"pattern": pattern}]
+    )
+
+    assert found["rows"].to_list() == [1] * breaks

@@ -183,7 +183,7 @@ def test_an_axis_has_round_ends_around_its_values(
 def test_what_is_replayed_is_printed_first(
     names: list[str], asked: int | None, replayed: str
 ) -> None:
-    said = timeline.scope("tenth", 8, names, asked)
+    said = story.scope("tenth", 8, names, asked)
 
     assert said == f"Replays {replayed}; the first release is trained on the 8 tenths before."
 
