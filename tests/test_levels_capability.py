@@ -9,7 +9,7 @@ import copier
 import pytest
 import yaml
 
-from rung import formats
+from rung import output_formats
 from rung.check.review.review import review
 from rung.errors import RungError
 from rung.levels import ladder, show, template
@@ -99,13 +99,13 @@ def test_a_review_looks_for_it_where_there_is_something_of_its_kind(
 def test_each_report_names_what_is_not_applicable(form: str, line: str, tmp_path: Path) -> None:
     result = review(plant(tmp_path / "repository", {"train.py": "print()\n"}))
 
-    assert line in formats.writer("check", form)(result).splitlines()
+    assert line in output_formats.writer("check", form)(result).splitlines()
 
 
 @pytest.mark.usefixtures("levels")
 def test_json_says_whether_a_capability_is_applicable(tmp_path: Path) -> None:
     result = review(plant(tmp_path / "repository", {"train.py": "print()\n"}))
-    findings = json.loads(formats.writer("check", "json")(result))["findings"]
+    findings = json.loads(output_formats.writer("check", "json")(result))["findings"]
 
     assert [NAME] == [f["capability"] for f in findings if not f["applicable"]]
 
