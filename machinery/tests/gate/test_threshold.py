@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 from machinery.tests.autopilot.test_decide import CALM, RULES
 from rung_ops import contract
@@ -117,7 +118,7 @@ def test_the_autopilot_decides_the_same_in_every_unit(
     low, high = worse * figure, (worse + 0.01) * figure
     known = Quality("mae", False, low, low, high, at_release=figure, rows=4_000)
 
-    rules = replace(RULES, retrain=Retrain(0, False, 0.02, 0, 0))
+    rules = structs.replace(RULES, retrain=Retrain(0, False, 0.02, 0, 0))
     (reason,) = decide.reasons_to_train(replace(CALM, quality=known), rules)
 
     assert reason.applies is trains
