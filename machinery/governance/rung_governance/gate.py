@@ -22,11 +22,12 @@ from rung_governance import (
     version_facts,
 )
 from rung_ops import contract
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate.judge import Verdict
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import gate
+from rung_ops.release import production_gate
 from rung_ops.tracking import registry, versions
+from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
 from rung_ops.training.fairness import UnknownGroupError
 
@@ -40,9 +41,9 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
         asked: its number or alias.
 
     Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        SettingsError: ops/gate.toml cannot be applied.
     """
-    result = gate.verdict(asked)
+    result = production_gate.verdict(asked)
     if not result.challenger:
         return result
     version = registry.version(result.challenger["version"])
@@ -72,7 +73,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             groups,
         )
         outside += group_check.threshold_problems(limits, settings, groups)
-    except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
+    except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
     figures = result.figures | {PLAN: plan.digest()}

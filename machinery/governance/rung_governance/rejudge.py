@@ -9,9 +9,10 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance import approval, bound_facts, committed, plan, signed_approval
-from rung_ops.gate import judge, report
+from rung_ops.errors import SettingsError
+from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate.judge import Verdict
 from rung_ops.project import keyless
 from rung_ops.project.paths import shown
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
@@ -29,11 +30,11 @@ def verdict(version: str, signing: bool = False) -> Verdict:
             with the signature; `poe release` asks for that.
 
     Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        SettingsError: ops/gate.toml cannot be applied.
         registry.ServerDownError: the registry does not answer.
     """
-    raises = (gate_rules.BadRules, registry.ServerDownError)
-    with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+    raises = (SettingsError, registry.ServerDownError)
+    with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
         again = Verdict(**keyless.call("rung_governance.rejudge:judged", version, raises=raises))
         if not again.challenger:
             return again
@@ -49,7 +50,7 @@ def judged(version: str) -> dict[str, Any]:
         as verdict().
     """
     if not plan.path().is_file():
-        return dataclasses.asdict(judge.verdict(version))
+        return dataclasses.asdict(registry_gate.registry_verdict(version))
     from rung_governance import gate
 
     return dataclasses.asdict(gate.verdict(version))
@@ -67,7 +68,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     """
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, report.verdict_file())]
+    differs = [*_origin(registered, released), *_edited(again, gate_rules.verdict_file())]
     return [*differs, *again.reasons]
 
 
@@ -112,4 +113,4 @@ def _edited(again: Verdict, path: Path) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Judge a version; return the exit code."""
-    return judge.main(arguments, verdict)
+    return registry_gate.gate_verb(verdict)(arguments)

@@ -14,8 +14,7 @@ from rung_governance.admission import Admission
 from rung_governance.hook_source import HookSource
 from rung_governance.signed_log import Distrusted, Event, Line, SignedLog
 from rung_ops.release import state as states
-from rung_ops.release.state import BadState, State, Stopped
-from rung_ops.release.state_format import InvalidStateError, state_of
+from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
 
 GRACE = 5.0  # seconds within which a line is signed that was just written
@@ -41,7 +40,7 @@ class SignedStateReader(StateReader):
         fault = self._follow()
         try:
             signed = _state(self._log.signed.change)
-        except InvalidStateError as error:
+        except StateError as error:
             signed, fault = State(), str(error)
         state = _stopped(signed, self._log.unsigned)
         fault = fault or self._difference()
@@ -79,7 +78,7 @@ class SignedStateReader(StateReader):
                 )
         try:
             entry = states.read_with_entry(self.folder)[1]
-        except BadState as error:
+        except StateError as error:
             return f"{states.STATE} is damaged, and not followed: {error.__cause__}"
         except OSError as error:
             return f"{states.STATE} cannot be read: {error}"
@@ -104,12 +103,12 @@ def _state(change: Event | None) -> State:
     """Return the state that a signed change has led to.
 
     Raises:
-        InvalidStateError: the change does not hold it.
+        StateError: the change does not hold it.
     """
     if change is None:
         return State()
     if not isinstance(change["detail"].get("state"), dict):
-        raise InvalidStateError(
+        raise StateError(
             "The last signed change is of an earlier version and does not hold the state: "
             "`uv run poe stop`, then `uv run poe resume`, writes one that does"
         )

@@ -95,7 +95,7 @@ def _missing_line(folder: Path, lines: list[str]) -> str:
     """Say whether the state was edited, or is not that of the last change in the history."""
     try:
         entry = state.read_with_entry(folder)[1]
-    except state.BadState as error:
+    except state.StateError as error:
         return f"it is not what a command wrote ({error.__cause__}); `--restore` writes it again"
     if entry is None:
         return ""

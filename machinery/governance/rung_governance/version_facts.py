@@ -8,9 +8,10 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.bounds import Facts
+from rung_ops import contract
 from rung_ops.model import bundle, source_import
 from rung_ops.project import current
-from rung_ops.release import registry_artifacts
+from rung_ops.release import ReleaseError, registry_artifacts
 from rung_ops.tracking import registry, store_address
 
 TRIED_ROWS = 1_000
@@ -31,12 +32,12 @@ def of_version(version: ModelVersion) -> Facts:
         try:
             source = registry_artifacts.source(version, artifacts)
             judged = artifacts / f"version {version.version}"
-            shutil.copytree(source, judged / bundle.SOURCE / registry_artifacts.PACKAGE)
-            expressions = source_import.features_of(judged, registry_artifacts.PACKAGE)
+            shutil.copytree(source, judged / bundle.SOURCE / contract.package())
+            expressions = source_import.features_of(judged, contract.package())
             rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
         except (
-            registry_artifacts.NotReleasable,
+            ReleaseError,
             bundle.BadBundle,
             pl.exceptions.PolarsError,
         ) as error:

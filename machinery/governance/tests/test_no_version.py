@@ -18,13 +18,13 @@ from rung_governance import (
     technical_file,
 )
 from rung_ops.errors import StageError
-from rung_ops.gate import judge
+from rung_ops.gate import registry_gate
 from rung_ops.project.paths import project_name
 from rung_ops.release import lineage
 from rung_ops.tracking import registry
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "gate": judge.main,
+    "gate": registry_gate.main,
     "approve": approve.main,
     "promote": promote.main,
     "registry promote": registry_promotion.main,

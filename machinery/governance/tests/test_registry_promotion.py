@@ -12,7 +12,7 @@ from sklearn.dummy import DummyClassifier
 from machinery.governance.tests import conftest
 from machinery.tests.projects import moved
 from rung_governance import approval, champion_check, records, registry_promotion, rejudge
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate.judge import Verdict
 from rung_ops.project import current
 from rung_ops.tracking import registry
 

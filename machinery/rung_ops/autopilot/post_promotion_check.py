@@ -36,7 +36,12 @@ from rung_ops.release.state import State, events
 from rung_ops.serving import local_token
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.intervals import wilson_interval
-from rung_ops.statistics.jackknife import GROUPS, standard_error, student_t_quantile
+from rung_ops.statistics.jackknife import (
+    GROUPS,
+    NotComparableError,
+    standard_error,
+    student_t_quantile,
+)
 from rung_ops.training import estimator
 
 
@@ -129,7 +134,7 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
 
     try:
         group = time_blocks.groups(own, settings["seed"], GROUPS)
-    except time_blocks.TooFewBlocksError as error:
+    except NotComparableError as error:
         return Verdict(False, f"{now} is not compared: {error}")
     deviation = standard_error(gain, group)
     if not np.isfinite(deviation):

@@ -25,8 +25,7 @@ from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import rollout_policy as rollout
-from rung_ops.release import state
+from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
@@ -390,7 +389,7 @@ def _result(release: str) -> Done:
         served = now.serving == release
         summary = f"{release} {'is served in' if served else 'was removed from'} production"
         return Done({"release": release}, outcome="deployed", summary=summary)
-    if rollout.policy() is None:
+    if rollout.read_policy() is None:
         return Done(
             {"release": release, "waits": True},
             outcome="waits for approval",

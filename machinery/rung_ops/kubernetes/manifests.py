@@ -16,7 +16,7 @@ from rung_ops.command import OK, REFUSED, verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import rollout_policy
+from rung_ops.release import rollout
 
 
 def overlays_folder() -> Path:
@@ -162,7 +162,7 @@ def notes(built: list[Manifest]) -> list[str]:
     Each pod judges a release by its own requests, so each one can abort it by chance
     (docs/kubernetes.md). Staging serves a release at once, without a rollout.
     """
-    rules = rollout_policy.policy()
+    rules = rollout.read_policy()
     most = 1
     for scaler in of_kind(built, "HorizontalPodAutoscaler"):
         if scaler["metadata"]["labels"].get("environment") != release_folders.STAGING:

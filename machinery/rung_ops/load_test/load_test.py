@@ -301,7 +301,7 @@ def main(**chosen: Any) -> int:
             )
         with running(options.url) if options.url else own(options.environment) as target:
             measured = _test(target, options)
-    except (OpsError, BadBundle, state.BadState) as error:
+    except (OpsError, BadBundle, state.StateError) as error:
         raise LoadTestError(f"Nothing was tested: {error}") from error
     except KeyboardInterrupt:
         print("Interrupted; no report was written.", file=sys.stderr)

@@ -38,7 +38,7 @@ from rung_ops.monitoring.release_info import Released
 from rung_ops.project import current, hooks, release_folders
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import params, project_name, shown
-from rung_ops.release import state, state_file
+from rung_ops.release import state
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
@@ -243,7 +243,7 @@ def monitor(
             print(json.dumps(status(result), allow_nan=False))
             return REFUSED if result.problems else OK
         write(result, options.environment)
-    except (OpsError, BadBundle, HookError, state.BadState) as error:
+    except (OpsError, BadBundle, HookError, state.StateError) as error:
         print(error, file=sys.stderr)  # exit code 1 says that something is wrong
         return USAGE
     print(monitor_report.summary(result))
@@ -265,7 +265,7 @@ def deployed(environment: str) -> bool:
     if share and not Path(share).is_dir():
         return True
     folder = release_folders.environment(environment)
-    return any((folder / name).exists() for name in (state_file.STATE, state_file.HISTORY))
+    return any((folder / name).exists() for name in (state.STATE, state.HISTORY))
 
 
 def _moment(text: str | None) -> datetime | None:

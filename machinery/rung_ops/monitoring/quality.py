@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.gate import threshold
-from rung_ops.gate.threshold import Threshold
+from rung_ops.gate import rules
+from rung_ops.gate.rules import Threshold
 from rung_ops.model import target
 from rung_ops.model.predictions import inside, numbers, packed, unpacked
 from rung_ops.model.target import ONE_NUMBER, Kind
@@ -60,7 +60,7 @@ class QualityMetric:
 
     def allowed(self, share: float, expected: float) -> Threshold:
         """Return how far a figure may be worse than the one of the test rows."""
-        return threshold.of(share, expected, self.higher_is_better)
+        return rules.allowed_loss(share, expected, self.higher_is_better)
 
     def tested(self, column: str, value: str) -> int | None:
         """Count the test rows of a slice; None if the release does not say."""

@@ -15,13 +15,12 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.command import OK, verb
-from rung_ops.gate.rules import BadRules
 from rung_ops.model import release as serving_release
 from rung_ops.model.release import Release
 from rung_ops.project import current
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import project_copy, timeline, timeline_page, traffic
-from rung_ops.replay.periods import WHEN, Period, ReplayError, all_rows, beginning, cut
+from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
 from rung_ops.replay.traffic import Served, Service
 from rung_ops.system.ports import free_port
 from rung_ops.training import estimator
@@ -211,10 +210,7 @@ def data_file() -> Path:
 @click.option("--open", "is_opened", is_flag=True, help="open the timeline in a browser")
 def main(months: int | None, start: str | None, is_opened: bool) -> int:
     """Replay the sample through the service and the autopilot, and draw a timeline."""
-    try:
-        story = replay(*cut(all_rows()), months, start)
-    except BadRules as error:
-        raise ReplayError(str(error)) from error
+    story = replay(*cut(all_rows()), months, start)
     report_folder().mkdir(parents=True, exist_ok=True)
     content = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
     data_file().write_text(content, encoding="utf-8")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
 from rung_ops.model.verify import verify
 from rung_ops.project import current
-from rung_ops.release import sign
+from rung_ops.release import signing
 
 LOADED = """
 import sys
-from rung_ops.release import sign
-code = sign.main([sys.argv[1]])
+from rung_ops.release import signing
+code = signing.sign_releases([sys.argv[1]])
 print(code, *sorted({name.split(".")[0] for name in sys.modules}))
 """
 
@@ -42,7 +43,7 @@ def built(
 
 def refused(built: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Assert that nothing is signed; return the reason."""
-    assert sign.main([str(built.parent)]) == 1
+    assert signing.sign_releases([str(built.parent)]) == 1
     assert not list(built.parent.rglob(bundle.SIGNATURE))
     return capsys.readouterr().err
 
@@ -50,7 +51,7 @@ def refused(built: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_what_was_built_is_signed(
     built: Path, release_key: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sign.main([str(built.parent)]) == 0
+    assert signing.sign_releases([str(built.parent)]) == 0
 
     assert f"signed {built.name}" in capsys.readouterr().out
     assert verify(built, release_key)["id"] == built.name
@@ -69,33 +70,26 @@ def test_a_changed_byte_of_any_file_is_not_signed(
         path.write_bytes(before)
 
 
-def test_one_wrong_release_of_several_leaves_all_unsigned(
-    built: Path, capsys: pytest.CaptureFixture[str]
+HARMS: dict[str, Callable[[Path], object]] = {
+    "under another name": lambda built: shutil.copytree(built, built.parent / "v2-aaaaaaaa-bbbbbb"),
+    "src/more.py is not the file that": lambda built: (built / "src/more.py").write_text(
+        "more = 1"
+    ),
+    "card.md is not the file that": lambda built: (built / bundle.CARD).unlink(),
+    "is a link": lambda built: (
+        (built / bundle.CARD).replace(built.parent.parent / "card")
+        and (built / bundle.CARD).symlink_to("/etc/hostname")
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", HARMS)
+def test_what_differs_from_its_manifest_is_not_signed(
+    built: Path, capsys: pytest.CaptureFixture[str], reason: str
 ) -> None:
-    shutil.copytree(built, built.parent / "v2-aaaaaaaa-bbbbbb")
+    HARMS[reason](built)
 
-    assert "under another name" in refused(built, capsys)
-
-
-def test_a_file_that_the_manifest_does_not_list_is_not_signed(
-    built: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (built / "src/more.py").write_text("more = 1\n")
-
-    assert "src/more.py is not the file that" in refused(built, capsys)
-
-
-def test_a_missing_file_is_not_signed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (built / bundle.CARD).unlink()
-
-    assert "card.md is not the file that" in refused(built, capsys)
-
-
-def test_a_link_is_not_signed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (built / bundle.CARD).unlink()
-    (built / bundle.CARD).symlink_to("/etc/hostname")
-
-    assert "is a link" in refused(built, capsys)
+    assert reason in refused(built, capsys)
 
 
 def test_a_release_with_a_signature_is_not_signed_again(
@@ -103,7 +97,7 @@ def test_a_release_with_a_signature_is_not_signed_again(
 ) -> None:
     (built / bundle.SIGNATURE).write_text("{}")
 
-    assert sign.main([str(built.parent)]) == 1
+    assert signing.sign_releases([str(built.parent)]) == 1
     assert "has a signature already" in capsys.readouterr().err
     assert (built / bundle.SIGNATURE).read_text() == "{}"
 
@@ -111,7 +105,7 @@ def test_a_release_with_a_signature_is_not_signed_again(
 def test_a_folder_without_releases_is_an_error(
     built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sign.main([str(built.parent / "elsewhere")]) == 1
+    assert signing.sign_releases([str(built.parent / "elsewhere")]) == 1
     assert "holds no release" in capsys.readouterr().err
 
 
