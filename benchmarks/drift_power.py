@@ -22,10 +22,10 @@ import polars as pl
 sys.path.insert(0, str(Path.cwd()))
 
 from rung_ops.monitoring import check
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.release_info import Released
-from rung_ops.monitoring.window import Newest
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
 REFERENCE_ROWS = 10_000  # as many as a release keeps, where it learned from more

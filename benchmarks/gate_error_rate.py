@@ -41,7 +41,7 @@ from rung_ops.gate import judge as judging
 from rung_ops.gate import rules
 from rung_ops.gate.judge import Champion
 from rung_ops.model.target import Kind
-from rung_ops.training import slices
+from rung_ops.training import slice_scores
 from rung_ops.training.baseline import Baseline
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
@@ -269,9 +269,9 @@ def passes(case: str, rows: int, seed: int) -> bool:
         "score": {"metric": "figure", "higher_is_better": higher},
         "report": {"slices": []},
     }
-    for module in (judging, slices):
+    for module in (judging, slice_scores):
         module.params = lambda: settings
-    slices.features = lambda frame: frame
+    slice_scores.features = lambda frame: frame
     contract.TIME, contract.HORIZON = None, None
     if metric == "forecast":
         contract.TIME, contract.HORIZON = "hour", timedelta(hours=DAY)

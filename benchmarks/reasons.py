@@ -28,7 +28,7 @@ from rung_ops.project.paths import params
 from rung_ops.release import make, signing
 from rung_ops.model import effects, release
 from rung_ops.model.reasons import Reasons
-from rung_ops.training import explain, shap_values
+from rung_ops.training import explain
 
 PAGE = """<!-- reasons -->
 ## Reasons of a prediction
@@ -143,7 +143,7 @@ def of_the_stage(example: Example) -> str:
     def report(seed: int) -> np.ndarray:
         background = example.train.sample(explain.BACKGROUND, seed=seed)
         features = background.select(example.logistic.features)
-        return shap_values.compute(example.model, example.refused, features, seed, 1e9)[0]
+        return explain.shap_values(example.model, example.refused, features, seed, 1e9)[0]
 
     mixed = report(0)
     largest = np.argsort(-np.abs(mixed), axis=1)[:, : explain.REASONS]

@@ -39,7 +39,7 @@ VERBS = {
     "baseline": Verb(
         "rung_ops.training.baseline", "train", "compare the model with a baseline", is_keyless=True
     ),
-    "slices": Verb("rung_ops.training.slices", "train", "score every slice", is_keyless=True),
+    "slices": Verb("rung_ops.training.slice_scores", "train", "score every slice", is_keyless=True),
     "model-card": Verb(
         "rung_ops.training.model_card",
         "track",
@@ -102,12 +102,12 @@ VERBS = {
     "serve": Verb("rung_ops.serving.serve", "serve", "start the prediction service"),
     # Monitoring
     "monitor": Verb(
-        "rung_ops.monitoring.run",
+        "rung_ops.monitoring.observation",
         "monitor",
         "monitor predictions: drift, missing values, freshness, quality",
     ),
     "autopilot": Verb(
-        "rung_ops.autopilot.run",
+        "rung_ops.autopilot.passes",
         "monitor",
         "make one pass: observe, decide, retrain, gate, release, promote or roll back",
     ),

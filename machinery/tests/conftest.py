@@ -117,7 +117,7 @@ def release_folder(
     """A release of that model. Copy it before changing anything in it."""
     from rung_ops.release import make
     from rung_ops.training import baseline, estimator
-    from rung_ops.training.slices import score_by_slice
+    from rung_ops.training.slice_scores import score_by_slice
 
     train, test = trained.train, trained.test
     predicted = estimator.predict(trained.estimator, test)

@@ -29,15 +29,15 @@ from rung_ops.checks import data, promises
 from rung_ops.model import release as serving_release
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import check, outcomes, release_info
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits as MonitorLimits
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.window import Newest
+from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.project import paths
 from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
-from rung_ops.training import estimator, slices
+from rung_ops.training import estimator, slice_scores
 
 __all__ = [
     *(
@@ -158,7 +158,7 @@ def release_folder(trained: Trained, tmp_path: Path, release_private_key: bytes)
     from rung_ops.release import make
 
     predicted = estimator.predict(trained.estimator, trained.test)
-    sliced = slices.score_by_slice(trained.test, predicted)
+    sliced = slice_scores.score_by_slice(trained.test, predicted)
     documents = {"slices.json": json.dumps(sliced.to_dicts())}
     folder = tmp_path / "candidates"
     folder.mkdir()

@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.getcwd())
 
 from rung_ops.autopilot import journal
-from rung_ops.autopilot import run
+from rung_ops.autopilot import passes
 
 number, when = int(sys.argv[1]), sys.argv[2]
 save, saved = journal.save, 0
@@ -34,4 +34,4 @@ def counted(record: journal.Record) -> None:
 
 
 journal.save = counted
-sys.exit(run.main(sys.argv[3:]))
+sys.exit(passes.main(sys.argv[3:]))

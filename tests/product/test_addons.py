@@ -20,8 +20,8 @@ FILES = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.MULTILI
 NOTIFY = "from rung_ops.project import hooks; hooks.notify('A subject', 'what happened')"
 CHECK = """
 import polars as pl
-from rung_ops.monitoring import hooks
-print(hooks.problems(pl.DataFrame({"id": [1, 2]})))
+from rung_ops.monitoring import observation
+print(observation.hook_problems(pl.DataFrame({"id": [1, 2]})))
 """
 
 

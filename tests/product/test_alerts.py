@@ -168,7 +168,8 @@ def test_a_drifted_feature_and_a_dead_service_alert_the_person_on_call(
             assert webhook.heard == []
 
             own.python(
-                "-c", "import sys; from rung_ops.monitoring.run import main; sys.exit(main() != 1)"
+                "-c",
+                "import sys; from rung_ops.monitoring.observation import main; sys.exit(main() != 1)",
             )
             assert eventually(
                 lambda: webhook.alert("FeatureDrifted", feature="distance"), PATIENCE

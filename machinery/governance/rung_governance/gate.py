@@ -29,7 +29,7 @@ from rung_ops.release import production_gate
 from rung_ops.tracking import registry, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
-from rung_ops.training.groups import UnknownGroupError
+from rung_ops.training.fairness import UnknownGroupError
 
 PLAN = "plan"  # of the figures: which plan it was, by its hash
 

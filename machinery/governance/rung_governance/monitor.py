@@ -1,6 +1,6 @@
 """Check predictions against the thresholds of the monitoring plan: `uv run poe monitor`.
 
-As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
+As rung_ops.monitoring.observation, with the limits of governance/monitoring_plan.yaml in place of those of
 ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
 its predictions are not reviewed. What answers has to be approved still, and reviews and findings
 that are past their day are named. Problems go into the audit log when they begin, change and end:
@@ -29,9 +29,11 @@ from rung_governance import (
 )
 from rung_governance.overrides import Overrides
 from rung_ops import prediction_log
+from rung_ops.command import USAGE
 from rung_ops.model import bundle
-from rung_ops.monitoring import run
-from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring import observation
+from rung_ops.monitoring.monitor_result import MonitorResult
+from rung_ops.monitoring.observation import Options
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
 from rung_ops.system import key_names, locks
@@ -116,10 +118,10 @@ def _duty(setting: str) -> str:
     return f"{duty['owner']}: {duty['action']}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Check, and write the problems down; return the exit code of rung_ops.monitoring.run."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = run.parsed(arguments)
+@observation.command_line
+def main(**chosen: Any) -> int:
+    """Check what was predicted, and write the problems into the audit log."""
+    options = Options(**chosen)
     folder = release_folders.environment(options.environment)
     try:
         plan.thresholds()
@@ -134,8 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
-    code, checked = keyless.call("rung_governance.monitor:check", arguments, unfitting, kept=kept)
-    if checked and code != run.COULD_NOT and not options.json:
+    code, checked = keyless.call("rung_governance.monitor:check", chosen, unfitting, kept=kept)
+    if checked and code != USAGE and not options.json:
         for problem in note(folder, **checked, by=release_folders.person()):
             print(problem, file=sys.stderr)
     if problem := witness.note(folder, release_folders.person()):
@@ -143,17 +145,18 @@ def main(arguments: list[str] | None = None) -> int:
     return int(code)
 
 
-def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
+def check(chosen: dict[str, Any], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
     """Check what was predicted, and the audit log.
 
     Args:
-        arguments: of the command line.
+        chosen: fields of Options.
         unfitting: why the log does not fit its notes at the remote.
 
     Returns:
-        The exit code of rung_ops.monitoring.run, and what was found of which release.
+        The exit code of rung_ops.monitoring.observation, and what was found of which release.
     """
-    folder = release_folders.environment(run.parsed(arguments).environment)
+    options = Options(**chosen)
+    folder = release_folders.environment(options.environment)
     thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
     checked: dict[str, Any] = {}
@@ -169,4 +172,4 @@ def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, An
         checked.update(release=result.release.id, problems=[*result.problems, *further])
         return further
 
-    return run.main(arguments, thresholds, also), checked
+    return observation.monitor(options, thresholds, also), checked

@@ -13,7 +13,7 @@ from typing import Any
 from rung_governance import example_text, signatures
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.replay import copy_commands, period_traffic, project_copy
+from rung_ops.replay import project_copy, traffic
 
 RECORDS = "governance/validation"
 SIGNERS = "governance/allowed_signers"
@@ -37,7 +37,7 @@ def is_required() -> bool:
 
 def waiting() -> str | None:
     """Return the release in shadow that waits for an approval, if any."""
-    shadow = period_traffic.serving_state().shadow
+    shadow = traffic.serving_state().shadow
     return shadow.release if shadow and is_required() else None
 
 
@@ -45,18 +45,18 @@ def approve(release: str) -> None:
     """Approve and promote a release: write the record, sign where approvals are signed, promote.
 
     Raises:
-        VerbFailed: `poe approve` or `poe promote` refused the release.
+        ReplayError: `poe approve` or `poe promote` refused the release.
     """
-    manifest = bundle.read_manifest(release_folders.bundle(period_traffic.production(), release))
+    manifest = bundle.read_manifest(release_folders.bundle(traffic.production(), release))
     path = project_copy.copy_folder() / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
     if (signers := project_copy.copy_folder() / SIGNERS).is_file():
         key = signing_key(signers)
         project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
-        copy_commands.run("approve", str(manifest["version"]), "--key", key)
+        project_copy.run_verb("approve", str(manifest["version"]), "--key", key)
     project_copy.commit(f"Approve of version {manifest['version']}, by {NAME}")
-    copy_commands.run("promote", str(manifest["version"]))
+    project_copy.run_verb("promote", str(manifest["version"]))
 
 
 def signing_key(signers: Path) -> str:

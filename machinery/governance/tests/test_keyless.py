@@ -17,8 +17,8 @@ import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
 from rung_governance import deploy, keys, promote, rejudge
 from rung_ops import contract
-from rung_ops.autopilot import hooks, observation, policy
-from rung_ops.autopilot.tools import Tools
+from rung_ops.autopilot import policy, steps
+from rung_ops.autopilot.step_runner import Tools
 from rung_ops.model import bundle
 from rung_ops.project import current, keyless
 from rung_ops.release import state
@@ -153,8 +153,8 @@ def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
 ) -> None:
     record = {"at": "2026-01-31T00:00:00+00:00", "steps": []}
 
-    done = observation.decide(Tools(policy.read(), None, print), record)  # type: ignore[arg-type]
-    hooks.notify("v2 was promoted", "it answers")
+    done = steps.decide(Tools(policy.read(), None, print), record)  # type: ignore[arg-type]
+    steps.notify("v2 was promoted", "it answers")
 
     assert done.outcome == "nothing"
     assert [keys for _, keys in observations(tmp_path / "seen")] == [[], []]

@@ -25,7 +25,7 @@ from rung_governance.erasure.subject import Subject
 from rung_governance.overrides import Overrides
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
-from rung_ops.monitoring import outcomes, run
+from rung_ops.monitoring import observation, outcomes
 from rung_ops.prediction_log import sealed
 from rung_ops.release import history, state
 
@@ -50,7 +50,7 @@ def predicted(
     key = tmp_path / "release.pub"
     key.write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(key))
-    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(observation, "report_folder", lambda: tmp_path / "monitor")
     monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     monkeypatch.setattr(serving_check, "problems", lambda folder, release: [])
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
@@ -343,7 +343,7 @@ def test_a_schedule_is_quiet_before_the_first_deployment(
 
     assert monitor.main(["--if-deployed"]) == 0
     assert "Nothing was deployed to production yet" in capsys.readouterr().out
-    assert monitor.main([]) == run.COULD_NOT
+    assert monitor.main([]) == 2
 
 
 def test_the_monitor_deletes_what_is_past_its_date_unless_it_looks_at_another_time(

@@ -1,16 +1,13 @@
 """The autopilot: observe, decide, train, gate, release, promote or roll back.
 
-`poe autopilot` (run.py) makes one pass:
+`poe autopilot` (passes.py) makes one pass:
 
-- Rules: policy.py reads ops/autopilot.toml, facts.py defines the facts of a decision, gather.py
-  collects them (request_errors.py: failed requests; labelled.py: predictions with outcomes;
-  post_promotion_check.py: a promoted release compared with the previous one), decide.py applies
-  the rules.
-- Steps: steps.py lists them. observation.py observes and decides, retraining.py trains a version
-  (with collect.py and commits.py), deployment.py gates, releases, deploys or rolls back. tools.py
-  runs the project's poe tasks; hooks.py calls its veto and its notifications.
+- Rules: policy.py reads ops/autopilot.toml, gather.py collects the facts (labelled_rows.py: predictions
+  with outcomes; post_promotion_check.py: a promoted release compared with the previous one), decide.py
+  applies the rules.
+- Steps: steps.py has them all, in their order, with the project's veto and notifications.
 - Safety: step_runner.py runs the steps and journal.py records each, so that the next pass finishes
-  one that was killed. system/locks.py prevents two passes at once; publish.py pushes the commits.
+  one that was killed. system/locks.py prevents two passes at once; commits.py commits and pushes.
 
 A scheduled job, which has a fresh checkout each time, needs:
 

@@ -1,15 +1,22 @@
-"""Commits of the autopilot: under its own name, and of its own files only.
+"""Commits of the autopilot: under its own name, of its own files only, and pushed where others expect them.
 
 A model is traced to a commit, so its training data are committed before it is trained. The autopilot
 never changes uncommitted work of people: it refuses to train until that is committed or reverted.
+
+AUTOPILOT_PUSH names remote and branch, such as "origin main"; unset, commits stay in this checkout.
 """
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from rung_ops.autopilot.step_runner import StepFailed
+import yaml
+
+from rung_ops.autopilot.step_runner import StepError
 from rung_ops.data import dvc
 from rung_ops.project import current
 from rung_ops.project.paths import others, shown
+from rung_ops.system import atomic
 from rung_ops.system.git import run as run_git
 
 # Environment variables, because they override git's options, and CI may set them.
@@ -61,12 +68,12 @@ def refuse_foreign_changes(resumed: bool) -> None:
     """Check that there are no uncommitted changes of people.
 
     Raises:
-        StepFailed: there are some.
+        StepError: there are some.
     """
     changes = foreign_changes(resumed)
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-        raise StepFailed(
+        raise StepError(
             f"Some files have uncommitted changes: {', '.join(changes[:5])}{more}. A model is "
             "traced to a commit: commit or revert them (`git status` lists them), then run "
             "`poe autopilot` again."
@@ -80,7 +87,7 @@ def commit(message: str) -> str:
         The hash of the new commit, or of HEAD if nothing has changed.
 
     Raises:
-        StepFailed: git refused, as a hook may do.
+        StepError: git refused, as a hook may do.
     """
     stages = dvc.stage_outputs(current().root)
     paths = [
@@ -119,7 +126,7 @@ def contains(commit: str) -> bool:
     """Return whether a commit is HEAD or an ancestor of it."""
     try:
         git("merge-base", "--is-ancestor", commit, "HEAD")
-    except StepFailed:
+    except StepError:
         return False
     return True
 
@@ -128,7 +135,7 @@ def is_committed(path: Path) -> bool:
     """Return whether HEAD contains a file."""
     try:
         git("cat-file", "-e", f"HEAD:./{shown(path)}")
-    except StepFailed:
+    except StepError:
         return False
     return True
 
@@ -137,10 +144,109 @@ def git(*arguments: str) -> str:
     """Run git in the project as the autopilot; return its output.
 
     Raises:
-        StepFailed: it failed; the message repeats its output.
+        StepError: it failed; the message repeats its output.
     """
     done = run_git(current().root, *arguments, variables=IDENTITY)
     if done.returncode != 0:
         output = (done.stderr + done.stdout).strip()
-        raise StepFailed(f"`git {' '.join(arguments[:6])}` failed: {output}")
+        raise StepError(f"`git {' '.join(arguments[:6])}` failed: {output}")
+    return done.stdout
+
+
+KEY = "gate"
+
+
+def mark_refused(file: str, version: str, reasons: Sequence[str]) -> Path:
+    """Note in the record of a file, under DVC's `meta`, that the gate refused its version; commit it.
+
+    Args:
+        file: served rows, relative to the project.
+        version: that was trained with them.
+        reasons: of the gate.
+
+    Returns:
+        The record.
+
+    Raises:
+        StepError: git refused the commit.
+    """
+    path = current().root / f"{file}.dvc"
+    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    verdict = {"refused": f"version {version}", "reasons": list(reasons)}
+    record["meta"] = (record.get("meta") or {}) | {KEY: verdict}
+    text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+    atomic.write(path, text.encode())
+    commit(f"data: mark {shown(path)}, as the gate refused version {version}")
+    return path
+
+
+VARIABLE = "AUTOPILOT_PUSH"
+
+
+def publish() -> str | None:
+    """Push the commits of this checkout, if they were not pushed before.
+
+    Returns:
+        Remote and branch; None if AUTOPILOT_PUSH is unset.
+
+    Raises:
+        StepError: the rows or the commits could not be pushed.
+    """
+    target = os.environ.get(VARIABLE, "").split()
+    if not target:
+        return None
+    if len(target) != 2:
+        raise StepError(
+            f'{VARIABLE}: got "{" ".join(target)}"; expected remote and branch, such as "origin main".'
+        )
+    _push_rows()
+    remote, branch = target
+    try:
+        git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
+    except StepError:
+        _merge_remote(remote, branch)
+        git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
+    return f"{remote} {branch}"
+
+
+def _push_rows() -> None:
+    """Push the rows first: later passes fail on a commit whose rows cannot be fetched."""
+    records = [shown(path) for path in sorted(current().incoming.glob("served-*.parquet.dvc"))]
+    if not records:
+        return
+    # Asked for value by value: the lines of `dvc remote list` are wrapped at 80 columns.
+    name = _dvc("config", "core.remote").strip()
+    if not name:
+        raise StepError(
+            "DVC has no default remote, but the pushed commits refer to rows that others must "
+            "fetch. Add a shared remote: `uv run dvc remote add --default data ...`."
+        )
+    remote = Path(_dvc("config", f"remote.{name}.url").strip())
+    if remote.is_absolute() and remote.resolve().is_relative_to(current().repository):
+        raise StepError(
+            f"DVC's remote is {shown(remote)}, a folder of this checkout, so others could not "
+            "fetch the rows of the pushed commits. Set a shared remote: "
+            f"`uv run dvc remote modify {name} url ...`."
+        )
+    _dvc("push", "--quiet", *records)
+
+
+def _merge_remote(remote: str, branch: str) -> None:
+    """Merge commits that others pushed meanwhile; a rebase would change the release's commit."""
+    git("fetch", "--quiet", remote, branch)
+    try:
+        git(*UNSIGNED, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    except StepError:
+        git("merge", "--abort")
+        raise StepError(
+            f"Commits on {remote} {branch} conflict with those of this pass. Merge by hand and "
+            "push, then run `poe autopilot` to continue."
+        ) from None
+
+
+def _dvc(*arguments: str) -> str:
+    done = dvc.run(current().root, *arguments)
+    if done.returncode != 0:
+        output = (done.stderr + done.stdout).strip()
+        raise StepError(f"`dvc {' '.join(arguments[:2])}` failed: {output}")
     return done.stdout

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from rung_ops.autopilot import collect, journal, post_promotion_check
-from rung_ops.autopilot.facts import Facts, Quality, Trial
+from rung_ops.autopilot import journal, labelled_rows, post_promotion_check
+from rung_ops.autopilot.decide import Facts, Quality, Trial
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.labelled import answers
+from rung_ops.autopilot.labelled_rows import answers
 from rung_ops.autopilot.policy import Policy
 from rung_ops.model import bundle
-from rung_ops.monitoring.freshness import moment
+from rung_ops.monitoring.inputs import moment
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.release.state import State, concerns, events
@@ -65,7 +65,7 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
         drifted=tuple(drift["features"]) if judged else None,
         prediction_drifted=bool(drift["prediction"]) if judged else None,
         quality=_quality(status.get("quality")),
-        new_rows=collect.new_rows(known).height,
+        new_rows=labelled_rows.new_rows(known).height,
         trainings=tuple(at for at, _ in journal.ended(list(passes), "train")),
         refused=_last_set_back(passes),
         trial=_trial(state, passes),

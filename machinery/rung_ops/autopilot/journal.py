@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
@@ -19,8 +20,8 @@ SCHEMA = 1
 Record = dict[str, Any]
 
 
-class BadJournal(Exception):
-    """A file of the journal is invalid; the message says what to do."""
+class JournalError(OpsError):
+    """A file of the journal is damaged."""
 
 
 def folder() -> Path:
@@ -71,7 +72,7 @@ def passes() -> list[Record]:
     """Read the records of all passes, oldest first.
 
     Raises:
-        BadJournal: one is damaged.
+        JournalError: one is damaged.
     """
     records = []
     for path in _files():
@@ -79,9 +80,9 @@ def passes() -> list[Record]:
             record = json.loads(path.read_bytes())
             known = record["schema"] == SCHEMA and isinstance(record["steps"], list)
         except (ValueError, KeyError, TypeError) as error:
-            raise BadJournal(_damaged(path)) from error
+            raise JournalError(_damaged(path)) from error
         if not known:
-            raise BadJournal(_damaged(path))
+            raise JournalError(_damaged(path))
         records.append(record)
     return sorted(records, key=lambda record: (record["at"], record["started"]))
 

@@ -2,15 +2,26 @@
 
 A process can be killed after a step's work and before the record of its end. So an unrecorded step
 is run again from its start, and every step checks what it has done before.
+
+Steps run the project's poe tasks, such as `poe gate` and `poe deploy production`, whose commands differ
+between projects (ops/tasks.toml).
 """
 
+import os
+import subprocess
+import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rung_ops.autopilot import journal
 from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.policy import Policy
 from rung_ops.errors import StageError
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.release import state
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Done:
     summary: str = ""
 
 
-class StepFailed(StageError):
+class StepError(StageError):
     """A step failed; the next run retries it. The message says what to do."""
 
 
@@ -52,7 +63,7 @@ def run(
         on_end: called with the entry of each step that ended, after it was saved.
 
     Raises:
-        StepFailed: a step failed; the pass stays open.
+        StepError: a step failed; the pass stays open.
     """
     waiting = list(first)
     while waiting:
@@ -91,3 +102,94 @@ def _run_step(record: Record, name: str, step: Step) -> Record:
 def _finish(record: Record, outcome: str, summary: str) -> None:
     record |= {"outcome": outcome, "summary": summary, "finished": journal.clock()}
     journal.save(record)
+
+
+SHOWN = 30  # lines of output in the message of a failed task
+# Tasks that run code of the project, which changes before anybody reads it, and sign nothing.
+WITHOUT_KEYS = ("validate", "incoming", "pipeline")
+
+
+class TaskRunner:
+    """Runs poe tasks in the current environment, passing each the lock of the pass."""
+
+    def __init__(self, lock: int | None, quiet: bool = False) -> None:
+        """Set the options.
+
+        Args:
+            lock: file descriptor that each task keeps open while it runs, if there is a lock.
+            quiet: do not print the output of tasks.
+        """
+        self._lock = lock
+        self._quiet = quiet
+
+    def run(self, *words: str) -> int:
+        """Run a task with its arguments; return its exit code."""
+        return self._run(words)[0]
+
+    def must(self, *words: str) -> None:
+        """Run a task that has to succeed.
+
+        Raises:
+            StepError: it did not; the message repeats its last lines.
+        """
+        code, last = self._run(words)
+        if code != 0:
+            output = "".join(f"  {line}\n" for line in last)
+            raise StepError(f"`poe {' '.join(words)}` ended with exit code {code}:\n{output}")
+
+    def last_line(self, *words: str) -> str:
+        """Run a task quietly; return the last line of its output, or an empty string."""
+        last = TaskRunner(self._lock, quiet=True)._run(words)[1]
+        return last[-1] if last else ""
+
+    def _run(self, words: tuple[str, ...]) -> tuple[int, list[str]]:
+        # In the current environment: `uv run` would create one for the working directory.
+        poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
+        executables = str(Path(sys.executable).parent)
+        last: deque[str] = deque(maxlen=SHOWN)
+        environment = keyless.environment() if words[0] in WITHOUT_KEYS else dict(os.environ)
+        with subprocess.Popen(
+            [*poe, "--directory", str(current().root), *words],
+            cwd=current().root,
+            env=environment | {"PATH": f"{executables}{os.pathsep}{os.environ.get('PATH', '')}"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            pass_fds=() if self._lock is None else (self._lock,),
+        ) as running:
+            for line in running.stdout or ():
+                last.append(line.rstrip())
+                if not self._quiet:
+                    print(f"  | {line.rstrip()}", flush=True)
+        return running.returncode, list(last)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools that every step gets.
+
+    Attributes:
+        policy: the rules.
+        tasks: runs poe tasks.
+        say: prints a line.
+        dry: whether writing is forbidden.
+    """
+
+    policy: Policy
+    tasks: TaskRunner
+    say: Callable[[str], None]
+    dry: bool = False
+
+
+def production() -> state.State:
+    """Read the state of production."""
+    return state.read(release_folders.environment(release_folders.PRODUCTION))
+
+
+def tries(record: Record, name: str) -> int:
+    """Return how often a step was started, including this time."""
+    entry = journal.step(record, name)
+    return int(entry["tries"]) if entry else 0

@@ -1,33 +1,440 @@
-"""The steps of a pass by name, and the first ones.
+"""The steps of a pass, in the order in which they happen.
 
-Each step can be run again after it was interrupted: it checks what it has done before.
+The first ones observe production and decide; others train a version; the last ones change production:
+gate, release, deploy, roll back, end a trial. Each can be run again after it was interrupted: it
+checks what it has done before. The project's hooks, set in `[tool.rung.hooks]` of pyproject.toml, can
+veto training and releasing, and are notified of what was promoted and rolled back.
 """
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from rung_ops.autopilot import deployment, observation, retraining
-from rung_ops.autopilot.step_runner import Step
-from rung_ops.autopilot.tools import Tools
+from rung_ops import addons, prediction_log
+from rung_ops.autopilot import commits, gather, journal, labelled_rows, post_promotion_check
+from rung_ops.autopilot import decide as rules
+from rung_ops.autopilot import policy as autopilot_policy
+from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.labelled_rows import answers
+from rung_ops.autopilot.step_runner import Done, Step, StepError, Tools, production, tries
+from rung_ops.errors import StageError
+from rung_ops.model import bundle
+from rung_ops.project import current, hooks, keyless, release_folders
+from rung_ops.project.paths import shown
+from rung_ops.release import rollout, state
+from rung_ops.release.deploy import rollback_event
+from rung_ops.system import key_names
+from rung_ops.tracking import last_run
+
+VETO, NOTIFY = "autopilot_veto", "notify"
+TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
+VETOED = "vetoed"  # the outcome of a pass that a veto ended
+
+
+def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
+    """Ask the project's autopilot_veto.
+
+    Args:
+        action: TRAIN or RELEASE.
+        facts: what the decision rests on, as the journal keeps it; a copy, the hook may change it.
+
+    Returns:
+        The reason against the action; None if there is none, or no hook.
+
+    Raises:
+        StepError: the hook cannot be loaded, raised, or returned a wrong type. The action does
+            not take place.
+    """
+    try:
+        function = hooks.load(VETO)
+        if function is None:
+            return None
+        reason = function(action, dict(facts))
+    except StageError as error:
+        raise StepError(str(error)) from error
+    except Exception as error:  # the user's hook may raise anything
+        raise StepError(
+            f"The hook {VETO} raised {type(error).__name__}: {error}. Without its answer the "
+            f"autopilot does not {action}: repair the hook, or remove its line from pyproject.toml."
+        ) from error
+    if reason is None or (isinstance(reason, str) and reason.strip()):
+        return reason
+    raise StepError(
+        f"The hook {VETO} returned {reason!r}; it must return the reason as text, or None to let "
+        f"the autopilot {action}."
+    )
+
+
+def notify_of_step(step: Record) -> None:
+    """Notify of a step that ended with a promotion or a rollback.
+
+    Args:
+        step: its entry in the journal, already saved: a pass that is stopped here does not notify
+            twice.
+    """
+    for subject, message in notifications(step):
+        notify(subject, message)
+
+
+def notify(subject: str, message: str) -> None:
+    """Call the project's notify, without the keys of this process."""
+    keyless.guarded("rung_ops.project.hooks:notify", subject, message)
+
+
+def notifications(step: Record) -> Iterator[tuple[str, str]]:
+    """Yield subject and message for what a step promoted or rolled back."""
+    detail = step["detail"]
+    if detail.get("promoted"):
+        yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
+    elif step["outcome"] == "deployed":
+        yield f"{detail['release']} was promoted", f"{step['summary']}."
+    elif detail.get("taken back"):
+        message = detail.get("says") or step["summary"]
+        yield f"{detail['taken back']} was rolled back", message
+
+
+def status_file() -> Path:
+    """Return the path of the monitor's status."""
+    return current().reports / "monitor/status.json"
+
+
+# The steps that follow a decision.
+THEN = {
+    rules.NOTHING: (),
+    rules.WAIT: (),
+    rules.RETRAIN: (
+        *("collect", "commit rows", "train", "commit run"),
+        *("gate", "release", "publish", "deploy"),
+    ),
+    rules.ROLL_BACK: ("roll back",),
+    rules.END_TRIAL: ("end trial",),
+}
+
+
+def look(tools: Tools, record: Record) -> Done:
+    """Run the monitor, and read the counters of the service.
+
+    The detail has serving (the serving release), status (of the monitor; None if no prediction was
+    logged) and reading (None if the service does not answer).
+
+    Raises:
+        StepError: the monitor did not write its status.
+    """
+    serving = production().serving
+    if serving is None:
+        return Done({"serving": None})
+    log = prediction_log.folder(release_folders.PRODUCTION)
+    if not any(log.glob("date=*/*.parquet")):
+        return Done({"serving": serving, "status": None, "reading": None})
+    status = _printed_status(tools, record) if tools.dry else _written_status(tools, record)
+    url = tools.policy.service.url
+    reading = post_promotion_check.reading(url, serving) if url else None
+    return Done({"serving": serving, "status": status, "reading": reading})
+
+
+def settle(tools: Tools, record: Record) -> Done:
+    """Find the result of the release that an earlier pass deployed."""
+    result = gather.settled(production(), journal.passes())
+    if result:
+        tools.say(f"{result['release']}: {result['says']}")
+    return Done(result)
+
+
+def decide(tools: Tools, record: Record) -> Done:
+    """Apply the rules."""
+    # Code of the project and of the release before is asked: the outcomes, their score, the veto.
+    detail = keyless.guarded("rung_ops.autopilot.steps:decided", record, kept=key_names.OF_LOG)
+    action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
+    tools.say(f"Decided: {action}, because")
+    for reason in reasons:
+        tools.say(f"- {reason}")
+    if veto:
+        tools.say(f"Vetoed: {veto}")
+        summary = f"the project's veto against training: {veto}"
+        return Done(detail, outcome=VETOED, summary=summary)
+    then = THEN[action]
+    if then:
+        return Done(detail, then)
+    return Done(detail, outcome=action, summary=reasons[0])
+
+
+def decided(record: Record) -> dict[str, Any]:
+    """Gather the facts, apply the rules to them, and ask for the project's veto.
+
+    Returns:
+        action, reasons, facts, and `veto` where there is one, as the journal keeps them.
+    """
+    policy = autopilot_policy.read()
+    gathered = gather.gather(record, production(), journal.passes(), policy)
+    decision = rules.decide(gathered, policy)
+    facts = gather.as_json(gathered)
+    veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
+    return asdict(decision) | {"facts": facts} | ({"veto": veto} if veto else {})
+
+
+def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
+    status_file().unlink(missing_ok=True)
+    code = tools.tasks.run("monitor", "--now", record["at"])
+    try:
+        return dict(json.loads(status_file().read_bytes()))
+    except (FileNotFoundError, ValueError):
+        raise StepError(
+            f"`poe monitor` ended with exit code {code} and did not write {shown(status_file())}: see its "
+            "output above."
+        ) from None
+
+
+def _printed_status(tools: Tools, record: Record) -> dict[str, Any]:
+    """Run the monitor so that it prints its status instead of writing it."""
+    printed = tools.tasks.last_line("monitor", "--json", "--now", record["at"])
+    try:
+        return dict(json.loads(printed))
+    except (ValueError, TypeError):
+        raise StepError(f"`poe monitor --json` did not print a status: {printed}") from None
+
+
+def collect(tools: Tools, record: Record) -> Done:
+    """Write the labelled rows that no training used to data/incoming."""
+    commits.refuse_foreign_changes(resumed=tries(record, "collect") > 1)
+    labelled_rows.remove_uncommitted()
+    if not current().rows.exists():  # a fresh clone; new_rows() needs them
+        tools.tasks.must("validate")
+    # With the project's Row.
+    detail = keyless.guarded(
+        "rung_ops.autopilot.steps:collected", record["at"], kept=key_names.OF_LOG
+    )
+    if detail["rows"]:
+        tools.say(f"collected {detail['rows']:,} labelled rows: {detail['file']}")
+    return Done(detail)
+
+
+def collected(until: str) -> dict[str, Any]:
+    """Write the rows of production whose outcome is known at a time and that no training used.
+
+    Returns:
+        rows, and `file` where there are some.
+    """
+    rows = labelled_rows.new_rows(
+        answers(release_folders.PRODUCTION, datetime.fromisoformat(until))
+    )
+    if rows.is_empty():
+        return {"rows": 0}
+    path = labelled_rows.write(rows)
+    return {"rows": rows.height, "file": shown(path)}
+
+
+def commit_rows(tools: Tools, record: Record) -> Done:
+    """Version the new rows with DVC and commit them, so that the model can be traced to them."""
+    tools.tasks.must("incoming")
+    rows = journal.detail(record, "collect")["rows"]
+    return Done({"commit": commits.commit(f"data: add {rows:,} labelled rows of production")})
+
+
+def train(tools: Tools, record: Record) -> Done:
+    """Run the pipeline."""
+    commits.refuse_foreign_changes(resumed=True)
+    if tries(record, "train") > 1:
+        adopted = _adopt()
+        if adopted:
+            tools.say(f"version {adopted} was registered already")
+    tools.tasks.must("pipeline")
+    return Done(last_run.read())
+
+
+def commit_run(tools: Tools, record: Record) -> Done:
+    """Commit the files that record the pipeline's run."""
+    version = journal.detail(record, "train").get("version", "")
+    return Done({"commit": commits.commit(f"pipeline: train version {version}")})
+
+
+def _adopt() -> str | None:
+    """Adopt a version that a killed pipeline registered without recording it.
+
+    Otherwise the pipeline would run its last stage again and register the model twice.
+
+    Returns:
+        The number of the version; None if there is no such version.
+    """
+    # Imported here because they import MLflow, and most passes do not train.
+    from rung_ops.tracking import registry
+    from rung_ops.tracking.source_state import origin
+
+    here = origin()
+    for version in registry.versions():
+        if str(version.version) == last_run.read().get("version"):
+            return None
+        if all(version.tags.get(name) == here[name] for name in here):
+            return _record_version(version)
+    return None
+
+
+def _record_version(version: Any) -> str:
+    from rung_ops.tracking import registry
+
+    registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
+    last_run.write_and_commit(str(version.run_id), version.name, str(version.version))
+    return str(version.version)
+
+
+def gate_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
+
+
+BY = "autopilot"
+AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
+
+
+def gate(tools: Tools, record: Record) -> Done:
+    """Compare the new version with the serving release.
+
+    A missing decision of people, such as an approval, does not refuse it: deploy() waits for it.
+    """
+    gate_file().unlink(missing_ok=True)
+    code = tools.tasks.run("gate")
+    try:
+        verdict: dict[str, Any] = json.loads(gate_file().read_bytes())
+    except (FileNotFoundError, ValueError):
+        raise StepError(
+            f"`poe gate` ended with exit code {code} and did not write {shown(gate_file())}: see its "
+            "output above."
+        ) from None
+    version = journal.detail(record, "train").get("version", "?")
+    reasons, awaits = verdict.get("reasons", []), verdict.get("awaits", [])
+    if code == 0 or (awaits and not reasons):
+        return Done({"verdict": verdict})
+    summary = f"the gate refused version {version}: {'; '.join(reasons)}"
+    if rows := journal.detail(record, "collect").get("file"):
+        marked = commits.mark_refused(rows, version, reasons)
+        summary += f"; its training rows are marked in {shown(marked)}"
+    commits.publish()  # otherwise the rows count as new, and the next pass trains on them again
+    return Done({"verdict": verdict, "refused": version}, outcome="refused", summary=summary)
+
+
+def release(tools: Tools, record: Record) -> Done:
+    """Write the version as a signed bundle, unless the project vetoes it."""
+    trained = journal.detail(record, "train")
+    version = trained["version"]
+    facts = journal.detail(record, "decide").get("facts", {})
+    verdict = journal.detail(record, "gate").get("verdict")
+    asked = facts | {"version": version, "verdict": verdict}
+    reason = keyless.guarded("rung_ops.autopilot.steps:ask_veto", RELEASE, asked)
+    if reason:
+        commits.publish()  # as after a refusal
+        summary = f"the project's veto against releasing version {version}: {reason}"
+        return Done({"vetoed": version}, outcome=VETOED, summary=summary)
+    candidate = _candidate(trained)
+    if candidate is None:
+        tools.tasks.must("release", version)
+        candidate = _candidate(trained)
+    if candidate is None:
+        raise StepError(f"`poe release {version}` did not write a bundle of that version.")
+    return Done({"release": candidate})
+
+
+def publish(tools: Tools, record: Record) -> Done:
+    """Push the commits that the release refers to, if AUTOPILOT_PUSH is set."""
+    return Done({"pushed to": commits.publish()})
+
+
+def deploy(tools: Tools, record: Record) -> Done:
+    """Deploy the release to production, as shadow or canary by the project's rules."""
+    release = journal.detail(record, "release")["release"]
+    known = release in production().releases()
+    if not known and not rollback_event(
+        release_folders.environment(release_folders.PRODUCTION), release
+    ):
+        if not gate_file().exists():  # the verdict was written in another checkout
+            verdict = journal.detail(record, "gate")["verdict"]
+            gate_file().parent.mkdir(parents=True, exist_ok=True)
+            gate_file().write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+        tools.tasks.must("deploy", release_folders.PRODUCTION, release)
+    return _result(release)
+
+
+def roll_back(tools: Tools, record: Record) -> Done:
+    """Roll back the promoted release, unless that was done before."""
+    known = journal.detail(record, "decide")
+    bad, reason = known["facts"]["serving"], known["reasons"][0]
+    # The first rollback may only end a canary or a shadow.
+    while (before := production()).serving == bad:
+        tools.tasks.must("rollback", release_folders.PRODUCTION, "--reason", reason)
+        if production().generation == before.generation:
+            raise StepError(f"`poe rollback` changed nothing: {bad} is still served.")
+    summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
+    return Done({"taken back": bad}, outcome="rolled back", summary=summary)
+
+
+def end_trial(tools: Tools, record: Record) -> Done:
+    """End a canary without a verdict, unless that was done before."""
+    known = journal.detail(record, "decide")
+    trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
+    now = production()
+    if now.canary and now.canary.release == trial:
+        folder = release_folders.environment(release_folders.PRODUCTION)
+        state.abort(folder, reason, by=BY, expected=now.generation)
+    return Done({"taken back": trial}, outcome="trial ended", summary=reason)
+
+
+def _result(release: str) -> Done:
+    """Describe the role of a release that was just deployed, and who decides next."""
+    now = production()
+    arms = {"canary": now.canary, "shadow": now.shadow}
+    arm = next((arm for arm, of in arms.items() if of and of.release == release), None)
+    if arm is None:
+        served = now.serving == release
+        summary = f"{release} {'is served in' if served else 'was removed from'} production"
+        return Done({"release": release}, outcome="deployed", summary=summary)
+    if rollout.read_policy() is None:
+        return Done(
+            {"release": release, "waits": True},
+            outcome="waits for approval",
+            summary=f"{release} is in {arm} and is not served until a person approves it: "
+            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
+        )
+    summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
+    return Done({"release": release}, outcome="on trial", summary=summary)
+
+
+def _candidate(trained: dict[str, str]) -> str | None:
+    """Return the newest candidate of a version, if any.
+
+    The run is compared too: numbers of versions repeat in a registry that was recreated.
+    """
+    candidates = []
+    for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
+        try:
+            manifest = bundle.read_manifest(path)
+        except bundle.BadBundle:
+            continue
+        if manifest["run_id"] == trained["run_id"]:
+            candidates.append((manifest["created"], path.name))
+    return max(candidates)[1] if candidates else None
+
 
 # The first steps of every pass; `decide` names the next ones (observation.THEN).
 FIRST = ("look", "settle", "decide")
 
 
-def steps(tools: Tools) -> dict[str, Step]:
+def all_steps(tools: Tools) -> dict[str, Step]:
     """Return all steps by name."""
     work = {
-        "look": observation.look,
-        "settle": observation.settle,
-        "decide": observation.decide,
-        "collect": retraining.collect,
-        "commit rows": retraining.commit_rows,
-        "train": retraining.train,
-        "commit run": retraining.commit_run,
-        "gate": deployment.gate,
-        "release": deployment.release,
-        "publish": deployment.publish,
-        "deploy": deployment.deploy,
-        "roll back": deployment.roll_back,
-        "end trial": deployment.end_trial,
+        "look": look,
+        "settle": settle,
+        "decide": decide,
+        "collect": collect,
+        "commit rows": commit_rows,
+        "train": train,
+        "commit run": commit_run,
+        "gate": gate,
+        "release": release,
+        "publish": publish,
+        "deploy": deploy,
+        "roll back": roll_back,
+        "end trial": end_trial,
     }
     return {name: partial(step, tools) for name, step in work.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rung_ops.checks import data, entity_features, features, forecasts, model, promises, times
+from rung_ops.checks import data, features, promises
 from rung_ops.data import incoming
 from rung_ops.project import current
 
@@ -44,7 +44,7 @@ def test_names_of_src_are_of_the_right_kind() -> None:
 
 def test_a_forecast_is_well_declared() -> None:
     """HORIZON, ORIGIN and SEASON fit Row, where there are some."""
-    _check(forecasts.forecast_is_well_declared)
+    _check(features.forecast_is_well_declared)
 
 
 def test_features_read_columns_of_row() -> None:
@@ -54,7 +54,7 @@ def test_features_read_columns_of_row() -> None:
 
 def test_entity_features_are_well_declared() -> None:
     """ENTITY_FEATURES have unique names, and keys that a caller sends."""
-    _check(entity_features.well_declared)
+    _check(data.well_declared)
 
 
 def test_params_fit_src() -> None:
@@ -81,7 +81,7 @@ def test_load_reads_a_file_without_the_target() -> None:
 
 def test_load_does_not_move_times() -> None:
     """A service refuses an offset where Row has none; what load() reads may not differ."""
-    _check(times.times_are_not_moved)
+    _check(data.times_are_not_moved)
 
 
 def test_entity_features_can_be_computed() -> None:
@@ -91,7 +91,7 @@ def test_entity_features_can_be_computed() -> None:
 
 def test_entity_features_know_no_more_than_the_forecast() -> None:
     """No entity feature sees what was not known when the forecast is made."""
-    _check(forecasts.entity_features_know_no_more_than_the_forecast)
+    _check(features.entity_features_know_no_more_than_the_forecast)
 
 
 def test_features_can_be_evaluated() -> None:
@@ -106,12 +106,12 @@ def test_each_feature_reads_its_own_row_only() -> None:
 
 def test_a_saved_model_answers_the_same() -> None:
     """A model can be fitted, saved and loaded."""
-    _check(model.a_saved_model_answers_the_same)
+    _check(promises.a_saved_model_answers_the_same)
 
 
 def test_score_returns_the_metric_of_params() -> None:
     """score() returns the figure that `[score] metric` in params.toml names."""
-    _check(model.score_gives_the_metric)
+    _check(promises.score_gives_the_metric)
 
 
 def test_hooks_can_be_called() -> None:

@@ -1,21 +1,155 @@
 """The promises of load() and of the raw files, and the sample that other promises are checked with."""
 
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.checks import raw_table
-from rung_ops.checks.entity_features import with_entity_features
-from rung_ops.checks.raw_table import RawTable
-from rung_ops.checks.user_code import calling
 from rung_ops.contract import ContractError, explain, raw_file
 from rung_ops.contract.raw_file import read, refuse_large_frame, refuse_too_large
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
+from rung_ops.features import EntityFeature
+from rung_ops.features.point_in_time import join, of_forecast
+from rung_ops.features.sources import EntityFeatureError
+from rung_ops.model.dtypes import time_zone
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Raise a ContractError that names `what` in place of any error but a StageError."""
+    try:
+        yield
+    except StageError:
+        raise
+    except Exception as error:  # src/ is the user's, and may raise anything
+        raise ContractError(explain(what, error)) from error
+
+
+MOST_RAW_ROWS = 50
+SEPARATORS = ",;\t|"
+ENCODINGS = ("utf-8", "latin-1")  # the second reads any bytes, and writes them as they were
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """The first rows of a raw file.
+
+    Attributes:
+        path: of the file.
+        frame: its rows, of a CSV file as text.
+        separator: of a CSV file.
+        encoding: of a CSV file.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    separator: str = ""
+    encoding: str = ""
+
+    @contextmanager
+    def written(self, frame: pl.DataFrame) -> Iterator[Path]:
+        """Lend a file of this name and kind with other rows or columns."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / self.path.name
+            if not self.separator:
+                frame.write_parquet(path)
+            else:
+                with path.open("w", encoding=self.encoding, newline="") as file:
+                    writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
+                    writer.writerows([frame.columns, *frame.iter_rows()])
+            yield path
+
+
+def read_raw_table(path: Path) -> RawTable | None:
+    """Read the first rows of a Parquet or CSV file; None of another, and of what load() does not read."""
+    if raw_file.is_row_file(path):
+        return None
+    if path.suffix == ".parquet":
+        return RawTable(path, pl.read_parquet(path, n_rows=MOST_RAW_ROWS))
+    if path.suffix != ".csv":
+        return None
+    for encoding in ENCODINGS:
+        try:
+            return _csv(path, encoding)
+        except UnicodeDecodeError:
+            continue
+        except csv.Error:
+            break
+    return None
+
+
+def _csv(path: Path, encoding: str) -> RawTable | None:
+    with path.open(encoding=encoding, newline="") as file:
+        first = file.readline()
+        separator = max(SEPARATORS, key=first.count)
+        file.seek(0)
+        header, *rows = islice(csv.reader(file, delimiter=separator), MOST_RAW_ROWS + 1) or [[]]
+    if len(set(header)) < len(header) or any(len(row) != len(header) for row in rows):
+        return None
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row")
+    return RawTable(path, frame, separator, encoding)
+
+
+KEYS = (pl.String, pl.Boolean, pl.Date)  # and whole numbers; a float has no exact text
+
+
+def well_declared() -> None:
+    """Entity features have unique names, and are looked up by columns that a caller sends.
+
+    Raises:
+        ContractError: one of them is not.
+    """
+    declared = contract.ENTITY_FEATURES
+    if not isinstance(declared, list) or not all(isinstance(e, EntityFeature) for e in declared):
+        raise ContractError("features.py: ENTITY_FEATURES must be a list of EntityFeature.")
+    columns = {name: kind.type for name, kind in contract.Row.to_schema().dtypes.items()}
+    for name, times in Counter(feature.name for feature in declared).items():
+        if times > 1:
+            raise ContractError(f"features.py: {times} entity features are called `{name}`.")
+        if name in columns:
+            raise ContractError(
+                f"features.py: the entity feature `{name}` has the name of a column of Row."
+            )
+    for feature in declared:
+        for key in feature.entity:
+            what = f"features.py: the entity of `{feature.name}` is `{key}`, which"
+            if key not in columns or key == contract.TARGET:
+                raise ContractError(f"{what} is not a column of Row that a caller sends.")
+            if not (columns[key].is_integer() or columns[key] in KEYS):
+                raise ContractError(
+                    f"{what} is of type {columns[key]}; name an entity by text, whole numbers, "
+                    "booleans or dates."
+                )
+        time = of_forecast(feature).at
+        if time is None or not isinstance(columns.get(time), pl.Date | pl.Datetime):
+            raise ContractError(
+                f"features.py: the entity feature `{feature.name}` needs the time of a row: set TIME "
+                "in dataset.py, or `at`, to a column of Row that is a date or a datetime."
+            )
+
+
+def with_entity_features(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the entity features to rows of Row.
+
+    Raises:
+        ContractError: one of them cannot be computed.
+    """
+    try:
+        return join(rows)
+    except EntityFeatureError as error:
+        raise ContractError(str(error)) from error
+
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
 
@@ -51,7 +185,7 @@ def _loaded(path: Path) -> pl.DataFrame:
 def target_may_be_missing() -> None:
     """load() reads a file without the target, as `poe predict` reads rows to predict with it."""
     for path in raw_files():
-        table = raw_table.read(path)
+        table = read_raw_table(path)
         names = _of_target(table) if table else []
         if not table or not names:
             continue  # another format, or columns of the inputs make the target
@@ -104,3 +238,64 @@ def sample() -> pl.DataFrame:
 def featured_sample() -> pl.DataFrame:
     """Add the entity features to the sample."""
     return with_entity_features(sample())
+
+
+OFFSET, ZONE = "+05:00", "Etc/GMT-5"  # the same; the sign of such a name is the other way round
+CLOCK = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$"
+
+
+def times_are_not_moved() -> None:
+    """load() does not move a time with an offset to UTC, where Row has times without a zone.
+
+    The service refuses such a time. A file with one has to be refused as well, or to keep the clock
+    that it shows: an hour of the day would be another number otherwise.
+    """
+    names = [
+        name
+        for name, column in contract.Row.to_schema().columns.items()
+        if isinstance(column.dtype.type, pl.Datetime) and not time_zone(column.dtype.type)
+    ]
+    for path in raw_files() if names else []:
+        if table := read_raw_table(path):
+            return _try(table, names)
+
+
+def _try(table: RawTable, names: list[str]) -> None:
+    plain, expected = table.frame, _typed_rows(table, table.frame)
+    if expected is None:
+        return
+    for name in names:
+        with_offset = [_with_offset(plain[name])] if name in plain.columns else []
+        moved = _typed_rows(table, plain.with_columns(with_offset)) if with_offset else None
+        if moved is None or moved.height != expected.height:
+            continue
+        differs = moved[name].ne_missing(expected[name]).arg_true()
+        if len(differs):
+            before, after = expected[name][differs[0]], moved[name][differs[0]]
+            raise ContractError(
+                f"dataset.py: load() moves times with an offset without a word: `{name}` was "
+                f"{before.isoformat()}{OFFSET} and became {after and after.isoformat()}. Keep the "
+                "time zone that Polars finds in the file, so that the file is refused, or make it a "
+                "local time with `dt.convert_time_zone(...).dt.replace_time_zone(None)`."
+            )
+
+
+def _with_offset(values: pl.Series) -> pl.Series:
+    """Give each time an offset, as text or by its type; others stay as they are."""
+    if isinstance(values.dtype, pl.Datetime) and not time_zone(values.dtype):
+        return values.dt.replace_time_zone(ZONE)
+    if values.dtype != pl.String:
+        return values
+    column = pl.col(values.name)
+    clock = pl.when(column.str.contains(CLOCK)).then(column + OFFSET).otherwise(column)
+    return values.to_frame().select(clock.alias(values.name)).to_series()
+
+
+def _typed_rows(table: RawTable, raw: pl.DataFrame) -> pl.DataFrame | None:
+    """Read raw rows with load(); None if they are refused."""
+    with table.written(raw) as path:
+        try:
+            rows, problems = inspect(read(path), contract.Row.to_schema(), shown(table.path))
+        except StageError:
+            return None
+    return None if problems else rows

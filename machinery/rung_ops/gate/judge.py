@@ -21,7 +21,7 @@ from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted, four_digits
 from rung_ops.training import estimator
 from rung_ops.training.baseline import Baseline, in_words
-from rung_ops.training.slices import MONTH, slice_columns
+from rung_ops.training.slice_scores import MONTH, slice_columns
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ ADDON = Addon(
     path="deploy/kubernetes",
     verbs={
         "kubernetes check": Verb(
-            "rung_ops.kubernetes.check",
+            "rung_ops.kubernetes.manifests:check_overlays",
             "kubernetes",
             "build all overlays and check them against the schemas",
         ),
@@ -17,7 +17,7 @@ ADDON = Addon(
             "apply an overlay to the current cluster of kubectl",
         ),
         "kubernetes alerts": Verb(
-            "rung_ops.kubernetes.alerts",
+            "rung_ops.kubernetes.manifests:write_alerts",
             "kubernetes",
             "write the alert rules for the Prometheus operator",
         ),

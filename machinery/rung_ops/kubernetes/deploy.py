@@ -2,18 +2,17 @@
 
 It checks the manifests, applies them, and waits for the Deployments. It deploys the service; `uv run
 poe deploy` deploys a model.
-
-Exit code 0: applied and ready. 1: refused, or not ready in time. 2: nothing was changed, because a
-tool or a cluster is missing.
 """
 
-import argparse
 import shutil
 import subprocess
-import sys
 
+import click
+
+from rung_ops.command import OK, verb
+from rung_ops.errors import OpsError
 from rung_ops.kubernetes import manifests
-from rung_ops.kubernetes.manifests import CannotBuild, Manifest
+from rung_ops.kubernetes.manifests import KubernetesError, Manifest
 
 SECONDS = 300
 TIMEOUT = "--request-timeout=15s"
@@ -24,56 +23,64 @@ WAITING = (
 )
 
 
-class CannotTry(Exception):
-    """A tool or the cluster is missing; the message says what to do."""
+class RefusedError(OpsError):
+    """The manifests are invalid, or the cluster refused them or did not start them."""
 
 
-class Refused(Exception):
-    """The manifests are invalid, or the cluster refused them; the message says why."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Apply an overlay; return the exit code."""
-    options = _options(arguments)
+@verb(
+    "poe kubernetes-deploy",
+    epilog="Exit code 0: applied and ready. 1: refused, or not ready in time. 2: nothing was changed, "
+    "because a tool or a cluster is missing.",
+)
+@click.argument("overlay")
+@click.option(
+    "--seconds",
+    type=int,
+    default=SECONDS,
+    show_default=True,
+    help="time until the pods must be ready",
+)
+def main(overlay: str, seconds: int) -> int:
+    """Apply an overlay to the current cluster of kubectl, and wait until it is ready."""
+    if overlay not in manifests.overlays():
+        raise click.BadParameter(
+            f"{overlay!r} is not one of {', '.join(manifests.overlays())}.", param_hint="OVERLAY"
+        )
     try:
-        text = manifests.build(options.overlay)
+        text = manifests.build(overlay)
         built = manifests.parse(text)
         if faults := manifests.check(built).faults:
-            raise Refused("\n- ".join(["the manifests are invalid:", *faults]))
-        print(f"Applying {options.overlay} to the cluster {cluster()}.", flush=True)
-        apply(text)
-        for deployment in manifests.of_kind(built, "Deployment"):
-            wait_for(deployment, options.seconds)
-    except (CannotBuild, CannotTry) as error:
-        print(f"Nothing was changed: {error}", file=sys.stderr)
-        return 2
-    except Refused as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{options.overlay} is ready.")
-    return 0
+            raise RefusedError("\n- ".join(["the manifests are invalid:", *faults]))
+        print(f"Applying {overlay} to the cluster {cluster()}.", flush=True)
+    except KubernetesError as error:
+        raise KubernetesError(f"Nothing was changed: {error}") from error
+    apply(text)
+    for deployment in manifests.of_kind(built, "Deployment"):
+        wait_for(deployment, seconds)
+    print(f"{overlay} is ready.")
+    return OK
 
 
 def cluster() -> str:
     """Return the name of kubectl's current cluster, after it has answered.
 
     Raises:
-        CannotTry: kubectl or its configuration is missing, or the cluster does not answer.
+        KubernetesError: kubectl or its configuration is missing, or the cluster does not answer.
     """
     if not shutil.which("kubectl"):
-        raise CannotTry(
+        raise KubernetesError(
             "`kubectl` is not on PATH. Install it: https://kubernetes.io/docs/tasks/tools/."
         )
     context = _kubectl("config", "current-context")
     if context.returncode != 0:
-        raise CannotTry(
+        raise KubernetesError(
             "kubectl has no current cluster. Put its configuration into ~/.kube/config or set "
             "KUBECONFIG, and run `kubectl config use-context NAME`."
         )
     name = context.stdout.strip()
     version = _kubectl("version", TIMEOUT)
     if version.returncode != 0:
-        raise CannotTry(f"the cluster {name} does not answer: {_last(version)}")
+        raise KubernetesError(f"the cluster {name} does not answer: {_last(version)}")
     return name
 
 
@@ -81,21 +88,23 @@ def apply(text: str) -> None:
     """Apply manifests.
 
     Raises:
-        Refused: the cluster refused at least one of them.
+        RefusedError: the cluster refused at least one of them.
     """
     done = _kubectl("apply", "--filename", "-", stdin=text)
     print(done.stdout, end="")
     if done.returncode != 0:
         missing = "no matches for kind" in done.stderr
         remedy = "\nInstall the operator that defines this kind, or remove its component from the overlay."
-        raise Refused(f"`kubectl apply` failed: {done.stderr.strip()}{remedy if missing else ''}")
+        raise RefusedError(
+            f"`kubectl apply` failed: {done.stderr.strip()}{remedy if missing else ''}"
+        )
 
 
 def wait_for(deployment: Manifest, seconds: int) -> None:
     """Wait until the applied pods of a Deployment are ready.
 
     Raises:
-        Refused: they are not ready in time; the message says what they wait for.
+        RefusedError: they are not ready in time; the message says what they wait for.
     """
     about = deployment["metadata"]
     where = ("--namespace", about["namespace"])
@@ -109,7 +118,7 @@ def wait_for(deployment: Manifest, seconds: int) -> None:
     chosen = ",".join(f"{key}={value}" for key, value in labels.items())
     pods = _kubectl("get", "pods", *where, "--selector", chosen, "--output", WAITING).stdout.strip()
     environment = about["labels"].get("environment", "production")
-    raise Refused(
+    raise RefusedError(
         f"{about['name']} is not ready ({_last(done)}). Its pods:\n{pods or 'there are none'}\n"
         "ImagePullBackOff: the nodes cannot pull the image of the overlay. Without a reason, they "
         f"run but serve no release: run `uv run poe deploy {environment}`, and see "
@@ -131,17 +140,3 @@ def _kubectl(*words: str, stdin: str | None = None) -> subprocess.CompletedProce
 def _last(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr + done.stdout).strip().splitlines()
     return lines[-1] if lines else f"exit code {done.returncode}"
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="poe kubernetes-deploy", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("overlay", choices=manifests.overlays())
-    parser.add_argument(
-        "--seconds",
-        type=int,
-        default=SECONDS,
-        help=f"time until the pods must be ready ({SECONDS})",
-    )
-    return parser.parse_args(arguments)

@@ -1,4 +1,7 @@
-"""Build the overlays of deploy/kubernetes, and check the result against Kubernetes' schemas."""
+"""Build the overlays of deploy/kubernetes, check them against Kubernetes' schemas, and write alert rules.
+
+Nothing here needs a cluster.
+"""
 
 import shutil
 import subprocess
@@ -6,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
-from rung_ops.project import current
+from rung_ops.command import OK, REFUSED, verb
+from rung_ops.errors import OpsError, SettingsError
+from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
+from rung_ops.release import rollout
 
 
 def overlays_folder() -> Path:
@@ -22,8 +29,10 @@ VERSION = "1.32"  # of Kubernetes, for the schemas
 Manifest = dict[str, Any]
 
 
-class CannotBuild(Exception):
-    """Kustomize is missing, or an overlay cannot be built; the message says what to do."""
+class KubernetesError(OpsError):
+    """A tool or a cluster is missing, or an overlay cannot be built: nothing was changed."""
+
+    exit_code = 2
 
 
 @dataclass
@@ -50,16 +59,16 @@ def build(overlay: str) -> str:
     """Build an overlay; return its manifests as YAML.
 
     Raises:
-        CannotBuild: there is no such overlay, Kustomize failed, or it is not installed.
+        KubernetesError: there is no such overlay, Kustomize failed, or it is not installed.
     """
     folder = overlays_folder() / overlay
     if overlay not in overlays():
-        raise CannotBuild(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
+        raise KubernetesError(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run(
         [*_kustomize(), str(folder)], capture_output=True, text=True, encoding="utf-8", check=False
     )
     if done.returncode != 0:
-        raise CannotBuild(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
+        raise KubernetesError(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -72,7 +81,7 @@ def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
     """Check manifests against the schemas of a version of Kubernetes; unknown fields are faults.
 
     Raises:
-        CannotBuild: there are no schemas of that version.
+        KubernetesError: there are no schemas of that version.
     """
     import kubernetes_validate as schemas
 
@@ -88,7 +97,7 @@ def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
         except schemas.SchemaNotFoundError:
             verdict.unknown.append(manifest["kind"])
         except schemas.VersionNotSupportedError as error:
-            raise CannotBuild(
+            raise KubernetesError(
                 f"there are no schemas of Kubernetes {version}: name another version, or run "
                 "`uv lock --upgrade-package kubernetes-validate`"
             ) from error
@@ -105,8 +114,119 @@ def _kustomize() -> list[str]:
         return ["kustomize", "build"]
     if shutil.which("kubectl"):
         return ["kubectl", "kustomize"]
-    raise CannotBuild(
+    raise KubernetesError(
         "building overlays needs `kustomize` or `kubectl` on PATH. Install one with the package "
         "manager of your system, or see "
         "https://kubectl.docs.kubernetes.io/installation/kustomize/."
     )
+
+
+@verb(
+    "poe kubernetes-check",
+    epilog="Exit code 0: all manifests are valid. 1: some are not. 2: nothing was checked, because "
+    "Kustomize is missing or an overlay cannot be built.",
+)
+@click.argument("overlay", nargs=-1)
+@click.option("--version", default=VERSION, show_default=True, help="version of Kubernetes")
+def check_overlays(overlay: tuple[str, ...], version: str) -> int:
+    """Build every overlay, or those that are named, and check it against Kubernetes' schemas."""
+    faults = 0
+    try:
+        for name in overlay or overlays():
+            built = parse(build(name))
+            verdict = check(built, version)
+            print(summary(name, verdict, version))
+            for line in [*verdict.faults, *notes(built)]:
+                print(f"- {line}")
+            faults += len(verdict.faults)
+    except (KubernetesError, SettingsError) as error:
+        raise KubernetesError(f"Not checked: {error}") from error
+    return REFUSED if faults else OK
+
+
+def summary(overlay: str, verdict: Verdict, version: str) -> str:
+    """Describe how many manifests were checked and are valid, and which were not checked."""
+    checked = len(verdict.valid) + len(verdict.faults)
+    line = (
+        f"{overlay}: {len(verdict.valid)} of {checked} manifests are valid for Kubernetes {version}"
+    )
+    if verdict.unknown:
+        kinds = ", ".join(sorted(set(verdict.unknown)))
+        line += f"; not checked, as their schemas come with the cluster: {kinds}"
+    return line
+
+
+def notes(built: list[Manifest]) -> list[str]:
+    """Return notes on the probability of a false abort of a rollout by several pods.
+
+    Each pod judges a release by its own requests, so each one can abort it by chance
+    (docs/kubernetes.md). Staging serves a release at once, without a rollout.
+    """
+    rules = rollout.read_policy()
+    most = 1
+    for scaler in of_kind(built, "HorizontalPodAutoscaler"):
+        if scaler["metadata"]["labels"].get("environment") != release_folders.STAGING:
+            most = max(most, scaler["spec"]["maxReplicas"])
+    if rules is None or most == 1:
+        return []
+    together = min(1.0, rules.false_abort * most)
+    return [
+        f"up to {most} pods judge a new release, each with false_abort = {rules.false_abort:g} "
+        f"(ops/rollout.toml): together up to {together:g}; docs/kubernetes.md says what to do"
+    ]
+
+
+def prometheus_rules_file() -> Path:
+    """Return the path of the rules for Prometheus."""
+    return current().repository / "ops/prometheus/alerts.yml"
+
+
+def operator_rules_file() -> Path:
+    """Return the path of the rules for the Prometheus operator."""
+    return current().repository / "deploy/kubernetes/components/alerts/rules.yaml"
+
+
+NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
+
+
+def operator_rules() -> str:
+    """Return the content of the file.
+
+    Raises:
+        OSError: the rules cannot be read.
+        yaml.YAMLError: they are not valid YAML.
+    """
+    rule = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "prediction", "labels": {"app.kubernetes.io/name": "prediction"}},
+        "spec": yaml.safe_load(prometheus_rules_file().read_text(encoding="utf-8")),
+    }
+    return NOTE + str(yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100))
+
+
+@verb(
+    "poe kubernetes-alerts",
+    epilog="Exit code 2: alerts.yml is missing or is not valid YAML. With --check, 1: the file is out "
+    "of date.",
+)
+@click.option("--check", is_flag=True, help="only check whether it is up to date")
+def write_alerts(check: bool) -> int:
+    """Write the alert rules of ops/prometheus/alerts.yml for the Prometheus operator."""
+    try:
+        wanted = operator_rules()
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise KubernetesError(
+            f"{shown(prometheus_rules_file())} cannot be read: {error}"
+        ) from error
+    path = operator_rules_file()
+    if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+        print(f"{shown(path)} is up to date")
+        return OK
+    if check:
+        print(f"{shown(path)} is out of date: run `uv run poe kubernetes-alerts`.")
+        return REFUSED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(wanted, encoding="utf-8")
+    print(f"Wrote {shown(path)}.")
+    return OK

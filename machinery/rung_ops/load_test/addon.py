@@ -7,7 +7,7 @@ ADDON = Addon(
     path="ops/service.toml",
     verbs={
         "load-test": Verb(
-            "rung_ops.load_test.run",
+            "rung_ops.load_test.load_test",
             "serve",
             "test the service under load against ops/service.toml",
         ),

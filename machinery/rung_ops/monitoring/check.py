@@ -3,27 +3,63 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from rung_ops import prediction_log
 from rung_ops.model.target import kind_in
-from rung_ops.monitoring import (
-    defaults,
-    drift,
-    feature_quality,
-    freshness,
-    outcomes,
-    quality,
-    ranges,
-)
+from rung_ops.monitoring import drift, inputs, outcomes, quality
+from rung_ops.monitoring.inputs import moment
 from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.monitor_result import MonitorResult, problems
 from rung_ops.monitoring.outcomes import Outcomes
-from rung_ops.monitoring.problems import problems
-from rung_ops.monitoring.quality_metric import QualityMetric
+from rung_ops.monitoring.quality import QualityMetric
 from rung_ops.monitoring.release_info import Released
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.window import Newest
+
+SHADOW = "shadow"  # predictions that no caller received
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest moments of a log, in UTC: when an answer was given, and the TIME of a row."""
+
+    prediction: datetime | None
+    row: datetime | None
+
+
+def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> pl.DataFrame:
+    """Read what a release answered.
+
+    Args:
+        folder: of the log.
+        release: the id of the release.
+        since: the first moment wanted, with a time zone.
+        until: the first moment no longer wanted, with a time zone.
+
+    Returns:
+        Rows of the prediction log, in the order of their times.
+    """
+    wanted = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
+    return prediction_log.read(folder, since, until).filter(wanted).sort("time").collect()
+
+
+def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
+    """Find the newest moments, whichever release answered.
+
+    Args:
+        log: the log, or a part of it.
+        time: the column that orders rows; None if they have none.
+    """
+    answered = log.filter(pl.col("arm") != SHADOW)
+    row = log.collect_schema()["row"]
+    names = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
+    asked: list[pl.Expr] = [pl.col("time").max()]
+    if time in names:
+        asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
+    ends: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
+    return Newest(moment(ends["time"]), moment(ends.get("row")))
 
 
 @dataclass(frozen=True)
@@ -78,10 +114,10 @@ def check_release(
         judged,
         features.with_columns(*_drifted(error, judged, limits)),
         columns.with_columns(_rose(error, judged, limits)),
-        ranges.violations(_unnested(log, "row"), release.contract["columns"]),
+        inputs.violations(_unnested(log, "row"), release.contract["columns"]),
         _ages(release, given.newest, now, limits)
-        | feature_quality.ages(views, given.stored or {}, now),
-        feature_quality.measure(log, views),
+        | inputs.store_ages(views, given.stored or {}, now),
+        inputs.entity_features(log, views),
         _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
         settings["score"]["metric"],
         limits,
@@ -101,11 +137,11 @@ def _compared(
         tests, as all of them share the false alarms of the limits.
     """
     features = drift.compare(release.reference, features_of(log))
-    columns = defaults.defaulted(
+    columns = inputs.defaulted(
         log,
         release.contract["columns"],
         release.reference,
-        feature_quality.trained_shares(views),
+        inputs.trained_shares(views),
     )
     p_values = [features["p_value"], features["missing_p_value"], columns["p_value"]]
     tests = sum(each.count() for each in p_values)
@@ -114,8 +150,8 @@ def _compared(
 
 def _ages(
     release: Released, newest: Newest, now: datetime, limits: Limits
-) -> dict[str, freshness.Age]:
-    return freshness.check_freshness(
+) -> dict[str, inputs.Age]:
+    return inputs.check_freshness(
         now,
         limits.freshness,
         release.manifest,

@@ -1,13 +1,13 @@
-"""What the team set in ops/monitor.toml: from where on something counts as wrong."""
+"""The limits of the monitor: what counts as wrong, as the team set it in ops/monitor.toml."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from rung_ops.project.paths import policy_file, shown
+from rung_ops import settings
+from rung_ops.project.paths import policy_file
 
 
 def limits_file() -> Path:
@@ -19,10 +19,6 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Error = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Time = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Rows = Annotated[int, msgspec.Meta(ge=20, le=1_000_000_000)]
-
-
-class BadLimits(Exception):
-    """monitor.toml cannot be used; the message says where and why."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,25 +82,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(
-    path: Path | None = None, instead: Mapping[str, Mapping[str, Any]] | None = None
+    path: Path | None = None, replaced: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Limits:
     """Read the limits; what the file leaves out has its default.
 
     Args:
         path: the file.
-        instead: values that count in place of the file's, by table and name.
+        replaced: values that count in place of the file's, by table and name.
 
     Raises:
-        BadLimits: the file is not valid TOML, or has an unknown name or an invalid value.
+        SettingsError: the file is not valid TOML, or has an unknown name or an invalid value.
     """
     path = limits_file() if path is None else path
-    try:
-        written = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadLimits(f"{shown(path)} is not valid TOML: {error}. Correct that line.") from error
-    for table, values in (instead or {}).items():
+    written = settings.toml(path)
+    for table, values in (replaced or {}).items():
         written[table] = {**written.get(table, {}), **values}
-    try:
-        return msgspec.convert(written, Limits)
-    except msgspec.ValidationError as error:
-        raise BadLimits(f"{shown(path)}: {error}. Correct that value.") from error
+    return settings.converted(written, Limits, f"{path.name}:")

@@ -1,4 +1,4 @@
-"""What really happened: read from data/outcomes, and joined to what was predicted.
+"""Outcomes: what really happened, read from data/outcomes, and joined to what was predicted.
 
 Each file holds the target, and either the `id` of the prediction or the columns by which the
 contract tells rows apart. Outcomes may come late, in any order, and be corrected: the file that
@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.errors import OpsError
 from rung_ops.model.dtypes import dtype_of, time_zone
 from rung_ops.model.target import kind_in
 from rung_ops.project.paths import placed, shown
@@ -45,8 +46,8 @@ class Outcomes:
     problems: list[str] = field(default_factory=list)
 
 
-class Unusable(Exception):
-    """A file of outcomes cannot be used; the message says why."""
+class OutcomesError(OpsError):
+    """A file of outcomes cannot be used."""
 
 
 def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
@@ -70,7 +71,7 @@ def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     for path in sorted(path for path in folder.rglob("*") if path.suffix in READERS):
         try:
             frame = _read(path, contract["target"], key, kind)
-        except Unusable as error:
+        except OutcomesError as error:
             problems.append(str(error))
         else:
             (by_id if ID in frame.columns else by_key).append(frame)
@@ -122,16 +123,16 @@ def _read(
         frame = READERS[path.suffix](path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise Unusable(f"{shown(path)} cannot be read: {reason}") from error
+        raise OutcomesError(f"{shown(path)} cannot be read: {reason}") from error
     if target not in frame.columns:
-        raise Unusable(f"{shown(path)} lacks the column `{target}`: what happened")
+        raise OutcomesError(f"{shown(path)} lacks the column `{target}`: what happened")
     if ID in frame.columns and ID not in key:
         named: Mapping[str, pl.DataType] = {ID: pl.String()}
     elif key and set(key) <= set(frame.columns):
         named = key
     else:
         also = f", or all of {', '.join(f'`{name}`' for name in key)}" if key else ""
-        raise Unusable(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
+        raise OutcomesError(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
     known = frame.filter(pl.col(target).is_not_null())
     read = []
     for name, dtype in [*named.items(), (target, kind)]:
@@ -141,7 +142,7 @@ def _read(
             wanted = dtype if name in named else "outcome"
             if isinstance(dtype, pl.Enum) and name not in named:
                 wanted = f"class of {', '.join(dtype.categories)}"
-            raise Unusable(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
+            raise OutcomesError(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
         read.append(column.alias(name if name in named else TRUTH))
     return pl.DataFrame(read)
 

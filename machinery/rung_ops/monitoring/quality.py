@@ -1,20 +1,125 @@
-"""How good the predictions were, by day and by slice, where enough outcomes are known."""
+"""How good the predictions were, by day and by slice, where enough outcomes are known.
+
+Where the release predicts intervals, also how many of the outcomes they held, compared with what
+QUANTILES promise.
+"""
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from rung_ops.gate import rules
+from rung_ops.gate.rules import Threshold
 from rung_ops.model import target
-from rung_ops.model.predictions import numbers, packed, unpacked
-from rung_ops.monitoring import interval_coverage
+from rung_ops.model.predictions import inside, numbers, packed, unpacked
+from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
+from rung_ops.monitoring.release_info import Score
 from rung_ops.statistics import jackknife
+
+RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
+
+
+@dataclass(frozen=True)
+class QualityMetric:
+    """What quality is measured by.
+
+    Attributes:
+        score: of the release, or of src/.
+        metric: the deciding figure, one of those score() returns.
+        higher_is_better: its direction.
+        metrics: the release's figures on its test rows.
+        slices: the same of each slice.
+        columns: to slice by: names of columns or features.
+        classes: whether the truth is a class, 0 or 1, and no value.
+        seed: of what is random.
+        kind: what is predicted.
+    """
+
+    score: Score
+    metric: str
+    higher_is_better: bool
+    metrics: Mapping[str, float]
+    slices: list[dict[str, Any]]
+    columns: list[str]
+    classes: bool
+    seed: int
+    kind: Kind = ONE_NUMBER
+
+    def expected(self, column: str, value: str) -> float | None:
+        """Give the figure on the test rows, of a slice or of all."""
+        if column in (RECENT, DAY):
+            return self.metrics.get(self.metric)
+        return self._slice(column, value).get(self.metric)
+
+    def allowed(self, share: float, expected: float) -> Threshold:
+        """Return how far a figure may be worse than the one of the test rows."""
+        return rules.allowed_loss(share, expected, self.higher_is_better)
+
+    def tested(self, column: str, value: str) -> int | None:
+        """Count the test rows of a slice; None if the release does not say."""
+        return self._slice(column, value).get("rows")
+
+    def _slice(self, column: str, value: str) -> dict[str, Any]:
+        for known in self.slices:
+            if (known["column"], known["value"]) == (column, value):
+                return known
+        return {}
+
+
+INTERVAL_SCHEMA: dict[str, Any] = {
+    "held": pl.Float64,
+    "held_error": pl.Float64,
+    "held_low": pl.Float64,
+    "held_high": pl.Float64,
+    "promised": pl.Float64,
+    "missed": pl.Boolean,
+}
+
+
+def measure_interval(
+    truth: np.ndarray, predicted: np.ndarray, promised: float, seed: int, shown_error: float
+) -> dict[str, Any]:
+    """Measure the share of outcomes inside their interval, with a confidence interval.
+
+    Args:
+        truth: shape (n_rows,).
+        predicted: low, median and high, shape (n_rows, 3).
+        promised: the share that it is to hold.
+        seed: of the jackknife.
+        shown_error: of the interval of the share.
+
+    Returns:
+        Columns of SCHEMA, but for `missed`; none if there are too few rows.
+    """
+    held = inside(truth, predicted)
+    group = jackknife.dealt(len(held), seed)
+    error = jackknife.standard_error(lambda rows: float(held[rows].mean()), group)
+    if not np.isfinite(error):
+        return {}
+    share, half = float(held.mean()), jackknife.student_t_quantile(shown_error) * error
+    ends = {"held_low": max(share - half, 0.0), "held_high": min(share + half, 1.0)}
+    return {"held": share, "held_error": error, **ends, "promised": promised}
+
+
+def judge_interval(row: dict[str, Any], error_rate: float, most_miss: float) -> None:
+    """Say whether a share is farther from the promised one than it may be, beyond chance.
+
+    Args:
+        row: with what measure() gives, if anything; gets `missed`.
+        error_rate: how often a share that is just not too far may be taken for one that is.
+        most_miss: how far it may be.
+    """
+    if row.get("held") is not None:
+        sure = jackknife.student_t_quantile(2 * error_rate) * row["held_error"]
+        row["missed"] = bool(abs(row["held"] - row["promised"]) - sure > most_miss)
+
 
 MISSING = "missing"
 # Of a day, whose interval is only drawn: half as many evaluations of score() for most of the rows.
@@ -37,7 +142,7 @@ SCHEMA: dict[str, Any] = {
     "expected": pl.Float64,
     "allowed": pl.String,
     "worse": pl.Boolean,
-    **interval_coverage.SCHEMA,
+    **INTERVAL_SCHEMA,
 }
 PREDICTED = "predicted"
 
@@ -57,7 +162,7 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
         test rows; allowed: how far it may be worse, in words; worse: whether it is, judged for `recent`
         and its slices with an error that they share, null if it is not known. held to missed:
-        where the release predicts intervals, see rung_ops.monitoring.interval_coverage.
+        where the release predicts intervals, see rung_ops.monitoring.quality.
     """
     rows = joined.select(
         pl.col("time").dt.date().cast(pl.String).alias(DAY),
@@ -120,9 +225,7 @@ def _row(
         mean = float(numbers(predicted, kind).mean())
         row |= {"mean_truth": float(truth.mean()), "mean_predicted": mean}
     if kind.quantiles:
-        row |= interval_coverage.measure(
-            truth, predicted, kind.level, quality_metric.seed, SHOWN_ERROR
-        )
+        row |= measure_interval(truth, predicted, kind.level, quality_metric.seed, SHOWN_ERROR)
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):
@@ -156,7 +259,7 @@ def _compare_with_the_test(
     if not tests:
         return
     error_rate = limits.outcomes.false_alarms / tests
-    interval_coverage.judge(recent, error_rate, limits.outcomes.most_miss)
+    judge_interval(recent, error_rate, limits.outcomes.most_miss)
     quantile = jackknife.student_t_quantile(2 * error_rate)
     sign = 1 if quality_metric.higher_is_better else -1
     for row in judged:

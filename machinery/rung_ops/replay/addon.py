@@ -7,7 +7,9 @@ ADDON = Addon(
     path="ops/autopilot.toml",
     verbs={
         "replay": Verb(
-            "rung_ops.replay.run", "monitor", "replay the sample through service and autopilot"
+            "rung_ops.replay.simulation",
+            "monitor",
+            "replay the sample through service and autopilot",
         ),
     },
 )

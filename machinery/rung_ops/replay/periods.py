@@ -8,6 +8,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract.raw_file import UnreadableFileError, read
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import OpsError
 from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
 
@@ -22,8 +23,8 @@ START = datetime(2001, 1, 1, tzinfo=UTC)
 LASTS = timedelta(days=30)
 
 
-class TooFewRows(Exception):
-    """The data cannot be replayed; the message says why."""
+class ReplayError(OpsError):
+    """The project cannot be replayed, or a step of the replay failed."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,20 @@ def all_rows() -> pl.DataFrame:
     """Read all raw files of the project.
 
     Raises:
-        TooFewRows: a file cannot be read, or has rows that violate Row.
+        ReplayError: a file cannot be read, or has rows that violate Row.
     """
     frames = []
     for path in raw_files():
         try:
             frame = read(path)
         except UnreadableFileError as error:
-            raise TooFewRows(str(error)) from error
+            raise ReplayError(str(error)) from error
         typed, problems = inspect(frame, contract.Row.to_schema(), shown(path))
         if problems:
-            raise TooFewRows(f"{problems[0]}: fix it first (`uv run poe validate`).")
+            raise ReplayError(f"{problems[0]}: fix it first (`uv run poe validate`).")
         frames.append(typed)
     if not frames:
-        raise TooFewRows("There is no data: put a file into data/sample.")
+        raise ReplayError("There is no data: put a file into data/sample.")
     return pl.concat(frames)
 
 
@@ -75,7 +76,7 @@ def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
         The unit, MONTH or TENTH, and the periods.
 
     Raises:
-        TooFewRows: there are fewer rows than tenths.
+        ReplayError: there are fewer rows than tenths.
     """
     time = contract.TIME
     if time is not None and rows[time].dtype.is_temporal() and rows[time].dtype != pl.Time:
@@ -100,7 +101,7 @@ def beginning(periods: list[Period], start: str | None = None) -> int:
             has enough test rows for the gate.
 
     Raises:
-        TooFewRows: no period would be left to replay, or too few come before `start`.
+        ReplayError: no period would be left to replay, or too few come before `start`.
     """
     least = _least(periods)
     if start is None:
@@ -109,7 +110,7 @@ def beginning(periods: list[Period], start: str | None = None) -> int:
         if number >= least and start in (period.name, period.id):
             return number
     allowed = ", ".join(period.id for period in periods[least:])
-    raise TooFewRows(f"--from: got {start!r}; expected one of {allowed}.")
+    raise ReplayError(f"--from: got {start!r}; expected one of {allowed}.")
 
 
 def _least(periods: list[Period]) -> int:
@@ -121,7 +122,7 @@ def _least(periods: list[Period]) -> int:
         rows += period.rows.height
         if number >= SAMPLE and rows >= wanted and number < len(periods):
             return number
-    raise TooFewRows(
+    raise ReplayError(
         f"There are {rows:,} rows. The first release needs {wanted:,.0f} of them, as the gate "
         f"needs {wanted * share:,.0f} test rows (ops/gate.toml), so none would be left to replay."
     )
@@ -135,7 +136,7 @@ def _month(rows: pl.DataFrame) -> Period:
 
 def _tenths(rows: pl.DataFrame) -> list[Period]:
     if rows.height < TENTHS * SAMPLE:
-        raise TooFewRows(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
+        raise ReplayError(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
     bounds = [round(rows.height * number / TENTHS) for number in range(TENTHS + 1)]
     periods = []
     for number in range(TENTHS):

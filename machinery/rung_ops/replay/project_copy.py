@@ -1,8 +1,11 @@
-"""Create the copy of the project that a replay runs in; nothing outside it is changed."""
+"""Create the copy of the project that a replay runs in, and run verbs in it; nothing outside is changed."""
 
 import os
+import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,44 @@ import polars as pl
 from rung_ops import addons
 from rung_ops.contract import raw_file
 from rung_ops.project import current
-from rung_ops.replay.overrides import override
+from rung_ops.replay.periods import ReplayError
 from rung_ops.system import git, key_names
+
+
+def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
+    """Change values in a TOML file and keep its other lines.
+
+    Args:
+        path: of the file.
+        tables: new values by table and key. An existing value must be on a single line.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for table, values in tables.items():
+        for key, value in values.items():
+            _override(lines, table, key, f"{key} = {_toml(value)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _override(lines: list[str], table: str, key: str, line: str) -> None:
+    """Replace the line of a key, or insert a line below the heading of its table."""
+    heading = re.compile(r"\[([\w.]+)\]")
+    headings = [at for at, text in enumerate(lines) if heading.match(text)]
+    start = next((at for at in headings if lines[at].startswith(f"[{table}]")), None)
+    if start is None:
+        lines += [f"[{table}]", line]
+        return
+    end = next((at for at in headings if at > start), len(lines))
+    for at in range(start + 1, end):
+        if re.match(rf"{key}\s*=", lines[at]):
+            lines[at] = line
+            return
+    lines.insert(start + 1, line)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def copy_folder() -> Path:
@@ -23,10 +62,6 @@ def copy_folder() -> Path:
 FIRST = "data/sample/first.parquet"
 PUBLIC_KEY = "release.pub"
 NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are not data
-
-
-class NoCopy(Exception):
-    """The project cannot be copied; the message says why."""
 
 
 IDENTITY = {"name": "replay", "email": "replay@localhost"}
@@ -87,10 +122,10 @@ def make(first: pl.DataFrame, url: str) -> Path:
         url: of the service that the replay will start.
 
     Raises:
-        NoCopy: this is not the repository's first model, or git failed.
+        ReplayError: this is not the repository's first model, or git failed.
     """
     if current().root != current().repository:
-        raise NoCopy(
+        raise ReplayError(
             "A replay runs the repository's first model. Run the command in the repository's "
             f"top folder, not in {current().root.name}."
         )
@@ -171,4 +206,43 @@ def _git(folder: Path, *arguments: str) -> str:
     try:
         return git.output(folder, *arguments, environment=environment())
     except git.GitError as error:
-        raise NoCopy(f"`git {' '.join(arguments[:4])}` failed in {folder}: {error}") from error
+        raise ReplayError(f"`git {' '.join(arguments[:4])}` failed in {folder}: {error}") from error
+
+
+SHOWN = 30  # lines of output in the message of a failed verb
+LOGS = "dated"  # folder of the prediction log that the monitor and the autopilot read
+
+
+def verb_command(*words: str) -> list[str]:
+    """Return the command line of a verb, which runs in the current Python environment."""
+    poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
+    return [*poe, "--directory", str(copy_folder()), *words]
+
+
+def run_verb(*words: str, allowed: Sequence[int] = (0,)) -> str:
+    """Run a verb in the copy, and return its output.
+
+    Raises:
+        ReplayError: its exit code is not among the allowed ones.
+    """
+    done = subprocess.run(
+        verb_command(*words),
+        cwd=copy_folder(),
+        env=environment() | {"LOGS": str(copy_folder() / LOGS)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    with (copy_folder() / "verbs.log").open("a", encoding="utf-8") as log:
+        log.write(f"$ poe {' '.join(words)}\n{done.stdout}\n")
+    if done.returncode not in allowed:
+        last = "".join(f"  {line}\n" for line in done.stdout.splitlines()[-SHOWN:])
+        raise ReplayError(
+            f"`poe {' '.join(words)}` ended with exit code {done.returncode} in "
+            f"{copy_folder()}:\n{last}"
+        )
+    return done.stdout

@@ -1,29 +1,27 @@
-"""Run a replay: a first release, then for each period traffic, outcomes and the autopilot."""
+"""Replay the sample through the service and the autopilot, and draw a timeline: `poe replay`.
+
+A first release, then for each period traffic, outcomes and a pass of the autopilot.
+"""
 
 import json
 import time
+import webbrowser
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.command import OK, verb
 from rung_ops.model import release as serving_release
 from rung_ops.model.release import Release
+from rung_ops.project import current
 from rung_ops.project.paths import params, project_name, shown
-from rung_ops.replay import (
-    compare,
-    copy_commands,
-    events,
-    notes,
-    period_traffic,
-    project_copy,
-    timeline,
-    wording,
-)
-from rung_ops.replay.period_traffic import Served
-from rung_ops.replay.periods import WHEN, Period, beginning
-from rung_ops.replay.traffic import Service
+from rung_ops.replay import project_copy, timeline, timeline_page, traffic
+from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
+from rung_ops.replay.traffic import Served, Service
 from rung_ops.system.processes import free_port
 from rung_ops.training import estimator
 
@@ -43,7 +41,7 @@ def replay(
         The timeline, from timeline.build().
 
     Raises:
-        TooFewRows, NoCopy, VerbFailed, ServiceFailed: a step failed; the message says which.
+        ReplayError: a step failed; the message says which.
     """
     started = time.monotonic()
     begin = beginning(periods, start)
@@ -54,10 +52,13 @@ def replay(
     _say(
         f"{shown(project_copy.copy_folder())}: a copy of this project; nothing outside it is changed"
     )
-    _say(wording.scope(unit, begin, [period.name for period in later], most))
+    _say(timeline.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
     service = Service(
-        copy_commands.command("serve"), project_copy.copy_folder(), project_copy.environment(), port
+        project_copy.verb_command("serve"),
+        project_copy.copy_folder(),
+        project_copy.environment(),
+        port,
     )
     try:
         service.wait()
@@ -71,10 +72,10 @@ def replay(
         "project": project_name(),
         "metric": params()["score"]["metric"],
         "unit": unit,
-        "level": compare.LEVEL,
+        "level": timeline.LEVEL,
         "first": {"release": frozen.id, "rows": first.height},
-        "stand_in": notes.is_approved_for(),
-        "notes": notes.notes(unit, begin),
+        "stand_in": timeline.is_approved_for(),
+        "notes": timeline.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
     return timeline.build(about, results)
@@ -84,18 +85,16 @@ def _first_release(rows: int) -> Release:
     """Train on the first periods and deploy the release to production."""
     start = time.monotonic()
     _say(f"first release: the pipeline runs on {rows:,} rows")
-    copy_commands.run("keys")
+    project_copy.run_verb("keys")
     project_copy.commit("Keys of the replay")
-    copy_commands.run("pipeline")
+    project_copy.run_verb("pipeline")
     project_copy.commit("Train the first version")
-    copy_commands.run("gate", allowed=(0, 1))  # `deploy` checks the verdict
-    copy_commands.run("release")
-    copy_commands.run("deploy", "production")
-    if period_traffic.serving_state().serving is None:
-        project_copy.stand_in().approve(
-            next((period_traffic.production() / "bundles").glob("[!.]*")).name
-        )
-    folder = period_traffic.production() / "bundles" / str(period_traffic.serving_state().serving)
+    project_copy.run_verb("gate", allowed=(0, 1))  # `deploy` checks the verdict
+    project_copy.run_verb("release")
+    project_copy.run_verb("deploy", "production")
+    if traffic.serving_state().serving is None:
+        project_copy.stand_in().approve(next((traffic.production() / "bundles").glob("[!.]*")).name)
+    folder = traffic.production() / "bundles" / str(traffic.serving_state().serving)
     loaded = serving_release.load(folder, (project_copy.copy_folder() / "release.pub").read_bytes())
     _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
     return loaded
@@ -104,23 +103,23 @@ def _first_release(rows: int) -> Release:
 def _period(
     service: Service, period: Period, frozen: Release, executor: ThreadPoolExecutor, last: bool
 ) -> dict[str, Any]:
-    start, since = time.monotonic(), period_traffic.clock()
-    done = period_traffic.serve(service, period)
+    start, since = time.monotonic(), traffic.clock()
+    done = traffic.serve(service, period)
     seconds = time.monotonic() - start
-    period_traffic.date_log(done, since)
-    period_traffic.write_outcomes(period)
+    traffic.date_log(done, since)
+    traffic.write_outcomes(period)
     _approve(done)
     # In parallel with the autopilot.
     comparison = executor.submit(_compare, done, frozen)
     serving = ", ".join(each["release"].split("-")[0] for each in done.by_release())
     _say(f"{period.name}: {period.rows.height:,} requests in {seconds:.1f} s, by {serving}")
-    summary = None if last else events.summarize(_pass(period))
+    summary = None if last else timeline.summarize(_pass(period))
     if last:  # no period is left that a decision could affect
-        copy_commands.run("monitor", "--now", period.end.isoformat(), allowed=(0, 1))
+        project_copy.run_verb("monitor", "--now", period.end.isoformat(), allowed=(0, 1))
     compared = comparison.result()
     _say(
-        f"{period.name}: {params()['score']['metric']} {wording.figure(compared['with'])}, frozen "
-        f"{wording.figure(compared['without'])}; {events.headline(summary)} "
+        f"{period.name}: {params()['score']['metric']} {timeline.figure(compared['with'])}, frozen "
+        f"{timeline.figure(compared['without'])}; {timeline.headline(summary)} "
         f"({time.monotonic() - start:.0f} s)"
     )
     return {
@@ -135,8 +134,8 @@ def _period(
         "drift": _drift(),
         "trial": _trial(done),
         "pass": summary,
-        "headline": events.headline(summary),
-        "events": events.events(done.events, summary),
+        "headline": timeline.headline(summary),
+        "events": timeline.events(done.events, summary),
     }
 
 
@@ -155,12 +154,12 @@ def _compare(done: Served, frozen: Release) -> dict[str, Any]:
     rows = done.period.rows
     typed = rows.select(pl.col(name).cast(kind) for name, kind in frozen.schema.items())
     actual = estimator.truth(rows.select(contract.TARGET))
-    return dict(compare.compare(actual, done.predictions(), frozen.score(typed)[1]))
+    return dict(timeline.compare(actual, done.predictions(), frozen.score(typed)[1]))
 
 
 def _pass(period: Period) -> dict[str, Any]:
     """Run a pass of the autopilot and read its record."""
-    copy_commands.run("autopilot", "--now", period.end.isoformat())
+    project_copy.run_verb("autopilot", "--now", period.end.isoformat())
     paths = sorted((project_copy.copy_folder() / "releases/autopilot/passes").glob("*.json"))
     records = [json.loads(path.read_bytes()) for path in paths]
     return dict(max(records, key=lambda record: (record["at"], record["started"])))
@@ -175,7 +174,7 @@ def _drift() -> list[dict[str, Any]]:
 
 
 def _trial(done: Served) -> dict[str, Any] | None:
-    lines = list(period_traffic.lines_of_trial(done.events))
+    lines = list(traffic.lines_of_trial(done.events))
     if not lines:
         return None
     return {"release": done.events[-1]["detail"].get("release", ""), "lines": lines}
@@ -183,3 +182,41 @@ def _trial(done: Served) -> dict[str, Any] | None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def report_folder() -> Path:
+    """Return the folder of a replay's reports."""
+    return current().reports / "replay"
+
+
+def page_file() -> Path:
+    """Return the path of a replay's page."""
+    return report_folder() / "timeline.html"
+
+
+def data_file() -> Path:
+    """Return the path of a replay's timeline as JSON."""
+    return report_folder() / "timeline.json"
+
+
+@verb("poe replay")
+@click.option("--months", type=click.IntRange(1), help="number of months, or tenths, to replay")
+@click.option(
+    "--from",
+    "start",
+    help="first of them, such as 2013-08: the first release learns from all before (default: the "
+    "earliest that leaves it enough rows)",
+)
+@click.option("--open", "is_opened", is_flag=True, help="open the timeline in a browser")
+def main(months: int | None, start: str | None, is_opened: bool) -> int:
+    """Replay the sample through the service and the autopilot, and draw a timeline."""
+    story = replay(*cut(all_rows()), months, start)
+    report_folder().mkdir(parents=True, exist_ok=True)
+    content = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
+    data_file().write_text(content, encoding="utf-8")
+    page_file().write_text(timeline_page.page(story), encoding="utf-8")
+    print(f"\n{timeline.table(story)}\n\n{story['outcome']}")
+    print(f"Wrote {shown(page_file())} in {story['seconds']:.0f} s.")
+    if is_opened:
+        webbrowser.open(page_file().as_uri())
+    return OK

@@ -1,11 +1,257 @@
-"""Build the timeline of a replay: figures and text from its periods."""
+"""Build the timeline of a replay: what happened in its periods, as figures and sentences."""
 
+import math
+import warnings
 from collections.abc import Iterator
+from datetime import datetime
 from statistics import mean
 from typing import Any
 
-from rung_ops.replay import wording
-from rung_ops.replay.wording import BETTER, EVEN, WORSE
+import numpy as np
+
+from rung_ops import contract
+from rung_ops.autopilot import decide
+from rung_ops.project.paths import params
+from rung_ops.replay import project_copy
+from rung_ops.replay.periods import LASTS, TENTH
+from rung_ops.statistics.jackknife import dealt, standard_error, student_t_quantile
+from rung_ops.system.printable import in_column
+
+BETTER, WORSE, EVEN = "better", "worse", "even"
+
+
+def figure(value: dict[str, Any] | None) -> str:
+    """Format a figure; a dash if there is none."""
+    return _number(value["figure"], "") if value else "–"
+
+
+def interval(value: dict[str, Any] | None, signed: bool = False) -> str:
+    """Format a figure with its interval; a dash if there is none."""
+    if not value:
+        return "–"
+    sign = "+" if signed else ""
+    figure, low, high = (_number(value[name], sign) for name in ("figure", "low", "high"))
+    return f"{figure} ({low} to {high})"
+
+
+def judged(difference: dict[str, Any] | None) -> str:
+    """Return BETTER or WORSE if the interval of a difference excludes 0, otherwise EVEN."""
+    if not difference or difference["low"] <= 0 <= difference["high"]:
+        return EVEN
+    return BETTER if difference["low"] > 0 else WORSE
+
+
+def steps(taken: list[dict[str, Any]]) -> str:
+    """Format the steps of a pass with their durations."""
+    return ", ".join(f"{each['step']} {each['seconds']:.1f} s" for each in taken)
+
+
+def _number(value: float, sign: str) -> str:
+    # Three decimals, not the gate's four: a figure stands beside its interval. The page is typeset,
+    # so a minus is a minus sign.
+    return in_column(value, 3, sign).replace("-", "−")
+
+
+def seconds_between(started: str, ended: str | None) -> float:
+    """Return the seconds between two times of the journal; 0 if the second is missing."""
+    if ended is None:
+        return 0.0
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+
+
+def scope(unit: str, before: int, names: list[str], asked: int | None) -> str:
+    """Say which periods are replayed, and which the first release is trained on.
+
+    Args:
+        unit: name of a period: month or tenth.
+        before: number of periods that the first release is trained on.
+        names: of the periods that are replayed, in order.
+        asked: how many were asked for; None for all.
+    """
+    replayed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    few = asked is not None and asked > len(names)
+    more = f" ({asked} were asked for)" if few else ""
+    return f"Replays {replayed}{more}; the first release is trained on the {before} {unit}s before."
+
+
+def table(timeline: dict[str, Any]) -> str:
+    """Format a table for the terminal, with one row for each period."""
+    heads = (timeline["unit"], "requests", "with", "frozen", "difference", "drifted", "autopilot")
+    rows = [heads] + [
+        (
+            each["name"],
+            f"{each['rows']:,}",
+            figure(each["with"]),
+            figure(each["without"]),
+            interval(each["difference"], signed=True),
+            str(sum(feature["drifted"] for feature in each["drift"])),
+            ", ".join(event["kind"] for event in each["events"]) or "–",
+        )
+        for each in timeline["periods"]
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [*map(str.rjust, row[:-1], widths[:-1]), row[-1]],
+        )
+        for row in rows
+    )
+
+
+LEVEL = 0.95  # confidence level of the intervals
+
+Figure = dict[str, float]
+
+
+def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[str, Figure | None]:
+    """Score the served predictions and those of the first release.
+
+    Args:
+        actual: outcomes, shape (n_rows,).
+        served: predictions that the service returned, shape (n_rows,).
+        frozen: predictions of the first release, shape (n_rows,).
+
+    Returns:
+        with, without and difference, each with figure, low and high; None if undefined. A positive
+        difference favours the autopilot.
+    """
+    settings = params()
+    metric, seed = settings["score"]["metric"], settings["seed"]
+    sign = 1 if settings["score"]["higher_is_better"] else -1
+
+    def score(chosen: np.ndarray, predicted: np.ndarray) -> float:
+        with warnings.catch_warnings(action="ignore"):
+            return float(contract.score(actual[chosen], predicted[chosen])[metric])
+
+    def figure(of: Any) -> Figure | None:
+        error = standard_error(of, dealt(len(actual), seed))
+        if not math.isfinite(error):
+            return None
+        value, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
+        return {"figure": value, "low": value - half, "high": value + half}
+
+    return {
+        "with": figure(lambda chosen: score(chosen, served)),
+        "without": figure(lambda chosen: score(chosen, frozen)),
+        "difference": figure(lambda chosen: sign * (score(chosen, served) - score(chosen, frozen))),
+    }
+
+
+# Names on the page of events in the history of the releases.
+DURING = {
+    **{"promote": "promoted", "serve": "promoted"},
+    **{"abort": "rolled back", "roll_back": "rolled back"},
+}
+
+
+def summarize(record: dict[str, Any]) -> dict[str, Any]:
+    """Summarize the record of a pass for the page."""
+    steps = {each["step"]: each for each in record["steps"]}
+    decided = steps["decide"]["detail"]
+    return {
+        "action": decided["action"],
+        "reasons": list(decided["reasons"]),
+        "outcome": record["outcome"],
+        "summary": record["summary"],
+        "version": steps["train"]["detail"].get("version") if "train" in steps else None,
+        "steps": [
+            {"step": name, "seconds": seconds_between(each["started"], each["ended"])}
+            for name, each in steps.items()
+        ],
+    }
+
+
+def headline(summary: dict[str, Any] | None) -> str:
+    """Describe in one line what the autopilot did at the end of a period."""
+    if summary is None:
+        return "the replay ends here"
+    first = summary["reasons"][0]
+    if summary["action"] == decide.NOTHING:
+        return f"nothing: {first}"
+    if summary["action"] == decide.WAIT:
+        return f"waited: {first}"
+    if summary["action"] == decide.RETRAIN:
+        return f"trained version {summary['version']}, as {first}; {summary['summary']}"
+    return str(summary["summary"])
+
+
+def events(during: list[dict[str, Any]], summary: dict[str, Any] | None) -> list[dict[str, str]]:
+    """List the events of a period for the chart: during the period and at its end."""
+    marked = [
+        {"kind": DURING[event["event"]], "when": "during", "says": _sentence(event)}
+        for event in during
+        if event["event"] in DURING
+    ]
+    if summary is None:
+        return marked
+    if summary["version"]:
+        sentence = f"version {summary['version']} was trained"
+        marked.append({"kind": "trained", "when": "after", "says": sentence})
+    kinds = {
+        "refused": "refused",
+        "rolled back": "rolled back",
+        "trial ended": "rolled back",
+        "waits for approval": "waits for a person",
+    }
+    if summary["outcome"] in kinds:
+        kind = kinds[summary["outcome"]]
+        marked.append({"kind": kind, "when": "after", "says": summary["summary"]})
+    return marked
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    detail = event["detail"]
+    reason = f": {detail['reason']}" if detail.get("reason") else ""
+    when = f"within {event['row']:,} requests"
+    return f"{detail['release']} was {DURING[event['event']]} {when}{reason}"
+
+
+def notes(unit: str, begin: int) -> list[str]:
+    """List the differences between a replay and real operation.
+
+    Args:
+        unit: name of a period: month or tenth.
+        begin: number of periods that the first release was trained on.
+    """
+    lines = [
+        "The replay ran in a copy of the project, .replay/, with its own repository, data, registry "
+        "and releases. Each row was sent to the service as an HTTP request, and each pass is a real "
+        "`poe autopilot`. verbs.log and service.log there hold the output.",
+        f"The first release was trained on the first {begin} {unit}s and stays frozen for the "
+        "comparison.",
+        f"All outcomes of a {unit} become known at its end; then the autopilot makes one pass. "
+        f"There is no pass after the last {unit}.",
+        "The service logs the time of the machine. The monitor and the autopilot read a copy of "
+        "the log in which every prediction has the time of its row.",
+        "The intervals assume independent rows. Rows of one day are similar, so true intervals are "
+        "somewhat wider.",
+    ]
+    if is_approved_for():
+        lines.append(
+            "A person has to approve a release before it is served. The autopilot prepared each one "
+            f"and stopped; the replay approved it a {unit} later in place of the person, without a "
+            "validation. A person might have refused."
+        )
+    if unit == TENTH:
+        lines.append(
+            "The rows have no time, or too few or too many months. So they were cut into tenths in "
+            f"their order, each counted as {LASTS.days} days; drift between tenths need not be "
+            "drift over time."
+        )
+    for name, tables in project_copy.replaced().items():
+        values = "; ".join(
+            f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
+            for table, keys in tables.items()
+        )
+        lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
+    return lines
+
+
+def is_approved_for() -> bool:
+    """Return whether the replay approves releases in place of a person."""
+    person = project_copy.stand_in()
+    return person is not None and bool(person.is_required())
+
 
 SCHEMA = 1
 Period = dict[str, Any]
@@ -42,9 +288,7 @@ def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
         figures["waiting for a person"] = str(marks.count("waits for a person"))
     for side, name in (("with", f"{metric}, mean of the {unit}s"), ("without", "the same, frozen")):
         if scored:
-            figures[name] = wording.figure(
-                {"figure": mean(each[side]["figure"] for each in scored)}
-            )
+            figures[name] = figure({"figure": mean(each[side]["figure"] for each in scored)})
     return {
         "schema": SCHEMA,
         **about,
@@ -91,7 +335,7 @@ def _judged(period: Period, first: str) -> str:
     """Compare the served predictions of a period with those of the first release."""
     if all(share["release"] == first for share in period["answered"]):
         return ITSELF
-    return wording.judged(period["difference"])
+    return judged(period["difference"])
 
 
 def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]) -> Iterator[str]:
@@ -101,10 +345,10 @@ def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]
         yield "No release was promoted, so only the first one served."
         return
     for each in periods:
-        if wording.judged(each["difference"]) == WORSE:
+        if judged(each["difference"]) == WORSE:
             yield (
                 f"{each['name']}: {metric} was worse than that of the first release by "
-                f"{wording.interval(each['difference'], signed=True)}."
+                f"{interval(each['difference'], signed=True)}."
             )
     for each in periods:
         for event in each["events"]:
@@ -112,7 +356,7 @@ def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]
                 yield f"{each['name']}: {event['says']}."
     promoted = [any(event["kind"] == "promoted" for event in each["events"]) for each in periods]
     later = periods[promoted.index(True) :]
-    even = [each["name"] for each in later if wording.judged(each["difference"]) == EVEN]
+    even = [each["name"] for each in later if judged(each["difference"]) == EVEN]
     if even:
         yield (
             f"In {len(even)} of the {len(later)} {unit}s from the first promotion on, the "

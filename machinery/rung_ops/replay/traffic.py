@@ -1,4 +1,8 @@
-"""Start the service of the copy, and send it rows as requests."""
+"""Start the service of the copy, and send it the rows of each period as requests.
+
+The service logs the time of the machine. The monitor and the autopilot of the copy read a second
+log, in which each prediction has the time of its row.
+"""
 
 import http.client
 import json
@@ -6,14 +10,22 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
+from rung_ops import contract, prediction_log
+from rung_ops.project import release_folders
+from rung_ops.release import state
+from rung_ops.replay import project_copy
+from rung_ops.replay.periods import WHEN, Period, ReplayError
 from rung_ops.serving import access
 from rung_ops.system import processes
 
@@ -21,10 +33,6 @@ HOST = "127.0.0.1"
 CALLERS = 4
 TRIES = 20
 STARTS_WITHIN = 60.0  # seconds
-
-
-class ServiceFailed(Exception):
-    """The service did not start or answer; the message repeats the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Service:
         """Wait until it is ready.
 
         Raises:
-            ServiceFailed: it ended, or takes too long.
+            ReplayError: it ended, or takes too long.
         """
         end = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < end and self._process.poll() is None:
@@ -81,7 +89,7 @@ class Service:
             except OSError:
                 pass
             time.sleep(0.1)
-        raise ServiceFailed(f"The service did not become ready:\n{self._log_end()}")
+        raise ReplayError(f"The service did not become ready:\n{self._log_end()}")
 
     def send(self, rows: pl.DataFrame, ids: Sequence[str]) -> list[Answer]:
         """Send each row as a request, from CALLERS threads.
@@ -90,7 +98,7 @@ class Service:
             One answer for each row, in the order of the rows.
 
         Raises:
-            ServiceFailed: a request was not answered.
+            ReplayError: a request was not answered.
         """
         bodies = [msgspec.json.encode(row) for row in rows.iter_rows(named=True)]
         answers: list[Answer | None] = [None] * len(bodies)
@@ -101,7 +109,7 @@ class Service:
             try:
                 for number in range(first, len(bodies), CALLERS):
                     answers[number] = _ask(connection, bodies[number], ids[number], self._token)
-            except (OSError, http.client.HTTPException, ServiceFailed) as error:
+            except (OSError, http.client.HTTPException, ReplayError) as error:
                 failed.append(str(error) or repr(error))
             finally:
                 connection.close()
@@ -112,7 +120,7 @@ class Service:
         for caller in callers:
             caller.join()
         if failed:
-            raise ServiceFailed(f"A request was not answered: {failed[0]}\n{self._log_end()}")
+            raise ReplayError(f"A request was not answered: {failed[0]}\n{self._log_end()}")
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
@@ -150,7 +158,7 @@ def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: 
             break
         time.sleep(0.05)  # 503 asks the caller to retry
     if status != 200:
-        raise ServiceFailed(f"status {status}: {content[:500].decode(errors='replace')}")
+        raise ReplayError(f"status {status}: {content[:500].decode(errors='replace')}")
     answer: dict[str, Any] = json.loads(content)
     predicted: Any = answer["prediction"]
     if by_class := answer.get("probabilities"):
@@ -158,3 +166,144 @@ def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: 
     elif interval := answer.get("interval"):
         predicted = [interval["low"], predicted, interval["high"]]
     return Answer(name, predicted, str(answer["release"]))
+
+
+CHUNK = 500  # rows
+TRIAL_CHUNK = 100  # rows sent at once while a canary or shadow may change
+PAUSE = 0.3  # seconds; the service reads its state every 0.25
+LOGGED_WITHIN = 30.0  # seconds
+
+
+@dataclass
+class Served:
+    """The result of serving a period.
+
+    Attributes:
+        period: the period.
+        answers: one for each of its rows.
+        events: events of the release history, each with `row`, the number of rows sent by then.
+    """
+
+    period: Period
+    answers: list[Answer]
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def predictions(self) -> np.ndarray:
+        """Return the predictions, shape (n_rows,) or (n_rows, n_classes)."""
+        return np.array([answer.prediction for answer in self.answers])
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Add the events that the release history gains during the block."""
+        known = len(state.events(production()))
+        yield
+        new = state.events(production())[known:]
+        self.events += [event | {"row": len(self.answers)} for event in new]
+
+    def by_release(self) -> list[dict[str, Any]]:
+        """Count the rows that each release answered, in the order of their first answers."""
+        counts: dict[str, int] = {}
+        for answer in self.answers:
+            counts[answer.release] = counts.get(answer.release, 0) + 1
+        return [{"release": release, "rows": rows} for release, rows in counts.items()]
+
+
+def serve(service: Service, period: Period) -> Served:
+    """Send the rows of a period, and follow a canary or shadow meanwhile.
+
+    Raises:
+        ReplayError: a request was not answered.
+    """
+    rows = period.rows.drop(WHEN, contract.TARGET)
+    ids = request_ids(period)
+    served = Served(period, [])
+    sent = 0
+    while sent < rows.height:
+        trial = _trial_state()
+        size = TRIAL_CHUNK if trial else CHUNK
+        with served.following():
+            served.answers += service.send(rows[sent : sent + size], ids[sent : sent + size])
+            sent = min(sent + size, rows.height)
+            if trial:
+                wait_for(lambda before=trial: _trial_state() != before, PAUSE)  # type: ignore[misc]
+    return served
+
+
+def request_ids(period: Period) -> list[str]:
+    """Return the id of each request of a period."""
+    return [f"{period.id}-{number}" for number in range(1, period.rows.height + 1)]
+
+
+def date_log(served: Served, since: datetime) -> None:
+    """Write the predictions of a period to the log that the monitor and the autopilot read.
+
+    Args:
+        served: the period.
+        since: when its first request was sent, by the machine's clock.
+
+    Raises:
+        ReplayError: the service did not log all predictions.
+    """
+    folder = project_copy.copy_folder() / "logs" / release_folders.PRODUCTION / "predictions"
+    ids = request_ids(served.period)
+    when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]})
+
+    def logged() -> pl.DataFrame:
+        log = prediction_log.read(folder, since=since).collect()
+        return log.join(when, on="id", how="inner", maintain_order="left")
+
+    def is_complete() -> bool:
+        return logged().filter(pl.col("arm") != "shadow").height >= len(ids)
+
+    if not wait_for(is_complete, LOGGED_WITHIN):
+        raise ReplayError(f"{served.period.name}: the prediction log is incomplete.")
+    dated = logged().with_columns(pl.col(WHEN).alias("time")).drop(WHEN).sort("time")
+    prediction_log.write_predictions(
+        dated,
+        project_copy.copy_folder() / project_copy.LOGS / release_folders.PRODUCTION / "predictions",
+    )
+
+
+def write_outcomes(period: Period) -> None:
+    """Write the outcomes of a period to data/outcomes."""
+    folder = project_copy.copy_folder() / "data/outcomes"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = list(contract.Row.to_schema().unique or [])
+    if key:
+        outcomes = period.rows.select(*key, contract.TARGET)
+    else:
+        outcomes = period.rows.select(pl.Series("id", request_ids(period)), contract.TARGET)
+    outcomes.write_parquet(folder / f"{period.id}.parquet")
+
+
+def production() -> Path:
+    """Return the folder of the copy's production environment."""
+    return project_copy.copy_folder() / "releases" / release_folders.PRODUCTION
+
+
+def serving_state() -> state.State:
+    """Read the state of the copy's production environment."""
+    return state.read(production())
+
+
+def lines_of_trial(events: list[dict[str, Any]]) -> Iterator[str]:
+    """Format the events of a canary or shadow, in their order."""
+    for event in events:
+        detail = event["detail"]
+        step = f" {detail['step']}" if "step" in detail else ""
+        reason = f": {detail['reason']}" if detail.get("reason") else ""
+        yield f"within {event['row']:,} requests: {event['event']}{step}, by {event['by']}{reason}"
+
+
+def clock() -> datetime:
+    """Return the current time of the machine, in UTC."""
+    return datetime.now(UTC)
+
+
+def _trial_state() -> tuple[Any, ...] | None:
+    now = serving_state()
+    return (now.generation,) if now.canary or (now.shadow and _has_rollout()) else None
+
+
+def _has_rollout() -> bool:
+    return (project_copy.copy_folder() / "ops/rollout.toml").is_file()

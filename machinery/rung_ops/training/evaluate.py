@@ -1,8 +1,9 @@
-"""Write the results of the evaluation: figures, plots and an HTML report."""
+"""Write the results of the evaluation: figures, plots and an HTML report (its layout is in evaluate.html)."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,18 +15,32 @@ from rung_ops.contract import forecast
 from rung_ops.model.predictions import inside, numbers
 from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_name, shown
+from rung_ops.system import html
 from rung_ops.system.printable import in_column
-from rung_ops.training import (
-    baseline,
-    class_plots,
-    estimator,
-    interval_plots,
-    model_card,
-    plot_tables,
-    plots,
-)
-from rung_ops.training.report import page
-from rung_ops.training.slices import score_by_slice
+from rung_ops.training import baseline, estimator, model_card, plots
+from rung_ops.training.slice_scores import score_by_slice
+
+LAYOUT = Path(__file__).with_suffix(".html")
+
+
+def page(
+    title: str,
+    lead: str,
+    metrics: dict[str, float],
+    plots: list[tuple[str, str]],
+    slices: list[dict[str, object]],
+) -> str:
+    """Render the report as HTML.
+
+    Args:
+        title: the heading.
+        lead: one sentence about the model and its test rows.
+        metrics: the figures of score().
+        plots: the label and the SVG of each plot.
+        slices: rows of the table, each a mapping of column names to cells.
+    """
+    return html.render(LAYOUT, title=title, lead=lead, metrics=metrics, plots=plots, slices=slices)
+
 
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
 
@@ -52,41 +67,41 @@ def all_plots(
     """Yield the standard plots of a classifier, of two classes or several, or of a regressor."""
     actual, kind = estimator.truth(rows), estimator.kind()
     if names := estimator.classes():
-        table = class_plots.confusion(actual, predicted, names)
-        yield Plot("confusion", "Confusion matrix", table, class_plots.draw_confusion)
-        table = class_plots.by_class(actual, predicted, names)
+        table = plots.confusion(actual, predicted, names)
+        yield Plot("confusion", "Confusion matrix", table, plots.draw_confusion)
+        table = plots.by_class(actual, predicted, names)
         what = "Precision and recall by class"
-        yield Plot(model_card.BY_CLASS, what, table, class_plots.draw_by_class)
-        table = class_plots.calibration(actual, predicted, names)
-        yield Plot("calibration", "Calibration by class", table, class_plots.draw_calibration)
+        yield Plot(model_card.BY_CLASS, what, table, plots.draw_by_class)
+        table = plots.calibration_by_class(actual, predicted, names)
+        yield Plot("calibration", "Calibration by class", table, plots.draw_calibration_by_class)
     elif estimator.is_classification(model):
-        yield Plot("roc", "ROC curve", plot_tables.roc(actual, predicted), plots.roc)
-        curve = plot_tables.precision_recall(actual, predicted)
-        yield Plot("precision_recall", "Precision and recall", curve, plots.precision_recall)
-        bins = plot_tables.calibration(actual, predicted)
-        yield Plot("calibration", "Calibration of the probabilities", bins, plots.calibration)
+        yield Plot("roc", "ROC curve", plots.roc(actual, predicted), plots.draw_roc)
+        curve = plots.precision_recall(actual, predicted)
+        yield Plot("precision_recall", "Precision and recall", curve, plots.draw_precision_recall)
+        bins = plots.calibration(actual, predicted)
+        yield Plot("calibration", "Calibration of the probabilities", bins, plots.draw_calibration)
     else:
         if kind.quantiles:
-            table = interval_plots.below(actual, predicted, kind.quantiles)
-            yield Plot("quantiles", "Rows below each quantile", table, interval_plots.draw_below)
-            table = interval_plots.coverage(actual, predicted, rows)
+            table = plots.rows_below(actual, predicted, kind.quantiles)
+            yield Plot("quantiles", "Rows below each quantile", table, plots.draw_rows_below)
+            table = plots.interval_coverage(actual, predicted, rows)
             what = "Rows inside the interval, by slice"
-            yield Plot("coverage", what, table, interval_plots.draw_coverage(kind.level))
+            yield Plot("coverage", what, table, plots.draw_interval_coverage(kind.level))
         one = numbers(predicted, kind)
         if contract.TIME is not None:
-            table = plot_tables.residuals_over_time(actual, one, rows[contract.TIME])
+            table = plots.residuals_over_time(actual, one, rows[contract.TIME])
             what = "Residuals over time"
-            yield Plot("residuals_over_time", what, table, plots.residuals_over_time)
-        table = plot_tables.residuals(actual, one)
-        yield Plot("residuals", "Residuals against predictions", table, plots.residuals)
-        yield Plot("distribution", "Spread of the residuals", table, plots.distribution)
-    weights = plot_tables.importances(model, rows)
-    yield Plot("importances", "Feature importance", weights, plots.importances)
+            yield Plot("residuals_over_time", what, table, plots.draw_residuals_over_time)
+        table = plots.residuals(actual, one)
+        yield Plot("residuals", "Residuals against predictions", table, plots.draw_residuals)
+        yield Plot("distribution", "Spread of the residuals", table, plots.draw_distribution)
+    weights = plots.importances(model, rows)
+    yield Plot("importances", "Feature importance", weights, plots.draw_importances)
     metric = params()["score"]["metric"]
     for (column,), table in slices.group_by("column", maintain_order=True):
         if 1 < table.height <= MAX_VALUES:
             what = f"{metric} by {column}"
-            yield Plot(f"by_{column}", what, table, plots.by_slice(metric))
+            yield Plot(f"by_{column}", what, table, plots.draw_by_slice(metric))
 
 
 def write_report(

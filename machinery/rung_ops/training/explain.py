@@ -1,19 +1,249 @@
-"""Stage: explain predictions with SHAP values, overall and for single rows."""
+"""Stage: explain predictions with SHAP values, overall and for single rows.
+
+Of several classes, the probability of the one that is answered is explained.
+"""
 
 import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from rung_ops.model import adverse
+from rung_ops.model.adverse import HIGH
+from rung_ops.model.predictions import labels, numbers
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
-from rung_ops.training import estimator, explained, plots, shap_values
-from rung_ops.training.explained import Explained
+from rung_ops.training import estimator, plots
+
+
+def shap_values(
+    model: Any, rows: pl.DataFrame, background: pl.DataFrame, seed: int, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the SHAP values of predictions.
+
+    Args:
+        model: the fitted estimator.
+        rows: features of the rows to explain, shape (n_rows, n_features).
+        background: features of the rows they are compared with, shape (n_background, n_features).
+        seed: of the permutations of features.
+        seconds: time limit; after it, no further row is started.
+
+    Returns:
+        SHAP values, shape (n_explained, n_features), each row adding up to its prediction minus
+        the base value; and the base value, the mean prediction of the background. Of several
+        classes both have a further axis: the probability of each.
+    """
+    encoder = FeatureEncoder(pl.concat([background, rows]))
+
+    def predict(codes: np.ndarray) -> np.ndarray:
+        return explained_numbers(model, encoder.decode(codes))
+
+    shap = _without_compiling()
+    codes = encoder.encode(background)
+    masker = shap.maskers.Independent(codes, max_samples=len(codes))
+    explainer = shap.explainers.Permutation(predict, masker, seed=seed)
+    evaluations = 2 * rows.width + 1  # the minimum: one permutation, forwards and backwards
+    start = time.monotonic()
+    values: list[np.ndarray] = []
+    for row in encoder.encode(rows):
+        if values and time.monotonic() - start > seconds:
+            break
+        explanation = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
+        values.append(explanation.values[0])
+    return np.array(values), predict(codes).mean(axis=0)
+
+
+def _without_compiling() -> ModuleType:
+    """Import SHAP with its loops as Python: to compile them takes 9 s, and to run them 0.1 s."""
+    settings: Any = numba.config
+    before, settings.DISABLE_JIT = settings.DISABLE_JIT, True
+    try:
+        import shap
+    finally:
+        settings.DISABLE_JIT = before
+    return shap
+
+
+def explained_numbers(model: Any, features: pl.DataFrame) -> np.ndarray:
+    """Predict what is explained: of quantiles the median.
+
+    Args:
+        model: the fitted estimator.
+        features: shape (n_rows, n_features).
+    """
+    answers, kind = estimator.predict_features(model, features), estimator.kind()
+    return numbers(answers, kind) if kind.quantiles else answers
+
+
+class FeatureEncoder:
+    """Encodes features as numbers, as SHAP needs them; numeric features are unchanged."""
+
+    def __init__(self, features: pl.DataFrame) -> None:
+        """Assign a code to each value of the features that are not numeric."""
+        self.schema = features.schema
+        self.values = {
+            name: features[name].unique(maintain_order=True)
+            for name, kind in features.schema.items()
+            if not kind.is_numeric()
+        }
+
+    def encode(self, features: pl.DataFrame) -> np.ndarray:
+        """Encode features; shape (n_rows, n_features), a missing number is NaN."""
+        columns = [
+            self._codes(features[name])
+            if name in self.values
+            else features[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            for name in self.schema
+        ]
+        return np.column_stack(columns)
+
+    def decode(self, numbers: np.ndarray) -> pl.DataFrame:
+        """Convert the numbers of encode() back to features."""
+        columns = []
+        for index, (name, kind) in enumerate(self.schema.items()):
+            if name in self.values:
+                column = self.values[name].gather(numbers[:, index].astype(int))
+            else:
+                column = pl.Series(name, numbers[:, index]).fill_nan(None).cast(kind)
+            columns.append(column.alias(name))
+        return pl.DataFrame(columns)
+
+    def _codes(self, column: pl.Series) -> np.ndarray:
+        known = self.values[column.name]
+        table = pl.DataFrame({"value": known, "code": np.arange(len(known), dtype=float)})
+        wanted = pl.DataFrame({"value": column})
+        joined = wanted.join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
+        return joined["code"].to_numpy()
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Predictions with the effects of features on them.
+
+    Attributes:
+        number: of each row that is explained, shape (n_rows,).
+        effects: on that number, shape (n_rows, n_features).
+        answers: what the examples of the report say of each row.
+        ranked: rows in an order from which examples are taken evenly.
+        adverse: of each row, `high` or `low` where only what made its number so is a reason.
+        importance: mean absolute effect of each feature, shape (n_features,).
+        by_class: the same on each class, by its name, each of shape (n_features,); empty of a
+            single number.
+    """
+
+    number: np.ndarray
+    effects: np.ndarray
+    answers: list[dict[str, Any]]
+    ranked: np.ndarray
+    adverse: list[str | None]
+    importance: np.ndarray
+    by_class: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def importances(self, features: Sequence[str]) -> dict[str, Any]:
+        """Give each feature's importance, and that on each class, the most important one first."""
+        order = sorted(range(len(features)), key=lambda at: (-self.importance[at], features[at]))
+        named = {"importance": {features[at]: round(float(self.importance[at]), 5) for at in order}}
+        if not self.by_class:
+            return named
+        rounded = {name: weights.round(5).tolist() for name, weights in self.by_class.items()}
+        return named | {
+            "importance_by_class": {
+                features[at]: {name: weights[at] for name, weights in rounded.items()}
+                for at in order
+            }
+        }
+
+
+def explained(
+    predicted: np.ndarray,
+    values: np.ndarray,
+    names: Sequence[str],
+    adverse: str | Collection[str] | None,
+) -> Explained:
+    """Explain predictions.
+
+    Args:
+        predicted: as from shap_values.predicted().
+        values: as from shap_values.compute().
+        names: of the classes; empty if a single number is predicted.
+        adverse: what is unfavourable, from adverse.of().
+    """
+    if names:
+        return of_classes(predicted, values, names, adverse or ())
+    return of_numbers(predicted, values, adverse if isinstance(adverse, str) else None)
+
+
+def reasons_are(adverse: str | Collection[str] | None) -> str:
+    """Say which effects are reasons."""
+    if adverse is None:
+        return "effects of any sign"
+    if isinstance(adverse, str):
+        return f"what makes a prediction {adverse}er"
+    named = ", ".join(adverse)
+    return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
+
+
+def rounded(base: np.ndarray, names: Sequence[str]) -> float | dict[str, float]:
+    """Round the base value, or that of each class."""
+    if not names:
+        return round(float(base), 4)
+    return dict(zip(names, base.round(4).tolist(), strict=True))
+
+
+def of_numbers(predicted: np.ndarray, values: np.ndarray, adverse: str | None) -> Explained:
+    """Explain predictions of one number.
+
+    Args:
+        predicted: shape (n_rows,).
+        values: SHAP values, shape (n_rows, n_features).
+        adverse: `high` or `low`, as [reasons] of params.toml says.
+    """
+    return Explained(
+        number=predicted,
+        effects=values,
+        answers=[{"predicted": round(float(number), 4)} for number in predicted],
+        ranked=np.argsort(predicted, kind="stable"),
+        adverse=[adverse] * len(predicted),
+        importance=np.abs(values).mean(axis=0),
+    )
+
+
+def of_classes(
+    predicted: np.ndarray, values: np.ndarray, names: Sequence[str], adverse: Collection[str]
+) -> Explained:
+    """Explain the probability of the class that each row is answered with, the most probable one.
+
+    Args:
+        predicted: probabilities, shape (n_rows, n_classes).
+        values: SHAP values, shape (n_rows, n_features, n_classes).
+        names: of the classes.
+        adverse: those that are unfavourable; of them only what made them likelier is a reason.
+    """
+    rows, answered = np.arange(len(predicted)), predicted.argmax(axis=1)
+    probabilities = predicted[rows, answered]
+    named = labels(predicted, names)
+    by_class = np.abs(values).mean(axis=0)
+    return Explained(
+        number=probabilities,
+        effects=values[rows, :, answered],
+        answers=[
+            {"predicted": name, "probability": round(float(probability), 4)}
+            for name, probability in zip(named, probabilities, strict=True)
+        ],
+        ranked=np.lexsort((probabilities, answered)),  # so that all classes are among them
+        adverse=[HIGH if name in adverse else None for name in named],
+        importance=by_class.mean(axis=1),
+        by_class=dict(zip(names, by_class.T, strict=True)),
+    )
 
 
 def explanations_file() -> Path:
@@ -76,13 +306,11 @@ def report(
     background = train.sample(min(bounds.get("background", BACKGROUND), train.height), seed=seed)
     features = estimator.features(sample)
     seconds = bounds.get("seconds", SECONDS)
-    values, base = shap_values.compute(
-        model, features, estimator.features(background), seed, seconds
-    )
+    values, base = shap_values(model, features, estimator.features(background), seed, seconds)
     features = features.head(len(values))
     names, unfavourable = estimator.classes(), adverse.of(settings, estimator.classes())
-    predicted = shap_values.predicted(model, features)
-    result = explained.of(predicted, values, names, unfavourable)
+    predicted = explained_numbers(model, features)
+    result = explained(predicted, values, names, unfavourable)
     notes = []
     if len(values) < sample.height:
         notes.append(
@@ -94,8 +322,8 @@ def report(
         **({"of": OF[task]} if (task := estimator.task(model)) in OF else {}),
         "rows": len(values),
         "background": background.height,
-        "base": explained.rounded(base, names),
-        "reasons_are": explained.reasons_are(unfavourable),
+        "base": rounded(base, names),
+        "reasons_are": reasons_are(unfavourable),
         **result.importances(features.columns),
         "examples": _examples(result, features, sample["row"]),
         "notes": notes,

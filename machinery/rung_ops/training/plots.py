@@ -1,19 +1,130 @@
-"""The plots of the report, each drawn as SVG from a table of plot_tables."""
+"""The plots of the report: the table of each, also written as CSV to compare runs, and its drawing as SVG."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_curve,
+)
+
+from rung_ops import contract
+from rung_ops.model.predictions import inside
+from rung_ops.project.paths import params
+from rung_ops.system.printable import printable
+from rung_ops.training import estimator
+from rung_ops.training.slice_scores import MIN_ROWS, slice_columns, sort_key
 
 matplotlib.use("Agg")  # works without a display, as in CI
 
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
+POINTS = 200  # more points would not change the look of a curve
+IMPORTANCE_ROWS = 4_000
+REPEATS = 3
+PERIODS = 24  # parts of equal size, so that each mean rests on as many rows
 
-from rung_ops.system.printable import printable  # noqa: E402
+
+def roc(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Compute the ROC curve: false and true positive rate, at most POINTS rows."""
+    false_positive, true_positive, _ = roc_curve(truth, predicted)
+    curve = {"false_positive_rate": false_positive, "true_positive_rate": true_positive}
+    return _thinned(pl.DataFrame(curve))
+
+
+def precision_recall(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Compute precision and recall by threshold, at most POINTS rows."""
+    precision, recall, _ = precision_recall_curve(truth, predicted)
+    return _thinned(pl.DataFrame({"recall": recall, "precision": precision}))
+
+
+def calibration(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Compute mean predicted probability and observed share in ten bins of equal size."""
+    observed, mean_predicted = calibration_curve(truth, predicted, n_bins=10, strategy="quantile")
+    return pl.DataFrame({"predicted": mean_predicted, "observed": observed})
+
+
+def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Compute predicted value and residual (actual minus predicted) of up to 2,000 rows."""
+    chosen = np.linspace(0, len(truth) - 1, min(2_000, len(truth))).astype(int)
+    table = {"predicted": predicted[chosen], "residual": truth[chosen] - predicted[chosen]}
+    return pl.DataFrame(table)
+
+
+def residuals_over_time(truth: np.ndarray, predicted: np.ndarray, time: pl.Series) -> pl.DataFrame:
+    """Compute the mean residual (actual minus predicted), and its p10 and p90, in PERIODS parts.
+
+    Args:
+        truth, predicted: shape (n_rows,).
+        time: of each row; the parts have equal numbers of rows.
+
+    Returns:
+        One row for each part, earliest first: time (its first), rows, residual, p10, p90.
+    """
+    table = pl.DataFrame({"time": time, "residual": truth - predicted}).drop_nulls("time")
+    part = pl.int_range(pl.len()) * PERIODS // pl.len()
+    residual = pl.col("residual")
+    return (
+        table.sort("time", maintain_order=True)
+        .group_by(part.alias("part"), maintain_order=True)
+        .agg(
+            pl.col("time").first(),
+            rows=pl.len(),
+            residual=residual.mean(),
+            p10=residual.quantile(0.1),
+            p90=residual.quantile(0.9),
+        )
+        .drop("part")
+    )
+
+
+def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+    """Compute the permutation importance of each feature: loss of score when it is shuffled.
+
+    Args:
+        model: the fitted estimator.
+        rows: test rows; at most IMPORTANCE_ROWS of them are used.
+
+    Returns:
+        One row for each feature, most important first: feature, importance (mean over REPEATS),
+        deviation (standard deviation).
+    """
+    settings = params()
+    metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
+    rows = rows.sample(min(IMPORTANCE_ROWS, rows.height), seed=settings["seed"])
+    actual, inputs = estimator.truth(rows), estimator.features(rows)
+
+    def figure(changed: pl.DataFrame) -> float:
+        return contract.score(actual, estimator.predict_features(model, changed))[metric]
+
+    unshuffled = figure(inputs)
+    results = []
+    for name in inputs.columns:
+        drops = [
+            sign * (unshuffled - figure(inputs.with_columns(inputs[name].shuffle(seed=repeat))))
+            for repeat in range(REPEATS)
+        ]
+        results.append((name, float(np.mean(drops)), float(np.std(drops))))
+    table = pl.DataFrame(results, schema=["feature", "importance", "deviation"], orient="row")
+    return table.sort("importance", "feature", descending=[True, False])
+
+
+def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
+    chosen = np.unique(np.linspace(0, curve.height - 1, min(POINTS, curve.height)).astype(int))
+    return curve[chosen]
+
+
+# noqa: E402
+# noqa: E402
+
+# noqa: E402
 
 BLUE, ORANGE, GREY = "#2f6db3", "#d9822b", "#8a94a0"
 STYLE: Any = {
@@ -29,7 +140,7 @@ STYLE: Any = {
 }
 
 
-def roc(axes: Axes, table: pl.DataFrame) -> None:
+def draw_roc(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the ROC curve with the diagonal of a random model."""
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
     axes.plot(table["false_positive_rate"], table["true_positive_rate"], color=BLUE, label="model")
@@ -37,13 +148,13 @@ def roc(axes: Axes, table: pl.DataFrame) -> None:
     axes.legend(frameon=False)
 
 
-def precision_recall(axes: Axes, table: pl.DataFrame) -> None:
+def draw_precision_recall(axes: Axes, table: pl.DataFrame) -> None:
     """Draw precision against recall."""
     axes.plot(table["recall"], table["precision"], color=BLUE)
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 
-def calibration(axes: Axes, table: pl.DataFrame) -> None:
+def draw_calibration(axes: Axes, table: pl.DataFrame) -> None:
     """Draw predicted probabilities against observed shares."""
     top = max(0.05, float(table.select("predicted", "observed").to_numpy().max())) * 1.05
     axes.plot([0, top], [0, top], color=GREY, linestyle="--", linewidth=1, label="perfect")
@@ -52,14 +163,14 @@ def calibration(axes: Axes, table: pl.DataFrame) -> None:
     axes.legend(frameon=False)
 
 
-def residuals(axes: Axes, table: pl.DataFrame) -> None:
+def draw_residuals(axes: Axes, table: pl.DataFrame) -> None:
     """Draw residuals against predictions; a visible pattern is one that the model missed."""
     axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
     axes.scatter(table["predicted"], table["residual"], s=8, alpha=0.35, color=BLUE, linewidths=0)
     axes.set(title="Residuals", xlabel="predicted", ylabel="actual minus predicted")
 
 
-def residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
+def draw_residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the mean residual by time, and the middle four fifths; a drift is one to come."""
     axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
     axes.fill_between(table["time"], table["p10"], table["p90"], color=BLUE, alpha=0.2)
@@ -68,20 +179,20 @@ def residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
     axes.set(title="Residuals over time", ylabel="actual minus predicted")
 
 
-def distribution(axes: Axes, table: pl.DataFrame) -> None:
+def draw_distribution(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the distribution of the residuals."""
     axes.hist(table["residual"], bins=40, color=BLUE)
     axes.set(title="Distribution of residuals", xlabel="actual minus predicted", ylabel="rows")
 
 
-def importances(axes: Axes, table: pl.DataFrame) -> None:
+def draw_importances(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the fifteen most important features."""
     top = table.head(15).reverse()
     axes.barh(top["feature"], top["importance"], xerr=top["deviation"], color=BLUE, ecolor=GREY)
     axes.set(title="Feature importance", xlabel="loss of score when shuffled")
 
 
-def by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
+def draw_by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
     """Return a function that draws the metric and the number of rows by value of a column."""
 
     def draw(axes: Axes, table: pl.DataFrame) -> None:
@@ -117,3 +228,176 @@ def svg(draw: Callable[[Axes, pl.DataFrame], None], table: pl.DataFrame) -> str:
         plt.close(figure)
     document = text.getvalue()
     return document[document.index("<svg") :]
+
+
+FEW = 12  # classes that a plot can tell apart; of more the most frequent ones are drawn
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.DataFrame:
+    """Count rows by class and most probable class: actual, predicted, rows.
+
+    Args:
+        truth: codes of the classes, shape (n_rows,).
+        predicted: probabilities, shape (n_rows, n_classes).
+        names: of the classes.
+    """
+    codes = range(len(names))
+    counts = confusion_matrix(truth, predicted.argmax(axis=1), labels=list(codes))
+    return pl.DataFrame(
+        [
+            (names[row], names[column], int(counts[row, column]))
+            for row in codes
+            for column in codes
+        ],
+        schema=["actual", "predicted", "rows"],
+        orient="row",
+    )
+
+
+def by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.DataFrame:
+    """Compute precision and recall of each class, by the most probable one.
+
+    Returns:
+        One row for each: class, rows, predicted_rows, precision (null if it is never
+        predicted), recall (null if it has no rows).
+    """
+    codes, chosen = list(range(len(names))), predicted.argmax(axis=1)
+    precision, recall, _, rows = precision_recall_fscore_support(
+        truth, chosen, labels=codes, zero_division=np.nan
+    )
+    table = {
+        "class": names,
+        "rows": rows.astype(np.int64),
+        "predicted_rows": np.bincount(chosen, minlength=len(names)).astype(np.int64),
+        "precision": precision,
+        "recall": recall,
+    }
+    return pl.DataFrame(table).with_columns(pl.col("precision", "recall").fill_nan(None))
+
+
+def calibration_by_class(
+    truth: np.ndarray, predicted: np.ndarray, names: list[str]
+) -> pl.DataFrame:
+    """Compute mean probability and observed share of each class in bins: class, predicted, observed.
+
+    A class without a row, or with nothing but rows of it, has none.
+    """
+    tables = [
+        calibration(truth == code, predicted[:, code]).select(
+            pl.lit(name).alias("class"), "predicted", "observed"
+        )
+        for code, name in enumerate(names)
+        if 0 < (truth == code).sum() < len(truth)
+    ]
+    schema = {"class": pl.String, "predicted": pl.Float64, "observed": pl.Float64}
+    return pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+
+
+def draw_confusion(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw the share of each class that was taken for each: dark on the diagonal is right."""
+    names = table["actual"].unique(maintain_order=True).to_list()
+    counts = table["rows"].to_numpy().reshape(len(names), len(names))
+    most = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:FEW])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares, counts = (each[np.ix_(most, most)] for each in (shares, counts))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{counts[row, column]:,}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    shown = [printable(names[code]) for code in most]
+    axes.set_xticks(range(len(most)), shown, rotation=45, ha="right")
+    axes.set_yticks(range(len(most)), shown)
+    axes.set(title="Confusion matrix (rows)", xlabel="predicted", ylabel="actual")
+
+
+def draw_by_class(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw precision and recall of each class."""
+    top = table.sort("rows", descending=True, maintain_order=True).head(FEW).reverse()
+    places = np.arange(top.height)
+    for offset, figure, colour in ((0.2, "precision", BLUE), (-0.2, "recall", ORANGE)):
+        values = top[figure].fill_null(0)
+        axes.barh(places + offset, values, height=0.38, color=colour, label=figure)
+    axes.set_yticks(places, [printable(name) for name in top["class"]])
+    axes.set(title="Precision and recall by class", xlim=(0, 1.02))
+    axes.legend(frameon=False)
+
+
+def draw_calibration_by_class(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw predicted probabilities of each class against observed shares."""
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    names = table["class"].unique(maintain_order=True).to_list()[:FEW]
+    for name in names:
+        of_class = table.filter(pl.col("class") == name)
+        line = of_class["predicted"], of_class["observed"]
+        axes.plot(*line, marker="o", markersize=3, label=printable(name))
+    axes.set(title="Calibration by class", xlabel="predicted probability", ylabel="observed share")
+    axes.legend(frameon=False)
+
+
+MAX_SLICES = 20  # slices that a plot has room for; of more the largest ones are drawn
+
+
+def rows_below(
+    truth: np.ndarray, predicted: np.ndarray, quantiles: Sequence[float]
+) -> pl.DataFrame:
+    """Compute the share of rows at or below each quantile: quantile, observed.
+
+    Args:
+        truth: shape (n_rows,).
+        predicted: shape (n_rows, n_quantiles).
+        quantiles: of its columns.
+    """
+    observed = (truth[:, None] <= predicted).mean(axis=0)
+    return pl.DataFrame({"quantile": list(quantiles), "observed": observed})
+
+
+def interval_coverage(truth: np.ndarray, predicted: np.ndarray, rows: pl.DataFrame) -> pl.DataFrame:
+    """Compute the share of rows inside the interval, of all and of each slice.
+
+    Args:
+        truth: shape (n_rows,).
+        predicted: low, median and high, shape (n_rows, 3).
+        rows: of Row.
+
+    Returns:
+        One row each, of slices with MIN_ROWS rows or more: slice, rows, coverage, width (the mean).
+    """
+    width = predicted[:, 2] - predicted[:, 0]
+    table = slice_columns(rows).with_columns(held=inside(truth, predicted), width=width)
+    figures = (
+        pl.len().alias("rows"),
+        pl.col("held").mean().alias("coverage"),
+        pl.col("width").mean(),
+    )
+    parts = [table.select(pl.lit("all rows").alias("slice"), *figures)]
+    for name in table.columns[:-2]:
+        shares = table.group_by(name).agg(figures)
+        values = shares[name].to_list()
+        order = sorted(range(len(values)), key=lambda row: sort_key(values[row]))
+        named = pl.format("{} {}", pl.lit(name), name).alias("slice")
+        parts.append(shares[order].select(named, pl.exclude(name)))
+    return pl.concat(parts).filter(pl.col("rows") >= MIN_ROWS)
+
+
+def draw_rows_below(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw the quantiles against the observed shares."""
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.plot(table["quantile"], table["observed"], color=BLUE, marker="o", label="model")
+    axes.set(title="Quantiles", xlabel="predicted quantile", ylabel="share of rows below it")
+    axes.legend(frameon=False)
+
+
+def draw_interval_coverage(level: float) -> Callable[[Axes, pl.DataFrame], None]:
+    """Return a function that draws the share of each slice beside the promised one."""
+
+    def draw(axes: Axes, table: pl.DataFrame) -> None:
+        most = table.with_row_index().sort("rows", descending=True).head(MAX_SLICES).sort("index")
+        top = most.reverse()
+        axes.axvline(level, color=GREY, linestyle="--", linewidth=1, label=f"{level:.0%}")
+        axes.plot(top["coverage"], np.arange(top.height), color=BLUE, marker="o", linestyle="")
+        axes.set_yticks(range(top.height), [printable(name) for name in top["slice"]])
+        axes.set(title="Rows inside the interval", xlabel="share", xlim=(0, 1.02))
+        axes.legend(frameon=False)
+
+    return draw

@@ -8,9 +8,9 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.autopilot import collect
-from rung_ops.autopilot.collect import ID, TIME
-from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.autopilot import labelled_rows
+from rung_ops.autopilot.labelled_rows import ID, TIME
+from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.system import atomic
@@ -46,7 +46,7 @@ def as_committed(path: Path) -> None:
 
 
 def test_served_rows_are_rows_of_the_contract(labelled: pl.DataFrame) -> None:
-    path = collect.write(collect.new_rows(labelled))
+    path = labelled_rows.write(labelled_rows.new_rows(labelled))
 
     assert path.name == "served-2026-01-31-2026-02-01.parquet"
     assert pl.read_parquet(path, columns=COLUMNS).equals(labelled.select(COLUMNS))
@@ -57,7 +57,7 @@ def test_load_needs_not_read_what_rung_wrote(
     labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads raw files, as a CSV with dates as text, and its output is never given to it."""
-    path = collect.write(collect.new_rows(labelled))
+    path = labelled_rows.write(labelled_rows.new_rows(labelled))
     monkeypatch.setattr(contract, "load", lambda path: pl.read_csv(path).select("as text"))
 
     rows = raw_file.read(path)
@@ -67,18 +67,18 @@ def test_load_needs_not_read_what_rung_wrote(
 
 def test_no_answer_is_taken_twice(labelled: pl.DataFrame) -> None:
     first = labelled[: COUNT // 2]
-    as_committed(collect.write(collect.new_rows(pl.concat([first, first]))))
+    as_committed(labelled_rows.write(labelled_rows.new_rows(pl.concat([first, first]))))
 
-    rows = collect.new_rows(labelled)
+    rows = labelled_rows.new_rows(labelled)
 
     assert rows[ID].to_list() == labelled[COUNT // 2 :][ID].to_list()
 
 
 def test_rows_of_one_span_do_not_write_over_those_before(labelled: pl.DataFrame) -> None:
-    first = collect.write(collect.new_rows(labelled))
+    first = labelled_rows.write(labelled_rows.new_rows(labelled))
     as_committed(first)
     late = labelled.with_columns(pl.lit("late-") + pl.col(ID))
-    second = collect.write(late.select(labelled.columns))
+    second = labelled_rows.write(late.select(labelled.columns))
 
     assert second.name == "served-2026-01-31-2026-02-01.2.parquet"
 
@@ -87,14 +87,14 @@ def test_rows_of_one_span_do_not_write_over_those_before(labelled: pl.DataFrame)
 def test_what_training_has_is_left_out(place: Path, labelled: pl.DataFrame) -> None:
     labelled[:5].select(COLUMNS).write_parquet(place / "rows.parquet")
 
-    assert collect.new_rows(labelled)[ID].to_list() == labelled[5:][ID].to_list()
+    assert labelled_rows.new_rows(labelled)[ID].to_list() == labelled[5:][ID].to_list()
 
 
 @pytest.mark.skipif(not KEY, reason="the contract names no columns that tell rows apart")
 def test_a_row_that_was_asked_about_twice_is_one_row(labelled: pl.DataFrame) -> None:
     again = labelled[:1].with_columns(pl.lit("again").alias(ID), pl.col(TIME) + timedelta(days=9))
 
-    rows = collect.new_rows(pl.concat([labelled, again]))
+    rows = labelled_rows.new_rows(pl.concat([labelled, again]))
 
     assert rows.height == labelled.height
     assert "again" in rows[ID]
@@ -108,37 +108,37 @@ def test_a_row_without_a_usable_outcome_is_left_out(labelled: pl.DataFrame) -> N
         .alias(contract.TARGET)
     )
 
-    assert "id-3" not in collect.new_rows(broken)[ID]
-    assert collect.new_rows(broken).height == labelled.height - 1
+    assert "id-3" not in labelled_rows.new_rows(broken)[ID]
+    assert labelled_rows.new_rows(broken).height == labelled.height - 1
 
 
 def test_an_answer_without_a_column_of_the_contract_is_reported(labelled: pl.DataFrame) -> None:
     column = next(name for name in COLUMNS if name != contract.TARGET)
 
-    with pytest.raises(StepFailed, match=rf"`{column}` is missing"):
-        collect.new_rows(labelled.drop(column))
+    with pytest.raises(StepError, match=rf"`{column}` is missing"):
+        labelled_rows.new_rows(labelled.drop(column))
 
 
 def test_served_rows_that_were_not_fetched_are_missed(labelled: pl.DataFrame) -> None:
-    path = collect.write(collect.new_rows(labelled))
+    path = labelled_rows.write(labelled_rows.new_rows(labelled))
     as_committed(path)
     path.unlink()
 
-    with pytest.raises(StepFailed, match="`uv run poe pull` fetches it"):
-        collect.new_rows(labelled)
+    with pytest.raises(StepError, match="`uv run poe pull` fetches it"):
+        labelled_rows.new_rows(labelled)
 
 
 def test_what_no_commit_names_is_collected_again(
     labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = collect.write(collect.new_rows(labelled[:5]))
-    left = collect.write(collect.new_rows(labelled[5:]))
+    kept = labelled_rows.write(labelled_rows.new_rows(labelled[:5]))
+    left = labelled_rows.write(labelled_rows.new_rows(labelled[5:]))
     half_written = atomic.draft_of(left)
     half_written.touch()
     as_committed(kept)
     monkeypatch.setattr("rung_ops.autopilot.commits.is_committed", lambda path: path.exists())
 
-    collect.remove_uncommitted()
+    labelled_rows.remove_uncommitted()
 
     assert kept.exists()
     assert not left.exists()
@@ -148,4 +148,4 @@ def test_what_no_commit_names_is_collected_again(
 def test_no_rows_are_no_rows() -> None:
     nothing = pl.DataFrame(schema={ID: pl.String, TIME: pl.Datetime("us", "UTC")})
 
-    assert collect.new_rows(nothing).is_empty()
+    assert labelled_rows.new_rows(nothing).is_empty()

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from machinery.tests.projects import moved
-from rung_ops.autopilot import commits, marks
-from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.autopilot import commits
+from rung_ops.autopilot.step_runner import StepError
 
 SERVED = "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc"
 
@@ -84,7 +84,7 @@ def test_a_commit_is_made_once(project: Path) -> None:
 def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) -> None:
     (project / change).write_text("seed = 3\n")
 
-    with pytest.raises(StepFailed, match=rf"{change}\. .*commit or revert them"):
+    with pytest.raises(StepError, match=rf"{change}\. .*commit or revert them"):
         commits.refuse_foreign_changes(resumed=True)
 
     assert (project / change).read_text() == "seed = 3\n"
@@ -94,7 +94,7 @@ def test_files_of_the_pass_itself_do_not_block_it(project: Path) -> None:
     write_own(project)
 
     commits.refuse_foreign_changes(resumed=True)
-    with pytest.raises(StepFailed, match=r"dvc\.lock"):
+    with pytest.raises(StepError, match=r"dvc\.lock"):
         commits.refuse_foreign_changes(resumed=False)
 
 
@@ -131,7 +131,7 @@ def test_a_refused_commit_is_reported(project: Path) -> None:
     (hooks / "pre-commit").chmod(0o755)
     write_own(project)
 
-    with pytest.raises(StepFailed, match="the team says no"):
+    with pytest.raises(StepError, match="the team says no"):
         commits.commit("data: add rows")
 
 
@@ -196,7 +196,7 @@ def test_rows_of_a_version_that_the_gate_refused_are_marked(project: Path) -> No
     (project / SERVED).write_text("outs:\n- md5: 0a\n  path: a.parquet\nmeta:\n  mine: 1\n")
     commits.commit("data: add rows")
 
-    marks.mark_refused(SERVED.removesuffix(".dvc"), "12", ["worse by 0.1"])
+    commits.mark_refused(SERVED.removesuffix(".dvc"), "12", ["worse by 0.1"])
 
     marked = yaml.safe_load(git(project, "show", f"HEAD:./{SERVED}"))
     assert marked["outs"] == [{"md5": "0a", "path": "a.parquet"}]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.facts import Facts, Quality, Trial, Verdict
+from rung_ops.autopilot.decide import Facts, Quality, Trial, Verdict
 from rung_ops.autopilot.policy import Limits, Policy, Refused, Retrain, Rollback, Service
 from rung_ops.autopilot.policy import Trial as Patience
 
@@ -131,7 +132,7 @@ def test_a_rule_that_is_off_says_nothing() -> None:
     off = Retrain(0, False, 0.0, 0, 0)
     everything = replace(CALM, drifted=("a", "b", "c"), prediction_drifted=True, new_rows=10**6)
 
-    made = decide.decide(everything, replace(RULES, retrain=off))
+    made = decide.decide(everything, structs.replace(RULES, retrain=off))
 
     assert made.action == decide.NOTHING
     assert made.reasons == ("every rule of [retrain] is off",)

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from rung_ops.autopilot import deployment
+from rung_ops.autopilot import steps
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import read
-from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.autopilot.tools import Tools, production
+from rung_ops.autopilot.step_runner import StepError, Tools, production
 from rung_ops.project import release_folders
 from rung_ops.release import state
 
@@ -56,7 +55,7 @@ def test_a_release_is_rolled_back_also_while_another_one_is_on_trial(folder: Pat
     state.canary(folder, "v3", BY)
     verbs = Verbs(lambda: state.roll_back(folder, "autopilot"))
 
-    done = deployment.roll_back(tools(verbs), record(decide=WORSE))
+    done = steps.roll_back(tools(verbs), record(decide=WORSE))
 
     assert production().serving == "v1"
     assert "v2 was rolled back; v1 is served again" in done.summary
@@ -64,8 +63,8 @@ def test_a_release_is_rolled_back_also_while_another_one_is_on_trial(folder: Pat
 
 
 def test_what_was_not_rolled_back_is_not_reported_to_be(folder: Path) -> None:
-    with pytest.raises(StepFailed, match="v2 is still served"):
-        deployment.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
+    with pytest.raises(StepError, match="v2 is still served"):
+        steps.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
 
 
 def test_what_was_sent_back_meanwhile_is_not_deployed_again(folder: Path) -> None:
@@ -73,7 +72,7 @@ def test_what_was_sent_back_meanwhile_is_not_deployed_again(folder: Path) -> Non
     state.abort(folder, "it could not score", "service")
     verbs = Verbs(lambda: None)
 
-    done = deployment.deploy(tools(verbs), record(release={"release": "v3"}))
+    done = steps.deploy(tools(verbs), record(release={"release": "v3"}))
 
     assert verbs.called == []
     assert done.summary == "v3 was removed from production"

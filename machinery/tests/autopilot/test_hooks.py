@@ -1,21 +1,20 @@
 """The project's hooks can stop a training or a release, and hear of what happened."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung_ops.autopilot import decide, deployment, gather, hooks, observation, run, step_runner
+from rung_ops.autopilot import decide, gather, passes, step_runner, steps
 from rung_ops.autopilot import policy as rules
-from rung_ops.autopilot.decide import Decision
-from rung_ops.autopilot.facts import Facts
-from rung_ops.autopilot.step_runner import Done, StepFailed
-from rung_ops.autopilot.tools import Tools
+from rung_ops.autopilot.decide import Decision, Facts
+from rung_ops.autopilot.step_runner import Done, StepError, Tools
 from rung_ops.project.hooks import HookError
 
 AT = "2026-01-31T00:00:00+00:00"
-NOW = run._time(AT)
+NOW = datetime.fromisoformat(AT)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +28,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def hook(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
     """Make a function the project's hook of a name."""
     named: dict[str, Any] = {}
-    monkeypatch.setattr(hooks.hooks, "load", named.get)
+    monkeypatch.setattr(steps.hooks, "load", named.get)
     return named.__setitem__
 
 
@@ -45,15 +44,13 @@ def test_a_veto_before_training_ends_the_pass_with_its_reason(
     hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[tuple[str, dict[str, Any]]] = []
-    hook(hooks.VETO, lambda action, facts: requests.append((action, facts)) or "a sale runs")
+    hook(steps.VETO, lambda action, facts: requests.append((action, facts)) or "a sale runs")
     monkeypatch.setattr(
-        observation.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
+        steps.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
     )
-    monkeypatch.setattr(
-        observation.rules, "decide", lambda *_: Decision(decide.RETRAIN, ("drift",))
-    )
+    monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(decide.RETRAIN, ("drift",)))
 
-    done = observation.decide(tools(), {"steps": []})
+    done = steps.decide(tools(), {"steps": []})
 
     assert (done.outcome, done.then) == ("vetoed", ())
     assert done.summary == "the project's veto against training: a sale runs"
@@ -64,29 +61,29 @@ def test_a_veto_before_training_ends_the_pass_with_its_reason(
 def test_without_a_training_no_veto_is_requested(
     hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook(hooks.VETO, lambda action, facts: pytest.fail("it was asked"))
+    hook(steps.VETO, lambda action, facts: pytest.fail("it was asked"))
     monkeypatch.setattr(
-        observation.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
+        steps.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
     )
-    monkeypatch.setattr(observation.rules, "decide", lambda *_: Decision(decide.NOTHING, ("calm",)))
+    monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(decide.NOTHING, ("calm",)))
 
-    assert observation.decide(tools(), {"steps": []}).outcome == "nothing"
+    assert steps.decide(tools(), {"steps": []}).outcome == "nothing"
 
 
 def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     hook: Callable[[str, Any], None],
 ) -> None:
     requests: list[dict[str, Any]] = []
-    hook(hooks.VETO, lambda action, facts: requests.append(facts) or "not on a Friday")
-    steps = [
+    hook(steps.VETO, lambda action, facts: requests.append(facts) or "not on a Friday")
+    ended = [
         step("decide", {"facts": {"new_rows": 7}}),
         step("train", {"version": "2", "run_id": "r"}),
         step("gate", {"verdict": {"passed": True}}),
     ]
-    record = {"at": AT, "steps": steps}
+    record = {"at": AT, "steps": ended}
 
-    done = deployment.release(tools(), record)
-    steps.append(step("release", done.detail, done.outcome))
+    done = steps.release(tools(), record)
+    ended.append(step("release", done.detail, done.outcome))
 
     assert done.outcome == "vetoed"
     assert done.summary == "the project's veto against releasing version 2: not on a Friday"
@@ -98,10 +95,10 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
 def test_an_answer_that_is_neither_a_reason_nor_none_stops_the_pass(
     hook: Callable[[str, Any], None], answer: object
 ) -> None:
-    hook(hooks.VETO, lambda action, facts: answer)
+    hook(steps.VETO, lambda action, facts: answer)
 
-    with pytest.raises(StepFailed, match="must return the reason as text, or None"):
-        hooks.veto(hooks.TRAIN, {})
+    with pytest.raises(StepError, match="must return the reason as text, or None"):
+        steps.ask_veto(steps.TRAIN, {})
 
 
 def test_a_veto_that_raises_stops_the_pass_like_a_failed_step(
@@ -110,24 +107,24 @@ def test_a_veto_that_raises_stops_the_pass_like_a_failed_step(
     def broken(action: str, facts: dict[str, Any]) -> None:
         raise OSError("the calendar is down")
 
-    hook(hooks.VETO, broken)
+    hook(steps.VETO, broken)
 
-    with pytest.raises(StepFailed, match="OSError: the calendar is down"):
-        hooks.veto(hooks.TRAIN, {})
+    with pytest.raises(StepError, match="OSError: the calendar is down"):
+        steps.ask_veto(steps.TRAIN, {})
 
 
 def test_a_veto_that_cannot_be_loaded_stops_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise HookError(f"{name} has another signature")
 
-    monkeypatch.setattr(hooks.hooks, "load", missing)
+    monkeypatch.setattr(steps.hooks, "load", missing)
 
-    with pytest.raises(StepFailed, match="another signature"):
-        hooks.veto(hooks.RELEASE, {})
+    with pytest.raises(StepError, match="another signature"):
+        steps.ask_veto(steps.RELEASE, {})
 
 
 def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> None:
-    assert hooks.veto(hooks.TRAIN, {}) is None
+    assert steps.ask_veto(steps.TRAIN, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -148,16 +145,16 @@ def test_promotions_and_rollbacks_are_notified(
     hook: Callable[[str, Any], None], ended: dict[str, Any], subjects: list[str]
 ) -> None:
     messages: list[str] = []
-    hook(hooks.NOTIFY, lambda subject, message: messages.append(subject))
+    hook(steps.NOTIFY, lambda subject, message: messages.append(subject))
 
-    hooks.notify_of_step(ended)
+    steps.notify_of_step(ended)
 
     assert messages == subjects
 
 
 def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
     messages: list[str] = []
-    record = run.journal.begin(NOW, "Ada")
+    record = passes.journal.begin(NOW, "Ada")
     work = {"settle": lambda record: Done({"promoted": "v2", "says": "answers"})}
 
     for _ in range(2):
@@ -165,7 +162,7 @@ def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
             record,
             ("settle",),
             work,
-            lambda entry: messages.append(run.journal.passes()[0]["steps"][0]["ended"]),
+            lambda entry: messages.append(passes.journal.passes()[0]["steps"][0]["ended"]),
         )
 
     assert len(messages) == 1
@@ -178,13 +175,13 @@ def test_a_pass_that_fails_is_notified_of(
     from rung_ops.autopilot import steps
 
     def fail(record: object) -> Done:
-        raise StepFailed("the disk is full")
+        raise StepError("the disk is full")
 
     messages: list[tuple[str, str]] = []
-    hook(hooks.NOTIFY, lambda subject, message: messages.append((subject, message)))
-    monkeypatch.setattr(steps, "steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
+    hook(steps.NOTIFY, lambda subject, message: messages.append((subject, message)))
+    monkeypatch.setattr(steps, "all_steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
 
-    assert run.main(["--now", AT]) == 1
+    assert passes.main(["--now", AT]) == 1
     assert messages == [("The autopilot failed", "the disk is full")]
 
 
@@ -194,8 +191,8 @@ def test_a_notification_that_fails_stops_nothing(
     def broken(subject: str, message: str) -> None:
         raise OSError("no network")
 
-    hook(hooks.NOTIFY, broken)
+    hook(steps.NOTIFY, broken)
 
-    hooks.notify("v2 was promoted", "it answers")
+    steps.notify("v2 was promoted", "it answers")
 
     assert "OSError: no network" in capsys.readouterr().err

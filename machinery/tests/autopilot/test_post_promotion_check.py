@@ -10,8 +10,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.autopilot import post_promotion_check
-from rung_ops.autopilot.collect import ID, TIME
-from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
+from rung_ops.autopilot.labelled_rows import ARM, ID, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model import release as serving_release

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
-from rung_ops.autopilot import commits, journal, publish, run
-from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.autopilot import commits, journal, passes
+from rung_ops.autopilot.step_runner import StepError
 from rung_ops.tracking import last_run
 
 REMOTE = """[core]
@@ -60,14 +60,14 @@ def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         root=directory,
         incoming=directory / "data/incoming",
     )
-    monkeypatch.setenv(publish.VARIABLE, "origin main")
+    monkeypatch.setenv(commits.VARIABLE, "origin main")
     return directory
 
 
 def test_commits_arrive_and_a_second_time_nothing_happens(origin: Path, checkout: Path) -> None:
     made = write(checkout, "dvc.lock", "after\n")
 
-    assert publish.publish() == publish.publish() == "origin main"
+    assert commits.publish() == commits.publish() == "origin main"
     assert git(origin, "rev-parse", "main") == made
 
 
@@ -78,7 +78,7 @@ def test_what_others_pushed_meanwhile_is_merged_and_commits_stay_what_they_are(
     git(tmp_path / "first", "push", "--quiet", "origin", "HEAD:main")
     made = write(checkout, "dvc.lock", "after\n")
 
-    publish.publish()
+    commits.publish()
 
     head = git(origin, "rev-parse", "main")
     assert {made, theirs} <= set(git(origin, "rev-list", head).split())
@@ -90,8 +90,8 @@ def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_
     git(tmp_path / "first", "push", "--quiet", "origin", "HEAD:main")
     made = write(checkout, "dvc.lock", "ours\n")
 
-    with pytest.raises(StepFailed, match="Merge by hand and push"):
-        publish.publish()
+    with pytest.raises(StepError, match="Merge by hand and push"):
+        commits.publish()
 
     assert git(checkout, "rev-parse", "HEAD") == made
     assert git(checkout, "status", "--porcelain") == ""
@@ -100,18 +100,18 @@ def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_
 def test_without_a_place_commits_stay_here(
     origin: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(publish.VARIABLE)
+    monkeypatch.delenv(commits.VARIABLE)
     made = write(checkout, "dvc.lock", "after\n")
 
-    assert publish.publish() is None
+    assert commits.publish() is None
     assert git(origin, "rev-parse", "main") != made
 
 
 def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(publish.VARIABLE, "main")
+    monkeypatch.setenv(commits.VARIABLE, "main")
 
-    with pytest.raises(StepFailed, match="expected remote and branch"):
-        publish.publish()
+    with pytest.raises(StepError, match="expected remote and branch"):
+        commits.publish()
 
 
 @pytest.mark.parametrize("folder", ["x", "a folder/" + 5 * "of a name longer than a line/"])
@@ -122,8 +122,8 @@ def test_rows_that_others_could_not_fetch_are_not_published(
     write(checkout, ".dvc/config", f"[core]\n    remote = local\n{remotes}")
     made = write(checkout, "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc", "outs:\n")
 
-    with pytest.raises(StepFailed, match="a folder of this checkout"):
-        publish.publish()
+    with pytest.raises(StepError, match="a folder of this checkout"):
+        commits.publish()
 
     assert git(origin, "rev-parse", "main") != made
 
@@ -146,15 +146,15 @@ def test_a_pass_goes_on_where_its_work_is(
     monkeypatch.setattr(last_run, "run_file", lambda: checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
 
-    assert str(run._missing(record)).startswith(lacks)
+    assert str(passes._missing(record)).startswith(lacks)
 
     published = {"step": "publish", "ended": journal.clock(), "detail": {"pushed to": "x"}}
     if step == "train":
-        assert run._missing({"steps": [*record["steps"], published]}) is None
+        assert passes._missing({"steps": [*record["steps"], published]}) is None
         (checkout / "run.json").write_text('{"version": "2", "run_id": "a"}')
     elif step == "collect":
         write(checkout, f"{detail['file']}.dvc", "outs:\n")
     else:
         detail["commit"] = git(checkout, "rev-parse", "HEAD")
 
-    assert run._missing(record) is None
+    assert passes._missing(record) is None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rung_ops.autopilot import journal, step_runner
-from rung_ops.autopilot.journal import BadJournal, Record
-from rung_ops.autopilot.step_runner import Done, Step, StepFailed
+from rung_ops.autopilot.journal import JournalError, Record
+from rung_ops.autopilot.step_runner import Done, Step, StepError
 from rung_ops.errors import StageError
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -107,7 +107,7 @@ def test_a_step_that_ended_is_not_begun_again(kept: Path) -> None:
     assert (kept / "done").read_text().split() == list(ALL)
 
 
-@pytest.mark.parametrize("error", [StepFailed, StageError])
+@pytest.mark.parametrize("error", [StepError, StageError])
 def test_a_step_that_fails_is_tried_again_by_the_next_run(
     kept: Path, error: type[Exception]
 ) -> None:
@@ -147,5 +147,5 @@ def test_a_damaged_record_is_named(kept: Path) -> None:
     path = next((kept / "releases/autopilot/passes").iterdir())
     path.write_text(json.dumps(["not", "a", "record"]))
 
-    with pytest.raises(BadJournal, match=path.name):
+    with pytest.raises(JournalError, match=path.name):
         journal.passes()

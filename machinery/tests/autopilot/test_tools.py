@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
-from rung_ops.autopilot import tools
+from rung_ops.autopilot import step_runner
 from rung_ops.system import key_names
 
 SHOWS = "import os; print(*sorted(n for n in os.environ if n in {names}))"
@@ -14,7 +14,7 @@ SHOWS = "import os; print(*sorted(n for n in os.environ if n in {names}))"
 @pytest.mark.parametrize(
     ("task", "observed"),
     [
-        *((name, "") for name in tools.WITHOUT_KEYS),
+        *((name, "") for name in step_runner.WITHOUT_KEYS),
         ("release", f"{key_names.AUDIT} {key_names.RELEASE}"),
     ],
 )
@@ -27,6 +27,6 @@ def test_what_trains_sees_no_key_and_what_signs_does(
     (tmp_path / "shows.py").write_text(SHOWS.format(names=names))
     lines = f"[tool.poe.tasks.{task}]\ncmd = 'python shows.py'\n"
     (tmp_path / "pyproject.toml").write_text(lines)
-    moved(monkeypatch, tools, root=tmp_path)
+    moved(monkeypatch, step_runner, root=tmp_path)
 
-    assert tools.TaskRunner(None).last_line(task) == observed
+    assert step_runner.TaskRunner(None).last_line(task) == observed

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.checks import times
+from rung_ops.checks import data
 from rung_ops.contract import ContractError
 
 TEXT = "at,bikes\n2026-01-01T08:00:00,12\n2026-01-01 09:30:00,7\n"
@@ -28,7 +28,7 @@ def with_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Load
     """A project whose only raw file is TEXT; the function sets its load()."""
     path = tmp_path / "bikes.csv"
     path.write_text(TEXT)
-    monkeypatch.setattr(times, "raw_files", lambda: [path])
+    monkeypatch.setattr(data, "raw_files", lambda: [path])
     monkeypatch.setattr(contract, "Row", Row, raising=False)
 
     def use(load: Load) -> None:
@@ -68,7 +68,7 @@ def test_a_time_that_is_moved_is_named(with_load: Callable[[Load], None], load: 
     with_load(load)
 
     with pytest.raises(ContractError, match=r"`at` was 2026-01-01T08:00:00\+05:00 and became"):
-        times.times_are_not_moved()
+        data.times_are_not_moved()
 
 
 @pytest.mark.parametrize("load", [refused, strict, local])
@@ -77,5 +77,5 @@ def test_a_time_that_is_refused_or_keeps_its_clock_is_well(
 ) -> None:
     with_load(load)
 
-    assert load(times.raw_files()[0])["at"].to_list()[0] == datetime(2026, 1, 1, 8)
-    times.times_are_not_moved()
+    assert load(data.raw_files()[0])["at"].to_list()[0] == datetime(2026, 1, 1, 8)
+    data.times_are_not_moved()

@@ -12,7 +12,7 @@ import pytest
 
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
-from rung_ops.checks import entity_features as checks
+from rung_ops.checks import data as checks
 from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.sources import Events

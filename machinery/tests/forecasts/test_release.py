@@ -10,7 +10,7 @@ from machinery.tests.forecasts.conftest import demand
 from machinery.tests.serving.calls import Caller
 from machinery.tests.small_project import DAY, NOW, RELEASE
 from rung_ops import prediction_log
-from rung_ops.autopilot import labelled, post_promotion_check
+from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import release_info
@@ -52,10 +52,10 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     prediction_log.write_predictions(prediction_log.assemble([batch]), folder)
     rows.select("bikes").with_row_index("id").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
-    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
-    worse = answers.with_columns(pl.col(labelled.PREDICTION) + 30)
+    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    worse = answers.with_columns(pl.col(labelled_rows.PREDICTION) + 30)
 
     compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
 

@@ -15,7 +15,7 @@ from machinery.tests.forecasts.conftest import DAY, HOUR, Declare, demand
 from machinery.tests.projects import moved
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
-from rung_ops.checks import forecasts
+from rung_ops.checks import features
 from rung_ops.contract import ContractError, forecast
 from rung_ops.features import EntityFeature, point_in_time
 from rung_ops.gate import registry_gate as gate_report
@@ -24,7 +24,7 @@ from rung_ops.gate.rules import Rules
 from rung_ops.model.predictions import inside
 from rung_ops.release import contract_file
 from rung_ops.statistics import jackknife, time_blocks
-from rung_ops.training import baseline, estimator, evaluate, interval_plots, naive, slices
+from rung_ops.training import baseline, estimator, evaluate, plots, slice_scores
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)
 
@@ -46,8 +46,8 @@ def test_naive_forecasts_are_the_values_that_were_known(small: SmallProject) -> 
     rows = rows.filter(pl.col("hour").dt.day() != 4)  # a gap
     chosen = some(rows)
 
-    last = naive.last_value(pl.DataFrame(chosen), rows)
-    seasonal = naive.seasonal(pl.DataFrame(chosen), rows)
+    last = baseline.last_value(pl.DataFrame(chosen), rows)
+    seasonal = baseline.seasonal(pl.DataFrame(chosen), rows)
 
     for row, value, of_season in zip(chosen, last, seasonal, strict=True):
         before = known(row, rows)
@@ -98,7 +98,7 @@ def test_a_feature_that_knows_more_than_the_forecast_is_refused(
         monkeypatch.setattr(
             contract.features, "ENTITY_FEATURES", [mean_of_six_hours(events, **declared)], False
         )
-        forecasts.entity_features_know_no_more_than_the_forecast()
+        features.entity_features_know_no_more_than_the_forecast()
 
     leak = mean_of_six_hours(events, at="hour", lead=HOUR)
     monkeypatch.setattr(contract.features, "ENTITY_FEATURES", [leak])
@@ -106,7 +106,7 @@ def test_a_feature_that_knows_more_than_the_forecast_is_refused(
     with pytest.raises(
         ContractError, match="`bikes_6h` sees events after the forecast is made, in"
     ):
-        forecasts.entity_features_know_no_more_than_the_forecast()
+        features.entity_features_know_no_more_than_the_forecast()
 
 
 def test_quantiles_around_a_naive_forecast_hold_what_they_say(declare: Declare) -> None:
@@ -114,9 +114,9 @@ def test_quantiles_around_a_naive_forecast_hold_what_they_say(declare: Declare) 
     rows = demand(2_880).sort("hour")
     train, test = rows[:1_920], rows[1_968:]
 
-    predicted = naive.forecasts(train, test, rows)["seasonal_naive"]
+    predicted = baseline.forecasts(train, test, rows)["seasonal_naive"]
 
-    assert np.array_equal(predicted[:, 1], naive.seasonal(test, rows))
+    assert np.array_equal(predicted[:, 1], baseline.seasonal(test, rows))
     assert 0.7 < inside(test["bikes"].to_numpy(), predicted).mean() < 0.9
 
 
@@ -159,7 +159,7 @@ def test_error_and_coverage_are_shown_by_horizon(
 ) -> None:
     evaluate.write_report(trained.estimator, trained.test, written, {})
     interval = np.column_stack([written - 3, written, written + 3])
-    held = interval_plots.coverage(trained.test["bikes"].to_numpy(), interval, trained.test)
+    held = plots.interval_coverage(trained.test["bikes"].to_numpy(), interval, trained.test)
 
     table = pl.read_csv(reports / "plots/by_horizon.csv")
     assert table["value"].to_list() == ["up to 6 h", "up to 12 h", "up to 24 h", "up to 48 h"]
@@ -242,7 +242,7 @@ def test_a_release_says_that_it_forecasts(trained: Trained, small: SmallProject)
 
 
 def test_slices_have_no_horizon_where_all_rows_have_the_same(trained: Trained) -> None:
-    assert slices.slice_columns(trained.test).columns == ["station", "month"]
+    assert slice_scores.slice_columns(trained.test).columns == ["station", "month"]
 
 
 def test_values_after_the_origin_change_nothing() -> None:
@@ -251,7 +251,7 @@ def test_values_after_the_origin_change_nothing() -> None:
     changed = rows.with_columns(bikes=pl.when(pl.lit(later)).then(1e6).otherwise("bikes"))
     asked = rows.filter(forecast.made_at(rows) <= rows["hour"][240])
 
-    for way in (naive.last_value, naive.seasonal):
+    for way in (baseline.last_value, baseline.seasonal):
         assert np.array_equal(way(asked, rows), way(asked, changed), equal_nan=True)
     declared = (mean_of_six_hours(each) for each in (rows, changed))
     one, other = (point_in_time.join(asked, [each]) for each in declared)

@@ -23,7 +23,7 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, Verdict, judge
 from rung_ops.gate.rules import Bound, Rules, SliceRules
 from rung_ops.tracking import registry
-from rung_ops.training import slices
+from rung_ops.training import slice_scores
 from rung_ops.training.baseline import Baseline
 
 ROWS = 8_000
@@ -65,9 +65,9 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             "score": {"metric": "figure", "higher_is_better": higher},
             "report": {"slices": ["group"]},
         }
-        for module in (judging, slices):
+        for module in (judging, slice_scores):
             monkeypatch.setattr(module, "params", lambda: settings)
-        monkeypatch.setattr(slices, "features", lambda rows: rows)
+        monkeypatch.setattr(slice_scores, "features", lambda rows: rows)
         monkeypatch.setattr(contract, "TIME", None)
         monkeypatch.setattr(contract, "score", lambda *each: {name: figure(*each)})
 

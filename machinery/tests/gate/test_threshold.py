@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 from machinery.tests.autopilot.test_decide import CALM, RULES
 from rung_ops import contract
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.facts import Quality
+from rung_ops.autopilot.decide import Quality
 from rung_ops.autopilot.policy import Retrain
 from rung_ops.gate import judge
 from rung_ops.gate.judge import Champion
@@ -18,8 +19,8 @@ from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.monitoring import quality
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.monitoring.quality_metric import QualityMetric
-from rung_ops.training import slices
+from rung_ops.monitoring.quality import QualityMetric
+from rung_ops.training import slice_scores
 from rung_ops.training.baseline import Baseline
 
 SCALES = [0.001, 1.0, 43.7, 1e6]  # of the target: tonnes or grams, bikes or millions of them
@@ -64,9 +65,9 @@ def test_the_gate_decides_the_same_in_every_unit(
     monkeypatch: pytest.MonkeyPatch, scale: float, worse: float, passes: bool
 ) -> None:
     settings = {"seed": 1, "score": {"metric": "mae", "higher_is_better": False}}
-    for module in (judge, slices):
+    for module in (judge, slice_scores):
         monkeypatch.setattr(module, "params", lambda: settings)
-    monkeypatch.setattr(slices, "features", lambda frame: frame)
+    monkeypatch.setattr(slice_scores, "features", lambda frame: frame)
     monkeypatch.setattr(contract, "TIME", None)
     monkeypatch.setattr(contract, "score", mae)
     monkeypatch.setattr(judge.estimator, "truth", lambda frame: frame[contract.TARGET].to_numpy())
@@ -117,7 +118,7 @@ def test_the_autopilot_decides_the_same_in_every_unit(
     low, high = worse * figure, (worse + 0.01) * figure
     known = Quality("mae", False, low, low, high, at_release=figure, rows=4_000)
 
-    rules = replace(RULES, retrain=Retrain(0, False, 0.02, 0, 0))
+    rules = structs.replace(RULES, retrain=Retrain(0, False, 0.02, 0, 0))
     (reason,) = decide.reasons_to_train(replace(CALM, quality=known), rules)
 
     assert reason.applies is trains

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import rung_ops
-from rung_ops.kubernetes import check, manifests
-from rung_ops.kubernetes.manifests import CannotBuild
+from rung_ops.kubernetes import manifests
+from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current, release_folders, service_settings
 from rung_ops.serving import pages, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
@@ -244,12 +244,12 @@ def test_without_kustomize_it_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert check.main([]) == 2
+    assert manifests.check_overlays([]) == 2
     assert "needs `kustomize` or `kubectl` on PATH" in capsys.readouterr().err
 
 
 def test_an_unknown_overlay_is_named_with_the_known_ones() -> None:
-    with pytest.raises(CannotBuild, match="no overlay prod; there are production"):
+    with pytest.raises(KubernetesError, match="no overlay prod; there are production"):
         manifests.build("prod")
 
 
@@ -258,6 +258,6 @@ def test_an_unknown_overlay_is_named_with_the_known_ones() -> None:
     reason="neither kustomize nor kubectl is on this machine",
 )
 def test_every_overlay_can_be_built_and_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.main([]) == 0
+    assert manifests.check_overlays([]) == 0
     output = capsys.readouterr().out
     assert all(f"{name}: " in output for name in manifests.overlays())

@@ -10,7 +10,7 @@ import yaml
 from machinery.tests.kubernetes.test_manifests import FOLDER
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits
-from rung_ops.kubernetes import alerts, scheduled
+from rung_ops.kubernetes import manifests, scheduled
 
 IMAGE = FOLDER / "ops.Dockerfile"
 
@@ -123,15 +123,15 @@ def test_it_goes_on_from_what_earlier_passes_committed(
 def test_the_alert_rules_are_those_of_prometheus(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(alerts, "operator_rules_file", lambda: tmp_path / "rules.yaml")
-    assert alerts.main(["--check"]) == 1
+    monkeypatch.setattr(manifests, "operator_rules_file", lambda: tmp_path / "rules.yaml")
+    assert manifests.write_alerts(["--check"]) == 1
 
-    assert alerts.main([]) == 0
+    assert manifests.write_alerts([]) == 0
 
     rule = yaml.safe_load((tmp_path / "rules.yaml").read_text(encoding="utf-8"))
     named = {each["alert"] for group in rule["spec"]["groups"] for each in group["rules"]}
     assert {"ServiceDown", "FeatureDrifted"} <= named
-    assert alerts.main(["--check"]) == 0
+    assert manifests.write_alerts(["--check"]) == 0
 
 
 def test_settings_are_not_secrets() -> None:

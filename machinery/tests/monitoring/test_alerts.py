@@ -15,10 +15,10 @@ import yaml
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
 from rung_ops.features.store import SqliteStore
-from rung_ops.monitoring import check, exposition
+from rung_ops.monitoring import check, monitor_result
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
-from rung_ops.monitoring.window import Newest
 from rung_ops.project import current
 from rung_ops.project.service_settings import SLO
 from rung_ops.serving.entity_lookup import LookedUpView, OnlineStore
@@ -174,7 +174,7 @@ def exported(folder: Path) -> str:
     given = check.MonitorInput(beyond, beyond, known, Newest(NOW, NOW), NOW - DAY, NOW)
     result = check.check_release(released(folder), given, Limits(), SETTINGS)
     passed_on = folder / "monitor.prom"
-    passed_on.write_bytes(exposition.text(result))
+    passed_on.write_bytes(monitor_result.gauges(result))
     metrics = Metrics(passed_on, SLO(p99_ms=70))
     metrics.set_status({"serving": "v1"}, True, False)
     metrics.observe_batch("serving", [0.001], 1, [["size"]])

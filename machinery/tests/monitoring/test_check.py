@@ -8,13 +8,22 @@ from typing import Any
 import polars as pl
 import pytest
 
-from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, predictions, released, rows
-from rung_ops.monitoring import check, exposition, report
+from machinery.tests.monitoring.made import (
+    COLUMN,
+    DAY,
+    NOW,
+    SETTINGS,
+    log,
+    predictions,
+    released,
+    rows,
+)
+from rung_ops.model.patterns import matcher
+from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
+from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.status import status
-from rung_ops.monitoring.window import Newest
 
 HOUR = timedelta(hours=1)
 WELL = rows(1_000, seed=2)
@@ -83,8 +92,8 @@ def test_too_few_rows_are_not_judged_and_the_report_says_it(tmp_path: Path) -> N
     assert not result.judged
     assert result.drift["drifted"].to_list() == [None] * 4
     assert result.problems == []
-    assert "too few to judge drift, which takes 250" in report.summary(result)
-    assert "Not judged: 100 predictions" in report.html("made", "production", result)
+    assert "too few to judge drift, which takes 250" in monitor_report.summary(result)
+    assert "Not judged: 100 predictions" in monitor_report.html("made", "production", result)
 
 
 def test_a_window_without_rows_can_be_checked(tmp_path: Path) -> None:
@@ -93,8 +102,8 @@ def test_a_window_without_rows_can_be_checked(tmp_path: Path) -> None:
     assert result.rows == 0
     assert ["prediction" in problem for problem in result.problems] == [True]
     assert json.dumps(status(result), allow_nan=False)
-    assert report.html("made", "production", result)
-    assert b"monitor_rows 0.0" in exposition.text(result)
+    assert monitor_report.html("made", "production", result)
+    assert b"monitor_rows 0.0" in monitor_result.gauges(result)
 
 
 def test_values_that_are_missing_more_often_are_named(tmp_path: Path) -> None:
@@ -186,7 +195,7 @@ def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
     assert actual["worse"]
     assert actual["high"] < 0.9 - 0.02
     assert [each["value"] for each in actual["worse_slices"]] == ["red"]
-    text = exposition.text(result).decode()
+    text = monitor_result.gauges(result).decode()
     assert 'monitor_quality_worse{metric="accuracy",slice="recent",value="all"} 1.0' in text
     assert 'monitor_quality_expected{metric="accuracy",slice="recent",value="all"} 0.9' in text
 
@@ -194,7 +203,7 @@ def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
 def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) -> None:
     result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)), known(WELL))
 
-    html = report.html("made <here>", "production", result)
+    html = monitor_report.html("made <here>", "production", result)
 
     assert "made &lt;here&gt; in production" in html
     assert "<code>size</code> drifted" in html
@@ -209,10 +218,31 @@ def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:
     result = look(tmp_path, log(WELL), known(WELL))
 
     families = {
-        each.name: each for each in text_string_to_metric_families(exposition.text(result).decode())
+        each.name: each
+        for each in text_string_to_metric_families(monitor_result.gauges(result).decode())
     }
 
     assert families["monitor_run_timestamp_seconds"].samples[0].value == NOW.timestamp()
     drifted = families["monitor_feature_drifted"].samples
     assert {each.labels["feature"] for each in drifted} == {*result.drift["feature"]}
     assert families["monitor_newest_timestamp_seconds"].samples[0].labels == {"of": "prediction"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "breaks"),
+    [
+        ("^abc$", "abc\n", True),  # `$` is the end of the text, and of no line before it
+        (r"^\d$", "٣", False),
+        (r"^\p{L}+$", "é", False),
+        (r"^(\w+\s?)*$", "a" * 40 + "!", True),  # backtracking would take hours
+    ],
+)
+def test_a_pattern_means_what_the_service_reads_in_it(
+    pattern: str, text: str, breaks: bool
+) -> None:
+    assert matcher(pattern)(text) is not breaks
+
+    column = COLUMN | {"name": "code", "pattern": pattern}
+    found = inputs.violations(pl.DataFrame({"code": [text]}), [column])
+
+    assert found["rows"].to_list() == [1] * breaks

@@ -6,7 +6,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from rung_ops.monitoring import defaults
+from rung_ops.monitoring import inputs
 from rung_ops.release import contract_file
 
 
@@ -25,7 +25,7 @@ def test_what_was_missing_in_training_is_expected_also_where_a_feature_fills_it(
     columns = contract_file.contract(dataset, features, rows, "regression", None)["columns"]  # type: ignore[arg-type]
     log = pl.DataFrame({"defaults_used": [["energy"], [], ["energy"], []]})
 
-    (row,) = defaults.defaulted(log, columns, features).iter_rows(named=True)
+    (row,) = inputs.defaulted(log, columns, features).iter_rows(named=True)
 
     assert row["column"] == "energy"
     assert (row["share"], row["expected"]) == (0.5, 0.5)

@@ -14,10 +14,9 @@ from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, r
 from machinery.tests.monitoring.test_check import FRESH, NO_OUTCOMES
 from rung_ops.features import store
 from rung_ops.features.store import SqliteStore, StoredView
-from rung_ops.monitoring import check, exposition, feature_quality, report
+from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
 from rung_ops.monitoring.limits import Limits
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.status import status
+from rung_ops.monitoring.monitor_result import MonitorResult, status
 
 HOUR = timedelta(hours=1)
 OF = 'monitor_stale{of="features of colour"}'
@@ -70,8 +69,8 @@ def test_a_fresh_store_with_as_many_defaults_as_training_is_not_a_problem(tmp_pa
     assert (row["feature"], row["rows"], row["entities"]) == ("weight", 1_000, 2)
     assert 0.05 < row["default"] == row["missing"] == row["null"] < 0.15
     assert (row["request"], row["store"]) == (0.0, 1 - row["default"])
-    assert f"{OF} 0.0" in exposition.text(result).decode()
-    assert "Entity features" in report.html("made", "production", result)
+    assert f"{OF} 0.0" in monitor_result.gauges(result).decode()
+    assert "Entity features" in monitor_report.html("made", "production", result)
 
 
 def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> 
     assert result.problems == [
         "the feature store of `weight` is of 2026-03-05 12:00 UTC, 3 days ago; 2 days may pass"
     ]
-    output = exposition.text(result).decode()
+    output = monitor_result.gauges(result).decode()
     assert f"{OF} 1.0" in output
     assert 'monitor_newest_timestamp_seconds{of="features of colour"} 1.7727' in output
     assert status(result)["freshness"]["features of colour"]["stale"]
@@ -110,7 +109,7 @@ def test_entities_that_went_missing_are_loud(tmp_path: Path) -> None:
     assert reported.startswith("the entity feature `weight` has no value in 3")
     assert "10.0% expected" in reported
     assert reported.endswith("none for 2 of 2 entities (colour)")
-    output = exposition.text(result).decode()
+    output = monitor_result.gauges(result).decode()
     assert 'monitor_column_defaulted_rose{column="weight"} 1.0' in output
     assert 'monitor_entity_feature_missing_ratio{entity="colour",feature="weight"} 0.3' in output
 
@@ -139,7 +138,7 @@ def test_the_entity_with_one_value_is_not_missing() -> None:
     wide = rows(2, seed=2).with_columns(other=pl.Series([1.0, None]))
     used = pl.Series([["weight"], ["weight", "other"]])
 
-    result = feature_quality.measure(log(wide, defaults=used), [view])
+    result = inputs.entity_features(log(wide, defaults=used), [view])
 
     assert result["default"].to_list() == [1.0, 0.5]
     assert result["missing"].to_list() == [0.5, 0.5]
@@ -150,7 +149,7 @@ def test_values_come_from_the_request_the_store_or_the_default() -> None:
     logged = log(made, defaults=pl.Series([[], [], [], ["weight"]], dtype=pl.List(pl.String)))
     sent = pl.Series("sent", [["weight"], None, [], None], dtype=pl.List(pl.String))
 
-    result = feature_quality.measure(logged.with_columns(sent), [VIEW]).row(0, named=True)
+    result = inputs.entity_features(logged.with_columns(sent), [VIEW]).row(0, named=True)
 
     assert (result["request"], result["store"], result["default"]) == (0.25, 0.5, 0.25)
 
@@ -158,14 +157,14 @@ def test_values_come_from_the_request_the_store_or_the_default() -> None:
 def test_scored_batches_are_not_counted() -> None:
     scored = asked().with_columns(arm=pl.lit("batch"))
 
-    assert feature_quality.measure(scored, [VIEW])["rows"].to_list() == [0]
+    assert inputs.entity_features(scored, [VIEW])["rows"].to_list() == [0]
 
 
 def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    assert feature_quality.filled() == {}
+    assert inputs.filled() == {}
 
     kept = SqliteStore(store.store_file())
     kept.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))])
 
-    assert feature_quality.filled() == {"view": 5}
+    assert inputs.filled() == {"view": 5}

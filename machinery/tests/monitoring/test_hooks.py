@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.monitoring.test_run import look, predict, serving
-from rung_ops.monitoring import hooks
+from rung_ops.monitoring import observation
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import project_name
 
@@ -40,7 +40,7 @@ def test_a_problem_of_the_projects_check_is_reported_and_notified(
     hook("notify", lambda subject, message: messages.append((subject, message)))
     predict(serving)
 
-    assert look(instead=LENIENT) == 1
+    assert look(replaced=LENIENT) == 1
 
     assert given[0].height == 300
     assert {"id", "time", "row", "features", "prediction"} <= set(given[0].columns)
@@ -59,7 +59,7 @@ def test_without_a_problem_nothing_is_notified(
     hook("notify", lambda subject, message: pytest.fail("notified"))
     predict(serving)
 
-    assert look(instead=LENIENT) == 0
+    assert look(replaced=LENIENT) == 0
 
 
 def test_a_run_that_writes_nothing_sends_no_notification(
@@ -69,7 +69,7 @@ def test_a_run_that_writes_nothing_sends_no_notification(
     hook("notify", lambda subject, message: pytest.fail("notified"))
     predict(serving)
 
-    assert look("--json", instead=LENIENT) == 1
+    assert look("--json", replaced=LENIENT) == 1
     assert json.loads(capsys.readouterr().out)["problems"] == ["too many on Mondays"]
 
 
@@ -86,7 +86,7 @@ def test_a_notify_that_fails_is_reported_and_hides_nothing(
     hook("notify", broken)
     predict(serving)
 
-    assert look(instead=LENIENT) == 1
+    assert look(replaced=LENIENT) == 1
 
     printed = capsys.readouterr()
     assert "- too many on Mondays" in printed.out
@@ -112,7 +112,7 @@ def test_a_check_that_returns_something_else_is_itself_a_problem(
 ) -> None:
     hook("monitor_check", lambda predictions: returned)
 
-    (problem,) = hooks.problems(pl.DataFrame())
+    (problem,) = observation.hook_problems(pl.DataFrame())
 
     assert "the hook monitor_check must return a list of sentences, each a str" in problem
     assert message in problem
@@ -127,7 +127,7 @@ def test_a_check_that_raises_does_not_hide_the_report(
     hook("monitor_check", broken)
     predict(serving)
 
-    assert look(instead=LENIENT) == 1
+    assert look(replaced=LENIENT) == 1
     status = json.loads((tmp_path / "monitor/status.json").read_text(encoding="utf-8"))
     assert status["problems"] == ["the hook monitor_check raised KeyError: 'day'"]
 
@@ -141,5 +141,5 @@ def test_a_check_that_cannot_be_loaded_is_exit_code_2(
     monkeypatch.setattr("rung_ops.project.hooks.load", missing)
     predict(serving)
 
-    assert look(instead=LENIENT) == 2
+    assert look(replaced=LENIENT) == 2
     assert "[tool.rung.hooks] monitor_check" in capsys.readouterr().err

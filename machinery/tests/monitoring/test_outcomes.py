@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from machinery.tests.monitoring.made import COLUMNS, DAY, NOW, log, predictions, rows
-from rung_ops.monitoring import outcomes, quality, quality_metric
+from rung_ops.monitoring import outcomes, quality
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.monitoring.quality_metric import QualityMetric
+from rung_ops.monitoring.quality import QualityMetric
 
 CONTRACT: dict[str, Any] = {"target": "good", "key": ["at", "size"], "columns": COLUMNS}
 SOME = rows(10, seed=3)
@@ -117,7 +117,7 @@ METRIC = QualityMetric(
 def test_days_of_which_too_little_is_known_are_shown_and_not_judged() -> None:
     table = quality.judge(days(1.0, 1.0, 0.5, 0.1, 0.0), METRIC, Limits())
 
-    of_days = table.filter(pl.col("column") == quality_metric.DAY).sort("value")
+    of_days = table.filter(pl.col("column") == quality.DAY).sort("value")
     assert of_days["coverage"].to_list() == pytest.approx([1.0, 1.0, 0.5, 0.1, 0.0])
     assert of_days["figure"].is_not_null().to_list() == [True, True, False, False, False]
     recent = table.row(0, named=True)
@@ -129,7 +129,7 @@ def test_the_newest_days_are_judged_however_long_their_outcomes_took() -> None:
     table = quality.judge(days(*[1.0] * 9, *[0.0] * 20), METRIC, Limits())
 
     assert table.row(0, named=True)["predictions"] == 7 * 400
-    assert table.filter(pl.col("column") == quality_metric.DAY).height == 29
+    assert table.filter(pl.col("column") == quality.DAY).height == 29
 
 
 def test_slices_are_compared_with_the_same_slice_of_the_test_rows() -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from rung_ops import contract, prediction_log
 from rung_ops.data.ingest import sample_rows
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle, source_import
-from rung_ops.monitoring import limits, outcomes, run
+from rung_ops.monitoring import limits, observation, outcomes
 from rung_ops.project.paths import params
 from rung_ops.release import state
 
@@ -35,7 +36,7 @@ def serving(
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(run, "report_folder", lambda: tmp_path / "monitor")
+    monkeypatch.setattr(observation, "report_folder", lambda: tmp_path / "monitor")
     monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
     (tmp_path / "release.pub").write_bytes(release_key)
     directory = tmp_path / "releases" / DEPLOYED
@@ -64,8 +65,10 @@ def predict(release: Path, count: int = 300) -> pl.DataFrame:
     return frame
 
 
-def look(*arguments: str, instead: dict[str, dict[str, Any]] = PATIENT) -> int:
-    return run.main(["--now", NOW.isoformat(), *arguments], instead=instead)
+def look(*arguments: str, replaced: dict[str, dict[str, Any]] = PATIENT) -> int:
+    words = ["--now", NOW.isoformat(), *arguments]
+    chosen = observation.main.command.make_context("poe monitor", words).params
+    return observation.monitor(observation.Options(**chosen), replaced)
 
 
 def test_it_writes_what_it_saw_for_people_and_programs(serving: Path, tmp_path: Path) -> None:
@@ -87,7 +90,7 @@ def test_it_writes_what_it_saw_for_people_and_programs(serving: Path, tmp_path: 
 def test_nothing_wrong_is_exit_code_0(serving: Path, capsys: pytest.CaptureFixture[str]) -> None:
     predict(serving)
 
-    assert look(instead=LENIENT) == 0
+    assert look(replaced=LENIENT) == 0
     assert "300 predictions" in capsys.readouterr().out
 
 
@@ -96,7 +99,7 @@ def test_something_wrong_is_exit_code_1_and_named(
 ) -> None:
     predict(serving)
 
-    assert run.main(["--now", (NOW + timedelta(days=2)).isoformat()], instead=LENIENT) == 1
+    assert look("--now", (NOW + timedelta(days=2)).isoformat(), replaced=LENIENT) == 1
     assert "- the newest prediction is of 2026-03-08 11:00 UTC" in capsys.readouterr().out
 
 
@@ -152,16 +155,16 @@ def test_a_schedule_is_quiet_before_the_first_deployment_and_only_then(
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path / "empty"))
 
-    assert look("--if-deployed") == run.COULD_NOT  # a share that is not there is no beginning
+    assert look("--if-deployed") == 2  # a share that is not there is no beginning
     (tmp_path / "empty").mkdir()
     assert look("--if-deployed") == 0
     assert "Nothing was deployed to production yet" in capsys.readouterr().out
-    assert look() == run.COULD_NOT
+    assert look() == 2
 
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    assert look("--if-deployed") == run.COULD_NOT  # deployed, and nothing was predicted
+    assert look("--if-deployed") == 2  # deployed, and nothing was predicted
     (tmp_path / "releases" / DEPLOYED / "state.json").unlink()
-    assert look("--if-deployed") == run.COULD_NOT  # its history says that something was
+    assert look("--if-deployed") == 2  # its history says that something was
 
 
 def test_nothing_served_is_exit_code_2(
@@ -194,10 +197,10 @@ def test_a_release_that_was_changed_is_not_believed(
 def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "monitor.toml").write_text(text, encoding="utf-8")
 
-    with pytest.raises(limits.BadLimits, match=message):
+    with pytest.raises(SettingsError, match=message):
         limits.read(tmp_path / "monitor.toml")
 
 
 def test_the_settings_of_this_project_can_be_used() -> None:
-    assert limits.read() == limits.read(limits.limits_file(), instead={})
-    assert limits.read(instead={"window": {"days": 31}}).window.days == 31
+    assert limits.read() == limits.read(limits.limits_file(), replaced={})
+    assert limits.read(replaced={"window": {"days": 31}}).window.days == 31

@@ -10,9 +10,8 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.project.paths import params
 from rung_ops.statistics.intervals import wilson_interval
-from rung_ops.training import estimator, explain, fairness, shap_values
-from rung_ops.training.class_rates import compare_classes
-from rung_ops.training.group_rates import few_rows, not_measured
+from rung_ops.training import estimator, explain, fairness
+from rung_ops.training.fairness import compare_classes, few_rows, not_measured
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1, 1])
 ANSWERED = np.array([0, 1, 1, 1, 0, 2, 0, 0, 0, 1])
@@ -108,7 +107,7 @@ def test_effects_add_up_to_the_probability_of_each_class(trained: Trained) -> No
         for rows, number in ((trained.test, 3), (trained.train, 20))
     )
 
-    values, base = shap_values.compute(trained.estimator, features, background, 1, 3_600)
+    values, base = explain.shap_values(trained.estimator, features, background, 1, 3_600)
 
     predicted = estimator.predict_features(trained.estimator, features)
     np.testing.assert_allclose(values.sum(axis=1) + base, predicted, atol=1e-9)

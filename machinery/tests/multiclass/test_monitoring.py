@@ -11,10 +11,10 @@ from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
 from machinery.tests.projects import moved
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract, prediction_log
-from rung_ops.autopilot import collect, labelled, post_promotion_check
+from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.monitoring import outcomes, release_info
-from rung_ops.monitoring.status import status
+from rung_ops.monitoring.monitor_result import status
 from rung_ops.project import release_folders
 from rung_ops.training import estimator
 
@@ -94,8 +94,8 @@ def answers(
     released = release_info.bundle.parse_json(
         release_folder, (release_folder / "contract.json").read_bytes()
     )
-    monkeypatch.setattr(labelled, "_contract", lambda environment: released)
-    return labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: released)
+    return labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
 
 
 def test_answers_with_outcomes_become_rows_to_learn_from(
@@ -103,7 +103,7 @@ def test_answers_with_outcomes_become_rows_to_learn_from(
 ) -> None:
     moved(monkeypatch, rows=tmp_path / "rows.parquet")
 
-    rows = collect.new_rows(answers)
+    rows = labelled_rows.new_rows(answers)
 
     assert rows.height == 400
     assert (
@@ -119,7 +119,7 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_probabilities
 ) -> None:
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     guessed = np.random.default_rng(1).dirichlet([1, 1, 1], answers.height)
-    guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled.PREDICTION)
+    guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled_rows.PREDICTION)
 
     same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
     worse = post_promotion_check._of_quality(RELEASE, "v2", answers.with_columns(guesses), policy)

@@ -14,9 +14,9 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
 from machinery.tests.projects import moved
 from rung_ops import contract, stages
-from rung_ops.checks import model, promises
+from rung_ops.checks import promises
 from rung_ops.model.target import UnsupportedTargetError, class_names
-from rung_ops.training import baseline, class_plots, estimator, evaluate, model_card, slices
+from rung_ops.training import baseline, estimator, evaluate, model_card, plots, slice_scores
 
 
 def test_every_promise_holds(checked: Path) -> None:
@@ -46,7 +46,7 @@ def test_probabilities_that_do_not_add_up_are_found(
     monkeypatch.setattr(module, "load", lambda path: Loose(), raising=False)
 
     with pytest.raises(contract.ContractError, match="do not add up to 1"):
-        model.a_saved_model_answers_the_same()
+        promises.a_saved_model_answers_the_same()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_report_has_the_plots_of_classes(
     moved(monkeypatch, train=reports / "train.parquet")
 
     evaluate.write_report(trained.estimator, trained.test, predicted, figures)
-    assert (slices.main(), baseline.main()) == (0, 0)
+    assert (slice_scores.main(), baseline.main()) == (0, 0)
 
     assert {"confusion", "by_class", "calibration", "importances"} <= {
         path.stem for path in (reports / "plots").iterdir()
@@ -127,7 +127,7 @@ def test_the_report_has_the_plots_of_classes(
     confused = pl.read_csv(reports / "plots/confusion.csv")
     assert confused["rows"].sum() == trained.test.height
     sliced = json.loads((reports / "slices.json").read_text())
-    assert all(row["brier"] < 1 for row in sliced if row["rows"] >= slices.MIN_ROWS)
+    assert all(row["brier"] < 1 for row in sliced if row["rows"] >= slice_scores.MIN_ROWS)
     assert not any("mean_truth" in row for row in sliced)
     assert json.loads((reports / "comparison.json").read_text())["better"]
     card = model_card.card("# Card\n", reports, "Model: this one.")
@@ -139,7 +139,7 @@ def test_precision_and_recall_are_of_the_most_probable_class() -> None:
     truth = np.array([0, 0, 1, 1, 1])
     predicted = np.array([[9, 1, 0], [4, 6, 0], [1, 9, 0], [2, 8, 0], [6, 4, 0]]) / 10
 
-    table = class_plots.by_class(truth, predicted, CLASSES)
+    table = plots.by_class(truth, predicted, CLASSES)
 
     assert table.rows() == [
         ("on time", 2, 2, 0.5, 0.5),

@@ -13,7 +13,7 @@ from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Addon, AddonError, Verb
 from rung_ops.errors import NoProjectError
-from rung_ops.monitoring import hooks as monitoring_hooks
+from rung_ops.monitoring import observation as monitoring_hooks
 from rung_ops.project import Project, current, hooks, paths
 from rung_ops.verbs import VERBS
 
@@ -157,7 +157,7 @@ def test_a_message_reaches_the_add_on_whatever_another_one_does(
 def test_the_monitor_asks_the_checks_of_add_ons(house: dict[str, Addon]) -> None:
     house["closed"] = Addon(summary="fails", monitor_check=of("fails"))
 
-    assert monitoring_hooks.problems(pl.DataFrame({"id": [1, 2]})) == [
+    assert monitoring_hooks.hook_problems(pl.DataFrame({"id": [1, 2]})) == [
         "2 predictions",
         "monitor_check of the add-on closed raised RuntimeError: the channel is closed",
     ]

@@ -12,13 +12,13 @@ from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract, prediction_log
-from rung_ops.autopilot import collect, labelled, post_promotion_check
+from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.judge import Champion, Verdict, judge
 from rung_ops.gate.rules import Rules
-from rung_ops.monitoring import exposition, release_info, report
-from rung_ops.monitoring.status import status
+from rung_ops.monitoring import monitor_report, monitor_result, release_info
+from rung_ops.monitoring.monitor_result import status
 from rung_ops.project import release_folders
 from rung_ops.training import baseline, estimator
 
@@ -83,10 +83,10 @@ def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
     problems = [problem for problem in result.problems if problem.startswith("the interval holds")]
     assert len(problems) == missed
     assert all("QUANTILES promise 80%: off by more than 5%" in each for each in problems)
-    gauges = exposition.text(result)
+    gauges = monitor_result.gauges(result)
     assert b"monitor_interval_held_ratio" in gauges
     assert b'monitor_interval_missed{metric="' in gauges
-    assert "outcomes in the interval" in report.html("deliveries", "production", result)
+    assert "outcomes in the interval" in monitor_report.html("deliveries", "production", result)
 
 
 def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(
@@ -114,13 +114,13 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
     prediction_log.write_predictions(before, prediction_log.folder(release_folders.PRODUCTION))
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = json.loads((release_folder / "contract.json").read_text())
-    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     moved(monkeypatch, rows=tmp_path / "rows.parquet")
 
-    answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
 
-    assert collect.new_rows(answers).height == 400
-    assert answers[labelled.PREDICTION].null_count() == 400
+    assert labelled_rows.new_rows(answers).height == 400
+    assert answers[labelled_rows.PREDICTION].null_count() == 400
 
 
 @pytest.mark.usefixtures("deployed")
@@ -138,14 +138,14 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     )
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
-    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled.answers(release_folders.PRODUCTION, NOW, tmp_path)
-    field = pl.col(labelled.PREDICTION).struct
+    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    field = pl.col(labelled_rows.PREDICTION).struct
     worse = answers.with_columns(
         pl.struct(
             prediction=field.field("prediction") + 30, interval=field.field("interval")
-        ).alias(labelled.PREDICTION)
+        ).alias(labelled_rows.PREDICTION)
     )
 
     same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)

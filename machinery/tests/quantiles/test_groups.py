@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.conftest import Trained
 from rung_ops.project.paths import params
 from rung_ops.training import estimator, explain, fairness
-from rung_ops.training.group_rates import compare_intervals
+from rung_ops.training.fairness import compare_intervals
 
 
 def test_figures_are_those_counted_by_hand() -> None:

@@ -16,10 +16,10 @@ from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
 from rung_ops import contract, stages
-from rung_ops.checks import model, promises
+from rung_ops.checks import promises
 from rung_ops.model import custom_model
 from rung_ops.model.target import Kind, UnsupportedTargetError, kind_of, of_regressor
-from rung_ops.training import baseline, estimator, evaluate, model_card, slices
+from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
 
 
 def test_every_promise_holds(checked: Path) -> None:
@@ -70,10 +70,10 @@ def test_a_model_of_one_number_is_refused(checked: Path, monkeypatch: pytest.Mon
             return super().predict(features.select("distance"))
 
     monkeypatch.setattr(contract.model, "build", lambda params: Plain())
-    monkeypatch.setattr(model.estimator, "save", lambda fitted, path: None)
+    monkeypatch.setattr(promises.estimator, "save", lambda fitted, path: None)
 
     with pytest.raises(contract.ContractError, match="it must give 3 quantiles for each"):
-        model.a_saved_model_answers_the_same()
+        promises.a_saved_model_answers_the_same()
 
 
 def test_crossed_quantiles_are_sorted_and_lose_nothing() -> None:
@@ -124,7 +124,7 @@ def test_the_report_says_how_many_rows_the_interval_holds(
     moved(monkeypatch, train=reports / "train.parquet")
 
     evaluate.write_report(trained.estimator, trained.test, predicted, figures)
-    assert (slices.main(), baseline.main()) == (0, 0)
+    assert (slice_scores.main(), baseline.main()) == (0, 0)
 
     truth = trained.test["minutes"].to_numpy()
     held = ((predicted[:, 0] <= truth) & (truth <= predicted[:, 2])).mean()

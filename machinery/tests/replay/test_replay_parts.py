@@ -11,8 +11,8 @@ import pytest
 from rung_ops import addons, contract
 from rung_ops.gate import rules
 from rung_ops.project import current
-from rung_ops.replay import overrides, periods, project_copy
-from rung_ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
+from rung_ops.replay import periods, project_copy
+from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
 
 ROWS = 240
 
@@ -70,7 +70,7 @@ def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
 def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "TIME", None)
 
-    with pytest.raises(TooFewRows, match="12 rows"):
+    with pytest.raises(ReplayError, match="12 rows"):
         periods.cut(pl.DataFrame({"x": range(12)}))
 
 
@@ -96,7 +96,7 @@ def test_a_replay_begins_at_the_given_period(
         result[2].name,
         "2031-01",
     ):  # too few rows before it, and no month of these rows
-        with pytest.raises(TooFewRows, match=f"got '{refused}'; expected one of {result[3].id}, "):
+        with pytest.raises(ReplayError, match=f"got '{refused}'; expected one of {result[3].id}, "):
             periods.beginning(result, refused)
 
 
@@ -105,7 +105,7 @@ def test_a_first_release_that_leaves_no_period_is_refused(
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=ROWS))
 
-    with pytest.raises(TooFewRows, match="the gate needs 240 test rows"):
+    with pytest.raises(ReplayError, match="the gate needs 240 test rows"):
         periods.beginning(periods.cut(timed)[1])
 
 
@@ -113,7 +113,7 @@ def test_values_are_changed_where_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text('# why\n[one] # a table\na = 1 # kept\nb = [1, 2]\n\n[two]\na = "x"\n')
 
-    overrides.override(
+    project_copy.override(
         path, {"two": {"a": 'y"', "new": True}, "one": {"b": [3]}, "three": {"c": 0.5}}
     )
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rung_ops.replay import chart, page, wording
-from rung_ops.replay import events as story
+from rung_ops.replay import timeline as story
+from rung_ops.replay import timeline_page
 from rung_ops.replay.timeline import build
 
 SECOND = {"release": "v2-a-b", "rows": 700}
@@ -134,7 +134,7 @@ def test_the_outcome_names_only_what_happened(timeline: dict[str, Any]) -> None:
 
 
 def test_the_page_needs_nothing_else_and_says_what_the_data_say(timeline: dict[str, Any]) -> None:
-    text = page.page(timeline)
+    text = timeline_page.page(timeline)
     held = re.search(r'<script type="application/json" id="timeline">(.*?)</script>', text)
 
     assert held is not None
@@ -151,10 +151,10 @@ def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> 
     for name in ("with", "without", "difference"):
         timeline["periods"][1][name] = None
 
-    text = page.page(timeline)
+    text = timeline_page.page(timeline)
 
     assert text.count('class="point with"') == 4 + 1  # one in the legend
-    assert "nan" not in chart.chart(timeline)
+    assert "nan" not in timeline_page.chart(timeline)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> 
 def test_an_axis_has_round_ends_around_its_values(
     values: list[float],
 ) -> None:
-    found_low, found_high, step = chart.scale(values)
+    found_low, found_high, step = timeline_page.scale(values)
 
     assert found_low <= min(values) <= max(values) <= found_high
     assert 3 <= round((found_high - found_low) / step) <= 9
@@ -183,7 +183,7 @@ def test_an_axis_has_round_ends_around_its_values(
 def test_what_is_replayed_is_printed_first(
     names: list[str], asked: int | None, replayed: str
 ) -> None:
-    said = wording.scope("tenth", 8, names, asked)
+    said = story.scope("tenth", 8, names, asked)
 
     assert said == f"Replays {replayed}; the first release is trained on the 8 tenths before."
 
@@ -192,11 +192,11 @@ def test_what_is_replayed_is_printed_first(
     ("value", "shown"), [(0.66, "0.660"), (-43.71, "−43.710"), (132_243.4, "132,243")]
 )
 def test_figures_of_any_size_are_written_out(value: float, shown: str) -> None:
-    assert wording.figure({"figure": value}) == shown
+    assert story.figure({"figure": value}) == shown
 
 
 def test_the_terminal_shows_a_row_for_each_period(timeline: dict[str, Any]) -> None:
-    lines = wording.table(timeline).splitlines()
+    lines = story.table(timeline).splitlines()
 
     assert len(lines) == 1 + len(timeline["periods"])
     assert lines[1].split()[:4] == ["2026-03", "1,000", "0.700", "0.700"]

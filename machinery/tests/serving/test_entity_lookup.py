@@ -19,7 +19,7 @@ from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.entity_feature import View, views_of
-from rung_ops.monitoring import feature_quality
+from rung_ops.monitoring import inputs
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
 from rung_ops.serving.entity_lookup import online_store
@@ -309,7 +309,7 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
     assert default.json["defaults_used"] == ["weight"]
     assert "service_feature_store_readable 0.0" in output
     assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in output
-    assert feature_quality.filled() == {}  # so the monitor says that the features are old
+    assert inputs.filled() == {}  # so the monitor says that the features are old
 
 
 def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_until_it_is_back(

@@ -11,7 +11,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.training import baseline, explain, fairness, slices
+from rung_ops.training import baseline, explain, fairness, slice_scores
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
         (baseline, "train"),
         (explain, "model_file"),
         (fairness, "predictions"),
-        (slices, "predictions"),
+        (slice_scores, "predictions"),
     ],
 )
 def test_what_no_stage_has_written_yet_is_named(

@@ -11,9 +11,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import Trained
 from rung_ops.project.paths import params
-from rung_ops.training import estimator, shap_values
-from rung_ops.training.explain import reasons, report
-from rung_ops.training.shap_values import FeatureEncoder
+from rung_ops.training import estimator, explain
+from rung_ops.training.explain import FeatureEncoder, reasons, report
 
 FEATURES = pl.DataFrame(
     {
@@ -37,7 +36,7 @@ class Price(RegressorMixin, BaseEstimator):
 
 
 def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
-    return shap_values.compute(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
+    return explain.shap_values(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
 
 
 def test_what_is_coded_comes_back_as_it_was() -> None:
@@ -78,7 +77,7 @@ def test_one_feature_can_be_explained() -> None:
 
     rooms = FEATURES.select("rooms")
 
-    shares, base = shap_values.compute(Rooms(), rooms, rooms, seed=7, seconds=3_600)
+    shares, base = explain.shap_values(Rooms(), rooms, rooms, seed=7, seconds=3_600)
 
     assert shares[:, 0] + base == pytest.approx([1, 2, 0, 4])
 

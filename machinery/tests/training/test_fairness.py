@@ -5,9 +5,14 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.training.fairness import assess, table
-from rung_ops.training.group_rates import CLASSIFICATION, compare
-from rung_ops.training.groups import UnknownGroupError, groups
+from rung_ops.training.fairness import (
+    CLASSIFICATION,
+    UnknownGroupError,
+    assess,
+    compare,
+    groups,
+    table,
+)
 
 
 def test_rates_are_those_counted_by_hand() -> None:

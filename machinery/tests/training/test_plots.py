@@ -15,6 +15,6 @@ def test_any_category_can_be_drawn(value: str) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = plots.svg(plots.by_slice("auc"), table)
+        drawn = plots.svg(plots.draw_by_slice("auc"), table)
 
     assert "<svg" in unescape(drawn)

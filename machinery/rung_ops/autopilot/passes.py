@@ -1,14 +1,17 @@
 """Make one pass: observe, decide, train, gate, release, promote or roll back: `poe autopilot`."""
 
-import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
-from rung_ops.autopilot.journal import BadJournal, Record
-from rung_ops.autopilot.policy import BadPolicy
-from rung_ops.errors import StageError
+import click
+
+from rung_ops.autopilot import commits, journal, policy, step_runner
+from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.step_runner import TaskRunner, Tools
+from rung_ops.command import verb
+from rung_ops.errors import OpsError, StageError
 from rung_ops.project import current
 from rung_ops.project.release_folders import person
 from rung_ops.system import locks
@@ -17,48 +20,48 @@ from rung_ops.tracking import last_run
 ABANDONED = "abandoned"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make a pass, or continue the one that was stopped; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe autopilot", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--look", action="store_true", help="print the decision without changing anything"
-    )
-    parser.add_argument(
-        "--abandon",
-        action="store_true",
-        help="end the pass that failed instead of continuing it",
-    )
-    parser.add_argument(
-        "--now", type=_time, default=None, help="decide as of this time (default: the current time)"
-    )
-    options = parser.parse_args(arguments)
-    now = options.now or datetime.now(UTC).replace(microsecond=0)
+class Time(click.ParamType):
+    """A time in ISO 8601; in UTC if it names no zone."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """Read a time of the command line."""
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"got {value!r}; expected a time such as 2026-01-31T12:00:00+00:00")
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+@verb("poe autopilot")
+@click.option("--look", is_flag=True, help="print the decision without changing anything")
+@click.option("--abandon", is_flag=True, help="end the pass that failed instead of continuing it")
+@click.option("--now", type=Time(), help="decide as of this time (default: the current time)")
+def main(look: bool, abandon: bool, now: datetime | None) -> int:
+    """Make one pass: observe, decide, train, gate, release, promote or roll back."""
+    now = now or datetime.now(UTC).replace(microsecond=0)
     who = {"by": person(), "started": journal.clock()}
+    rules = policy.read()
+    if look:
+        return _look(now, rules)
     try:
-        rules = policy.read()
-        if options.look:
-            return _look(now, rules)
         with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
-            return _run(options, now, rules, lock)
-    except (BadPolicy, BadJournal, locks.AlreadyRunningError, StageError) as error:
-        print(error, file=sys.stderr)
-        return 1
+            return _abandon() if abandon else _run(now, rules, lock)
+    except locks.AlreadyRunningError as error:
+        raise OpsError(str(error)) from error
 
 
-def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock: int) -> int:
-    # Imported here because they import polars, which a refused run need not wait for.
-    from rung_ops.autopilot.steps import FIRST, steps
-    from rung_ops.autopilot.tools import TaskRunner, Tools
+def _run(now: datetime, rules: policy.Policy, lock: int) -> int:
+    # Imported here because it imports polars, which a refused run need not wait for.
+    from rung_ops.autopilot import steps
 
-    started = journal.unfinished(journal.passes())
-    if options.abandon:
-        return _abandon(started)
-    record = _resumed(started) or journal.begin(now, person())
+    record = _resumed(journal.unfinished(journal.passes())) or journal.begin(now, person())
     try:
-        work = steps(Tools(rules, TaskRunner(lock), _say))
-        step_runner.run(record, FIRST, work, hooks.notify_of_step)
+        work = steps.all_steps(Tools(rules, TaskRunner(lock), _say))
+        step_runner.run(record, steps.FIRST, work, steps.notify_of_step)
     except StageError as error:
-        hooks.notify("The autopilot failed", str(error))
+        steps.notify("The autopilot failed", str(error))
         print(
             f"{error}\nThe pass stays open: `poe autopilot` retries this step, and "
             "`poe autopilot --abandon` ends the pass.",
@@ -71,15 +74,14 @@ def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock:
 
 def _look(now: datetime, rules: policy.Policy) -> int:
     """Decide without writing or changing anything."""
-    from rung_ops.autopilot.steps import FIRST, steps
-    from rung_ops.autopilot.tools import TaskRunner, Tools
+    from rung_ops.autopilot import steps
 
     started = journal.unfinished(journal.passes())
     if started:
         _say(f"Pass {started['pass']} is open: `poe autopilot` continues it first.")
-    work = steps(Tools(rules, TaskRunner(None), _say, dry=True))
+    work = steps.all_steps(Tools(rules, TaskRunner(None), _say, dry=True))
     record = journal.begin(now, person())
-    for name in FIRST:
+    for name in steps.FIRST:
         done = work[name](record)
         record["steps"].append({"step": name, "ended": journal.clock(), "detail": done.detail})
     return 0
@@ -121,13 +123,14 @@ def _missing(record: Record) -> str | None:
     return None
 
 
-def _abandon(started: Record | None) -> int:
+def _abandon() -> int:
+    started = journal.unfinished(journal.passes())
     if started is None:
         _say("No pass is open.")
         return 0
-    from rung_ops.autopilot import collect
+    from rung_ops.autopilot import labelled_rows
 
-    collect.remove_uncommitted()
+    labelled_rows.remove_uncommitted()
     for path in commits.restore():
         _say(f"restored {path}")
     _end(started, f"abandoned by {person()}")
@@ -138,16 +141,6 @@ def _abandon(started: Record | None) -> int:
 def _end(record: Record, why: str) -> None:
     record |= {"outcome": ABANDONED, "summary": why, "finished": journal.clock()}
     journal.save(record)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}; expected a time such as 2026-01-31T12:00:00+00:00"
-        ) from error
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _say(line: str) -> None:

@@ -5,43 +5,84 @@ checked: no release is served, no prediction was logged, or a setting is broken.
 as schedules call it, 0 if nothing was ever deployed.
 """
 
-import argparse
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 
-from rung_ops import prediction_log
+from rung_ops import addons, prediction_log
+from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
+from rung_ops.errors import OpsError
 from rung_ops.model.bundle import BadBundle
 from rung_ops.monitoring import (
     check,
-    exposition,
-    feature_quality,
-    hooks,
+    inputs,
     limits,
+    monitor_report,
+    monitor_result,
     outcomes,
     release_info,
-    report,
-    window,
 )
-from rung_ops.monitoring.freshness import moment
-from rung_ops.monitoring.limits import BadLimits, Limits
+from rung_ops.monitoring.inputs import moment
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.release_info import Released
-from rung_ops.monitoring.result import MonitorResult
-from rung_ops.monitoring.status import status
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, hooks, release_folders
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
+
+CHECK = "monitor_check"
+
+
+def hook_problems(predictions: pl.DataFrame) -> list[str]:
+    """Return what the project's monitor_check and those of add-ons find.
+
+    A check that raises, or returns something else than a list of sentences, is a problem as well:
+    the rest of the report must not be lost with it.
+
+    Args:
+        predictions: rows of the prediction log in the window.
+
+    Raises:
+        HookError: pyproject.toml names a function that is missing or has another signature.
+        AddonError: an add-on cannot be used.
+    """
+    found = []
+    if own := hooks.load(CHECK):
+        found += _checked(f"the hook {CHECK}", own, predictions)
+    for name, function in addons.targets(CHECK):
+        found += _checked(f"{CHECK} of the add-on {name}", function, predictions)
+    return found
+
+
+def _checked(what: str, function: Callable[..., Any], predictions: pl.DataFrame) -> list[str]:
+    try:
+        returned = function(predictions)
+    except Exception as error:  # the hook is the user's, and may raise anything
+        return [f"{what} raised {type(error).__name__}: {error}"]
+    if not isinstance(returned, list):
+        return [
+            f"{_expected(what, type(returned).__name__)}; it must return an empty list for no problem"
+        ]
+    wrong = [each for each in returned if not (isinstance(each, str) and each.strip())]
+    if wrong:
+        return [_expected(what, f"a list with {wrong[0]!r} in it")]
+    return returned
+
+
+def _expected(what: str, got: str) -> str:
+    return f"{what} must return a list of sentences, each a str, and returned {got}"
 
 
 def report_folder() -> Path:
@@ -50,12 +91,13 @@ def report_folder() -> Path:
 
 
 PROM = "monitor.prom"
-COULD_NOT = 2  # exit code
 DAYS = re.compile(r"(\d+)d")
 
 
-class CannotLook(Exception):
-    """There is nothing to check, or nothing to compare it with; the message says what to do."""
+class NothingToCheckError(OpsError):
+    """There is nothing to check, or nothing to compare it with."""
+
+    exit_code = 2
 
 
 def observe(
@@ -75,32 +117,32 @@ def observe(
         folder: of the outcomes; data/outcomes if not given.
 
     Raises:
-        CannotLook: nothing is served, or nothing was ever predicted.
+        NothingToCheckError: nothing is served, or nothing was ever predicted.
         BadBundle: the release must not be used.
         HookError: the project's monitor_check cannot be used.
     """
     release = _serving(environment)
     log = prediction_log.folder(environment)
     if not any(log.glob("date=*/*.parquet")):
-        raise CannotLook(
+        raise NothingToCheckError(
             f"Nothing has been predicted yet: {shown(log)} holds no rows. "
             "The service (`uv run poe serve`) logs each of its answers there."
         )
     begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
-    earlier = window.rows(log, release.id, follow, now)
+    earlier = check.logged_rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
     given = check.MonitorInput(
         predictions,
         earlier,
         outcomes.read(release.contract, folder or outcomes.outcomes_folder()),
-        window.newest(prediction_log.read(log, until=now), release.contract["time"]),
+        check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,
-        feature_quality.filled() if release.contract.get("entity_features") else None,
+        inputs.filled() if release.contract.get("entity_features") else None,
     )
     result = check.check_release(release, given, limits, params())
-    result.problems.extend(hooks.problems(predictions))
+    result.problems.extend(hook_problems(predictions))
     return result
 
 
@@ -109,12 +151,14 @@ def _serving(environment: str) -> Released:
     folder = release_folders.environment(environment)
     serving = state.read(folder).serving
     if serving is None:
-        raise CannotLook(
+        raise NothingToCheckError(
             f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
         )
     key = release_folders.public_key()
     if not key.is_file():
-        raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
+        raise NothingToCheckError(
+            f"{shown(key)} is missing: releases are verified with it. Bring it back."
+        )
     return release_info.load(release_folders.bundle(folder, serving), key.read_bytes())
 
 
@@ -128,43 +172,81 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
         result.entity_features.write_parquet(folder / "entity_features.parquet")
     summed_up = json.dumps(status(result), indent=2, allow_nan=False)
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
-    (folder / "report.html").write_text(report.html(project_name(), environment, result), "utf-8")
+    (folder / "report.html").write_text(
+        monitor_report.html(project_name(), environment, result), "utf-8"
+    )
     logs = prediction_log.folder(environment).parent
     with locks.locked(logs):
-        atomic.write(logs / PROM, exposition.text(result))
+        atomic.write(logs / PROM, monitor_result.gauges(result))
 
 
-def main(
-    arguments: list[str] | None = None,
-    instead: Mapping[str, Mapping[str, Any]] | None = None,
+@dataclass(frozen=True)
+class Options:
+    """The options of `poe monitor`."""
+
+    environment: str
+    if_deployed: bool
+    since: str | None
+    now: str | None
+    json: bool
+
+
+def command_line(function: Callable[..., int]) -> Verb:
+    """Make a function that takes the fields of Options the verb `poe monitor`."""
+    for option in (
+        click.option("--json", is_flag=True, help="print the result as JSON, and write nothing"),
+        click.option("--now", help="check as of this moment, in UTC (default: the current time)"),
+        click.option("--since", help="begin of the window: a day, a moment, or 30d"),
+        click.option(
+            "--if-deployed", is_flag=True, help="exit with 0 if nothing was ever deployed"
+        ),
+        click.option(
+            "--environment",
+            type=click.Choice(release_folders.ENVIRONMENTS),
+            default=release_folders.PRODUCTION,
+            show_default=True,
+        ),
+    ):
+        function = option(function)
+    return verb("poe monitor")(function)
+
+
+@command_line
+def main(**chosen: Any) -> int:
+    """Check what was predicted, write the report, and print what is wrong."""
+    return monitor(Options(**chosen))
+
+
+def monitor(
+    options: Options,
+    replaced: Mapping[str, Mapping[str, Any]] | None = None,
     also: Callable[[MonitorResult], list[str]] | None = None,
 ) -> int:
     """Check, write the report, and print what is wrong; return the exit code.
 
     Args:
-        arguments: of the command line.
-        instead: values that replace those in ops/monitor.toml, by table and name.
+        options: of the command line.
+        replaced: values that replace those in ops/monitor.toml, by table and name.
         also: finds what else is wrong; returns a sentence for each problem.
     """
-    options = parsed(arguments)
     if options.if_deployed and not deployed(options.environment):
         print(f"Nothing was deployed to {options.environment} yet: there is nothing to check.")
-        return 0
+        return OK
     try:
         now = _moment(options.now) or datetime.now(UTC)
         back = DAYS.fullmatch(options.since or "")
         since = now - timedelta(days=int(back[1])) if back else _moment(options.since)
-        result = observe(options.environment, now, limits.read(instead=instead), since)
+        result = observe(options.environment, now, limits.read(replaced=replaced), since)
         if also:
             result = replace(result, problems=[*result.problems, *also(result)])
         if options.json:
             print(json.dumps(status(result), allow_nan=False))
-            return 1 if result.problems else 0
+            return REFUSED if result.problems else OK
         write(result, options.environment)
-    except (CannotLook, BadBundle, BadLimits, HookError, state.StateError) as error:
-        print(error, file=sys.stderr)
-        return COULD_NOT
-    print(report.summary(result))
+    except (OpsError, BadBundle, HookError, state.StateError) as error:
+        print(error, file=sys.stderr)  # exit code 1 says that something is wrong
+        return USAGE
+    print(monitor_report.summary(result))
     for problem in result.problems:
         print(f"- {printable(problem)}")
     print(f"look at {shown(report_folder() / 'report.html')}")
@@ -174,7 +256,7 @@ def main(
             f"{counted(len(result.problems), 'problem')}",
             "\n".join(result.problems),
         )
-    return 1 if result.problems else 0
+    return REFUSED if result.problems else OK
 
 
 def deployed(environment: str) -> bool:
@@ -186,29 +268,10 @@ def deployed(environment: str) -> bool:
     return any((folder / name).exists() for name in (state.STATE, state.HISTORY))
 
 
-def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="poe monitor", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--environment", choices=release_folders.ENVIRONMENTS, default=release_folders.PRODUCTION
-    )
-    parser.add_argument(
-        "--if-deployed",
-        action="store_true",
-        help="exit with 0 if nothing was ever deployed",
-    )
-    parser.add_argument("--since", help="begin of the window: a day, a moment, or 30d")
-    parser.add_argument("--now", help="look as of this moment, in UTC; it is now if not given")
-    parser.add_argument(
-        "--json", action="store_true", help="print what was found as JSON, and write nothing"
-    )
-    return parser.parse_args(arguments)
-
-
 def _moment(text: str | None) -> datetime | None:
     try:
         return moment(text)
     except ValueError:
-        raise CannotLook(
+        raise NothingToCheckError(
             f"`{text}` is not a date or time: give one such as 2026-01-31T08:00."
         ) from None

@@ -1,12 +1,19 @@
-"""The chart of the timeline as SVG: quality, serving releases and events of each period.
+"""The timeline as a single self-contained HTML file. Its layout is in timeline_page.html.
 
-Colours come from the style sheet of the page, which has a light and a dark theme.
+Colours of the chart come from the style sheet of the page, which has a light and a dark theme.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
+
+from rung_ops.replay import timeline as wording
+from rung_ops.system import html
 
 LEFT, RIGHT, TOP = 52, 12, 14
 COLUMN = 92  # width of a period
@@ -164,3 +171,34 @@ def _events(period: dict[str, Any], left: float, y: float) -> Iterator[str]:
         yield mark(event["kind"], left + 14 + 16 * number, y, event["says"])
     for number, event in enumerate(reversed(after)):
         yield mark(event["kind"], left + COLUMN - 14 - 16 * number, y, event["says"])
+
+
+LAYOUT = Path(__file__).with_suffix(".html")
+MAX_FEATURES = 40  # rows of the table of drift
+
+
+def page(timeline: dict[str, Any]) -> str:
+    """Render the timeline as HTML.
+
+    Args:
+        timeline: from timeline.build(); the page also embeds it as JSON.
+    """
+    kinds = {event["kind"] for each in timeline["periods"] for event in each["events"]}
+    return html.render(
+        LAYOUT,
+        **timeline,
+        wording=wording,
+        chart=Markup(chart(timeline)),
+        marks={kind: Markup(mark(kind, 11, 8, kind)) for kind in MARKS if kind in kinds},
+        drift=_drift(timeline["periods"]),
+        most_features=MAX_FEATURES,
+        # Escaped, so that no data can end the <script> element.
+        data=Markup(json.dumps(timeline, ensure_ascii=False).replace("<", "\\u003c")),
+    )
+
+
+def _drift(periods: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any] | None]]]:
+    """List each feature with its drift in each period, None if it was not checked."""
+    of_periods = [{feature["name"]: feature for feature in each["drift"]} for each in periods]
+    names = dict.fromkeys(name for each in of_periods for name in each)
+    return [(name, [each.get(name) for each in of_periods]) for name in names]

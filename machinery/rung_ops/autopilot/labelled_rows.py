@@ -1,22 +1,85 @@
-"""Collect labelled rows of production as new training rows.
+"""Labelled rows of production: the prediction log joined with outcomes, and collected as training rows.
 
 A row of the prediction log whose outcome is known becomes a row of Row in
 data/incoming/served-FIRST-LAST.parquet: the input columns, the target, and the id of the prediction,
 so that no row is collected twice. FIRST and LAST are the days of the predictions.
 """
 
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.autopilot import commits
-from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project import current
+from rung_ops.model import bundle
+from rung_ops.model.predictions import packed
+from rung_ops.model.target import kind_in
+from rung_ops.monitoring import outcomes
+from rung_ops.monitoring.outcomes import TRUTH
+from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
+from rung_ops.release import state
 from rung_ops.system import atomic
+
+RELEASE, ARM, PREDICTION = "answered_by", "answered_as", "answered"
+
+
+def answers(environment: str, until: datetime, folder: Path | None = None) -> pl.DataFrame:
+    """Read the predictions whose outcome is known.
+
+    Args:
+        environment: of the prediction log.
+        until: end time, exclusive, with a time zone.
+        folder: of the outcomes; by default data/outcomes.
+
+    Returns:
+        One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
+        (serving, canary or batch), PREDICTION (as rung_ops.model.predictions.packed() has it; null where
+        all are of a release that predicted another kind), and the columns of Row with the target.
+    """
+    log = prediction_log.read(prediction_log.folder(environment), until=until)
+    received = log.filter(pl.col("arm") != "shadow").collect()
+    empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
+    if not received.height:
+        return empty
+    released = _contract(environment)
+    labels = outcomes.read(released, folder or outcomes.outcomes_folder())
+    known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
+    if not known.height:
+        return empty
+    kind, truth = kind_in(released), pl.col(TRUTH)
+    if kind.classes:
+        truth = truth.cast(pl.String)
+    answered = packed(kind)
+    if not set(answered.meta.root_names()) <= set(known.columns):
+        answered = pl.lit(None)
+    return known.select(
+        pl.col("id").alias(ID),
+        pl.col("time").alias(TIME),
+        pl.col("release").alias(RELEASE),
+        pl.col("arm").alias(ARM),
+        answered.alias(PREDICTION),
+        *_fields(known),
+        truth.alias(contract.TARGET),
+    ).sort(TIME, ID)
+
+
+def _contract(environment: str) -> dict[str, Any]:
+    """Read the contract of the serving release, which names the key of a row."""
+    folder = release_folders.environment(environment)
+    path = release_folders.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
+    return bundle.parse_json(path, bundle.read_small(path))
+
+
+def _fields(log: pl.DataFrame) -> list[pl.Expr]:
+    row: Any = log.schema["row"]
+    return [pl.col("row").struct.field(field.name) for field in row.fields]
+
 
 # Further columns beside those of Row; a raw file may have more columns than Row has.
 ID = "prediction_id"
@@ -34,7 +97,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
         that violate Row are left out.
 
     Raises:
-        StepFailed: an earlier file of served rows is missing.
+        StepError: an earlier file of served rows is missing.
     """
     schema = contract.Row.to_schema()
     fresh = labelled.unique(ID, keep="first", maintain_order=True).sort(TIME, ID)
@@ -43,7 +106,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
         return fresh
     typed, problems = inspect(fresh, schema, "the prediction log")
     if any(not problem.rows for problem in problems):
-        raise StepFailed(f"{next(p for p in problems if not p.rows)}. Nothing was collected.")
+        raise StepError(f"{next(p for p in problems if not p.rows)}. Nothing was collected.")
     if schema.unique:
         # Of several predictions for a key, only the last becomes a row.
         problems = [problem for problem in problems if problem.column != ", ".join(schema.unique)]
@@ -96,6 +159,6 @@ def _collected_ids() -> pl.DataFrame:
     for record in sorted(current().incoming.glob("served-*.parquet.dvc")):
         path = record.with_suffix("")
         if not path.exists():
-            raise StepFailed(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
+            raise StepError(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
         ids.append(pl.read_parquet(path, columns=[ID]))
     return pl.concat(ids)

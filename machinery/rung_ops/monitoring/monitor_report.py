@@ -1,7 +1,7 @@
-"""The monitor's report: one HTML file that needs nothing else. Its layout is in report.html."""
+"""The monitor's report: one self-contained HTML file with plots. Its layout is in monitor_report.html."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,113 @@ import polars as pl
 import polars.selectors as cs
 from markupsafe import Markup, escape
 
-from rung_ops.monitoring import drift, kolmogorov, plots, quality_metric
-from rung_ops.monitoring.freshness import Age
-from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring import drift, quality
+from rung_ops.monitoring.inputs import Age
+from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.system import html as page
 from rung_ops.system.printable import counted, four_digits
+
+WIDTH, HEIGHT = 320, 96
+DAY_WIDTH, DAY_HEIGHT, LEFT, BOTTOM = 720, 240, 52, 40
+MAX_TICKS = 8
+
+
+def bars(names: Sequence[str], then: Sequence[float], now: Sequence[float]) -> str:
+    """Draw two distributions over the same bars: of training as an outline, of today as filled."""
+    top = max(*then, *now, 1e-9)
+    step = WIDTH / len(names)
+    drawn = []
+    for index, (name, before, after) in enumerate(zip(names, then, now, strict=True)):
+        left = index * step + 1
+        for kind, share in (("now", after), ("then", before)):
+            high = share / top * (HEIGHT - 4)
+            drawn.append(
+                f'<rect class="{kind}" x="{left:.1f}" y="{HEIGHT - high:.1f}" '
+                f'width="{step - 2:.1f}" height="{high:.1f}"/>'
+            )
+        label = f"{name}: {after:.1%} of the rows, {before:.1%} in training"
+        drawn.append(
+            f'<rect class="touch" x="{index * step:.1f}" y="0" width="{step:.1f}" '
+            f'height="{HEIGHT}"><title>{escape(label)}</title></rect>'
+        )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Distribution now and in training">{"".join(drawn)}</svg>'
+    )
+
+
+def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str:
+    """Draw the figure of each day with its interval, over the share of outcomes that are known.
+
+    Args:
+        rows: of the table of quality, one a day.
+        expected: the figure on the test rows.
+        metric: what the figure is.
+    """
+    known = [row for row in rows if row["figure"] is not None]
+    ends = [row[end] for row in known for end in ("low", "high")]
+    ends += [expected] if expected is not None else []
+    if not ends:
+        ends = [0.0, 1.0]
+    low, high = min(ends), max(ends)
+    pad = (high - low or 1) * 0.08
+    low, high = low - pad, high + pad
+    step = (DAY_WIDTH - LEFT) / max(1, len(rows))
+
+    def height(value: float) -> float:
+        return (high - value) / (high - low) * (DAY_HEIGHT - BOTTOM)
+
+    drawn = []
+    for tick in (low + pad, (low + high) / 2, high - pad):
+        drawn.append(
+            f'<line class="grid" x1="{LEFT}" x2="{DAY_WIDTH}" '
+            f'y1="{height(tick):.1f}" y2="{height(tick):.1f}"/>'
+            f'<text class="at" x="{LEFT - 6}" y="{height(tick) + 4:.1f}">{tick:.3g}</text>'
+        )
+    for index, row in enumerate(rows):
+        drawn.append(_day(row, LEFT + (index + 0.5) * step, step, height))
+    every = -(-len(rows) // MAX_TICKS)
+    for index in range(0, len(rows), max(1, every)):
+        middle = LEFT + (index + 0.5) * step
+        drawn.append(
+            f'<text class="below" x="{middle:.1f}" y="{DAY_HEIGHT - 6}">'
+            f"{escape(rows[index]['value'])}</text>"
+        )
+    if expected is not None:
+        level = height(expected)
+        drawn.append(
+            f'<line class="expected" x1="{LEFT}" x2="{DAY_WIDTH}" '
+            f'y1="{level:.1f}" y2="{level:.1f}"><title>{escape(metric)} on the test rows: '
+            f"{four_digits(expected)}</title></line>"
+        )
+    return (
+        f'<svg viewBox="0 0 {DAY_WIDTH} {DAY_HEIGHT}" role="img" '
+        f'aria-label="{escape(metric)} by day">{"".join(drawn)}</svg>'
+    )
+
+
+def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
+    floor = DAY_HEIGHT - BOTTOM
+    tall = row["coverage"] * floor * 0.25
+    label = (
+        f"{row['value']}: {counted(row['predictions'], 'prediction')}, {row['coverage']:.0%} known"
+    )
+    drawn = (
+        f'<rect class="known" x="{middle - step * 0.4:.1f}" width="{step * 0.8:.1f}" '
+        f'y="{floor - tall:.1f}" height="{tall:.1f}"/>'
+    )
+    if row["figure"] is not None:
+        label += f"; {four_digits(row['figure'])} ({four_digits(row['low'])} to {four_digits(row['high'])})"
+        drawn += (
+            f'<line class="range" x1="{middle:.1f}" x2="{middle:.1f}" '
+            f'y1="{height(row["low"]):.1f}" y2="{height(row["high"]):.1f}"/>'
+            f'<circle class="figure" cx="{middle:.1f}" cy="{height(row["figure"]):.1f}" r="3.5"/>'
+        )
+    return (
+        f'{drawn}<rect class="touch" x="{middle - step / 2:.1f}" width="{step:.1f}" y="0" '
+        f'height="{floor}"><title>{escape(label)}</title></rect>'
+    )
+
 
 LAYOUT = Path(__file__).with_suffix(".html")
 
@@ -72,7 +174,7 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
         newest = "newest " if name in ("prediction", "row") else ""
         what = f"age of the {newest}{name}"
         tiles.append((what, _span(age), age.stale))
-    recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
+    recent = result.quality.filter(pl.col("column") == quality.RECENT).drop_nulls("figure")
     for row in recent.iter_rows(named=True):
         tiles.append(
             (f"{result.metric}, newest days", four_digits(row["figure"]), bool(row["worse"]))
@@ -92,13 +194,13 @@ def _method(result: MonitorResult) -> str:
             "The pictures show what there is. Filled: now. Outline: in training."
         )
     reference = result.release.reference.height
-    shift = kolmogorov.visible_shift(result.rows, reference, result.error)
+    shift = drift.visible_shift(result.rows, reference, result.error)
     return (
         f"{result.rows:,} rows compared with {reference:,} of training. A change counts where it "
         f"is certain (p at most {result.error:.2g} for each test, so that all together give a "
         f"false alarm in {limits.false_alarms:.0%} of the checks) and where at least "
         f"{limits.least_change:.0%} of the rows lie elsewhere. With so many rows a shift by "
-        f"{shift:.2f} standard deviations is seen with probability {kolmogorov.POWER}. "
+        f"{shift:.2f} standard deviations is seen with probability {drift.POWER}. "
         "Filled: now. Outline: in training."
     )
 
@@ -132,7 +234,7 @@ def _card(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any
         lines.append(f"missing {row['missing']:.1%}, in training {row['reference_missing']:.1%}")
     if row["unseen"]:
         lines.append(f"{row['unseen']:.1%} not seen in training")
-    drawing = Markup(plots.bars(row["bars"], row["reference_shares"], row["shares"]))
+    drawing = Markup(bars(row["bars"], row["reference_shares"], row["shares"]))
     return card | {"drawing": drawing, "ends": ends, "lines": lines}
 
 
@@ -149,8 +251,8 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     """Return the metric by day and by slice; None if no outcome is known."""
     if result.quality.is_empty():
         return None
-    is_day = pl.col("column") == quality_metric.DAY
-    recent = result.quality.filter(pl.col("column") == quality_metric.RECENT)
+    is_day = pl.col("column") == quality.DAY
+    recent = result.quality.filter(pl.col("column") == quality.RECENT)
     expected = recent["expected"][0]
     limits = result.limits.outcomes
     on_test = (
@@ -161,7 +263,7 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     )
     shown = result.quality.select(
         is_day.alias("is day"),
-        slice=pl.col("column").replace({quality_metric.RECENT: "newest days"}),
+        slice=pl.col("column").replace({quality.RECENT: "newest days"}),
         value="value",
         predictions="predictions",
         outcomes="outcomes",
@@ -175,7 +277,7 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         mean_predicted="mean_predicted",
         **_interval(result.quality),
     )
-    drawing = plots.days(result.quality.filter(is_day).to_dicts(), expected, result.metric)
+    drawing = days(result.quality.filter(is_day).to_dicts(), expected, result.metric)
     return {
         "note": (
             f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "

@@ -1,0 +1,368 @@
+"""What reached the model: replaced by a default, out of bounds, from the feature store or not, too old."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+
+from rung_ops.features import stores
+from rung_ops.features.store import FeatureStoreError
+from rung_ops.monitoring import drift
+from rung_ops.monitoring.limits import Freshness
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Age:
+    """The newest of something.
+
+    Attributes:
+        what: of what, as a phrase that a sentence can begin with.
+        newest: its moment in UTC; None if there is none.
+        limit: how old it may be.
+        now: the moment of the check.
+    """
+
+    what: str
+    newest: datetime | None
+    limit: timedelta
+    now: datetime
+
+    @property
+    def age(self) -> timedelta | None:
+        """How old it is; negative for a moment to come."""
+        return None if self.newest is None else self.now - self.newest
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is older than it may be, or not there."""
+        return self.age is None or self.age > self.limit
+
+    def __str__(self) -> str:
+        if self.newest is None or self.age is None:
+            return f"{self.what}: there is none"
+        return (
+            f"{self.what} is of {self.newest:%Y-%m-%d %H:%M} UTC, {_words(self.age)} ago; "
+            f"{_words(self.limit)} may pass"
+        )
+
+
+def check_freshness(
+    now: datetime,
+    limits: Freshness,
+    manifest: Mapping[str, Any],
+    newest_prediction: datetime | None,
+    newest_row: datetime | None,
+    has_time: bool,
+) -> dict[str, Age]:
+    """Find the age of the newest prediction, row and training row.
+
+    Args:
+        now: the moment of the check, with a time zone.
+        limits: [freshness] of ops/monitor.toml.
+        manifest: of the release; model_age counts from the newest row that it learned from.
+        newest_prediction: when the log's last row was answered.
+        newest_row: the latest TIME of the rows that were asked about.
+        has_time: whether rows have a TIME.
+
+    Returns:
+        By name: prediction, row (where rows have a time) and model.
+    """
+    ages = {
+        "prediction": Age(
+            "the newest prediction", newest_prediction, limits.prediction_hours * HOUR, now
+        )
+    }
+    if has_time:
+        ages["row"] = Age("the newest row", newest_row, limits.row_days * DAY, now)
+    if manifest.get("trained_until"):
+        what, since = "the newest row the model learned from", manifest["trained_until"]
+    else:
+        what, since = "the model", manifest["created"]
+    ages["model"] = Age(what, moment(since), limits.model_days * DAY, now)
+    return ages
+
+
+def moment(value: str | date | datetime | None) -> datetime | None:
+    """Read a moment, as UTC where it names no zone; a day counts from its beginning."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _words(span: timedelta) -> str:
+    if abs(span) < 2 * DAY:
+        return f"{span / HOUR:.3g} hours"
+    return f"{span / DAY:,.0f} days"
+
+
+DEFAULTS_SCHEMA: dict[str, Any] = {
+    "column": pl.String,
+    "defaulted": pl.Int64,
+    "share": pl.Float64,
+    "expected": pl.Float64,
+    "p_value": pl.Float64,
+}
+
+
+def defaulted(
+    log: pl.DataFrame,
+    columns: list[Mapping[str, Any]],
+    reference: pl.DataFrame,
+    trained: dict[str, float] | None = None,
+) -> pl.DataFrame:
+    """Count the rows in which a default was used, column by column.
+
+    A share that rises is often the first sign of trouble: the model still answers, and a source
+    has fallen silent.
+
+    Args:
+        log: rows of the prediction log.
+        columns: of the release's contract; those that may be missing are counted. `default_share`
+            says how often one was missing in training.
+        reference: features of training rows, for a release whose contract has no such share: a
+            feature of the same name says how often it was missing; otherwise never is expected.
+        trained: by entity feature, the share of the training rows that had the default.
+
+    Returns:
+        One row a column, of SCHEMA: share of the rows, the share expected, and the probability of
+        so different a share where nothing differs; null without rows.
+    """
+    used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
+    shares = {column["name"]: column.get("default_share") for column in columns} | (trained or {})
+    optional = [column["name"] for column in columns if not column["required"]]
+    rows_of_columns = []
+    for name in sorted({*optional, *used}):
+        absent = reference[name].null_count() if name in reference.columns else 0
+        if (known := shares.get(name)) is not None:
+            absent = round(known * reference.height)
+        row = {
+            "column": name,
+            "defaulted": used[name],
+            "expected": absent / max(1, reference.height),
+        }
+        if log.height and reference.height:
+            row["share"] = used[name] / log.height
+            row["p_value"] = drift.fisher(used[name], log.height, absent, reference.height)
+        rows_of_columns.append(row)
+    return pl.DataFrame(rows_of_columns, schema=DEFAULTS_SCHEMA)
+
+
+RANGES_SCHEMA: dict[str, Any] = {
+    "column": pl.String,
+    "rule": pl.String,
+    "rows": pl.Int64,
+    "share": pl.Float64,
+    "example": pl.String,
+}
+COMPARISONS = {
+    "ge": ("at least", pl.Expr.lt),
+    "gt": ("more than", pl.Expr.le),
+    "le": ("at most", pl.Expr.gt),
+    "lt": ("less than", pl.Expr.ge),
+}
+SHOWN = 5  # of the values that a column may have, in the words of a rule
+
+
+def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataFrame:
+    """Count the rows that break a rule, for each rule that is broken.
+
+    Args:
+        rows: the input columns of logged rows.
+        columns: of the release's contract.
+
+    Returns:
+        One row a broken rule, of SCHEMA; empty where all keep all.
+    """
+    breaches = []
+    for column in columns:
+        name = column["name"]
+        if name not in rows.columns:
+            continue
+        values = rows[name]
+        for rule, broken in _broken(values, column):
+            bad = values.filter(broken.fill_null(False))
+            if len(bad):
+                share = len(bad) / rows.height
+                breaches.append((name, rule, len(bad), share, _example(bad)))
+    return pl.DataFrame(breaches, schema=RANGES_SCHEMA, orient="row")
+
+
+def _broken(values: pl.Series, column: Mapping[str, Any]) -> Iterator[tuple[str, pl.Series]]:
+    """Give each rule of a column in words, and which values break it (null: nothing to say)."""
+    if column["required"]:
+        yield "must be there", values.is_null()
+    for key, (words, breaks) in COMPARISONS.items():
+        bound = column.get(key)
+        if bound is not None:
+            limit = _literal(bound, values.dtype)
+            yield f"{words} {bound}", _mask(values, breaks(pl.col(values.name), limit))
+    if column.get("isin"):
+        allowed = pl.Series(column["isin"]).cast(values.dtype, strict=False)
+        listed = ", ".join(map(str, column["isin"][:SHOWN]))
+        more = f" or {len(column['isin']) - SHOWN} others" if len(column["isin"]) > SHOWN else ""
+        yield f"one of {listed}{more}", ~values.is_in(allowed.implode())
+    if column.get("pattern"):
+        # By polars' engine, as in training and in the service: it takes linear time.
+        matched = values.cast(pl.String).str.contains(column["pattern"])
+        yield f"like {column['pattern']}", ~matched
+    for key, words, breaks in (
+        ("min_length", "at least", pl.Expr.lt),
+        ("max_length", "at most", pl.Expr.gt),
+    ):
+        bound = column.get(key)
+        if bound is not None:
+            length = pl.col(values.name).str.len_chars()
+            yield f"{words} {bound} characters", _mask(values, breaks(length, bound))
+
+
+def _mask(values: pl.Series, broken: pl.Expr) -> pl.Series:
+    return values.to_frame().select(broken).to_series()
+
+
+def _literal(bound: Any, dtype: pl.DataType) -> pl.Expr:
+    """Make a bound comparable: dates and moments stand in the contract as text."""
+    if dtype.is_temporal() and isinstance(bound, str):
+        text = pl.lit(bound).str
+        return text.to_date() if dtype == pl.Date else text.to_datetime().cast(dtype)
+    return pl.lit(bound)
+
+
+def _example(bad: pl.Series) -> str:
+    return "nothing" if bad[0] is None else str(bad[0])
+
+
+BATCH = "batch"  # whose features are computed from the events, not looked up
+# A store this many cadences old was not filled when it should have been.
+CADENCES = 2
+
+ENTITY_FEATURES_SCHEMA: dict[str, Any] = {
+    "feature": pl.String,
+    "entity": pl.String,
+    "rows": pl.Int64,
+    "request": pl.Float64,
+    "store": pl.Float64,
+    "default": pl.Float64,
+    "missing": pl.Float64,
+    "null": pl.Float64,
+    "entities": pl.Int64,
+    "missing_entities": pl.Int64,
+}
+
+Views = Sequence[Mapping[str, Any]]
+
+
+def filled() -> Mapping[str, int]:
+    """Read what the values in the store are of, by view; empty if it cannot be read."""
+    try:
+        return stores.project_store().as_of()
+    except FeatureStoreError:
+        return {}
+
+
+def store_ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[str, Age]:
+    """Find how old the values of each view are.
+
+    They may be as old as the shortest `max_age` allows, or else two cadences. A release of an earlier
+    library may tell neither, and is not judged.
+
+    Args:
+        views: `entity_features` of a release's contract.
+        as_of: from filled().
+        now: the moment of the check.
+
+    Returns:
+        By name, as a label of gauges has it.
+    """
+    ages: dict[str, Age] = {}
+    for view in views:
+        names = [feature["name"] for feature in view["features"]]
+        limits = [feature["max_age_seconds"] for feature in view["features"]]
+        cadence = view.get("cadence_seconds")
+        declared = [limit for limit in limits if limit is not None]
+        if not declared and cadence is None:
+            continue
+        limit = min(declared, default=CADENCES * (cadence or 0))
+        newest = as_of.get(view["id"])
+        moment = datetime.fromtimestamp(newest / 1e6, UTC) if newest is not None else None
+        label = f"features of {_entity(view)}"
+        key = f"{label}, {names[0]}" if label in ages else label
+        what = f"the feature store of `{'`, `'.join(names)}`"
+        ages[key] = Age(what, moment, timedelta(seconds=limit), now)
+    return ages
+
+
+def entity_features(log: pl.DataFrame, views: Views) -> pl.DataFrame:
+    """Measure how often each entity feature had no value.
+
+    Args:
+        log: rows of the prediction log; those scored in batches are left out.
+        views: `entity_features` of a release's contract.
+
+    Returns:
+        One row a feature, of SCHEMA, shares null without rows:
+        request, store, default: share of the rows whose value came from there; together 1;
+        missing: share of the rows whose entity has no value of this and the features beside it;
+        null: share of the rows in which the model got no value, as there is no default;
+        entities, missing_entities: different ones that were asked for, and those without values.
+    """
+    asked = log.filter(pl.col("arm") != BATCH)
+    rows = asked["row"].struct.unnest() if views and asked.height else pl.DataFrame()
+    figures: list[dict[str, Any]] = []
+    for view in views:
+        names = [feature["name"] for feature in view["features"]]
+        if not asked.height or not {*names, *view["entity"]} <= {*rows.columns}:
+            figures += [{"feature": name, "entity": _entity(view), "rows": 0} for name in names]
+            continue
+        absent, sent = _named(asked, "defaults_used", names), _named(asked, "sent", names)
+        missing = absent.select(pl.all_horizontal(pl.all())).to_series()
+        entities = rows.select(view["entity"])
+        counted = {
+            "entity": _entity(view),
+            "rows": asked.height,
+            "missing": missing.mean(),
+            "entities": entities.n_unique(),
+            "missing_entities": entities.filter(missing).n_unique(),
+        }
+        figures += [
+            counted
+            | {
+                "feature": name,
+                "request": sent[name].mean(),
+                "store": (~(absent[name] | sent[name])).mean(),
+                "default": absent[name].mean(),
+                "null": rows[name].is_null().mean(),
+            }
+            for name in names
+        ]
+    return pl.DataFrame(figures, schema=ENTITY_FEATURES_SCHEMA)
+
+
+def _named(log: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:
+    """Tell of each row which names a column of lists holds; none if the log lacks the column."""
+    if column not in log.columns:
+        return log.select(pl.repeat(False, pl.len()).alias(name) for name in names)
+    listed = pl.col(column).list
+    return log.select(listed.contains(name).fill_null(False).alias(name) for name in names)
+
+
+def trained_shares(views: Views) -> dict[str, float]:
+    """Return the share of the training rows that had the default, by feature, where it is known."""
+    return {
+        feature["name"]: feature["default_share"]
+        for view in views
+        for feature in view["features"]
+        if feature.get("default_share") is not None
+    }
+
+
+def _entity(view: Mapping[str, Any]) -> str:
+    return ",".join(view["entity"])

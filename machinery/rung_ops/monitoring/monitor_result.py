@@ -1,0 +1,324 @@
+"""The result of a check as one value, and its forms: sentences, JSON for programs, gauges for Prometheus.
+
+The service exports the gauges at /metrics. Times are exported, not ages: an age would not grow when the
+monitor no longer runs. The limits are exported with the verdicts, so the alert rules in ops/prometheus
+contain none.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from msgspec.structs import asdict
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from rung_ops.monitoring import drift, quality
+from rung_ops.monitoring.inputs import Age
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.release_info import Released
+from rung_ops.system.printable import four_digits
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """What a check found.
+
+    Attributes:
+        release: that answered.
+        now: the moment of the check, with a time zone.
+        since, until: the window.
+        rows: predictions in it.
+        error: probability of a false alarm that each test was left with.
+        judged: whether there were predictions enough to judge drift.
+        drift: table of drift.compare(), with `drifted` and `missing_rose`; null if not judged.
+        defaults: table of defaults.defaulted(), with `rose`.
+        ranges: table of ranges.violations().
+        ages: from freshness.check_freshness() and feature_quality.ages().
+        entity_features: table of feature_quality.measure(); empty if the release has none.
+        quality: table of quality.judge(); empty if no outcomes are known.
+        metric: the deciding figure.
+        limits: by which it was judged.
+        problems: what is wrong, each a sentence.
+    """
+
+    release: Released
+    now: datetime
+    since: datetime
+    until: datetime
+    rows: int
+    error: float
+    judged: bool
+    drift: pl.DataFrame
+    defaults: pl.DataFrame
+    ranges: pl.DataFrame
+    ages: dict[str, Age]
+    entity_features: pl.DataFrame
+    quality: pl.DataFrame
+    metric: str
+    limits: Limits
+    problems: list[str]
+
+
+def problems(result: MonitorResult) -> Iterator[str]:
+    """Name what is wrong: drift, missing values, defaults, bounds, age, quality."""
+    for row in result.drift.iter_rows(named=True):
+        name = "the predictions" if row["feature"] == drift.PREDICTION else f"`{row['feature']}`"
+        if row["kind"] not in ("number", "category"):
+            yield f"{name} cannot be compared: {row['kind']}"
+        if row["drifted"]:
+            yield (
+                f"{name} drifted: {row['change']:.0%} of the rows lie elsewhere "
+                f"(p = {row['p_value']:.1g}, PSI {row['psi']:.2f})"
+            )
+        if row["missing_rose"]:
+            yield (
+                f"{name} is missing in {row['missing']:.1%} of the rows, "
+                f"{row['reference_missing']:.1%} in training"
+            )
+    looked_up = {row["feature"]: row for row in result.entity_features.iter_rows(named=True)}
+    for row in result.defaults.filter(pl.col("rose")).iter_rows(named=True):
+        share = f"in {row['share']:.1%} of the rows, {row['expected']:.1%} expected"
+        if counts := looked_up.get(row["column"]):
+            yield (
+                f"the entity feature `{row['column']}` has no value {share}: the feature store had "
+                f"none for {counts['missing_entities']:,} of {counts['entities']:,} entities "
+                f"({counts['entity']})"
+            )
+        else:
+            yield f"a default replaced missing `{row['column']}` {share}"
+    for row in result.ranges.filter(pl.col("share") > result.limits.ranges.most).iter_rows(
+        named=True
+    ):
+        yield (
+            f"`{row['column']}` must be {row['rule']}, and {row['rows']:,} rows are not, "
+            f"such as {row['example']}"
+        )
+    for age in result.ages.values():
+        if age.stale:
+            yield str(age)
+    for row in result.quality.filter(pl.col("missed")).iter_rows(named=True):
+        yield (
+            f"the interval{_where(row)} holds {row['held']:.1%} of the outcomes "
+            f"({row['held_low']:.1%} to {row['held_high']:.1%}), and QUANTILES promise "
+            f"{row['promised']:.0%}: off by more than {result.limits.outcomes.most_miss:.0%}"
+        )
+    for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
+        yield (
+            f"{result.metric}{_where(row)} is {four_digits(row['figure'])} "
+            f"({four_digits(row['low'])} to {four_digits(row['high'])}), "
+            f"and was {four_digits(row['expected'])} on the test rows: worse by more than {row['allowed']}"
+        )
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    return "" if row["column"] == quality.RECENT else f" for {row['column']} {row['value']}"
+
+
+def status(result: MonitorResult) -> dict[str, Any]:
+    """Summarize what a check found; null if it is not known."""
+    drifted = result.drift.filter(pl.col("drifted"))["feature"].to_list()
+    recent = result.quality.filter(pl.col("column") == quality.RECENT)
+    model = result.ages["model"].age
+    return {
+        "release": result.release.id,
+        "at": result.now.isoformat(),
+        "window": {"since": result.since.isoformat(), "until": result.until.isoformat()},
+        "rows": result.rows,
+        "drift": {
+            "judged": result.judged,
+            "drifted": bool(drifted),
+            "features": [name for name in drifted if name != drift.PREDICTION],
+            "prediction": drift.PREDICTION in drifted,
+        },
+        "missing": {
+            "features": result.drift.filter(pl.col("missing_rose"))["feature"].to_list(),
+            "defaulted": result.defaults.filter(pl.col("rose"))["column"].to_list(),
+        },
+        "entity_features": result.entity_features.to_dicts(),
+        "ranges": result.ranges.select("column", "rule", "rows", "share").to_dicts(),
+        "freshness": {
+            name: {
+                "newest": age.newest.isoformat() if age.newest else None,
+                "hours": age.age.total_seconds() / 3600 if age.age is not None else None,
+                "stale": age.stale,
+            }
+            for name, age in result.ages.items()
+        },
+        "model_age_days": model.total_seconds() / 86400 if model is not None else None,
+        "quality": _quality_status(result, recent) if recent.height else None,
+        "problems": result.problems,
+    }
+
+
+def _quality_status(result: MonitorResult, recent: pl.DataFrame) -> dict[str, Any]:
+    row = recent.row(0, named=True)
+    worse = result.quality.filter(pl.col("worse") & (pl.col("column") != quality.RECENT))
+    return {
+        "metric": result.metric,
+        **{name: row[name] for name in ("predictions", "outcomes", "coverage")},
+        **{name: row[name] for name in ("figure", "low", "high", "expected", "worse")},
+        "interval": {name: row[name] for name in ("held", "promised", "missed")}
+        if row["held"] is not None
+        else None,
+        "worse_slices": worse.select(
+            "column", "value", "figure", "low", "high", "expected"
+        ).to_dicts(),
+    }
+
+
+# Name, help text, column of the table of features.
+OF_FEATURES = [
+    ("monitor_feature_drifted", "1 if a feature, or prediction, has drifted.", "drifted"),
+    (
+        "monitor_feature_change",
+        "Share of the rows that lie elsewhere than in training.",
+        "change",
+    ),
+    ("monitor_feature_p_value", "Chance of such a change where there is none.", "p_value"),
+    ("monitor_feature_psi", "Population stability index.", "psi"),
+    ("monitor_feature_unseen_ratio", "Share of values that training had not.", "unseen"),
+    ("monitor_feature_missing_ratio", "Share of rows without a value.", "missing"),
+    ("monitor_feature_missing_rose", "1 where more is missing than may be.", "missing_rose"),
+]
+OF_DEFAULTS = [
+    (
+        "monitor_column_defaulted_ratio",
+        "Share of rows in which a default replaced a missing value.",
+        "share",
+    ),
+    ("monitor_column_defaulted_rose", "1 if that share is higher than it may be.", "rose"),
+]
+OF_ENTITY_FEATURES = [
+    ("monitor_entity_feature_request_ratio", "Share of rows whose caller sent it.", "request"),
+    ("monitor_entity_feature_store_ratio", "Share of rows with the store's value.", "store"),
+    ("monitor_entity_feature_default_ratio", "Share of rows with its default.", "default"),
+    (
+        "monitor_entity_feature_missing_ratio",
+        "Share of rows whose entity has no values in the feature store.",
+        "missing",
+    ),
+    ("monitor_entity_feature_null_ratio", "Share of rows without a value.", "null"),
+]
+OF_RANGES = [
+    ("monitor_range_broken_rows", "Rows that break a bound of the contract.", "rows"),
+    ("monitor_range_broken_ratio", "Share of the rows that break it.", "share"),
+]
+OF_QUALITY = [
+    ("monitor_quality", "The deciding figure in production, over the newest days.", "figure"),
+    ("monitor_quality_low", "Lower end of its 95 % interval.", "low"),
+    ("monitor_quality_high", "Upper end of its 95 % interval.", "high"),
+    ("monitor_quality_expected", "The figure on the release's test rows.", "expected"),
+    ("monitor_quality_worse", "1 if it is worse by more than it may be.", "worse"),
+    ("monitor_interval_held_ratio", "Share of the outcomes inside their interval.", "held"),
+    ("monitor_interval_promised_ratio", "The share that QUANTILES promise.", "promised"),
+    ("monitor_interval_missed", "1 if it is farther off than it may be.", "missed"),
+    ("monitor_outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
+]
+
+
+def gauges(result: MonitorResult) -> bytes:
+    """Return the gauges; those without a value are left out."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(result))  # type: ignore[arg-type]
+    return generate_latest(registry)
+
+
+class _Figures:
+    """A collector of prometheus_client."""
+
+    def __init__(self, result: MonitorResult) -> None:
+        self._result = result
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        result = self._result
+        yield _one(
+            "monitor_run_timestamp_seconds", "When the monitor last ran.", result.now.timestamp()
+        )
+        yield _one("monitor_rows", "Predictions that it checked.", result.rows)
+        yield _one("monitor_problems", "Things that are wrong.", len(result.problems))
+        yield _one("monitor_drift_judged", "1 if there were enough of them.", result.judged)
+        yield _labelled(
+            "monitor_release_info",
+            "The release that it checked.",
+            "release",
+            {result.release.id: 1.0},
+        )
+        yield _labelled(
+            "monitor_newest_timestamp_seconds",
+            "The newest prediction, row, and row that the model learned from.",
+            "of",
+            {name: age.newest.timestamp() for name, age in result.ages.items() if age.newest},
+        )
+        yield _labelled(
+            "monitor_stale",
+            "1 if the newest of it is older than it may be.",
+            "of",
+            {name: float(age.stale) for name, age in result.ages.items()},
+        )
+        yield _limits(result)
+        yield _descriptions(result)
+        yield from _families(OF_FEATURES, result.drift, {"feature": "feature"})
+        yield from _families(OF_DEFAULTS, result.defaults, {"column": "column"})
+        yield from _families(
+            OF_ENTITY_FEATURES, result.entity_features, {"feature": "feature", "entity": "entity"}
+        )
+        yield from _families(
+            OF_RANGES,
+            result.ranges,
+            {"column": "column", "rule": "rule"},
+        )
+        figures = result.quality.filter(pl.col("column") != quality.DAY).with_columns(
+            metric=pl.lit(result.metric)
+        )
+        yield from _families(
+            OF_QUALITY, figures, {"metric": "metric", "slice": "column", "value": "value"}
+        )
+
+
+def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=float(value))
+
+
+def _labelled(name: str, help_text: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _limits(result: MonitorResult) -> GaugeMetricFamily:
+    values = {
+        f"{table}.{name}": float(value)
+        for table, limits in asdict(result.limits).items()
+        for name, value in asdict(limits).items()
+    }
+    help_text = "What counts as wrong, by table and name."
+    return _labelled("monitor_limit", help_text, "setting", values)
+
+
+def _descriptions(result: MonitorResult) -> GaugeMetricFamily:
+    """Describe each feature by its column of Row: "Distance between the airports (mile)"."""
+    columns = {column["name"]: column for column in result.release.contract["columns"]}
+    columns[drift.PREDICTION] = {"description": "What the model answers"}
+    info = GaugeMetricFamily(
+        "monitor_feature_info", "What a feature is.", labels=["feature", "description"]
+    )
+    for name in result.drift["feature"]:
+        column = columns.get(name, {})
+        description = column.get("description") or "Derived from the row"
+        unit = f" ({column['unit']})" if column.get("unit") else ""
+        info.add_metric([name, f"{description}{unit}"], 1)
+    return info
+
+
+def _families(
+    names: list[tuple[str, str, str]], table: pl.DataFrame, labels: dict[str, str]
+) -> Iterator[GaugeMetricFamily]:
+    for name, help_text, column in names:
+        family = GaugeMetricFamily(name, help_text, labels=list(labels))
+        for row in table.drop_nulls(column).iter_rows(named=True):
+            family.add_metric([str(row[each]) for each in labels.values()], float(row[column]))
+        yield family
