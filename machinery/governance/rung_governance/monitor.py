@@ -16,18 +16,18 @@ from typing import Any
 
 import polars as pl
 
-from rung_governance import (
-    approval,
+from rung_governance.approval import (
     audit,
     keys,
-    override_counts,
+    overrides,
     plan,
     readiness,
-    retention,
     serving_check,
+    validation,
     witness,
 )
-from rung_governance.overrides import Overrides
+from rung_governance.approval.overrides import Overrides
+from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.model import bundle
 from rung_ops.monitoring import run
@@ -69,7 +69,7 @@ def past_their_day(folder: Path, release: str) -> list[str]:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle:
         return []  # which serving_check says
-    return readiness.warnings(approval.released_version(manifest))
+    return readiness.warnings(validation.released_version(manifest))
 
 
 def _overruled(folder: Path, result: MonitorResult) -> int:
@@ -165,7 +165,7 @@ def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, An
         made = Overrides(folder).count(result.since.isoformat())
         doubts = [*audit.report(folder), *unfitting]
         further += [f"the audit log cannot be relied on: {each}" for each in doubts]
-        further += filter(None, [override_counts.unlogged(folder, made)])
+        further += filter(None, [overrides.unlogged(folder, made)])
         checked.update(release=result.release.id, problems=[*result.problems, *further])
         return further
 

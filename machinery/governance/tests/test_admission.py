@@ -7,9 +7,9 @@ import pytest
 
 from machinery.governance.tests.signing import approved_line, new_key
 from machinery.tests.conftest import FACTS
-from rung_governance import admission, audit, bound_facts, signatures
-from rung_governance.admission import Admission
-from rung_governance.signed_log import APPROVED, WITHDRAWN, SignedLog
+from rung_governance.approval import admission, audit, bound_facts, signatures
+from rung_governance.approval.admission import Admission
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
 from rung_ops.release import state
 from rung_ops.serving.state_reader import Objection
 

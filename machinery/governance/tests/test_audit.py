@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_governance import anchors, audit, keys
+from rung_governance.approval import anchors, audit, keys
 from rung_ops.project import current
 from rung_ops.release import history, history_line, state
 

@@ -9,8 +9,8 @@ import pytest
 
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance import anchors, approve, audit, batch, plan
-from rung_governance.plan import ApprovalTerms
+from rung_governance.approval import anchors, approve, audit, batch, plan
+from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError

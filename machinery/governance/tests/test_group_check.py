@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rung_governance import group_check, plan
+from rung_governance.approval import group_check, plan
 
 BOUNDS = plan.Bounds(
     **dict.fromkeys(("approved", "may_be_left_out", "may_be_added", "never_read"), frozenset()),

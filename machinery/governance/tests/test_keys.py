@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
-from rung_governance import keys
+from rung_governance.approval import keys
 from rung_ops.release import keys as release_keys
 
 

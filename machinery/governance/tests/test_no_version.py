@@ -9,14 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
-from rung_governance import (
-    approve,
-    examine,
-    file_parts,
-    promote,
-    registry_promotion,
-    technical_file,
-)
+from rung_governance.approval import approve, promote, registry_champion
+from rung_governance.documents import examine, file_parts, technical_file
 from rung_ops.errors import StageError
 from rung_ops.gate import judge
 from rung_ops.project.paths import project_name
@@ -27,7 +21,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gate": judge.main,
     "approve": approve.main,
     "promote": promote.main,
-    "registry promote": registry_promotion.main,
+    "registry promote": registry_champion.promote,
     "examine": examine.main,
     "technical-file": technical_file.main,
     "lineage": lineage.main,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rung_governance import plan
+from rung_governance.approval import plan
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.model import custom_model
 from rung_ops.model.custom_model import CustomModelRefusedError

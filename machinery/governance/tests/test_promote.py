@@ -10,8 +10,7 @@ import pytest
 
 from machinery.governance.tests.signing import new_key, source_of, swap_model
 from machinery.tests.conftest import FACTS
-from rung_governance import (
-    approval,
+from rung_governance.approval import (
     audit,
     deploy,
     keys,
@@ -19,9 +18,10 @@ from rung_governance import (
     promote,
     signatures,
     signed_approval,
+    validation,
 )
-from rung_governance.admission import Admission
-from rung_governance.signed_log import APPROVED, SignedLog
+from rung_governance.approval.admission import Admission
+from rung_governance.approval.signed_log import APPROVED, SignedLog
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
@@ -385,11 +385,11 @@ def sign(
     signers = signatures.signers_file(tmp_path)
     signers.write_text(signatures.line_for(key, "vera@example.org"))
     # test_developers.py asks who made a version.
-    monkeypatch.setattr(approval, "person_objections", lambda *about: iter(()))
+    monkeypatch.setattr(validation, "person_objections", lambda *about: iter(()))
 
     def write(**changes: Any) -> None:
         verdict = signed_approval.verdict_facts(json.loads((tmp_path / "gate.json").read_text()))
-        record = tmp_path / approval.RECORDS / f"{FACTS['model']}-1.yaml"
+        record = tmp_path / validation.RECORDS / f"{FACTS['model']}-1.yaml"
         (release,) = release_folders.candidates().glob("v1-*")
         about = FACTS | {"source_hash": source_of(release)}
         content = signed_approval.statement(about, record, verdict, tmp_path)

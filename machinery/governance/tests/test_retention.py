@@ -10,8 +10,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from rung_governance import keys, retention, verification
-from rung_governance.retention import BadRetention
+from rung_governance.approval import audit, keys
+from rung_governance.privacy import retention
+from rung_governance.privacy.retention import BadRetention
 from rung_ops.monitoring import outcomes
 from rung_ops.project import current
 from rung_ops.release import history, state
@@ -69,7 +70,7 @@ def test_what_goes_is_in_the_audit_log(
     (line,) = history.read(production / state.HISTORY)
     assert (line["event"], line["by"]) == ("retention", "Ada")
     assert days[DAYS + 1].name in line["detail"]["deleted"][0]
-    assert verification.unsigned(production, keys.private_key().public_key()) == ""
+    assert audit.unsigned(production, keys.private_key().public_key()) == ""
     assert retention.apply("Ada", NOW) == []
 
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from rung_governance import signatures, ssh_signature
-from rung_governance.ssh_signature import BadSignatureError
+from rung_governance.approval import signatures, ssh_signature
+from rung_governance.approval.ssh_signature import BadSignatureError
 
 CONTENT = b'{"version": "1"}\n'
 NAMESPACE = signatures.NAMESPACE

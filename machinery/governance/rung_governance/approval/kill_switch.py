@@ -1,0 +1,117 @@
+"""Switch the model off, and on again: `uv run poe stop` and `poe resume --by NAME --reason WHY`.
+
+While it is off the service refuses every prediction, after a restart too.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rung_governance.approval import audit, signed_log
+from rung_governance.approval.overrides import Incomplete, complete
+from rung_ops.project import release_folders
+from rung_ops.release import state
+from rung_ops.system import locks
+
+FIELDS = ("by", "reason")
+
+
+def switch_off(folder: Path, by: str, reason: str) -> list[str]:
+    """Refuse every prediction of an environment from now on.
+
+    Returns:
+        Why the audit log could not be signed; empty when it was. The stop holds in any case.
+
+    Raises:
+        OSError, locks.LockTimeoutError, state.BadState: it could not be written.
+    """
+    try:
+        state.read(folder)
+    except state.BadState:
+        signed_log.restore(folder)  # an edited file must not keep anybody from stopping
+    with audit.signed(folder) as problems:
+        state.stop(folder, by, reason)
+    return problems
+
+
+def switch_on(folder: Path, by: str, reason: str) -> list[str]:
+    """Predict again; returns and raises as switch_off().
+
+    Raises:
+        audit.Unsigned: the log could not be signed, so that no service would follow it.
+        state.Refused: the environment is not stopped.
+    """
+    if not state.read(folder).stopped:
+        raise state.Refused(f"{folder.name} is not stopped.")
+    if folder.name == release_folders.PRODUCTION:
+        audit.require_signature(folder)
+    with audit.signed(folder) as problems:
+        state.note(folder, "resuming", by, reason=reason)
+        state.resume(folder, by)
+    return problems
+
+
+def stop(arguments: list[str] | None = None) -> int:
+    """Switch the model off; return the exit code."""
+    return _command("stop", "Switch the model off, with a reason.", switch_off, arguments)
+
+
+def resume(arguments: list[str] | None = None) -> int:
+    """Switch the model on again; return the exit code."""
+    return _command("resume", "Switch the model on again, with a reason.", switch_on, arguments)
+
+
+def _command(
+    name: str,
+    help_text: str,
+    act: Callable[[Path, str, str], list[str]],
+    arguments: list[str] | None,
+) -> int:
+    """Switch the model from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
+    parser.add_argument(
+        "environment",
+        nargs="?",
+        default=release_folders.PRODUCTION,
+        choices=release_folders.ENVIRONMENTS,
+    )
+    parser.add_argument("--by", required=True, help="your name")
+    parser.add_argument("--reason", required=True, help="why, in a sentence")
+    options = parser.parse_args(arguments)
+    folder = release_folders.environment(options.environment)
+    try:
+        fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
+        problems = act(folder, fields["by"], fields["reason"])
+    except (Incomplete, state.Refused) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (OSError, locks.LockTimeoutError, state.BadState) as error:
+        print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
+        print("To stop the model anyway, end the process of the service.", file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    stopped = state.read(folder).stopped
+    print(
+        f"{folder.name} is stopped: every request is refused, with the reason, until "
+        f"`uv run poe resume`. A running service notices within a second."
+        if stopped
+        else f"{folder.name} answers again."
+    )
+    _note_at_the_witness(folder)
+    return 0
+
+
+def _note_at_the_witness(folder: Path) -> None:
+    """Note the line at the remote, so that old files that are put in its place are found."""
+    from rung_governance.approval import (
+        witness,  # reads the plan: more than a service has to import
+    )
+
+    try:
+        problem = witness.note(folder, release_folders.person())
+    except Exception as error:  # whatever a plan that was edited may raise: the stop holds
+        problem = f"The audit log is not noted at the remote: {error}"
+    if problem:
+        print(problem, file=sys.stderr)

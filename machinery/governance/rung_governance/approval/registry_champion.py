@@ -1,0 +1,147 @@
+"""Make a version champion if an independent validation approves: `rung-ops registry promote`.
+
+Make the version champion that was champion before: `uv run poe rollback`.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from datetime import UTC, datetime
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from rung_governance.approval import readiness, rejudge, signed_approval, validation
+from rung_ops.project import current
+from rung_ops.tracking import registry
+from rung_ops.tracking.registry import CHAMPION
+
+# Of the registered model: the numbers of the versions that were champion, the last one at the end.
+SUCCESSION = "champions_before"
+REMEMBERED = 100  # a tag holds 5,000 characters
+
+
+def champion() -> str | None:
+    """Tell the number of the version that is champion."""
+    name = registry.model_name()
+    for model in registry.client().search_registered_models(f"name='{name}'"):
+        if registry.CHAMPION in model.aliases:
+            return str(model.aliases[registry.CHAMPION])
+    return None
+
+
+def predecessors() -> list[str]:
+    """Name the versions that were champion before the one that is, the last one at the end."""
+    model = registry.client().get_registered_model(registry.model_name())
+    numbers = [str(number) for number in json.loads(model.tags.get(SUCCESSION, "[]"))]
+    # The champion itself is among them where a process was killed between two writes.
+    while numbers and numbers[-1] == str(model.aliases.get(registry.CHAMPION)):
+        numbers.pop()
+    return numbers
+
+
+def set_champion(number: str) -> None:
+    """Give a version the alias, and remember which one had it before."""
+    before = champion()
+    if before and before != number:
+        remember([*predecessors(), before])
+    registry.client().set_registered_model_alias(registry.model_name(), registry.CHAMPION, number)
+
+
+def remember(numbers: list[str]) -> None:
+    """Write down the succession of champions."""
+    kept = json.dumps(numbers[-REMEMBERED:])
+    registry.client().set_registered_model_tag(registry.model_name(), SUCCESSION, kept)
+
+
+def _objections(version: ModelVersion) -> list[str]:
+    """List what speaks against a version; the gate is run again where its rows are."""
+    number = str(version.version)
+    written = readiness.objections(version)
+    if not current().test.is_file() or number == champion():
+        return [*validation.objections(version), *written]
+    verdict = rejudge.verdict(number)
+    facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
+    return [*verdict.reasons, *validation.objections(version, facts), *written]
+
+
+def promote(arguments: list[str] | None = None) -> int:
+    """Set the alias, or refuse and say why; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
+    parser.add_argument("version", help="number of the version in the registry, or an alias")
+    asked = parser.parse_args(arguments).version
+    try:
+        version = registry.version(asked)
+    except registry.ServerDownError:
+        raise
+    except registry.MlflowException as error:
+        print(registry.reason_of(error), file=sys.stderr)
+        return 1
+    if reasons := _objections(version):
+        refused = f"Refused: version {version.version} does not become {registry.CHAMPION}."
+        print(refused, *(f"- {reason}" for reason in reasons), sep="\n", file=sys.stderr)
+        print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
+        return 1
+    set_champion(str(version.version))
+    print(
+        f"{version.name} {version.version} is {registry.CHAMPION}; approved in {validation.RECORDS}"
+    )
+    return 0
+
+
+# Tag of the version that was rolled back: when, and why.
+ROLLED_BACK = "rolled_back"
+
+
+class Refused(Exception):
+    """There is nothing to go back to, or nothing that may answer; the message says why."""
+
+
+def restore_previous(reason: str) -> tuple[str, str]:
+    """Give the alias back to the version that had it before.
+
+    Returns:
+        The numbers of the version that was champion, and of the one that is.
+
+    Raises:
+        Refused: no version was champion before, or the one that was is no longer approved.
+    """
+    left = champion()
+    if left is None:
+        raise Refused(f"There is no {CHAMPION}: `uv run poe promote VERSION` makes the first one.")
+    before = predecessors()
+    if not before:
+        raise Refused(f"Version {left} is the first {CHAMPION}: there is none to roll back to.")
+    try:
+        version = registry.version(before[-1])
+    except MlflowException as error:
+        raise Refused(f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}") from error
+    objections = validation.objections(version, answered=True)
+    if objections:
+        listed = "".join(f"\n- {objection}" for objection in objections)
+        raise Refused(
+            f"Version {version.version} was {CHAMPION} before, and may not be again:{listed}\n"
+            "Another version that is approved: `uv run poe promote VERSION`."
+        )
+    store = registry.client()
+    # The alias first: a process that is killed after it leaves a memory that is cleaned when read.
+    store.set_registered_model_alias(version.name, CHAMPION, str(version.version))
+    remember(before[:-1])
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    store.set_model_version_tag(version.name, left, ROLLED_BACK, f"{moment} {reason}".strip())
+    return left, str(version.version)
+
+
+def rollback(arguments: list[str] | None = None) -> int:
+    """Go back, or say why not; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
+    parser.add_argument("--reason", default="", help="what was wrong")
+    options = parser.parse_args(arguments)
+    try:
+        left, back = restore_previous(options.reason)
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    print(f"{registry.model_name()} {back} is {CHAMPION} again, {left} is not")
+    return 0

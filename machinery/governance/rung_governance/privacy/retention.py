@@ -1,0 +1,158 @@
+"""Delete what is past its date: each `uv run poe monitor`, or `rung-ops governance retention`.
+
+An entry of governance/retention.yaml with `deletes` says what of it the machinery deletes after
+`retention_days`: `predictions`, by the day in the log, or `outcomes`, by the day a file was changed.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from rung_governance.approval import audit, keys
+from rung_ops.monitoring import outcomes
+from rung_ops.project import documents, release_folders
+from rung_ops.project.paths import placed, shared, shown
+from rung_ops.release import state
+from rung_ops.system import locks
+
+RECORD = "governance/retention.yaml"
+DELETED = "retention"  # the event in the audit log
+LEAST_DAYS = 184  # EU AI Act, Articles 19(1) and 26(6): six months, the longest ones
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """What is past its date: a folder of a day in the log, or a file of outcomes."""
+
+    path: Path
+    days: int
+
+
+class BadRetention(Exception):
+    """governance/retention.yaml cannot be used; the message says why."""
+
+
+def overdue(today: date) -> list[Overdue]:
+    """List what the record wants deleted by a day.
+
+    Raises:
+        BadRetention: the record cannot be used.
+    """
+    past_due: list[Overdue] = []
+    for kind, days in _kept():
+        last = today - timedelta(days=days)
+        dated = _predictions() if kind == "predictions" else _outcomes()
+        past_due += [Overdue(path, days) for path, day in dated if day < last]
+    return sorted(past_due, key=lambda each: each.path)
+
+
+def delete(past_due: list[Overdue], by: str) -> list[str]:
+    """Delete what is overdue, and write into the audit log of production what it was.
+
+    Returns:
+        What could not be deleted or recorded, in sentences.
+    """
+    problems, gone = [], []
+    for each in past_due:
+        try:
+            shutil.rmtree(each.path) if each.path.is_dir() else each.path.unlink()
+            gone.append(each)
+        except OSError as error:
+            problems.append(
+                f"{shown(each.path)} is past its date and could not be deleted: {error}"
+            )
+    if not gone:
+        return problems
+    listed = [shown(each.path) for each in gone]
+    days = sorted({each.days for each in gone})
+    try:
+        folder = release_folders.environment(release_folders.PRODUCTION)
+        problems += audit.record(folder, DELETED, by, deleted=listed, days=days)
+    except (OSError, locks.LockTimeoutError, state.BadState) as error:
+        problems.append(f"That {', '.join(listed)} was deleted is not in the audit log: {error}")
+    return problems
+
+
+def apply(by: str, now: datetime) -> list[str]:
+    """Delete what is overdue; say what was deleted, and what could not be.
+
+    Without the key of the audit log nothing is deleted, as an unsigned line would leave all that
+    follow unsigned too.
+
+    Args:
+        by: who does it, for the audit log.
+        now: the time, with a time zone.
+    """
+    try:
+        past_due = overdue(now.astimezone(UTC).date())
+        if not past_due:
+            return []
+        keys.private_key()
+    except BadRetention as error:
+        return [str(error)]
+    except keys.NoKey as error:
+        return [f"{len(past_due)} day(s) or file(s) are past their date, and stay: {error}"]
+    done = f"{len(past_due)} day(s) or file(s) were past their date ({RECORD}), and are deleted."
+    return [done, *delete(past_due, by)]
+
+
+def _kept() -> Iterator[tuple[str, int]]:
+    path = shared(RECORD)
+    try:
+        logs = documents.record(path)["logs"]
+        for entry in logs:
+            if kind := entry.get("deletes"):
+                days = entry["retention_days"]
+                if kind not in ("predictions", "outcomes") or not isinstance(days, int):
+                    raise BadRetention(f"{shown(path)}: `deletes` is predictions or outcomes")
+                if days < LEAST_DAYS:
+                    raise BadRetention(
+                        f"{shown(path)}: {kind} are kept {LEAST_DAYS} days or longer"
+                    )
+                yield kind, days
+    except (documents.UnreadableDocumentError, KeyError, TypeError, AttributeError) as error:
+        raise BadRetention(f"{shown(path)} cannot be used: {error}") from error
+
+
+def _predictions() -> Iterator[tuple[Path, date]]:
+    for path in placed("LOGS", "logs").glob("*/predictions/date=*"):
+        try:
+            yield path, date.fromisoformat(path.name.removeprefix("date="))
+        except ValueError:
+            continue  # not a day of the log
+
+
+def _outcomes() -> Iterator[tuple[Path, date]]:
+    for path in outcomes.outcomes_folder().rglob("*"):
+        if path.suffix in outcomes.READERS and path.is_file():
+            yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Delete, or show, what is past its date; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rung-ops governance retention", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show it only")
+    options = parser.parse_args(arguments)
+    try:
+        past_due = overdue(datetime.now(UTC).date())
+        if past_due and not options.dry_run:
+            keys.private_key()
+    except (BadRetention, keys.NoKey) as error:
+        print(f"Nothing was deleted: {error}", file=sys.stderr)
+        return 1
+    for each in past_due:
+        print(f"{shown(each.path)}: kept {each.days} days")
+    if options.dry_run or not past_due:
+        print("Nothing was deleted." if past_due else "Nothing is past its date.")
+        return 0
+    problems = delete(past_due, release_folders.person())
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"Deleted, and written into the audit log: {len(past_due)}.")
+    return 1 if problems else 0
