@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rung_governance.approval import signed_state
 from rung_governance.approval.signed_state import HookSource
 from rung_ops import contract
 from rung_ops.model import bundle

@@ -14,7 +14,7 @@ from rung_governance import monitor
 from rung_governance.approval import audit, keys, overrides, plan, serving_check
 from rung_governance.approval.overrides import Overrides
 from rung_governance.documents import technical_file
-from rung_governance.privacy import personal_rows, retention
+from rung_governance.privacy import erasure, personal_rows, retention
 from rung_governance.privacy.data_subject import Subject
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import

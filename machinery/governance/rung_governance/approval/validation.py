@@ -3,19 +3,15 @@
 A validation record approves of just one version, and its author is not the model's developer. Where
 governance/allowed_signers is there, the record counts only with an approval that is signed by a
 validator's key (`poe approve`). The check needs no registry, so that it works where MLflow does not.
-
-Whether the record of an independent validation approves of just this version, and not its developer.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
-from rung_governance.documents.inventory import INVENTORY as INVENTORY
-from rung_governance.documents.inventory import RECORDS as RECORDS
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
@@ -23,8 +19,9 @@ from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-from typing import Protocol
 
+INVENTORY = "governance/model_inventory.yaml"
+RECORDS = "governance/validation"
 APPROVED = "approved"
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_governance.approval.validation import INVENTORY, RECORDS
 from rung_governance.record_check import Problem
 from rung_ops.project import current, documents
 from rung_ops.project.paths import project_name
 from rung_ops.system import git
 
-INVENTORY = "governance/model_inventory.yaml"
-RECORDS = "governance/validation"
 NOT_IN_USE = re.compile(r"(?i)\bnot (yet )?(in use|used)\b")
 GENERATED = "Take the field out: `poe technical-file` and `poe examine` write it from the facts."
 
