@@ -72,7 +72,7 @@ def test_source_takes_the_place_of_the_wheel_and_back(
     assert not any(path.startswith("vendor/") for path in ejected)
     assert "ejected: true" in (project / ".copier-answers.yml").read_text()
     output = capsys.readouterr().out
-    assert "Machinery from wheel to source:" in output
+    assert "Library from wheel to source:" in output
     assert "`uv run poe pipeline` runs all of them once more" in output
     assert "uv sync" in output
 

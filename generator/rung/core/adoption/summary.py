@@ -73,7 +73,7 @@ def _left_to_you(adoption: Adoption) -> str:
     else:
         lines.append(
             f"{package}/ has modules of the contract's names already, so no example was planted: "
-            "`uv run poe test` says what Rung's machinery asks of them."
+            "`uv run poe test` says what the library asks of them."
         )
     if own and own != package:
         lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")

@@ -95,7 +95,7 @@ def title(planned: Plan) -> str:
     ejected = bool(after.answers.get("ejected"))
     if bool(before.answers.get("ejected")) != ejected:
         changes.append(
-            "machinery from wheel to source" if ejected else "machinery from source to wheel"
+            "library from wheel to source" if ejected else "library from source to wheel"
         )
     if before.version != after.version:
         changes.append(f"the template from {before.version} to {after.version}")
@@ -153,7 +153,7 @@ def message(planned: Plan) -> str:
     elif before.version != after.version:
         subject = f"Update Rung's files to {after.version}"
     elif before.answers.get("ejected") != after.answers.get("ejected"):
-        subject = "Eject the machinery" if after.answers.get("ejected") else "Undo the ejection"
+        subject = "Eject the library" if after.answers.get("ejected") else "Undo the ejection"
     else:
         subject = "Change answers: " + ", ".join(
             f"{name}={value}"
