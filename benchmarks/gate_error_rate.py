@@ -37,9 +37,9 @@ from scipy.stats import binomtest
 sys.path.insert(0, str(Path.cwd()))
 
 from rung_ops import contract
+from rung_ops.gate import judge as gate_verdict
 from rung_ops.gate import rules
-from rung_ops.gate import verdict as gate_verdict
-from rung_ops.gate.verdict import Champion
+from rung_ops.gate.judge import Champion
 from rung_ops.model.target import Kind
 from rung_ops.training import slices
 from rung_ops.training.baseline import Baseline

@@ -55,10 +55,10 @@ VERBS = {
     ),
     "lineage": Verb("rung_ops.release.lineage", "track", "print the origin of a model version"),
     "tracking ready": Verb(
-        "rung_ops.tracking.ready", "track", "check that the tracking server answers"
+        "rung_ops.tracking.server:check_ready", "track", "check that the tracking server answers"
     ),
     "tracking runs": Verb(
-        "rung_ops.tracking.runs", "track", "open the runs of the tracking server"
+        "rung_ops.tracking.server:open_runs", "track", "open the runs of the tracking server"
     ),
     "tracking server": Verb(
         "rung_ops.tracking.server", "tracking-server", "start the tracking server"
@@ -67,22 +67,27 @@ VERBS = {
         "rung_ops.tracking.sync", "track", "copy runs that were recorded while the server was down"
     ),
     "tracking migrate": Verb(
-        "rung_ops.tracking.migrate", "track", "copy all local runs to the server"
+        "rung_ops.tracking.sync:migrate", "track", "copy all local runs to the server"
     ),
     # Gate and release
-    "keys": Verb("rung_ops.release.keys", "release", "create the key pair that signs releases"),
+    "keys": Verb(
+        "rung_ops.release.signing:create_keys", "release", "create the key pair that signs releases"
+    ),
     "keyless": Verb(
         "rung_ops.project.keyless", "", "run a command without keys and tokens, as `dvc repro`"
     ),
     "gate": Verb(
-        "rung_ops.release.gate",
+        "rung_ops.release.production_gate",
         "release",
         "compare a version with what production serves",
         "skops.io",
     ),
     "release": Verb("rung_ops.release.make", "release", "write a version as a signed bundle"),
     "sign": Verb(
-        "rung_ops.release.sign", "sign", "sign releases that another job of CI built", is_alone=True
+        "rung_ops.release.signing:sign_releases",
+        "sign",
+        "sign releases that another job of CI built",
+        is_alone=True,
     ),
     "deploy": Verb(
         "rung_ops.release.deploy", "release", "deploy a release to staging or production"

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path.cwd()))
 
 from rung_ops import contract
 from rung_ops.training import estimator
-from rung_ops.release import keys
+from rung_ops.release import signing
 from rung_ops.release import make
 from rung_ops.project import release_folders
 from rung_ops.model.bundle import read_manifest
@@ -71,7 +71,7 @@ def fitted(rows: pl.DataFrame):
 def main() -> None:
     folder = Path(sys.argv[1])
     train, test = pl.read_parquet(current().train), pl.read_parquet(current().test)
-    key = keys.private_key()
+    key = signing.private_key()
     opposite = train.with_columns(~pl.col(contract.TARGET))
     good = estimator.load(current().model_file)
     (package,) = Path("src").iterdir()

@@ -102,7 +102,7 @@ def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
     try:
         keys.private_key()
         return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
-    except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
+    except (keys.NoKey, OSError, locks.LockTimeoutError, state.StateError) as error:
         return [f"Findings of the monitor are not in the audit log: {error}"]
 
 

@@ -25,6 +25,7 @@ from machinery.tests.conftest import (
 )
 from machinery.tests.projects import moved
 from rung_governance.approval import deploy, keys, plan, served_model, validation
+from rung_ops.gate import rules as gate_rules
 from rung_ops.project import current, keyless
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def two_releases(
 ) -> tuple[Path, Path]:
     """Two signed releases of this project's model, of versions 1 and 2."""
     from rung_ops.model import bundle
-    from rung_ops.release import content, signing
+    from rung_ops.release import make, signing
 
     manifest = bundle.read_manifest(release_folder)
     name = bundle.release_id("2", manifest["git_commit"], manifest["data_hash"])
@@ -146,7 +147,7 @@ def two_releases(
     shutil.copytree(release_folder, second)
     (second / bundle.SIGNATURE).unlink()
     later = {"id": name, "version": "2", "created": "2099-01-01T00:00:00+00:00"}
-    content.write_json(second / bundle.MANIFEST, manifest | later)
+    make.write_json(second / bundle.MANIFEST, manifest | later)
     signing.sign(second, release_private_key)
     return release_folder, second
 
@@ -164,13 +165,12 @@ def candidates(
     The registry is out of reach.
     """
     from rung_ops.project import release_folders
-    from rung_ops.release import gate_check
 
     for folder in two_releases:
         shutil.copytree(folder, release_folders.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
+    monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
     moved(monkeypatch, validation, root=tmp_path)
     # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])

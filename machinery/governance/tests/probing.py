@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.release import content, signing
+from rung_ops.release import make, signing
 from rung_ops.system import key_names
 
 PROBE = """
@@ -33,5 +33,5 @@ def make_curious(release: Path, file: Path, private_key: bytes) -> None:
     with (release / bundle.SOURCE / contract.package() / "features.py").open("a") as features:
         features.write(probe(file))
     manifest = bundle.read_manifest(release) | {"files": bundle.files_of(release)}
-    content.write_json(release / bundle.MANIFEST, manifest)
+    make.write_json(release / bundle.MANIFEST, manifest)
     signing.sign(release, private_key)

@@ -26,9 +26,10 @@ from rung_governance.approval import (
     validation,
 )
 from rung_ops.gate import rules
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.judge import Verdict
 from rung_ops.model import bundle
-from rung_ops.release import content, signing, source_hash
+from rung_ops.release import make, signing, source_hash
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (
@@ -90,7 +91,7 @@ def swap_model(release: Path, private_key: bytes) -> None:
         path.write_text(f"{path.read_text()}\n")
     (release / bundle.SIGNATURE).unlink()
     files = bundle.files_of(release)
-    content.write_json(release / bundle.MANIFEST, manifest | {"files": files})
+    make.write_json(release / bundle.MANIFEST, manifest | {"files": files})
     signing.sign(release, private_key)
 
 
@@ -221,7 +222,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no"))
     moved(monkeypatch, validation, root=folder)
     monkeypatch.setattr(rules, "rules_file", lambda: folder / "ops/gate.toml")
-    monkeypatch.setattr(approve.report, "verdict_file", lambda: tmp_path / "gate.json")
+    monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
     moved(monkeypatch, reports=folder / "reports")
     made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}

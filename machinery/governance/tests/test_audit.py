@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_governance.approval import anchors, audit, keys
 from rung_ops.project import current
-from rung_ops.release import history, history_line, state
+from rung_ops.release import history, state
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def write(folder: Path, content: list[bytes]) -> None:
 def chained(events: list[bytes]) -> list[bytes]:
     """Rewrite a chain that fits itself, as anybody can who reads ops/release/history.py."""
     made: list[bytes] = []
-    previous = history_line.START
+    previous = history.START
     for event in map(json.loads, events):
         entry = {n: v for n, v in event.items() if n != "hash"} | {"previous_hash": previous}
         previous = hashlib.sha256(canonical(entry)).hexdigest()
@@ -245,7 +245,7 @@ def test_what_people_send_cannot_look_like_a_line_of_its_own(
 WRITER = """
 import sys
 from pathlib import Path
-from rung_governance import audit, keys
+from rung_governance.approval import audit, keys
 keys.PUBLIC = Path(sys.argv[2])
 for number in range(int(sys.argv[4])):
     name = f"{sys.argv[3]}-{number}"

@@ -7,7 +7,7 @@ import pytest
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
 from rung_governance.approval import gate, plan, rejudge
-from rung_ops.gate import judge
+from rung_ops.gate import registry_gate
 
 VERDICT = rejudge.verdict  # a desk replaces it
 FILES = (
@@ -62,7 +62,7 @@ def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
     rung: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(gate, "verdict", lambda version: PASSED)
-    monkeypatch.setattr(judge, "verdict", lambda version: PASSED)
+    monkeypatch.setattr(registry_gate, "registry_verdict", lambda version: PASSED)
     if rung == 2:
         monkeypatch.setattr(plan, "path", lambda root=None: tmp_path / "none.yaml")
     monkeypatch.setattr(rejudge, "uncommitted", lambda *further: ["params.toml is not"])
@@ -77,7 +77,7 @@ def test_a_record_is_signed_before_it_is_committed_and_released_after(
 ) -> None:
     asked: list[tuple[Path, ...]] = []
     monkeypatch.setattr(rejudge, "verdict", VERDICT)
-    monkeypatch.setattr(judge, "verdict", lambda version: PASSED)
+    monkeypatch.setattr(registry_gate, "registry_verdict", lambda version: PASSED)
     monkeypatch.setattr(plan, "path", lambda root=None: desk.folder / "none.yaml")
     monkeypatch.setattr(rejudge, "uncommitted", lambda *more: asked.append(more) or [])
     version = desk.version()

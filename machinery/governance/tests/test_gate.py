@@ -14,9 +14,9 @@ from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_governance.approval import gate, plan, signed_approval, validation
 from rung_ops import contract
-from rung_ops.gate import report
-from rung_ops.gate.verdict import Verdict
-from rung_ops.release import gate as release_gate
+from rung_ops.gate import registry_gate
+from rung_ops.gate.judge import Verdict
+from rung_ops.release import production_gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness
 
@@ -50,7 +50,7 @@ def judged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Verdict]:
-    """Judges version 1 by a plan, after figures that rung_ops.release.gate has found."""
+    """Judges version 1 by a plan, after figures that rung_ops.release.production_gate has found."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     trained.test.write_parquet(tmp_path / "test.parquet")
     moved(monkeypatch, test=tmp_path / "test.parquet")
@@ -153,7 +153,7 @@ def test_an_unvalidated_version_awaits_only_validation(
     assert (made.promote, made.reasons) == (False, [])
     assert "there is no validation of version 1" in made.awaits[0]
 
-    assert report.publish(replace(made, figures={})) == 1
+    assert registry_gate.publish(replace(made, figures={})) == 1
     assert "there is no validation of version 1" in capsys.readouterr().err
 
 

@@ -200,9 +200,9 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 
 def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
-        keyless.call("rung_ops.release.install:check", "nowhere", raises=(bundle.BadBundle,))
+        keyless.call("rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BadBundle,))
     with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
-        keyless.call("rung_ops.release.install:check", "nowhere")
+        keyless.call("rung_ops.release.deploy:check_bundle", "nowhere")
 
 
 def look_around(process: int) -> list[str]:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
 from rung_governance.approval import keys
-from rung_ops.release import keys as release_keys
+from rung_ops.release import signing as release_keys
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_one_command_makes_both_pairs(folder: Path) -> None:
 
 
 def test_the_audit_logs_pair_can_be_made_alone_where_the_releases_have_theirs(folder: Path) -> None:
-    assert release_keys.main([]) == 0
+    assert release_keys.create_keys([]) == 0
     before = (folder / "release.pub").read_bytes()
 
     assert keys.main(["--audit"]) == 0

@@ -12,13 +12,13 @@ from machinery.tests.projects import moved
 from rung_governance.approval import approve, promote, registry_champion
 from rung_governance.documents import examine, file_parts, technical_file
 from rung_ops.errors import StageError
-from rung_ops.gate import judge
+from rung_ops.gate import registry_gate
 from rung_ops.project.paths import project_name
 from rung_ops.release import lineage
 from rung_ops.tracking import registry
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "gate": judge.main,
+    "gate": registry_gate.main,
     "approve": approve.main,
     "promote": promote.main,
     "registry promote": registry_champion.promote,

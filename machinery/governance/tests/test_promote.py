@@ -26,7 +26,7 @@ from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name
-from rung_ops.release import history, state, state_file
+from rung_ops.release import history, state
 from rung_ops.tracking import registry
 
 Candidates = tuple[str, str]
@@ -227,7 +227,7 @@ def test_a_verdict_against_what_answered_earlier_does_not_count(
     approve("2")
     deploy.main(["production"])
     with audit.signed(production):
-        state_file.change(
+        state.change(
             production,
             "serve",
             "Ada",

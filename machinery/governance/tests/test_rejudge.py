@@ -12,7 +12,7 @@ import pytest
 from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
 from rung_governance.approval import deploy, rejudge, release
-from rung_ops.gate import report
+from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle, verify
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import make, registry_artifacts
@@ -32,7 +32,7 @@ def version(desk: Desk) -> Any:
 def write(version: Any, **changes: Any) -> None:
     """Write reports/gate.json as the gate does; what is given replaces a part."""
     verdict = asdict(replace(PASSED, challenger={"version": str(version.version)}))
-    report.verdict_file().write_text(json.dumps(verdict | changes))
+    gate_rules.verdict_file().write_text(json.dumps(verdict | changes))
 
 
 def test_an_unchanged_version_is_released(version: Any) -> None:
@@ -88,8 +88,8 @@ def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
 ) -> None:
     write(version, figures=PASSED.figures | {"plan": "of yesterday"})
     reason = (
-        f"the verdict in {report.verdict_file()} is by another change control plan than today's: `uv run "
-        f"poe gate {version.version}` judges it again"
+        f"the verdict in {gate_rules.verdict_file()} is by another change control plan than "
+        f"today's: `uv run poe gate {version.version}` judges it again"
     )
 
     assert release.main([str(version.version)]) == 1
@@ -137,7 +137,7 @@ def test_what_another_process_wrote_is_signed_here(
     monkeypatch.setattr(keyless, "call", build)
 
     version: Any = SimpleNamespace(version="1")
-    assert release.write(version, make.options_of(["1"])) == 0
+    assert release.write(version, None) == 0
 
     assert verify.verify(release_folders.candidates() / release_folder.name, release_key) == (
         bundle.read_manifest(release_folder)

@@ -15,7 +15,7 @@ from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
 from rung_ops.model import bundle, verify
-from rung_ops.release import content, make, registry_artifacts, signing, speed
+from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
 from rung_ops.release.to_lightgbm import to_lightgbm
 from rung_ops.training import estimator
 
@@ -77,7 +77,7 @@ def boosted(trained: Trained, rounds: int) -> Any:
 def test_other_trees_that_only_give_reasons_are_found(
     trained: Trained, tmp_path: Path, release_private_key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speed, "select", lambda measured: "onnx")
+    monkeypatch.setattr(export, "select_fastest", lambda measured: "onnx")
     model = boosted(trained, 5)
     folder = make.write(
         tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
@@ -92,7 +92,7 @@ def test_other_trees_that_only_give_reasons_are_found(
     other = to_lightgbm(boosted(trained, 6), estimator.features(trained.train))[0]
     (folder / bundle.LIGHTGBM).write_text(other, encoding="utf-8")
     manifest = bundle.read_manifest(folder) | {"files": bundle.files_of(folder)}
-    content.write_json(folder / bundle.MANIFEST, manifest)
+    make.write_json(folder / bundle.MANIFEST, manifest)
     signing.sign(folder, release_private_key)
 
     (difference,) = found()
@@ -110,7 +110,7 @@ def test_another_model_is_found_with_any_tolerance_in_the_manifest(
     assert differences(release) == []
     manifest = bundle.read_manifest(release)
     parity = manifest["parity"] | {"tolerance": 1.0}
-    content.write_json(release / bundle.MANIFEST, manifest | {"parity": parity})
+    make.write_json(release / bundle.MANIFEST, manifest | {"parity": parity})
     signing.sign(release, release_private_key)
     real = served_model.predictor_of
 
@@ -129,7 +129,7 @@ def test_without_the_rows_of_the_version_nothing_is_compared(
     release: Path, differences: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(version: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-        raise registry_artifacts.NotReleasable("the rows are missing")
+        raise ReleaseError("the rows are missing")
 
     monkeypatch.setattr(registry_artifacts, "rows", gone)
 

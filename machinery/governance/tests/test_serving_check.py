@@ -38,7 +38,7 @@ def test_a_release_that_was_served_past_promote_is_found(
     answers: str, candidates: Candidates, production: Path, approve: Write
 ) -> None:
     approve("2")
-    deploy.install.install(production, candidates[1])
+    deploy.release_deploy.install(production, candidates[1])
     state.serve(production, candidates[1], "Eve")
 
     (problem,) = serving_check.problems(production, candidates[1])
@@ -52,7 +52,7 @@ def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(
     answers: str, candidates: Candidates, production: Path, approve: Write
 ) -> None:
     approve("2")
-    deploy.install.install(production, candidates[1])
+    deploy.release_deploy.install(production, candidates[1])
     state.note(production, "approved", "Eve", release=candidates[1])
 
     assert len(serving_check.problems(production, candidates[1])) == 1
@@ -62,7 +62,7 @@ def test_an_edited_state_that_names_another_release_is_found(
     answers: str, candidates: Candidates, production: Path, approve: Write
 ) -> None:
     approve("2")
-    deploy.install.install(production, candidates[1])
+    deploy.release_deploy.install(production, candidates[1])
     path = production / state.STATE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": candidates[1]}))
 

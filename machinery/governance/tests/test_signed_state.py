@@ -147,7 +147,7 @@ def test_a_stop_counts_without_a_signature_and_only_a_signed_line_ends_it(signed
     state.resume(signed.folder, "Eve")
     reading = signed.reader.read()
     assert reading.state.stopped is not None and not reading.is_valid
-    with pytest.raises(state.Refused, match="not stopped"):
+    with pytest.raises(state.ChangeRefusedError, match="not stopped"):
         kill_switch.switch_on(signed.folder, "Olga", "over")
 
     assert audit.record(signed.folder, "reviewed", "Ada", review=True) == []

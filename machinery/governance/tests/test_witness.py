@@ -10,7 +10,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, kill_switch, plan, promote, witness
 from rung_governance.approval.signed_state import SignedStateReader
-from rung_ops.release import champion_alias, history, state
+from rung_ops.release import deploy, history, state
 
 BRANCH = "refs/heads/audit-log/production"
 
@@ -196,7 +196,7 @@ def test_promote_notes(
     log: Path, origin: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(promote, "promote", lambda *asked: ("v1-aaaaaaaa-bbbbbb", "1"))
-    monkeypatch.setattr(champion_alias, "follow", lambda version: "")
+    monkeypatch.setattr(deploy, "set_champion", lambda version: "")
 
     assert promote.main(["1"]) == 0
 

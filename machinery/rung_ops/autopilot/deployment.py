@@ -13,8 +13,7 @@ from rung_ops.autopilot.tools import Tools, production
 from rung_ops.model import bundle
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import rollout_policy as rollout
-from rung_ops.release import state
+from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
 
 
@@ -127,7 +126,7 @@ def _result(release: str) -> Done:
         served = now.serving == release
         summary = f"{release} {'is served in' if served else 'was removed from'} production"
         return Done({"release": release}, outcome="deployed", summary=summary)
-    if rollout.policy() is None:
+    if rollout.read_policy() is None:
         return Done(
             {"release": release, "waits": True},
             outcome="waits for approval",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from rung_ops.gate import threshold
-from rung_ops.gate.threshold import Threshold
+from rung_ops.gate import rules
+from rung_ops.gate.rules import Threshold
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Quality:
 
     def allowed(self, share: float) -> Threshold:
         """Return how far below its value at release the metric may be."""
-        return threshold.of(share, self.at_release, self.higher_is_better)
+        return rules.allowed_loss(share, self.at_release, self.higher_is_better)
 
     def worse_by(self, end: float) -> float:
         """Return how much worse a value is than at release; negative if it is better."""

@@ -25,7 +25,12 @@ from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release.state import State, events
 from rung_ops.statistics import time_blocks
-from rung_ops.statistics.jackknife import GROUPS, standard_error, student_t_quantile
+from rung_ops.statistics.jackknife import (
+    GROUPS,
+    NotComparableError,
+    standard_error,
+    student_t_quantile,
+)
 from rung_ops.training import estimator
 
 
@@ -118,7 +123,7 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
 
     try:
         group = time_blocks.groups(own, settings["seed"], GROUPS)
-    except time_blocks.TooFewBlocksError as error:
+    except NotComparableError as error:
         return Verdict(False, f"{now} is not compared: {error}")
     deviation = standard_error(gain, group)
     if not np.isfinite(deviation):

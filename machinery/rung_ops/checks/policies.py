@@ -14,7 +14,7 @@ READERS = {
     "features.toml": ("rung_ops.features.stores:timeout",),
     "gate.toml": ("rung_ops.gate.rules:read",),
     "monitor.toml": ("rung_ops.monitoring.limits:read",),
-    "rollout.toml": ("rung_ops.release.rollout_policy:policy",),
+    "rollout.toml": ("rung_ops.release.rollout:read_policy",),
     "service.toml": (
         *(
             "rung_ops.project.service_settings:limits",

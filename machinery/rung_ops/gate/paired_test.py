@@ -19,14 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung_ops.statistics import jackknife
+from rung_ops.statistics.jackknife import NotComparableError
 
 Figure = Callable[[np.ndarray, np.ndarray], float]
 
 GROUPS = 50  # more would cost more; so few ask for 9 % more rows than a known error would
-
-
-class NotComparable(Exception):
-    """A figure is undefined; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def compare(
         One comparison for each of the others.
 
     Raises:
-        NotComparable: the figure is undefined on all rows, or on a part of them.
+        NotComparableError: the figure is undefined on all rows, or on a part of them.
     """
     own = _of_all(figure, truth, challenger, "challenger")
     figures = {name: _of_all(figure, truth, other, name) for name, other in others.items()}
@@ -99,7 +96,7 @@ def compare(
     half = group % 2 == 0
     # Two rows of a class are enough for a figure without either, and for no judgement.
     if not np.isfinite([*errors, *gains(half), *gains(~half)]).all():
-        raise NotComparable(
+        raise NotComparableError(
             f"a part of the {len(truth):,} rows has no figure: too few rows of one class"
         )
     deviations = jackknife.student_t_quantile(2 * alpha, int(group.max()) + 1)
@@ -121,5 +118,5 @@ def figure_or_nan(figure: Figure, truth: np.ndarray, predicted: np.ndarray) -> f
 def _of_all(figure: Figure, truth: np.ndarray, predicted: np.ndarray, name: str) -> float:
     value = figure_or_nan(figure, truth, predicted)
     if not math.isfinite(value):
-        raise NotComparable(f"the figure of the {name} on all {len(truth):,} rows is {value}")
+        raise NotComparableError(f"the figure of the {name} on all {len(truth):,} rows is {value}")
     return value

@@ -1,12 +1,58 @@
-"""The rules of the gate, read from ops/gate.toml."""
+"""The rules of the gate, read from ops/gate.toml, and what a threshold in them means.
 
-import tomllib
-from collections.abc import Callable
+How far a figure may be worse is in points, or a share of the figure where that has a unit. 0.02 of an
+AUC is two points. 0.02 of a mean absolute error of 43.7 bikes would be nothing, and of 0.001 tonnes
+everything: there the same number means 2 % of the figure. The gate, the monitor and the autopilot all
+take their thresholds from here.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
+
+from rung_ops import settings
+from rung_ops.errors import SettingsError
+from rung_ops.project import current
 from rung_ops.project.paths import policy_file, shown
+from rung_ops.system.printable import four_digits
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How far a figure may be worse than another.
+
+    Attributes:
+        amount: in the unit of the figure, 0 or more.
+        share: as it is in the policy file.
+        figure: size of the figure that it is a share of; 1 if it is in points.
+    """
+
+    amount: float
+    share: float
+    figure: float
+
+    def __str__(self) -> str:
+        if self.figure == 1:
+            return four_digits(self.amount)
+        return f"{four_digits(self.amount)} ({four_digits(100 * self.share)} % of {four_digits(self.figure)})"
+
+
+def allowed_loss(share: float, figure: float, higher_is_better: bool) -> Threshold:
+    """Return the threshold that `share` means for a figure.
+
+    Where lower is better (an error, a loss), it is a share of the figure. Where higher is better,
+    it is in points up to a figure of 1 (an AUC, an accuracy, R2), and a share of what is larger (a
+    profit, a negative error), so that nothing jumps at 1.
+
+    Args:
+        share: of the policy file, 0 or more.
+        figure: that may be missed by so much, such as the champion's.
+        higher_is_better: its direction.
+    """
+    size = max(1.0, abs(figure)) if higher_is_better else abs(figure)
+    return Threshold(share * size, share, size)
 
 
 def rules_file() -> Path:
@@ -14,12 +60,12 @@ def rules_file() -> Path:
     return policy_file("gate.toml")
 
 
-class BadRules(Exception):
-    """gate.toml is invalid; the message says where and why."""
+def verdict_file() -> Path:
+    """Return the path of the gate's verdict."""
+    return current().reports / "gate.json"
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The figure that a slice must reach: a minimum, or a maximum if lower is better."""
 
     column: str
@@ -27,25 +73,18 @@ class Bound:
     bound: float
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The rules of the gate; ops/gate.toml explains each value.
+class SliceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[gate.slices]; ops/gate.toml explains each value.
 
     Attributes:
-        alpha: error rate of the test, in (0, 0.5).
-        margin: largest loss that still counts as not worse, in (0, 1), as rung_ops.gate.threshold says.
-        min_rows: required number of test rows.
-        max_drop: how far a slice may fall below the champion's, in [0, 1], likewise.
-        min_slice_rows: slices with fewer rows are not judged.
+        max_drop: how far a slice may fall below the champion's, in [0, 1], see allowed_loss().
+        min_rows: slices with fewer rows are not judged.
         ignore: `column` or `column=value` of slices that are not judged.
         bounds: of single slices.
     """
 
-    alpha: float = 0.003
-    margin: float = 0.0075
-    min_rows: int = 200
-    max_drop: float = 0.05
-    min_slice_rows: int = 50
+    max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
+    min_rows: Annotated[int, msgspec.Meta(ge=2)] = 50
     ignore: tuple[str, ...] = ()
     bounds: tuple[Bound, ...] = ()
 
@@ -54,56 +93,29 @@ class Rules:
         return column not in self.ignore and f"{column}={value}" not in self.ignore
 
 
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[gate]; ops/gate.toml explains each value.
+
+    Attributes:
+        alpha: error rate of the test, in (0, 0.5).
+        margin: largest loss that still counts as not worse, in (0, 1), see allowed_loss().
+        min_rows: required number of test rows.
+        slices: the rules of slices.
+    """
+
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.003
+    margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.0075
+    min_rows: Annotated[int, msgspec.Meta(ge=1)] = 200
+    slices: SliceRules = SliceRules()
+
+
 def read(path: Path | None = None) -> Rules:
     """Read the rules of the gate.
 
     Raises:
-        BadRules: the file is missing or not valid TOML, or a value is out of its range.
+        SettingsError: the file is missing or not valid TOML, or a value is out of its range.
     """
     path = rules_file() if path is None else path
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadRules(f"{shown(path)} cannot be read: {error}") from error
-    gate = _table(table, "gate", {"alpha", "margin", "min_rows", "slices"})
-    slices = _table(gate, "slices", {"max_drop", "min_rows", "ignore", "bounds"})
-    number = Rules()
-    return Rules(
-        alpha=_number(gate, "alpha", number.alpha, lambda value: 0 < value < 0.5),
-        margin=_number(gate, "margin", number.margin, lambda value: 0 < value < 1),
-        min_rows=int(_number(gate, "min_rows", number.min_rows, lambda value: value >= 1)),
-        max_drop=_number(slices, "max_drop", number.max_drop, lambda value: 0 <= value <= 1),
-        min_slice_rows=int(
-            _number(slices, "min_rows", number.min_slice_rows, lambda value: value >= 2)
-        ),
-        ignore=tuple(str(each) for each in slices.get("ignore", [])),
-        bounds=tuple(_bound(each) for each in slices.get("bounds", [])),
-    )
-
-
-def _table(above: dict[str, Any], name: str, known: set[str]) -> dict[str, Any]:
-    table = above.get(name, {})
-    if not isinstance(table, dict):
-        raise BadRules(f"gate.toml: `{name}` is not a table")
-    for unknown in sorted(table.keys() - known):
-        listed = ", ".join(sorted(known))
-        raise BadRules(f"gate.toml: [{name}] has an unknown key `{unknown}`; expected {listed}")
-    return table
-
-
-def _number(
-    table: dict[str, Any], name: str, default: float, in_range: Callable[[float], bool]
-) -> float:
-    value = table.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not in_range(value):
-        raise BadRules(f"gate.toml: `{name} = {value}` is out of range; the default is {default}")
-    return value
-
-
-def _bound(entry: Any) -> Bound:
-    try:
-        return Bound(str(entry["column"]), str(entry["value"]), float(entry["bound"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadRules(
-            "gate.toml: each entry of [[gate.slices.bounds]] needs column, value and bound"
-        ) from error
+    if not path.is_file():
+        raise SettingsError(f"{shown(path)} is missing: it holds the rules of the gate.")
+    return settings.read(path, Rules, "gate")

@@ -11,7 +11,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import CannotBuild, Manifest, Verdict
 from rung_ops.project import release_folders
-from rung_ops.release import rollout_policy
+from rung_ops.release import rollout
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +59,7 @@ def notes(built: list[Manifest]) -> list[str]:
     Each pod judges a release by its own requests, so each one can abort it by chance
     (docs/kubernetes.md). Staging serves a release at once, without a rollout.
     """
-    rules = rollout_policy.policy()
+    rules = rollout.read_policy()
     most = 1
     for scaler in manifests.of_kind(built, "HorizontalPodAutoscaler"):
         if scaler["metadata"]["labels"].get("environment") != release_folders.STAGING:

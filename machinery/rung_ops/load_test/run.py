@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         with _target(options) as target:
             measured = _test(target, options)
-    except (Unreachable, BadBundle, SettingsError, state.BadState) as error:
+    except (Unreachable, BadBundle, SettingsError, state.StateError) as error:
         print(f"Nothing was tested: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -61,7 +61,7 @@ class Freshness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When quality is judged, and when it is worse; `most_drop` as rung_ops.gate.threshold says.
+    """When quality is judged, and when it is worse; `most_drop` as rung_ops.gate.rules says.
 
     most_miss: how far the share of outcomes inside their interval may be from the promised one.
     """

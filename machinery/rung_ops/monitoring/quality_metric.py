@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung_ops.gate import threshold
-from rung_ops.gate.threshold import Threshold
+from rung_ops.gate import rules
+from rung_ops.gate.rules import Threshold
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.monitoring.release_info import Score
 
@@ -46,7 +46,7 @@ class QualityMetric:
 
     def allowed(self, share: float, expected: float) -> Threshold:
         """Return how far a figure may be worse than the one of the test rows."""
-        return threshold.of(share, expected, self.higher_is_better)
+        return rules.allowed_loss(share, expected, self.higher_is_better)
 
     def tested(self, column: str, value: str) -> int | None:
         """Count the test rows of a slice; None if the release does not say."""

@@ -39,7 +39,7 @@ from rung_ops.monitoring.status import status
 from rung_ops.project import current, release_folders
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import params, project_name, shown
-from rung_ops.release import state, state_file
+from rung_ops.release import state
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
@@ -161,7 +161,7 @@ def main(
             print(json.dumps(status(result), allow_nan=False))
             return 1 if result.problems else 0
         write(result, options.environment)
-    except (CannotLook, BadBundle, BadLimits, HookError, state.BadState) as error:
+    except (CannotLook, BadBundle, BadLimits, HookError, state.StateError) as error:
         print(error, file=sys.stderr)
         return COULD_NOT
     print(report.summary(result))
@@ -183,7 +183,7 @@ def deployed(environment: str) -> bool:
     if share and not Path(share).is_dir():
         return True
     folder = release_folders.environment(environment)
-    return any((folder / name).exists() for name in (state_file.STATE, state_file.HISTORY))
+    return any((folder / name).exists() for name in (state.STATE, state.HISTORY))
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:

@@ -116,7 +116,7 @@ def call(
     """Call a function in a process without keys.
 
     Args:
-        function: `MODULE:NAME`, such as `rung_ops.release.install:check`.
+        function: `MODULE:NAME`, such as `rung_ops.release.deploy:check_bundle`.
         arguments: what JSON can hold.
         raises: errors that are raised here as well, when the function raises them there.
         kept: names of keys that it needs.

@@ -9,11 +9,12 @@ from typing import Any
 import optuna
 import polars as pl
 
+from rung_ops.errors import StageError
 from rung_ops.ray import connect
 from rung_ops.ray import errors as ray_errors
 from rung_ops.ray.settings import InvalidSettings, Settings, settings
 from rung_ops.tracking import tune
-from rung_ops.tracking.tune import Search, TuningError
+from rung_ops.tracking.tune import Search
 
 # MLflow records every trial, so Ray need not write files of its own.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -34,9 +35,9 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
             try:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
-                raise TuningError(ray_errors.explain(error)) from error
+                raise StageError(ray_errors.explain(error)) from error
     except connect.Unreachable as error:
-        raise TuningError(str(error)) from error
+        raise StageError(str(error)) from error
 
 
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
@@ -72,7 +73,7 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     complete = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     if searcher.wrong or len(complete) < search.trials:
         errors = [ray_errors.explain(error) for error in results.errors]
-        raise TuningError(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
+        raise StageError(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,4 +83,5 @@ def main(arguments: list[str] | None = None) -> int:
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 1
-    return tune.main(arguments, lambda search, rows: on_ray(search, rows, chosen), chosen.together)
+    run = tune.tune_verb(lambda search, rows: on_ray(search, rows, chosen), chosen.together)
+    return run(arguments)

@@ -1,20 +1,22 @@
 """Releases: signed bundles, the environments that serve them, and the verbs that change those.
 
-- What a release is: `bundle` (files, manifest), `contract_file`, `reasons_file` (how predictions are
-  explained), `dtypes`, `content` (fills one), `source_import` (imports its code), `estimators` (skops).
-- Making one, `poe release`: `make`, from what `registry_artifacts` downloads. Its model: `export`
-  tries `to_onnx`, `to_lightgbm` and skops on the rows that `export_trial` draws; `speed` selects one;
-  a model.py with save() and load() has a format of its own (rung_ops.model.custom_model).
-- Trust: `keys` (`poe keys`), `secret` (a key from CI), `signing` (writes the signature), `sign` (signs
-  what another job of CI built), `verify` (checks a signature; needs no signing library).
-- Environments: `paths` (folders), `state` (every change), `state_file` (state.json), `history`
-  (a hash chain of events). Locks and atomic writes are in rung_ops.system.
-- Verbs: `gate` (`poe gate`), `gate_check` (reads its verdict), `deploy` (`poe deploy`), `install`
-  (copies a candidate), `rollback` (`poe rollback`), `status` (`poe releases`), `champion_alias`.
+- Making one, `poe release`: `make`, from what `registry_artifacts` downloads. `contract_file` and
+  `reasons_file` describe it; `export` tries `to_onnx`, `to_lightgbm` and skops and selects one.
+- Trust: `signing` (`poe keys`, `rung-ops sign`), `source_hash`; rung_ops.model.verify checks a
+  signature and needs no signing library.
+- Environments: `state` (state.json, and every change), `history` (a hash chain of events), `rollout`
+  (how a release takes over).
+- Verbs: `production_gate` (`poe gate`), `deploy`, `rollback`, `status` (`poe releases`), `lineage`.
 
-Three gates share one comparison (rung_ops.gate.verdict):
+Three gates share one comparison (rung_ops.gate.judge):
 
-- `gate.judge` compares a version with the champion of the registry (rung 2);
-- `release.gate` compares it with the release that production serves (rung 3);
+- `gate.registry_gate` compares a version with the champion of the registry (rung 2);
+- `release.production_gate` compares it with the release that production serves (rung 3);
 - an add-on may do the same and ask for more, such as an approval.
 """
+
+from rung_ops.errors import OpsError
+
+
+class ReleaseError(OpsError):
+    """A version cannot be released; the message says why and what to do."""

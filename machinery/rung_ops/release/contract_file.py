@@ -1,6 +1,6 @@
 """Build contract.json of a release: columns with their rules, features and an example row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from types import ModuleType
 from typing import Any
@@ -10,13 +10,11 @@ import polars as pl
 
 from rung_ops.contract import synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
+from rung_ops.model.bundle import BadBundle
 from rung_ops.model.dtypes import UnknownType, family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
 from rung_ops.model.target import kind_of
-
-
-class UnservableRow(Exception):
-    """Row has a column that a request cannot hold; the message says which and why."""
+from rung_ops.release import ReleaseError
 
 
 def contract(
@@ -38,7 +36,7 @@ def contract(
         declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
 
     Raises:
-        UnservableRow: a column has a type that JSON cannot represent.
+        ReleaseError: a column has a type that JSON cannot represent.
     """
     schema = dataset.Row.to_schema()
     quantiles = getattr(dataset, "QUANTILES", ())
@@ -116,7 +114,7 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
     try:
         family, polars = family_of(dtype), text_of(dtype)
     except UnknownType as error:
-        raise UnservableRow(
+        raise ReleaseError(
             f"dataset.py: column `{name}`: {error}. Change it to a number, text, boolean, date or "
             "datetime."
         ) from error
@@ -207,3 +205,24 @@ def _json(value: Any) -> Any:
     if hasattr(value, "item"):  # a NumPy scalar
         return value.item()
     return value
+
+
+def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
+    """Refuse a release that the service could not look anything up for.
+
+    Args:
+        name: of the release.
+        contract: of the release.
+
+    Raises:
+        BadBundle: the store lacks values of its entity features, as it declares them.
+    """
+    if not (views := contract.get("entity_features")):
+        return
+    # Imported here, with SQLite, as most releases have no entity features.
+    from rung_ops.features import store, stores
+
+    try:
+        store.refuse_unless_filled(views, stores.project_store())
+    except store.StoreError as error:
+        raise BadBundle(f"{name}: {error}.") from error

@@ -4,23 +4,203 @@ Staging, and an environment without a release, serve it at once. In production i
 or as a canary, as ops/rollout.toml says; without that file it stays a shadow.
 """
 
-import argparse
+import json
+import os
+import shutil
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 
-from rung_ops.errors import SettingsError
-from rung_ops.model import bundle
+from rung_ops.command import verb
+from rung_ops.errors import OpsError
+from rung_ops.gate import rules as gate_rules
+from rung_ops.model import bundle, verify
+from rung_ops.model import release as released
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
-from rung_ops.project.paths import shown
-from rung_ops.release import champion_alias, gate_check, install, rollout_time, state, status
-from rung_ops.release.rollout_policy import policy
-from rung_ops.release.state import State
-from rung_ops.system import locks
+from rung_ops.project.paths import project_name, shown
+from rung_ops.project.service_settings import limits
+from rung_ops.release import rollout, state
+from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.release.rollout import read_policy
+from rung_ops.release.state import State, StateError, check_release_id
+from rung_ops.system import atomic, locks
+from rung_ops.system.printable import printable
+
+IDENTITY = ("version", "run_id", "git_commit", "data_hash")
+
+
+def gate_objections(
+    manifest: dict[str, Any], state: State, path: Path | None = None, awaited: bool = False
+) -> Iterator[str]:
+    """Yield the reasons why the last verdict of the gate does not admit a release to production.
+
+    Args:
+        manifest: of the release.
+        state: of production.
+        path: of the verdict; by default reports/gate.json.
+        awaited: accept a verdict that awaits only a decision of people.
+    """
+    path = path or gate_rules.verdict_file()
+    remedy = f"run `uv run poe gate {manifest.get('version')}`"
+    try:
+        verdict = json.loads(path.read_bytes())
+        judged, champion = verdict["challenger"], verdict["champion"]
+        passed, reasons = verdict["promote"], verdict["reasons"]
+        awaits = verdict.get("awaits", [])
+    except FileNotFoundError:
+        yield f"{shown(path)} is missing; {remedy}"
+        return
+    except (ValueError, KeyError, TypeError):
+        yield f"{shown(path)} is not a verdict of the gate; {remedy}"
+        return
+    other = [name for name in IDENTITY if judged.get(name) != str(manifest.get(name))]
+    if other:
+        yield f"the gate judged another version, {judged.get('version')}; {remedy}"
+        return
+    if passed is not True and not (awaited and awaits and not reasons):
+        yield from [*reasons, *awaits] or ["the gate rejected it"]
+    if state.serving and (champion or {}).get("release") != state.serving:
+        yield f"the gate did not compare it with {state.serving}, which is served now; {remedy}"
+
+
+DRAFT = ".draft"
+
+
+def newest_candidate() -> str | None:
+    """Return the id of the newest candidate; None without candidates."""
+    made = []
+    for folder in release_folders.candidates().glob("[!.]*"):
+        try:
+            made.append((bundle.read_manifest(folder)["created"], folder.name))
+        except BadBundle:
+            continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
+    return max(made)[1] if made else None
+
+
+def candidates() -> list[str]:
+    """List the ids of all candidates."""
+    return sorted(path.name for path in release_folders.candidates().glob("[!.]*"))
+
+
+def no_such_candidate(release: str) -> str:
+    """Say that there is no candidate of an id, which there are, and what to do."""
+    made = ", ".join(candidates())
+    lacks, place = f"There is no release {printable(release)}", shown(release_folders.candidates())
+    if not made:
+        return f"{lacks}: {place} has none yet. `uv run poe release` makes one."
+    return f"{lacks}: {place} has {made}. Type the command again with one of these."
+
+
+def install(folder: Path, release: str, load: Callable[[Path], object] | None = None) -> Path:
+    """Copy a candidate to the bundles of an environment, and load it as the service does.
+
+    A valid release of that id is left unchanged. If the process is killed, a release exists under
+    its id only if it is complete.
+
+    Args:
+        folder: of the environment.
+        release: id of the candidate.
+        load: loads a bundle as the service does; here by default.
+
+    Returns:
+        The folder of the installed release.
+
+    Raises:
+        BadBundle: there is no such candidate, it is of another model, or the service would refuse
+            it.
+        SettingsError: ops/service.toml is invalid.
+        locks.LockTimeoutError: another deployment is running.
+    """
+    try:
+        check_release_id(release)
+    except StateError as error:
+        raise BadBundle(no_such_candidate(release)) from error
+    source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
+    bundles, load = final.parent, load or check_bundle
+    draft = bundles / DRAFT
+    with locks.locked(bundles):
+        shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed
+        if final.exists() and _is_valid(final, load):
+            return final
+        if not source.is_dir():
+            raise BadBundle(no_such_candidate(release))
+        copied = draft / release
+        try:
+            shutil.copytree(source, copied, symlinks=True)
+            load(copied)
+            atomic.sync_tree(copied)
+            if final.exists():
+                final.rename(draft / "replaced")
+            copied.rename(final)
+            atomic.sync(bundles)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return final
+
+
+def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
+    """Delete the unused bundles of an environment; return their ids."""
+    bundles = release_folders.bundle(folder, "x").parent
+    with locks.locked(bundles):
+        old = {path.name for path in bundles.glob("[!.]*")} - set(used)
+        for name in old:
+            shutil.rmtree(bundles / name)
+    return sorted(old)
+
+
+def check_bundle(path: Path | str) -> None:
+    """Load a bundle as the service does, and see that it is of this model.
+
+    Raises:
+        BadBundle, SettingsError: as install(); also where the feature store lacks values.
+    """
+    path = Path(path)
+    loaded = released.load(path, verify.public_key(), limits())
+    # One key signs all models of a repository, so the signature does not identify the model.
+    if (model := loaded.manifest["model"]) != project_name():
+        raise BadBundle(
+            f"{path.name} is a release of the model {model}, but this is {project_name()}: deploy "
+            f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
+            "creates a release under its new name."
+        )
+    refuse_without_values(path.name, loaded.contract)
+
+
+def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:
+    try:
+        load(path)
+    except BadBundle:
+        return False
+    return True
+
+
+# One short try instead of several long ones; MLflow reads these when it is imported.
+SHORT_TIMEOUT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+
+def set_champion(version: str) -> str:
+    """Set the alias; return the result as a sentence for the person who deploys."""
+    for name, value in SHORT_TIMEOUT.items():
+        os.environ.setdefault(name, value)
+    try:
+        from rung_ops.tracking import registry
+
+        model = registry.model_name()
+        registry.client().set_registered_model_alias(model, registry.CHAMPION, version)
+    except Exception as error:  # an unreachable registry may raise anything
+        reason = str(error).strip().splitlines()[0][:200]
+        return (
+            f"The alias `champion` could not be set to version {version} ({reason}). Run the same "
+            "command again when the registry is reachable."
+        )
+    return f"{model} version {version} is {registry.CHAMPION} in the registry."
+
 
 SHADOW_SHARE = 1.0  # share of the requests without ops/rollout.toml
 NOT_PASSED = (
@@ -42,12 +222,12 @@ def begin(
         expected: generation of the state that the decision is based on.
 
     Raises:
-        state.Refused: the state does not allow it.
+        state.ChangeRefusedError: the state does not allow it.
         SettingsError: ops/rollout.toml or ops/service.toml is invalid.
     """
     if at_once or folder.name == release_folders.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
-    rules = policy()
+    rules = read_policy()
     share = rules.shadow.share if rules else SHADOW_SHARE
     if share > 0:
         return state.shadow(folder, release, share, by, expected)
@@ -63,57 +243,74 @@ def rollback_event(folder: Path, release: str) -> dict[str, Any] | None:
     return last if last and last["event"] in ROLLED_BACK else None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Deploy; return the exit code."""
-    options = _options(arguments)
-    environment = options.environment
+@verb("poe deploy")
+@click.argument("environment", type=click.Choice(release_folders.ENVIRONMENTS))
+@click.argument("release", required=False)
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="serve it to all requests in production, without shadow and canary",
+)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="only say how long the rollout would take at the traffic that the log has seen",
+)
+@click.option(
+    "--without-gate",
+    metavar="REASON",
+    help="deploy to production a release that has not passed the gate; the reason is recorded",
+)
+def main(
+    environment: str, release: str | None, at_once: bool, plan: bool, without_gate: str | None
+) -> int:
+    """Deploy a release to staging or production.
+
+    RELEASE is its id; the newest by default. Staging, and an environment without a release, serve it
+    at once. In production it starts as a shadow or as a canary, as ops/rollout.toml says; without
+    that file it stays a shadow.
+    """
     folder = release_folders.environment(environment)
     try:
-        if options.plan:
+        if plan:
             _say_how_long(environment)
             return 0
-        release = options.release or install.newest()
-        if release is None:
+        chosen = release or newest_candidate()
+        if chosen is None:
             raise BadBundle(
                 f"{shown(release_folders.candidates())} has no release: `uv run poe release` creates one"
             )
         now = state.read(folder)
-        role = status.role_of(now, release)
-        if role and (now.serving == release or not options.at_once):
-            install.install(folder, release)  # replaces a bundle that was damaged on disk
-            print(f"{release} {role} in {environment} already.")
-            if not options.release:
+        role = now.role_of(chosen)
+        if role and (now.serving == chosen or not at_once):
+            install(folder, chosen)  # replaces a bundle that was damaged on disk
+            print(f"{chosen} {role} in {environment} already.")
+            if not release:
                 print("It is the newest release: `uv run poe release` releases a new version.")
         else:
-            now = _deploy(folder, release, now, options)
-            print(f"{release} {status.role_of(now, release)} in {environment}.")
+            if not release:
+                _refuse_rolled_back(folder, chosen)
+            now = _deploy(folder, chosen, now, at_once, without_gate)
+            print(f"{chosen} {now.role_of(chosen)} in {environment}.")
             if now.on_trial:
                 _say_how_long(environment)
-    except (
-        BadBundle,
-        SettingsError,
-        state.Refused,
-        state.BadState,
-        locks.LockTimeoutError,
-        OSError,
-    ) as error:
-        print(f"Nothing was changed in {environment}: {error}", file=sys.stderr)
-        return 1
+    except (OpsError, BadBundle, locks.LockTimeoutError, OSError) as error:
+        raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))
     return 0
 
 
 def _say_how_long(environment: str) -> None:
-    rules = policy()
+    rules = read_policy()
     if rules is None:
         return
     try:
-        traffic = rollout_time.traffic(environment, datetime.now(UTC))
+        traffic = rollout.logged_traffic(environment, datetime.now(UTC))
     except (OSError, pl.exceptions.PolarsError) as error:  # it does not affect the deployment
         print(f"How long the rollout takes is not known, as the log cannot be read: {error}")
         return
-    for line in rollout_time.lines(rules, traffic):
+    for line in rollout.duration_lines(rules, traffic):
         print(line)
 
 
@@ -122,54 +319,36 @@ def _update_alias(folder: Path, serving: str) -> str:
         version = bundle.read_manifest(release_folders.bundle(folder, serving))["version"]
     except BadBundle as error:
         return f"The alias `champion` of the registry was not changed: {error}"
-    return champion_alias.follow(version)
+    return set_champion(version)
 
 
-def _deploy(folder: Path, release: str, before: State, options: argparse.Namespace) -> State:
-    rollback = rollback_event(folder, release)
-    if rollback and not options.release:
+def _refuse_rolled_back(folder: Path, release: str) -> None:
+    if rollback := rollback_event(folder, release):
         reason = rollback["detail"].get("reason") or "no reason given"
-        raise state.Refused(
+        raise state.ChangeRefusedError(
             f"{release} was rolled back at {rollback['at']} by {rollback['by']} ({reason}). "
             f"`uv run poe deploy {folder.name} {release}` deploys it again."
         )
+
+
+def _deploy(
+    folder: Path, release: str, before: State, at_once: bool, without_gate: str | None
+) -> State:
     try:
-        manifest = bundle.read_manifest(install.install(folder, release))
+        manifest = bundle.read_manifest(install(folder, release))
     except BadBundle:
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
     by = release_folders.person()
     if folder.name == release_folders.PRODUCTION:
-        reasons = list(gate_check.objections(manifest, before))
-        if reasons and not options.without_gate:
-            raise state.Refused("\n- ".join([NOT_PASSED, *reasons]))
+        reasons = list(gate_objections(manifest, before))
+        if reasons and not without_gate:
+            raise state.ChangeRefusedError("\n- ".join([NOT_PASSED, *reasons]))
         if reasons:
-            state.note(folder, "without_gate", by, release=release, reason=options.without_gate)
-    now = begin(folder, release, by, options.at_once, before.generation)
+            state.note(folder, "without_gate", by, release=release, reason=without_gate)
+    now = begin(folder, release, by, at_once, before.generation)
     try:
-        install.forget(folder, now.releases())
+        delete_unused(folder, now.releases())
     except OSError as error:  # the deployment itself succeeded
         print(f"Old bundles could not be deleted: {error}", file=sys.stderr)
     return now
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=release_folders.ENVIRONMENTS)
-    parser.add_argument("release", nargs="?", help="id of the release; the newest by default")
-    parser.add_argument(
-        "--at-once",
-        action="store_true",
-        help="serve it to all requests in production, without shadow and canary",
-    )
-    parser.add_argument(
-        "--plan",
-        action="store_true",
-        help="only say how long the rollout would take at the traffic that the log has seen",
-    )
-    parser.add_argument(
-        "--without-gate",
-        metavar="REASON",
-        help="deploy to production a release that has not passed the gate; the reason is recorded",
-    )
-    return parser.parse_args(arguments)

@@ -2,29 +2,299 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import polars as pl
 from skops.io import dump
 
+from rung_ops.contract.synthetic import unknown_texts
 from rung_ops.model import bundle, custom_model, estimators, source_import
 from rung_ops.model.bundle import BadBundle
-from rung_ops.model.predictors import predictor_of
+from rung_ops.model.predictions import finite_rows
+from rung_ops.model.predictors import Predictor, predictor_of
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current
-from rung_ops.release import onnx_reason, speed
-from rung_ops.release.parity import FormatResult, ParityCheck
-from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
-from rung_ops.release.to_onnx import to_onnx
+from rung_ops.release import ReleaseError
+from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
+from rung_ops.release.to_onnx import blame_step, to_onnx
+from rung_ops.training import estimator
 
-_EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
+# Largest difference of a probability; for regression, in standard deviations of the predictions.
+# Rounding to 32 bits alone stays below 3e-7; taking another branch of a tree does not.
+TOLERANCE = 1e-5
 
 
-class NoFormat(Exception):
-    """No format gives the predictions of the estimator; the message says why, for each format."""
+def tolerance_of(expected: np.ndarray, task: str | None) -> float:
+    """Return how far a format's predictions may be from the estimator's, in units of `expected`.
+
+    Args:
+        expected: the estimator's predictions; where they have a unit, their spread is the scale.
+        task: of the release.
+    """
+    in_units = task in ("regression", QUANTILE)
+    return TOLERANCE * (float(np.std(expected)) or 1.0 if in_units else 1.0)
+
+
+def _nothing(features: pl.DataFrame) -> np.ndarray:
+    return np.full(features.height, np.nan)
+
+
+@dataclass
+class FormatResult:
+    """The result of trying one format, as the manifest records it.
+
+    Attributes:
+        format: onnx, lightgbm, skops or custom.
+        ok: whether its predictions equal the estimator's.
+        reason: why it is not used.
+        max_difference: largest difference to the estimator's predictions; None if it did not run.
+        microseconds_one_row, microseconds_64_rows: the fastest of several runs.
+    """
+
+    format: str
+    ok: bool = False
+    reason: str | None = None
+    max_difference: float | None = None
+    microseconds_one_row: float | None = None
+    microseconds_64_rows: float | None = None
+    predict: Predictor = field(default=_nothing, repr=False)
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Return the entry of the manifest."""
+        return {name: value for name, value in vars(self).items() if name != "predict"}
+
+
+@dataclass(frozen=True)
+class ParityCheck:
+    """Rows on which a format has to predict what the estimator predicts.
+
+    Attributes:
+        features: of the rows, shape (n_rows, n_features).
+        expected: the estimator's predictions, shape (n_rows,) or (n_rows, n_classes).
+        tolerance: the largest accepted difference, in units of `expected`.
+    """
+
+    features: pl.DataFrame
+    expected: np.ndarray
+    tolerance: float
+
+    def compare(self, predictions: np.ndarray, result: FormatResult) -> None:
+        """Set the difference of a format's predictions, and whether it is ok or why not."""
+        if predictions.shape != self.expected.shape:
+            result.reason = (
+                f"got predictions of shape {predictions.shape}; expected {self.expected.shape}"
+            )
+            return
+        difference = np.abs(predictions - self.expected)
+        if np.isfinite(difference).any():
+            result.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
+        same = difference <= self.tolerance  # NaN is different
+        off = int((~same.reshape(len(same), -1).all(axis=1)).sum())
+        result.ok = off == 0
+        if off:
+            result.reason = (
+                f"{off:,} of {len(self.expected):,} rows differ by more than {self.tolerance:.3g}, "
+                f"at most by {result.max_difference}"
+            )
+
+    def to_manifest(self, selected: FormatResult, tried: list[FormatResult]) -> dict[str, Any]:
+        """Return what the manifest says of the comparison."""
+        return {
+            "rows": self.features.height,
+            "max_difference": selected.max_difference,
+            "tolerance": self.tolerance,
+            "formats": [each.to_manifest() for each in tried],
+        }
+
+
+REFERENCE_ROWS = 10_000  # training rows that the monitor compares with
+PARITY_ROWS = 1_000  # drawn rows whose predictions the service checks when it loads a release
+
+MAX_ROWS = 50_000
+ROWS_PER_EDGE = 3
+
+
+def trial_rows(
+    model: Any,
+    held_out: pl.DataFrame,
+    train: pl.DataFrame,
+    carried: pl.DataFrame,
+    expressions: list[pl.Expr],
+    columns: list[dict[str, Any]],
+    seed: int,
+) -> tuple[pl.DataFrame, list[str]]:
+    """Compute features of held-out rows, of training rows, and of rows at the contract's edges.
+
+    Training rows are included because a tree splits at their values: that is where rounding to 32
+    bits takes the other branch.
+
+    Args:
+        model: the estimator.
+        held_out: rows of Row without the target.
+        train: rows that the model was trained on.
+        carried: the rows that the bundle carries: the service compares them when it loads it.
+        expressions: FEATURES.
+        columns: of contract.json.
+        seed: of the sample, if there are more than MAX_ROWS.
+
+    Returns:
+        The features, and the edge cases for which the model itself has no prediction.
+    """
+    chosen = sample_rows(held_out, MAX_ROWS, seed)
+    if chosen.height < MAX_ROWS:
+        trained = sample_rows(train.select(chosen.columns), MAX_ROWS - chosen.height, seed)
+        chosen = pl.concat([chosen, trained])
+    predicted, unanswered = _predicted_edges(
+        model, list(edge_cases(held_out, columns)), expressions
+    )
+    joined = [chosen.select(expressions), carried.select(expressions), *predicted]
+    return pl.concat(joined), unanswered
+
+
+def predictable_rows(
+    model: Any, drawn: pl.DataFrame, expressions: list[pl.Expr], columns: list[dict[str, Any]]
+) -> pl.DataFrame:
+    """Return drawn rows, and some with each edge of the contract, that the model can predict.
+
+    Args:
+        model: the estimator.
+        drawn: from synthetic.rows().
+        expressions: FEATURES.
+        columns: of contract.json.
+    """
+    kept = [_finite(model, drawn, expressions)]
+    kept += [_finite(model, some, expressions) for _, some in edge_cases(drawn, columns)]
+    return pl.concat(kept)
+
+
+def _finite(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame:
+    try:
+        finite = finite_rows(estimator.predict_features(model, some.select(expressions)))
+    except source_import.FAULTS:
+        return some.clear()
+    return some.filter(pl.Series(finite))
+
+
+def _predicted_edges(
+    model: Any, cases: list[tuple[str, pl.DataFrame]], expressions: list[pl.Expr]
+) -> tuple[list[pl.DataFrame], list[str]]:
+    if not cases:
+        return [], []
+    joined = _features_or_fault(model, pl.concat([some for _, some in cases]), expressions)
+    if isinstance(joined, pl.DataFrame):
+        return [joined], []
+    results = {case: _features_or_fault(model, some, expressions) for case, some in cases}
+    return (
+        [result for result in results.values() if isinstance(result, pl.DataFrame)],
+        [f"{case}: {result}" for case, result in results.items() if isinstance(result, str)],
+    )
+
+
+def _features_or_fault(
+    model: Any, some: pl.DataFrame, expressions: list[pl.Expr]
+) -> pl.DataFrame | str:
+    """Return the features of rows if the model can predict them, otherwise why it cannot."""
+    try:
+        features = some.select(expressions)
+        finite = np.isfinite(estimator.predict_features(model, features)).all()
+    except source_import.FAULTS as error:
+        return type(error).__name__
+    return features if finite else "not a finite number"
+
+
+def edge_cases(
+    held_out: pl.DataFrame, columns: list[dict[str, Any]]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Create rows at the edges of the contract, which the data may lack.
+
+    Yields:
+        A description of the edge case, and a few rows with it.
+    """
+    some = held_out.head(ROWS_PER_EDGE)
+    for column in columns:
+        name = column["name"]
+        for value in _edges_of(column, held_out[name]):
+            changed = pl.lit(value).cast(held_out.schema[name]).alias(name)
+            case = "empty" if value is None else repr(value)
+            yield f"`{name}` {case}", some.with_columns(changed)
+
+
+def _edges_of(column: dict[str, Any], values: pl.Series) -> Iterator[Any]:
+    if not column["required"] and column["default"] is None:
+        yield None
+    written = [column[name] for name in ("default", "ge", "le") if column[name] is not None]
+    yield from (_value(column, each) for each in [*written, *(column["isin"] or [])])
+    if column["dtype"] == "bool":
+        yield from (True, False)
+    if column["dtype"] == "str" and not column["isin"]:
+        yield from islice(unknown_texts(column, values), 1)
+
+
+def _value(column: dict[str, Any], written: Any) -> Any:
+    if column["dtype"] == "datetime":
+        return datetime.fromisoformat(written)
+    return date.fromisoformat(written) if column["dtype"] == "date" else written
+
+
+def sample_rows(rows: pl.DataFrame, limit: int, seed: int) -> pl.DataFrame:
+    """Sample at most `limit` rows without replacement, keeping their order."""
+    if rows.height <= limit:
+        return rows
+    chosen = np.random.default_rng(seed).choice(rows.height, limit, replace=False)
+    return rows[np.sort(chosen)]
+
+
+BATCH = 64
+ROUNDS = 30
+# A later format must take less than this share of the time: LightGBM's own format adds LightGBM to
+# the image of the service.
+MAX_RATIO = 0.9
+
+Times = tuple[float, float]  # microseconds for one row and for 64 rows
+
+
+def measure_speed(
+    predictors: Mapping[str, Callable[[pl.DataFrame], np.ndarray]], features: pl.DataFrame
+) -> dict[str, Times]:
+    """Measure the time for one row and for a batch, the fastest of several runs.
+
+    The formats take turns, so that other load on the machine affects all of them.
+
+    Returns:
+        Times by format.
+    """
+    batch = features.sample(BATCH, with_replacement=features.height < BATCH, seed=0)
+    fastest = {name: [np.inf, np.inf] for name in predictors}
+    for _ in range(ROUNDS):
+        for name, predict in predictors.items():
+            for index, rows in enumerate((batch[:1], batch)):
+                start = time.perf_counter()
+                predict(rows)
+                elapsed = 1e6 * (time.perf_counter() - start)
+                fastest[name][index] = min(fastest[name][index], elapsed)
+    return {name: (round(one, 1), round(many, 1)) for name, (one, many) in fastest.items()}
+
+
+def select_fastest(measured: Mapping[str, Times]) -> str:
+    """Return the first format, unless a later one is clearly faster for one row and a batch."""
+    names = list(measured)
+    selected = names[0]
+    for name in names[1:]:
+        ratio = np.sqrt(np.prod(np.array(measured[name]) / np.array(measured[selected])))
+        if ratio < MAX_RATIO:
+            selected = name
+    return selected
+
+
+_EXPLAINED = (BadBundle, NotLightGBMError)  # their messages need no type name
 
 
 def export(
@@ -43,7 +313,7 @@ def export(
         The selected format, and all that were tried.
 
     Raises:
-        NoFormat: none can be used.
+        ReleaseError: none can be used.
         CustomModelRefusedError: model.py has save() and load(), and the change control plan does
             not allow that.
     """
@@ -68,7 +338,7 @@ def _usable(tried: list[FormatResult]) -> list[FormatResult]:
     usable = [each for each in tried if each.ok]
     if not usable:
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
-        raise NoFormat(f"The model cannot be released in any format. {reasons}")
+        raise ReleaseError(f"The model cannot be released in any format. {reasons}")
     return usable
 
 
@@ -122,19 +392,19 @@ def _try(
 
 def _blame(estimator: Any, features: pl.DataFrame) -> str:
     try:
-        return onnx_reason.blame(estimator, features)
+        return blame_step(estimator, features)
     except Exception as error:  # steps may be custom code, and this only explains
         return f"Its steps could not be compared ({type(error).__name__})"
 
 
 def _fastest(usable: list[FormatResult], features: pl.DataFrame, task: str | None) -> FormatResult:
     """Measure the usable formats and select one; set the reason of the others."""
-    measured = speed.measure({each.format: each.predict for each in usable}, features)
+    measured = measure_speed({each.format: each.predict for each in usable}, features)
     for each in usable:
         each.microseconds_one_row, each.microseconds_64_rows = measured[each.format]
     # Several numbers were first served by ONNX alone: an image without LightGBM goes on serving them.
     rivals = usable[:1] if task in (MULTICLASS, QUANTILE) else usable
-    selected = speed.select({each.format: measured[each.format] for each in rivals})
+    selected = select_fastest({each.format: measured[each.format] for each in rivals})
     for each in usable:
         if each.format != selected:
             each.reason = f"same predictions, but {selected} is faster or simpler"

@@ -5,22 +5,85 @@ reveals a line that was changed, removed or inserted; only a signature over the 
 that lines were cut off at the end.
 """
 
-from collections.abc import Callable
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.release import history_line
 from rung_ops.system import atomic, locks
-from rung_ops.system.files import read_regular, stamp
+from rung_ops.system.files import UnusableFileError, open_regular, read_regular, stamp
 
+START = "0" * 64  # previous_hash of the first line
+KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
-MAX_BYTES = 256 * 1024**2  # some 600,000 lines; all of it is read at once
+MAX_BYTES = 256 * 1024**2  # some 600,000 lines
+BLOCK = 1 << 15  # bytes that are read at once
 # Hashes of the lines that were appended in this context, where somebody collects them.
 WRITTEN: ContextVar[list[str] | None] = ContextVar("written", default=None)
 # Takes a valid line: its number, counted from 1, and the event.
 Take = Callable[[int, dict[str, Any]], None]
+
+
+def now() -> str:
+    """Return the current time in UTC, as history and state write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def new_event(previous_hash: str, event: str, by: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """Create the event that follows the line with `previous_hash`."""
+    made = {
+        "at": now(),
+        "event": event,
+        "by": by,
+        "detail": detail,
+        "previous_hash": previous_hash,
+    }
+    return made | {"hash": _hash(made)}
+
+
+def is_event(value: dict[str, Any]) -> bool:
+    """Return whether an object has the keys of a history line."""
+    return (
+        value.keys() == KEYS
+        and isinstance(value["detail"], dict)
+        and all(isinstance(value[name], str) for name in KEYS - {"detail"})
+    )
+
+
+def is_unchanged(event: dict[str, Any]) -> bool:
+    """Return whether the hash of a line matches its content."""
+    return bool(event["hash"] == _hash(event))
+
+
+def event_of(line: bytes) -> dict[str, Any] | None:
+    """Return the event of a line; None if it is incomplete or no event."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and is_event(event) else None
+
+
+def line_of(event: dict[str, Any]) -> bytes:
+    """Return an event as a line, with its line break."""
+    return _canonical(event) + b"\n"
+
+
+def _hash(event: dict[str, Any]) -> str:
+    rest = {name: value for name, value in event.items() if name != "hash"}
+    return hashlib.sha256(_canonical(rest)).hexdigest()
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    """Serialize a value so that equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 @dataclass(frozen=True)
@@ -53,7 +116,7 @@ class Checked:
 
     lines: int = 0
     size: int = 0
-    last_hash: str = history_line.START
+    last_hash: str = START
     last_change: str = ""
     fault: Fault | None = None
     stamp: tuple[int, int, int] = (0, 0, 0)
@@ -73,54 +136,147 @@ def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
         The event.
     """
     with locks.locked(path.parent):
-        repair(path)
-        made = history_line.entry(last_hash(path), event, by, detail)
+        made = new_event(repair(path), event, by, detail)
         write(path, made)
     return made
 
 
 def write(path: Path, made: dict[str, Any]) -> None:
-    """Append an event that history_line.entry() created; the caller holds the lock."""
-    atomic.append(path, history_line.serialized(made))
+    """Append an event that new_event() created; the caller holds the lock."""
+    atomic.append(path, line_of(made))
     if (written := WRITTEN.get()) is not None:
         written.append(made["hash"])
 
 
-def repair(path: Path, pending: dict[str, Any] | None = None) -> None:
-    """Repair a history after a process was killed; the caller holds the lock.
+def repair(path: Path, pending: dict[str, Any] | None = None) -> str:
+    """Make a history ready for the next event after a process was killed; the caller holds the lock.
 
     An incomplete last line is completed if only its line break is missing, and removed otherwise;
-    either is recorded.
+    either is recorded. Where the last line is whole and intact, only the end of the file is read:
+    the cost does not grow with the history.
 
     Args:
         path: of the history.
         pending: an event that took effect; it is appended unless the file has it.
+
+    Returns:
+        The hash of the last event, for the next event's `previous_hash`.
     """
+    last = next(_lines_backwards(path), b"\n")
+    event = event_of(last)
+    if event is None or not is_unchanged(event):
+        return _repair_all(path, pending)
+    if pending is None or event["hash"] == pending["hash"]:
+        return str(event["hash"])
+    # Where it is missing, nothing was written since: the last line is the one that it follows.
+    if event["hash"] != pending["previous_hash"] and _has(path, pending):
+        return str(event["hash"])
+    atomic.append(path, line_of(pending))
+    return str(pending["hash"])
+
+
+def _repair_all(path: Path, pending: dict[str, Any] | None) -> str:
+    """Repair a history that is empty, or whose last line is torn or no event: reads all of it."""
     kept, torn = _split(content(path))
-    finished = history_line.parsed(torn + b"\n") is not None
+    finished = event_of(torn + b"\n") is not None
     if finished:
         kept += torn + b"\n"
-    missing = history_line.serialized(pending) if pending else b""
+    missing = line_of(pending) if pending else b""
     if missing in kept:
         missing = b""
+    kept += missing
+    last = _last_hash(kept)
     if not torn:
         if missing:
             atomic.append(path, missing)
-        return
-    kept += missing
+        return last
     detail = {"bytes": len(torn), "kept": finished, "text": torn[:500].decode(errors="replace")}
-    repaired = history_line.entry(_last_hash(kept), REPAIRED, "rung_ops.release.history", detail)
-    atomic.write(path, kept + history_line.serialized(repaired))
+    repaired = new_event(last, REPAIRED, "rung_ops.release.history", detail)
+    atomic.write(path, kept + line_of(repaired))
+    return str(repaired["hash"])
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a history, the last one first; that one may lack its line break."""
+    rest = b""
+    for text in _blocks_backwards(path):
+        rest, *lines = (text + rest).splitlines(keepends=True)
+        yield from reversed(lines)
+    if rest:
+        yield rest
+
+
+def _has(path: Path, event: dict[str, Any]) -> bool:
+    """Return whether a history has an event: first looks where it has to be by its time."""
+    line, at = line_of(event), event["at"]
+    with open_regular(path) as opened:
+        low, high = 0, opened.seek(0, os.SEEK_END)
+        while high - low > BLOCK:  # the line begins from `low` on, and at most a block after `high`
+            opened.seek((low + high) // 2)
+            opened.readline(BLOCK)
+            start = opened.tell()
+            middle = event_of(opened.readline(BLOCK))
+            if middle is None:  # a long line, or none: only a search through all of it can tell
+                break
+            low, high = (start, high) if middle["at"] < at else (low, (low + high) // 2)
+        else:
+            opened.seek(low)
+            if line in opened.read(2 * BLOCK + len(line)):
+                return True
+    rest = b""
+    for text in _blocks_backwards(path):
+        text += rest
+        if line in text:
+            return True
+        rest = text[: len(line)]
+    return False
+
+
+def _blocks_backwards(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a history from its end, twice as many each time: few joins of long lines."""
+    size = BLOCK
+    try:
+        with open_regular(path) as opened:
+            end = opened.seek(0, os.SEEK_END)
+            if end > MAX_BYTES:
+                raise UnusableFileError(f"{path} is larger than {MAX_BYTES:,} bytes")
+            while end:
+                start = max(0, end - size)
+                opened.seek(start)
+                if text := opened.read(end - start):
+                    yield text
+                end, size = start, 2 * size
+    except FileNotFoundError:
+        return
+
+
+def since(path: Path, known: str) -> list[dict[str, Any]] | None:
+    """Verify the events after a line that was verified before, and read no more of the history.
+
+    Args:
+        path: of the history.
+        known: hash of that line, as a signature or an earlier call vouches for it; START for all.
+
+    Returns:
+        The events after it, oldest first; None if one does not fit, or no line has that hash. Then
+        verify() says what is wrong.
+    """
+    events: list[dict[str, Any]] = []
+    expected: str | None = None  # hash that the line before the last one read has to have
+    for line in _lines_backwards(path):
+        event = event_of(line)
+        if event is None or not is_unchanged(event) or expected not in (None, event["hash"]):
+            return None
+        if event["hash"] == known:
+            return events[::-1]
+        events.append(event)
+        expected = event["previous_hash"]
+    return events[::-1] if known == START and expected in (None, START) else None
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read all events, oldest first; invalid lines are skipped."""
     return _events(content(path))
-
-
-def last_hash(path: Path) -> str:
-    """Return the hash of the last event, for the next event's `previous_hash`."""
-    return _last_hash(content(path))
 
 
 def verify(path: Path) -> Fault | None:
@@ -167,7 +323,7 @@ def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
     lines, last, change = known.lines, known.last_hash, known.last_change
     fault = None
     for line in text.splitlines(keepends=True):
-        event = history_line.parsed(line)
+        event = event_of(line)
         reason = _unfit(event, last)
         if event is None or reason:
             fault = Fault(lines + 1, reason)
@@ -183,7 +339,7 @@ def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
 def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
     if event is None:
         return "is not an event"
-    if not history_line.is_unchanged(event):
+    if not is_unchanged(event):
         return f"({event['event']}) was changed: its hash differs"
     if event["previous_hash"] != previous_hash:
         return f"({event['event']}) does not follow the previous line"
@@ -209,10 +365,10 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
 
 
 def _events(text: bytes) -> list[dict[str, Any]]:
-    parsed = (history_line.parsed(line) for line in text.splitlines(keepends=True))
+    parsed = (event_of(line) for line in text.splitlines(keepends=True))
     return [each for each in parsed if each is not None]
 
 
 def _last_hash(text: bytes) -> str:
     events = _events(text)
-    return str(events[-1]["hash"]) if events else history_line.START
+    return str(events[-1]["hash"]) if events else START

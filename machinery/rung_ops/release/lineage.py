@@ -1,10 +1,12 @@
 """Print the origin of a model version: `uv run poe lineage [VERSION or alias]`."""
 
-import argparse
 import sys
 
+import click
 from mlflow.entities.model_registry import ModelVersion
 
+from rung_ops.command import verb
+from rung_ops.errors import OpsError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import state
@@ -52,7 +54,7 @@ def served_version() -> str | None:
         if serving is None:
             return None
         return str(bundle.read_manifest(release_folders.bundle(folder, serving))["version"])
-    except (state.BadState, bundle.BadBundle, OSError):
+    except (state.StateError, bundle.BadBundle, OSError):
         return None
 
 
@@ -92,22 +94,19 @@ def _elsewhere() -> str:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the lineage of a version; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe lineage", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "version",
-        nargs="?",
-        default=registry.CHALLENGER,
-        help="number or alias of the version; the challenger by default",
-    )
-    wanted = parser.parse_args(arguments).version
+@verb("poe lineage")
+@click.argument("version", metavar="[VERSION]", default=registry.CHALLENGER)
+def main(version: str) -> int:
+    """Print the origin of a model version.
+
+    VERSION is its number or alias; the challenger by default.
+    """
     try:
-        version = find(wanted)
+        found = find(version)
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
-        print(*filter(None, [registry.reason_of(error), _elsewhere()]), sep="\n", file=sys.stderr)
-        return 1
-    print(describe(version))
+        reasons = filter(None, [registry.reason_of(error), _elsewhere()])
+        raise OpsError("\n".join(reasons)) from error
+    print(describe(found))
     return 0

@@ -1,27 +1,265 @@
-"""Write a version of the registry as a signed release: `uv run poe release [VERSION or alias]`."""
+"""Writing a version of the registry as a signed release: `uv run poe release [VERSION or alias]`."""
 
-import argparse
-import sys
+import importlib
+import importlib.metadata
+import json
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import click
+import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, release
+from rung_ops import contract
+from rung_ops.command import Verb, verb
+from rung_ops.contract import synthetic
+from rung_ops.errors import OpsError
+from rung_ops.model import bundle, release, row_features, source_import
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.model.dtypes import dtype_of
+from rung_ops.model.predictions import columns, finite_rows
+from rung_ops.model.predictors import row_predictor
 from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.row_code import UntranslatedError
+from rung_ops.model.target import kind_in
 from rung_ops.model.verify import verify
 from rung_ops.project import release_folders
-from rung_ops.project.paths import shown
-from rung_ops.release import content, keys, signing
-from rung_ops.release.contract_file import UnservableRow
-from rung_ops.release.entity_values import refuse_without_values
-from rung_ops.release.export import NoFormat
+from rung_ops.project.paths import params, shown
+from rung_ops.release import ReleaseError, contract_file, export, reasons_file, signing, source_hash
+from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
+from rung_ops.training import estimator
+
+# Keys of a version's origin, as the manifest records them.
+FACTS = (
+    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
+    *("data_hash", "params_hash"),
+)
+# Those that versions of an earlier library do not have.
+LATER_FACTS = ("git_trainer", "model_hash")
+# Packages whose versions may change predictions.
+PACKAGES = (
+    *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
+    *("skl2onnx", "skops"),
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An estimator with the rows and the code that it was made with.
+
+    Attributes:
+        model: the fitted estimator.
+        train, test: rows of Row that it was trained on, and held-out rows.
+        expressions: FEATURES of the copied source.
+        contract: content of contract.json.
+        seed: of params.toml.
+    """
+
+    model: Any
+    train: pl.DataFrame
+    test: pl.DataFrame
+    expressions: list[pl.Expr]
+    contract: dict[str, Any]
+    seed: int
+
+    @cached_property
+    def held_out(self) -> pl.DataFrame:
+        """The held-out rows without the target."""
+        return self.test.drop(self.contract["target"])
+
+    @cached_property
+    def known(self) -> pl.DataFrame:
+        """All rows without the target, the held-out ones first."""
+        return pl.concat([self.held_out, self.train.select(self.held_out.columns)])
+
+
+def fill(
+    staged: Path,
+    model: Any,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    facts: Mapping[str, Any],
+    documents: Mapping[str, str],
+    source: Path | None = None,
+) -> None:
+    """Write the files of a release and its manifest; see make.write() for the arguments.
+
+    Raises:
+        BadBundle: the source cannot be imported.
+        ReleaseError: the model cannot be written in any format, or Row has a column that a request
+            cannot hold.
+    """
+    package = contract.package()
+    _copy_source(staged / bundle.SOURCE / package, source)
+    # From here on, use the copied source only: src/ of the project may have changed.
+    trained = _trained(staged, package, model, train, test)
+    task = trained.contract["task"]
+    write_json(staged / bundle.CONTRACT, trained.contract)
+    carried = _carried(trained)
+    tested, unanswered = export.trial_rows(
+        *(model, trained.held_out, train, carried, trained.expressions),
+        *(trained.contract["columns"], trained.seed),
+    )
+    check = _parity_check(model, tested, task)
+    chosen, formats = export.export(staged, package, model, check, task)
+    write_json(staged / bundle.REASONS, _reasons(trained, tested, chosen, formats))
+    by_row = _row_features(trained, chosen)
+    _write_predictions(staged / bundle.PARITY, carried, trained)
+    _reference(trained).write_parquet(staged / bundle.REFERENCE)
+    write_json(staged / bundle.METRICS, _metrics(trained))
+    for name, text in documents.items():
+        (staged / name).write_text(text, encoding="utf-8")
+    manifest = _origin(staged.name, facts, train, trained.contract["time"]) | {
+        "package": package,
+        "format": chosen.format,
+        "row_features": by_row,
+        "task": task,
+        "parity": check.to_manifest(chosen, formats) | {"unanswered": unanswered},
+        "files": bundle.files_of(staged),
+    }
+    write_json(staged / bundle.MANIFEST, manifest)
+
+
+def _copy_source(target: Path, source: Path | None) -> None:
+    used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
+    shutil.copytree(source or used, target, ignore=lambda _, names: source_hash.left_out(names))
+
+
+def _trained(
+    staged: Path, package: str, model: Any, train: pl.DataFrame, test: pl.DataFrame
+) -> Trained:
+    dataset = source_import.module_of(staged, package, "dataset")
+    expressions = source_import.features_of(staged, package)
+    task = estimator.task(model)
+    described = contract_file.contract(
+        *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
+        source_import.entity_features_of(staged, package),
+    )
+    return Trained(model, train, test, expressions, described, params()["seed"])
+
+
+def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityCheck:
+    """Predict the rows by which formats are compared; each prediction has to be finite."""
+    expected = estimator.predict_features(model, tested)
+    if not np.isfinite(expected).all():
+        bad = int((~finite_rows(expected)).sum())
+        raise ReleaseError(
+            f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
+        )
+    return export.ParityCheck(tested, expected, export.tolerance_of(expected, task))
+
+
+def _reasons(
+    trained: Trained,
+    tested: pl.DataFrame,
+    chosen: export.FormatResult,
+    formats: list[export.FormatResult],
+) -> dict[str, Any]:
+    trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
+    return reasons_file.describe(
+        *(trained.contract, trained.expressions, trained.train, tested),
+        *(chosen.predict, trees, params().get("reasons", {})),
+    )
+
+
+def _reference(trained: Trained) -> pl.DataFrame:
+    """Sample features and predictions of training for the monitor, each column shuffled."""
+    features = trained.train.select(trained.expressions)
+    sampled = export.sample_rows(features, export.REFERENCE_ROWS, trained.seed)
+    # The monitor compares each column for itself, so none of them need stay beside another.
+    predicted = estimator.predict_features(trained.model, sampled)
+    answers = columns(predicted, kind_in(trained.contract))[0]
+    return synthetic.shuffled(sampled.with_columns(answers), trained.seed)
+
+
+def _metrics(trained: Trained) -> Any:
+    predicted = estimator.predict_features(trained.model, trained.test.select(trained.expressions))
+    return contract.score(estimator.truth(trained.test), predicted)
+
+
+def _origin(
+    release: str, facts: Mapping[str, Any], train: pl.DataFrame, time: str | None
+) -> dict[str, Any]:
+    """Return what the manifest says of a release's origin."""
+    last = train[time].max() if time else None
+    return {
+        "schema": bundle.SCHEMA,
+        "id": release,
+        **{name: facts[name] for name in FACTS},
+        **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
+        "training_rows": train.height,
+        "packages": dict(_versions()),
+    }
+
+
+def _carried(trained: Trained) -> pl.DataFrame:
+    """Draw the rows that the bundle carries: no person's, and the model predicts them.
+
+    Raises:
+        ReleaseError: it predicts none of them.
+    """
+    columns = trained.contract["columns"]
+    known = trained.known.select([column["name"] for column in columns])
+    drawn = synthetic.rows(known, columns, export.PARITY_ROWS, trained.seed)
+    answers = export.predictable_rows(trained.model, drawn, trained.expressions, columns)
+    if not answers.height:
+        raise ReleaseError(
+            "The model has no finite prediction for any row whose columns are drawn each for itself, "
+            "and a release carries such rows to be checked by."
+        )
+    return answers
+
+
+def _row_features(trained: Trained, chosen: export.FormatResult) -> dict[str, Any]:
+    """Say whether the service may compute features of few rows without polars; else why not."""
+    columns = trained.contract["columns"]
+    schema = {each["name"]: dtype_of(each["polars"]) for each in columns}
+    rows = export.sample_rows(trained.known, export.REFERENCE_ROWS, trained.seed)
+    try:
+        features = row_features.of_contract(trained.expressions, trained.contract, schema, rows)
+    except UntranslatedError as error:
+        return {"used": False, "reason": str(error)}
+    if row_predictor(chosen.predict, features.schema) is None:
+        return {"used": False, "reason": f"a model in {chosen.format} takes frames"}
+    return {"used": True, "reason": None}
+
+
+def _positive(dataset: ModuleType, task: str) -> str | None:
+    if task != "classification":
+        return None
+    return str(params().get("report", {}).get("positive", dataset.TARGET))
+
+
+def _write_predictions(path: Path, rows: pl.DataFrame, trained: Trained) -> None:
+    predictions = estimator.predict_features(trained.model, rows.select(trained.expressions))
+    # Where there are several numbers, the column holds arrays: in the order of the contract.
+    rows.with_columns(prediction=predictions.astype(np.float64)).write_parquet(path)
+
+
+def _versions() -> Any:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON; NaN is refused."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write(
@@ -50,9 +288,9 @@ def write(
 
     Raises:
         BadBundle: the service would refuse it, for one as its entity features are not in the store.
-        NoFormat: the model cannot be written in any format.
-        UnservableRow: Row has a column that a request cannot hold.
-        signing.BadKey: the key cannot sign.
+        ReleaseError: the model cannot be written in any format, or Row has a column that a request
+            cannot hold.
+        signing.SigningKeyError: the key cannot sign.
         locks.LockTimeoutError: another process holds the lock of the folder.
     """
     # The load test needs a signature, so it is signed with a throw-away key.
@@ -61,7 +299,7 @@ def write(
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
-        content.fill(staged, estimator, train, test, facts, documents or {}, source)
+        fill(staged, estimator, train, test, facts, documents or {}, source)
         if private_key is not None:  # else another job deploys it, which reaches the store
             refuse_without_values(name, ReleaseFiles.of(staged).json(bundle.CONTRACT))
         signing.sign(staged, key)
@@ -94,63 +332,54 @@ def _load(staged: Path, public_key: bytes) -> None:
         raise BadBundle("\n".join([str(error), *unused])) from error
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Release a version; return the exit code."""
-    options = options_of(arguments)
-    from rung_ops.release import registry_artifacts
-    from rung_ops.tracking import model_bytes
-
-    try:
-        private_key = None if options.unsigned else keys.private_key()
-        version = registry_artifacts.version(options.version)
-        facts = registry_artifacts.facts(version)
-        folder = options.unsigned or release_folders.candidates()
-        name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-        if private_key and was_released(folder / name, signing.public_key_of(private_key)):
-            return 0
-        train, test = registry_artifacts.rows(version)
-        with tempfile.TemporaryDirectory() as temporary:
-            downloads = Path(temporary)
-            source = registry_artifacts.source(version, downloads)
-            estimator = registry_artifacts.estimator_of(version, downloads)
-            facts["model_hash"] = model_bytes.digest(version, downloads)
-            documents = registry_artifacts.documents(version, downloads)
-            made = write(folder, estimator, train, test, facts, private_key, documents, source)
-    except (
-        *(
-            BadBundle,
-            NoFormat,
-            UnservableRow,
-            CustomModelRefusedError,
-            keys.NoKey,
-            signing.BadKey,
-            registry_artifacts.NotReleasable,
-        ),
-        locks.LockTimeoutError,
-    ) as error:
-        print(f"Nothing was released. {error}", file=sys.stderr)
-        return 1
-    for line in summary(made):
-        print(line)
-    return 0
-
-
-def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line: version, unsigned."""
-    parser = argparse.ArgumentParser(prog="poe release", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "version",
-        nargs="?",
-        default="challenger",
-        help="number or alias of the version; the challenger by default",
-    )
-    parser.add_argument(
+def release_verb(function: Callable[..., int]) -> Verb:
+    """Make a function of a version and a folder for unsigned releases the verb `poe release`."""
+    unsigned = click.option(
         "--unsigned",
         metavar="FOLDER",
         type=Path,
         help="write it there without a signature, for `rung-ops sign` in another job of CI",
     )
-    return parser.parse_args(arguments)
+    version = click.argument("version", metavar="[VERSION]", default="challenger")
+    return verb("poe release")(version(unsigned(function)))
+
+
+@release_verb
+def main(version: str, unsigned: Path | None) -> int:
+    """Write a version of the registry as a signed release.
+
+    VERSION is its number or alias; the challenger by default.
+    """
+    from rung_ops.release import registry_artifacts
+    from rung_ops.tracking import model_bytes
+
+    try:
+        private_key = None if unsigned else signing.private_key()
+        found = registry_artifacts.version(version)
+        facts = registry_artifacts.facts(found)
+        folder = unsigned or release_folders.candidates()
+        name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
+        if private_key and was_released(folder / name, signing.public_key_of(private_key)):
+            return 0
+        train, test = registry_artifacts.rows(found)
+        with tempfile.TemporaryDirectory() as temporary:
+            downloads = Path(temporary)
+            source = registry_artifacts.source(found, downloads)
+            fitted = registry_artifacts.estimator_of(found, downloads)
+            facts["model_hash"] = model_bytes.digest(found, downloads)
+            documents = registry_artifacts.documents(found, downloads)
+            made = write(folder, fitted, train, test, facts, private_key, documents, source)
+    except (
+        BadBundle,
+        ReleaseError,
+        CustomModelRefusedError,
+        signing.SigningKeyError,
+        locks.LockTimeoutError,
+    ) as error:
+        raise OpsError(f"Nothing was released. {error}") from error
+    for line in summary(made):
+        print(line)
+    return 0
 
 
 def was_released(folder: Path, public_key: bytes) -> bool:

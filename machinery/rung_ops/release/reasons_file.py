@@ -12,13 +12,14 @@ from rung_ops.model.predictors import EncodedBooster, Predictor
 from rung_ops.model.reasons import TOLERANCE
 from rung_ops.model.refusal import Refusal
 from rung_ops.model.target import MULTICLASS
-from rung_ops.release.export_trial import sample
+from rung_ops.release import ReleaseError
+from rung_ops.release.export import sample_rows
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000
 
 
-class UnexplainableError(Exception):
+class UnexplainableError(ReleaseError):
     """Predictions have no reasons; the message says why."""
 
 
@@ -98,7 +99,7 @@ def _of_additive(
             "its model is neither LightGBM nor additive: the effects of single features differ by "
             f"{off:.2g} from its predictions"
         )
-    background = sample(train, BACKGROUND_ROWS, 0).select(expressions)
+    background = sample_rows(train, BACKGROUND_ROWS, 0).select(expressions)
     return {"max_difference": off, **_means(additive, background)}
 
 

@@ -16,48 +16,43 @@ from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
-from rung_ops.release import content
+from rung_ops.release import ReleaseError, make
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 
-PACKAGE = contract.package()
 PIPELINE = "`uv run poe pipeline`"
 CODE = "code"  # artifact folder of a run with its copy of src/
-
-
-class NotReleasable(Exception):
-    """A version lacks something that a release needs; the message says what to do."""
 
 
 def version(wanted: str) -> ModelVersion:
     """Find a version by its number or alias.
 
     Raises:
-        NotReleasable: there is no such version.
+        ReleaseError: there is no such version.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return registry.version(wanted)
     except registry.MlflowException as error:
-        raise NotReleasable(registry.reason_of(error)) from error
+        raise ReleaseError(registry.reason_of(error)) from error
 
 
 def facts(version: ModelVersion) -> dict[str, Any]:
     """Read the origin of a version, as the manifest records it.
 
     Raises:
-        NotReleasable: the version was not registered by the pipeline.
+        ReleaseError: the version was not registered by the pipeline.
     """
-    origin = {name: version.tags.get(name) for name in content.FACTS}
+    origin = {name: version.tags.get(name) for name in make.FACTS}
     origin |= {
         "model": version.name,
         "version": str(version.version),
         "run_id": version.run_id,
     }
     missing = [name for name, value in origin.items() if not value]
-    trainer = {name: version.tags[name] for name in content.LATER_FACTS if name in version.tags}
+    trainer = {name: version.tags[name] for name in make.LATER_FACTS if name in version.tags}
     if missing:
-        raise NotReleasable(
+        raise ReleaseError(
             f"Version {version.version} has no {', '.join(missing)}, so its origin is unknown. "
             f"{PIPELINE} registers versions with their origin."
         )
@@ -68,18 +63,18 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read the rows that a version was trained on and those that it was tested on.
 
     Raises:
-        NotReleasable: data/ holds other rows, or none.
+        ReleaseError: data/ holds other rows, or none.
     """
     restore = (
         f"`git checkout {version.tags['git_commit'][:12]} && uv sync && uv run poe pull` and "
         f"{PIPELINE} restore them"
     )
     if not current().train.is_file() or not current().test.is_file():
-        raise NotReleasable(
+        raise ReleaseError(
             f"{shown(current().train)} and {shown(current().test)} are missing; {restore}."
         )
     if source_state.data_hash() != version.tags["data_hash"]:
-        raise NotReleasable(
+        raise ReleaseError(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
         )
     run = registry.client().get_run(str(version.run_id))
@@ -89,7 +84,7 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         ("split.test_share", settings["split"]["test_share"]),
     ):
         if run.data.params.get(name) != str(here):
-            raise NotReleasable(
+            raise ReleaseError(
                 f"Version {version.version} was trained with {name} = "
                 f"{run.data.params.get(name)}, but params.toml has {here}, which gives another "
                 f"split; {restore}."
@@ -105,13 +100,13 @@ def estimator_of(version: ModelVersion, folder: Path) -> Any:
         folder: where to download it to.
 
     Raises:
-        NotReleasable: the registry does not have it, or it holds types that are not trusted.
+        ReleaseError: the registry does not have it, or it holds types that are not trusted.
     """
     # MLflow's own loader would trust the types that the downloaded model itself lists.
     try:
         return estimator.load(model_bytes.fetch(version, folder))
-    except (model_bytes.NoModelError, estimator.UntrustedModelError) as error:
-        raise NotReleasable(str(error)) from error
+    except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
+        raise ReleaseError(str(error)) from error
 
 
 def source(version: ModelVersion, folder: Path) -> Path:
@@ -121,11 +116,11 @@ def source(version: ModelVersion, folder: Path) -> Path:
     or the clone is too shallow.
 
     Raises:
-        NotReleasable: neither exists.
+        ReleaseError: neither exists.
     """
     if version.tags["git_dirty"] != "true":
         archive = subprocess.run(
-            ["git", "archive", version.tags["git_commit"], "--", f"src/{PACKAGE}"],
+            ["git", "archive", version.tags["git_commit"], "--", f"src/{contract.package()}"],
             cwd=current().root,
             check=False,
             capture_output=True,
@@ -133,11 +128,11 @@ def source(version: ModelVersion, folder: Path) -> Path:
         if archive.returncode == 0:
             with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as opened:
                 opened.extractall(folder, filter="data")
-            return folder / "src" / PACKAGE
+            return folder / "src" / contract.package()
     copy = _artifacts(version, CODE, folder)
     packages = sorted(path.parent for path in copy.rglob("features.py")) if copy else []
     if not packages:
-        raise NotReleasable(
+        raise ReleaseError(
             f"The source of version {version.version} is neither in this clone nor in the "
             f"registry. Commit, and register a version again with {PIPELINE}."
         )
@@ -151,18 +146,18 @@ def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
         Text by file name.
 
     Raises:
-        NotReleasable: the run has no reports, or docs/model_card.md is missing.
+        ReleaseError: the run has no reports, or docs/model_card.md is missing.
     """
     reports = _artifacts(version, "reports", folder)
     names = (bundle.METRICS, bundle.SLICES, bundle.COMPARISON)
     missing = [name for name in names if not reports or not (reports / name).is_file()]
     if reports is None or missing:
-        raise NotReleasable(
+        raise ReleaseError(
             f"The run of version {version.version} has no {', '.join(missing)}. "
             f"{PIPELINE} records them."
         )
     if not model_card.prose_file().is_file():
-        raise NotReleasable(
+        raise ReleaseError(
             f"{shown(model_card.prose_file())} is missing: write what the model is for."
         )
     texts = {name: (reports / name).read_text(encoding="utf-8") for name in names}

@@ -4,11 +4,13 @@ If a canary or a shadow is running, only those end; otherwise the previous relea
 rollback needs only the state of the environment: no registry, no model, no network.
 """
 
-import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
+from rung_ops.command import Verb, verb
+from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -25,13 +27,13 @@ def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -
         before: the state that the decision is based on; by default the current one.
 
     Raises:
-        state.Refused: there is no previous release, or the state was changed in the meantime.
+        state.ChangeRefusedError: there is no previous release, or the state was changed in the meantime.
     """
     before = before or state.read(folder)
     if not before.on_trial and before.previous:
         path = release_folders.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
-            raise state.Refused(
+            raise state.ChangeRefusedError(
                 f"The bundle of {before.previous[0]} is missing from {path.parent}: "
                 f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` restores it."
             )
@@ -57,29 +59,27 @@ def _still_serves(now: State, environment: str) -> str:
     return f"{serves} Run `poe rollback` again to go back to {now.previous[0]}."
 
 
-def main(
-    arguments: list[str] | None = None, act: Callable[[Path, str, str], str] = roll_back
-) -> int:
-    """Roll back; return the exit code.
+def rollback_verb(act: Callable[[Path, str, str], str]) -> Verb:
+    """Make the verb `poe rollback`; `act` performs the rollback, with the signature of roll_back()."""
 
-    Args:
-        arguments: of the command line.
-        act: performs the rollback, with the signature of roll_back().
-    """
-    parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
-    parser.add_argument(
+    @verb("poe rollback")
+    @click.argument(
         "environment",
-        nargs="?",
+        type=click.Choice(release_folders.ENVIRONMENTS),
         default=release_folders.PRODUCTION,
-        choices=release_folders.ENVIRONMENTS,
     )
-    parser.add_argument("--reason", default="", help="recorded in the history")
-    options = parser.parse_args(arguments)
-    folder = release_folders.environment(options.environment)
-    try:
-        print(act(folder, release_folders.person(), options.reason))
-    except (state.Refused, state.BadState, locks.LockTimeoutError, OSError) as error:
-        print(f"Nothing was changed in {options.environment}: {error}", file=sys.stderr)
-        return 1
-    print("A running service follows within a second; `uv run poe releases` shows the state.")
-    return 0
+    @click.option("--reason", default="", help="recorded in the history")
+    def run(environment: str, reason: str) -> int:
+        """Roll back to the previous release; where a canary or a shadow is running, only end those."""
+        folder = release_folders.environment(environment)
+        try:
+            print(act(folder, release_folders.person(), reason))
+        except (OpsError, locks.LockTimeoutError, OSError) as error:
+            raise OpsError(f"Nothing was changed in {environment}: {error}") from error
+        print("A running service follows within a second; `uv run poe releases` shows the state.")
+        return 0
+
+    return run
+
+
+main = rollback_verb(roll_back)

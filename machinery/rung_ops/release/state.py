@@ -1,34 +1,312 @@
-"""Every change of an environment: the only writer of its state and history.
+"""What an environment serves, state.json and history.jsonl, and every change of it.
 
 Each function takes the folder of the environment, the person or program that makes the change, and
 optionally the generation of the state that the decision is based on: if the state has changed since,
-it raises `Overtaken` and changes nothing. All raise what state_file.change() raises.
+it raises `OvertakenError` and changes nothing. All raise what change() raises.
+
+A change takes effect when state.json is replaced. The file also holds the history line of that
+change: if a process is killed before it appends the line, the next change appends it.
 """
 
-from dataclasses import replace
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rung_ops.release.history_line import now
-from rung_ops.release.state_file import (
-    HISTORY,
-    STATE,
-    BadState,
-    Overtaken,
-    Refused,
-    change,
-    events,
-    expect,
-    note,
-    read,
-    read_with_entry,
-    restore,
-)
-from rung_ops.release.state_format import Canary, Shadow, State, Stopped
+import msgspec
 
+from rung_ops.errors import OpsError
+from rung_ops.release import history
+from rung_ops.release.history import now
+from rung_ops.system import atomic, locks
+from rung_ops.system.files import UnusableFileError, read_regular
+
+STATE = "state.json"
+HISTORY = "history.jsonl"
+MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
-Changed = tuple[State, dict[str, Any]]
+# One component of a path, not hidden: an id becomes the name of a folder.
+RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+# What state.json may hold. Every value is checked: others may write to the folder of releases.
+ReleaseId = Annotated[str, msgspec.Meta(pattern=rf"\A{RELEASE_ID.pattern}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class StateError(OpsError):
+    """state.json, or a value for it, is nothing that a command writes; the message says what."""
+
+
+class ChangeRefusedError(OpsError):
+    """The current state does not allow the change; the message says why."""
+
+
+class OvertakenError(ChangeRefusedError):
+    """The state has changed since it was read, so the decision may be outdated."""
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A release that scores a share of the requests, in (0, 1]; callers never see its answers."""
+
+    release: ReleaseId
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A release that answers some of the requests: `step` counts from 0 and began at `since`."""
+
+    release: ReleaseId
+    step: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+    since: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The service refuses all requests: who stopped it, when, and why."""
+
+    by: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The releases that an environment serves.
+
+    Attributes:
+        generation: grows by one with each change; 0 before the first deployment.
+        serving: the release that answers requests, if any.
+        previous: releases that were served before, newest first.
+        shadow: the release in shadow, if any.
+        canary: the release that answers some of the requests, if any.
+        stopped: set while the service refuses all requests.
+    """
+
+    generation: Count = 0
+    serving: ReleaseId | None = None
+    previous: Annotated[tuple[ReleaseId, ...], msgspec.Meta(max_length=100)] = ()
+    shadow: Shadow | None = None
+    canary: Canary | None = None
+    stopped: Stopped | None = None
+
+    @property
+    def on_trial(self) -> tuple[str, ...]:
+        """Return the releases in canary and shadow, in this order."""
+        return tuple(each.release for each in (self.canary, self.shadow) if each)
+
+    def releases(self) -> set[str]:
+        """Return every release that is in use or that a rollback can restore."""
+        return set(self.on_trial) | set(self.previous) | ({self.serving} if self.serving else set())
+
+    def role_of(self, release: str) -> str | None:
+        """Describe the role of a release; None if it has none."""
+        if self.serving == release:
+            return "is served"
+        if self.canary and self.canary.release == release:
+            return f"is the canary, at step {self.canary.step}"
+        if self.shadow and self.shadow.release == release:
+            return f"is the shadow, for {self.shadow.share:.0%} of the requests"
+        return None
+
+
+def check_release_id(value: object) -> str:
+    """Return `value` if it is the id of a release.
+
+    Raises:
+        StateError: it is not.
+    """
+    if not isinstance(value, str) or not RELEASE_ID.fullmatch(value):
+        raise StateError(f"{_shown(value)} is not the id of a release")
+    return value
+
+
+def parse(content: bytes) -> tuple[State, dict[str, Any]]:
+    """Parse a state and the history line of its last change.
+
+    Raises:
+        StateError: it is not JSON, or a value is invalid.
+    """
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"it is not JSON: {error}") from error
+    state = state_of(data)
+    if "entry" not in data:
+        raise StateError("`entry` is missing")
+    return state, _entry(data["entry"], state)
+
+
+def state_of(data: object) -> State:
+    """Read a state as state.json and the lines of the history hold it.
+
+    Raises:
+        StateError: a value is invalid.
+    """
+    if isinstance(data, dict) and (missing := {field.name for field in fields(State)} - set(data)):
+        raise StateError(f"`{min(missing)}` is missing")
+    try:
+        return msgspec.convert(data, State)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        name = f"`{where.rstrip('`')}`"
+        if "matching regex" in what:
+            raise StateError(f"{name} is not the id of a release") from error
+        raise StateError(f"{name}: {what}" if where else what) from error
+
+
+def _entry(entry: object, state: State) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not history.is_event(entry):
+        raise StateError("`entry`: it is not a line of the history")
+    if not history.is_unchanged(entry):
+        raise StateError("`entry`: it was changed: its hash differs")
+    detail = entry["detail"]
+    if (detail.get("generation"), detail.get("serving")) != (state.generation, state.serving):
+        raise StateError("`entry`: it belongs to another state")
+    if state_of(detail.get("state")) != state:
+        raise StateError("`entry`: it belongs to another state")
+    return entry
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+Changed = tuple[State, dict[str, Any]]  # the new state, and the details for the history
+Move = Callable[[State], Changed]
+
+
+def read(folder: Path) -> State:
+    """Read the state of an environment; an empty one before the first deployment.
+
+    Raises:
+        StateError: state.json is damaged.
+    """
+    return read_with_entry(folder)[0]
+
+
+def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    """Read the state of an environment and the history line of its last change.
+
+    Raises:
+        StateError: state.json is damaged.
+    """
+    path = folder / STATE
+    try:
+        return parse(read_regular(path, MAX_BYTES))
+    except FileNotFoundError:
+        return State(), None
+    except (StateError, UnusableFileError) as error:
+        raise StateError(
+            f"{path} is damaged ({error}). Delete it and `poe deploy` a release by its name; "
+            f"the last lines of {path.with_name(HISTORY)} show what was served."
+        ) from error
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Read the events of an environment, oldest first.
+
+    Raises:
+        StateError: state.json is damaged.
+    """
+    last = read_with_entry(folder)[1]
+    written = history.read(folder / HISTORY)
+    return written if last is None or last in written else [*written, last]
+
+
+def change(folder: Path, event: str, by: str, expected: int | None, move: Move) -> State:
+    """Change the state of an environment under its lock.
+
+    Args:
+        folder: of the environment.
+        event: its name in the history.
+        by: the person or program that makes the change.
+        expected: the generation that the decision is based on; None accepts any.
+        move: returns the new state; raises ChangeRefusedError when the current state does not allow it.
+
+    Raises:
+        ChangeRefusedError: raised by `move`.
+        OvertakenError: the current generation is not the expected one.
+        StateError: state.json is damaged.
+        locks.LockTimeoutError: another process holds the lock.
+    """
+    path = folder / HISTORY
+    with locks.locked(folder):
+        state, last = read_with_entry(folder)
+        previous_hash = history.repair(path, last)
+        if expected is not None:
+            _expect(folder, state, last, expected)
+        new, detail = move(state)
+        new = replace(new, generation=state.generation + 1)
+        served = {"generation": new.generation, "serving": new.serving}
+        # With the whole state, so that state.json cannot say anything else.
+        detail = served | detail | {"state": asdict(new)}
+        made = history.new_event(previous_hash, event, by, detail)
+        atomic.write(folder / STATE, _content_of(new, made))
+        history.write(path, made)
+    return new
+
+
+def expect(folder: Path, generation: int) -> None:
+    """Raise OvertakenError if the state of an environment is no longer of this generation."""
+    _expect(folder, *read_with_entry(folder), generation)
+
+
+def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
+    if expected != state.generation:
+        change = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
+        raise OvertakenError(
+            f"{folder.name} was changed in the meantime{change}. Check `uv run poe releases` and "
+            "run the command again."
+        )
+
+
+def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
+    """Append an event to the history of an environment without changing its state."""
+    path = folder / HISTORY
+    with locks.locked(folder):
+        previous_hash = history.repair(path, read_with_entry(folder)[1])
+        made = history.new_event(previous_hash, event, by, detail)
+        history.write(path, made)
+    return made
+
+
+def restore(folder: Path, entry: dict[str, Any]) -> State:
+    """Write state.json again as a line of the history holds it; return the state.
+
+    Raises:
+        StateError: the line holds no state.
+    """
+    try:
+        state = state_of(entry["detail"].get("state") or {})
+    except StateError as error:
+        raise StateError(f"The last change in {HISTORY} holds no state: {error}.") from error
+    with locks.locked(folder):
+        atomic.write(folder / STATE, _content_of(state, entry))
+    return state
+
+
+def _content_of(state: State, entry: dict[str, Any]) -> bytes:
+    """Write a state and its history line as JSON; refuse what read() would refuse.
+
+    Raises:
+        ChangeRefusedError: an id is invalid, or the file would be too large.
+    """
+    content = json.dumps(asdict(state) | {"entry": entry}, indent=2).encode() + b"\n"
+    if len(content) > MAX_BYTES:
+        raise ChangeRefusedError(
+            f"The new state takes {len(content):,} bytes: give a shorter reason."
+        )
+    try:
+        parse(content)
+    except StateError as error:
+        raise ChangeRefusedError(f"The new state is invalid: {error}.") from error
+    return content
 
 
 def serve(folder: Path, release: str, by: str, expected: int | None = None) -> State:
@@ -36,7 +314,7 @@ def serve(folder: Path, release: str, by: str, expected: int | None = None) -> S
 
     def move(state: State) -> Changed:
         if state.serving == release:
-            raise Refused(f"{release} is served already.")
+            raise ChangeRefusedError(f"{release} is served already.")
         return _serve(replace(state, shadow=None), release)
 
     return change(folder, "serve", by, expected, move)
@@ -48,7 +326,7 @@ def shadow(folder: Path, release: str, share: float, by: str, expected: int | No
     def move(state: State) -> Changed:
         _check_candidate(state, release)
         if not 0 < share <= 1:
-            raise Refused(f"Got a share of {share}; expected more than 0 and at most 1.")
+            raise ChangeRefusedError(f"Got a share of {share}; expected more than 0 and at most 1.")
         return replace(state, shadow=Shadow(release, share)), {"release": release, "share": share}
 
     return change(folder, "shadow", by, expected, move)
@@ -93,10 +371,10 @@ def abort(
     def move(state: State) -> Changed:
         candidates = [each for each in (state.canary, state.shadow) if each is not None]
         if not candidates:
-            raise Refused("There is neither a canary nor a shadow to end.")
+            raise ChangeRefusedError("There is neither a canary nor a shadow to end.")
         ended = next((each for each in candidates if release in (None, each.release)), None)
         if ended is None:
-            raise Refused(f"{release} is neither the canary nor the shadow.")
+            raise ChangeRefusedError(f"{release} is neither the canary nor the shadow.")
         is_canary = ended is state.canary
         left = replace(state, canary=None) if is_canary else replace(state, shadow=None)
         return left, {"release": ended.release, "reason": reason}
@@ -111,7 +389,7 @@ def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = No
         if state.on_trial:
             return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
         if not state.previous:
-            raise Refused("There is no previous release to roll back to.")
+            raise ChangeRefusedError("There is no previous release to roll back to.")
         left = replace(state, serving=state.previous[0], previous=state.previous[1:])
         return left, {"release": state.serving, "reason": reason}
 
@@ -132,7 +410,7 @@ def resume(folder: Path, by: str, expected: int | None = None) -> State:
 
     def move(state: State) -> Changed:
         if not state.stopped:
-            raise Refused("The service is not stopped.")
+            raise ChangeRefusedError("The service is not stopped.")
         return replace(state, stopped=None), {}
 
     return change(folder, "resume", by, expected, move)
@@ -159,43 +437,14 @@ def _serve(state: State, release: str) -> Changed:
 
 def _check_candidate(state: State, release: str) -> None:
     if state.serving is None:
-        raise Refused("No release is served yet that this one could be compared with.")
+        raise ChangeRefusedError("No release is served yet that this one could be compared with.")
     if release == state.serving:
-        raise Refused(f"{release} is served already.")
+        raise ChangeRefusedError(f"{release} is served already.")
     if state.canary and state.canary.release == release:
-        raise Refused(f"{release} is the canary already.")
+        raise ChangeRefusedError(f"{release} is the canary already.")
 
 
 def _canary_of(state: State) -> Canary:
     if state.canary is None:
-        raise Refused("There is no canary.")
+        raise ChangeRefusedError("There is no canary.")
     return state.canary
-
-
-__all__ = [
-    "HISTORY",
-    "STATE",
-    "BadState",
-    "Canary",
-    "Overtaken",
-    "Refused",
-    "Shadow",
-    "State",
-    "Stopped",
-    "abort",
-    "advance",
-    "canary",
-    "concerns",
-    "events",
-    "expect",
-    "note",
-    "promote",
-    "read",
-    "read_with_entry",
-    "restore",
-    "resume",
-    "roll_back",
-    "serve",
-    "shadow",
-    "stop",
-]

@@ -1,29 +1,19 @@
 """Print the releases of each environment and its latest events: `uv run poe releases`."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+
+from rung_ops.command import verb
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
-from rung_ops.release.state import State
 
 EVENTS = 10  # latest events shown
 DETAILS = ("release", state.SECOND, "share", "step", "reason")
-
-
-def role_of(now: State, release: str) -> str | None:
-    """Describe the role of a release in an environment; None if it has none."""
-    if now.serving == release:
-        return "is served"
-    if now.canary and now.canary.release == release:
-        return f"is the canary, at step {now.canary.step}"
-    if now.shadow and now.shadow.release == release:
-        return f"is the shadow, for {now.shadow.share:.0%} of the requests"
-    return None
 
 
 def describe(folder: Path) -> Iterator[str]:
@@ -57,11 +47,11 @@ def _event_line(event: dict[str, Any]) -> str:
     return f"{event['at'][:19]}  {event['event']:13} {detail}  ({event['by']})"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Describe every environment and the candidates; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe releases", description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", action="store_true", help="print only the releases' folder")
-    if parser.parse_args(arguments).folder:
+@verb("poe releases")
+@click.option("--folder", is_flag=True, help="print only the releases' folder")
+def main(folder: bool) -> int:
+    """Print the releases of each environment and its latest events."""
+    if folder:
         print(release_folders.releases())
         return 0
     code = 0
@@ -69,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             for line in describe(release_folders.environment(name)):
                 print(line)
-        except (state.BadState, OSError) as error:
+        except (state.StateError, OSError) as error:
             print(error, file=sys.stderr)
             code = 1
     ready = sorted(path.name for path in release_folders.candidates().glob("[!.]*"))

@@ -12,11 +12,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from rung_ops.quantiles import PerQuantile
+from rung_ops.release import ReleaseError
 
 END = "end of trees\n"  # in LightGBM's text; what follows is not read
 
 
-class NoLightGBM(Exception):
+class NotLightGBMError(ReleaseError):
     """The estimator is not LightGBM after an optional column encoder; the message says why."""
 
 
@@ -34,7 +35,7 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
         stands for NaN. If `values` is null, the column is the feature itself.
 
     Raises:
-        NoLightGBM: it cannot be converted.
+        NotLightGBMError: it cannot be converted.
     """
     named = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
     steps = [step for _, step in named]
@@ -42,7 +43,7 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
     models = last.estimators_ if isinstance(last, PerQuantile) else [last]
     for model in models:
         if type(model).__module__.split(".")[0] != "lightgbm" or not hasattr(model, "booster_"):
-            raise NoLightGBM(f"the model is {type(model).__name__}, not a LightGBM estimator")
+            raise NotLightGBMError(f"the model is {type(model).__name__}, not a LightGBM estimator")
     before = [step for step in steps[:-1] if step not in (None, "passthrough")]
     if not before:
         columns = [_unchanged(name, features) for name in features.columns]
@@ -50,7 +51,9 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
         columns = list(_encoded(before[0], features))
     else:
         names = ", ".join(type(step).__name__ for step in before)
-        raise NoLightGBM(f"the steps before the model are {names}; expected one ColumnTransformer")
+        raise NotLightGBMError(
+            f"the steps before the model are {names}; expected one ColumnTransformer"
+        )
     return _joined([model.booster_.model_to_string() for model in models]), {"columns": columns}
 
 
@@ -64,7 +67,7 @@ def _joined(texts: list[str]) -> str:
         return texts[0]
     heads, trees = zip(*(_cut(text) for text in texts), strict=True)
     if len({len(of_one) for of_one in trees}) > 1:
-        raise NoLightGBM("its quantiles have different numbers of trees")
+        raise NotLightGBMError("its quantiles have different numbers of trees")
     number = len(texts)
     head = re.sub(r"^(num_class|num_tree_per_iteration)=1$", rf"\1={number}", heads[0], flags=re.M)
     head = re.sub(r"^(objective|tree_sizes)=.*\n", "", head, flags=re.M)
@@ -85,7 +88,7 @@ def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator
         if isinstance(chosen, str):
             chosen = [chosen]
         if not isinstance(chosen, list) or not all(isinstance(each, str | int) for each in chosen):
-            raise NoLightGBM(f"the columns of `{name}` are not a list of names")
+            raise NotLightGBMError(f"the columns of `{name}` are not a list of names")
         named = [features.columns[each] if isinstance(each, int) else each for each in chosen]
         if isinstance(part, Pipeline) and len(part.steps) == 1:
             part = part.steps[0][1]
@@ -96,7 +99,7 @@ def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator
         elif _is_passthrough(part):
             yield from (_unchanged(each, features) for each in named)
         else:
-            raise NoLightGBM(f"`{name}` is {type(part).__name__}, not an OrdinalEncoder")
+            raise NotLightGBMError(f"`{name}` is {type(part).__name__}, not an OrdinalEncoder")
 
 
 def _is_passthrough(part: Any) -> bool:
@@ -109,7 +112,7 @@ def _is_passthrough(part: Any) -> bool:
 def _unchanged(name: str, features: pl.DataFrame) -> dict[str, Any]:
     kind = features.schema[name]
     if not (kind.is_numeric() or kind == pl.Boolean):
-        raise NoLightGBM(f"`{name}` is {kind}; the model expects a number")
+        raise NotLightGBMError(f"`{name}` is {kind}; the model expects a number")
     return {"feature": name, "values": None}
 
 

@@ -2,25 +2,160 @@
 
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 from skl2onnx import to_onnx as convert
 from skl2onnx import update_registered_converter
+from skl2onnx.algebra.onnx_operator import OnnxSubEstimator
+from skl2onnx.algebra.onnx_ops import (
+    OnnxAbs,
+    OnnxAdd,
+    OnnxCast,
+    OnnxConcat,
+    OnnxExp,
+    OnnxGather,
+    OnnxIdentity,
+    OnnxIsNaN,
+    OnnxLog,
+    OnnxMul,
+    OnnxSqrt,
+    OnnxSub,
+)
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
 )
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from skl2onnx.operator_converters.function_transformer import convert_sklearn_function_transformer
+from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from rung_ops.model.bundle import MISSING_TEXT
-from rung_ops.release import onnx_steps
+from rung_ops.model.onnx_model import OnnxOutput
+from rung_ops.quantiles import PerQuantile
+
+ONE = np.array([1], np.float32)
+FLOAT = 1  # of onnx.TensorProto
+FUNCTIONS: dict[Any, Callable[[Any, int], Any]] = {
+    np.abs: lambda x, v: OnnxAbs(x, op_version=v),
+    np.exp: lambda x, v: OnnxExp(x, op_version=v),
+    np.expm1: lambda x, v: OnnxSub(OnnxExp(x, op_version=v), ONE, op_version=v),
+    np.log: lambda x, v: OnnxLog(x, op_version=v),
+    np.log1p: lambda x, v: OnnxLog(OnnxAdd(x, ONE, op_version=v), op_version=v),
+    np.sqrt: lambda x, v: OnnxSqrt(x, op_version=v),
+    np.square: lambda x, v: OnnxMul(x, x, op_version=v),
+}
+
+
+def _register_steps() -> None:
+    """Let skl2onnx convert these steps, in any pipeline."""
+    update_registered_converter(SimpleImputer, "SklearnSimpleImputer", _imputer_shape, _imputer)
+    update_registered_converter(
+        MissingIndicator, "RungMissingIndicator", _indicator_shape, _indicator
+    )
+    update_registered_converter(
+        FunctionTransformer, "SklearnFunctionTransformer", _function_shape, _function
+    )
+    update_registered_converter(PerQuantile, "RungPerQuantile", _quantiles_shape, _quantiles)
+
+
+def _imputer_shape(operator: Any) -> None:
+    calculate_sklearn_imputer_output_shapes(operator)
+    if operator.raw_operator.add_indicator:
+        rows, columns = operator.outputs[0].type.shape
+        added = len(operator.raw_operator.indicator_.features_)
+        operator.outputs[0].type.shape = [rows, columns + added]
+
+
+def _imputer(scope: Any, operator: Any, container: Any) -> None:
+    imputer, version = operator.raw_operator, container.target_opset
+    if not imputer.add_indicator:
+        convert_sklearn_imputer(scope, operator, container)
+        return
+    plain = copy.copy(imputer)
+    plain.add_indicator = False
+    given = _joined(operator, version)
+    values = OnnxSubEstimator(plain, given, op_version=version)
+    missing = _missing(given, imputer.indicator_, version)
+    both = OnnxConcat(
+        values, missing, axis=1, op_version=version, output_names=operator.outputs[:1]
+    )
+    both.add_to(scope, container)
+
+
+def _indicator_shape(operator: Any) -> None:
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = FloatTensorType([rows, len(operator.raw_operator.features_)])
+
+
+def _indicator(scope: Any, operator: Any, container: Any) -> None:
+    version = container.target_opset
+    missing = _missing(_joined(operator, version), operator.raw_operator, version)
+    _end(missing, scope, operator, container)
+
+
+def _missing(given: Any, indicator: MissingIndicator, version: int) -> Any:
+    if not (isinstance(indicator.missing_values, float) and np.isnan(indicator.missing_values)):
+        raise NotImplementedError(f"missing_values={indicator.missing_values!r} of an indicator")
+    is_missing = OnnxCast(OnnxIsNaN(given, op_version=version), to=FLOAT, op_version=version)
+    places = np.asarray(indicator.features_, np.int64)
+    return OnnxGather(is_missing, places, axis=1, op_version=version)
+
+
+def _function_shape(operator: Any) -> None:
+    function = operator.raw_operator.func
+    if function is not None and function not in FUNCTIONS:
+        name = getattr(function, "__name__", str(function))
+        raise NotImplementedError(f"FunctionTransformer of {name} is not supported")
+    rows = operator.inputs[0].get_first_dimension()
+    widths = [each.type.shape[1] for each in operator.inputs]
+    operator.outputs[0].type = copy.deepcopy(operator.inputs[0].type)
+    operator.outputs[0].type.shape = [rows, None if None in widths else sum(widths)]
+
+
+def _function(scope: Any, operator: Any, container: Any) -> None:
+    function, version = operator.raw_operator.func, container.target_opset
+    if function is None:
+        convert_sklearn_function_transformer(scope, operator, container)
+        return
+    _end(FUNCTIONS[function](_joined(operator, version), version), scope, operator, container)
+
+
+def _quantiles_shape(operator: Any) -> None:
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = FloatTensorType([rows, len(operator.raw_operator.quantiles)])
+
+
+def _quantiles(scope: Any, operator: Any, container: Any) -> None:
+    version = container.target_opset
+    given = _joined(operator, version)
+    each = [
+        OnnxSubEstimator(one, given, op_version=version)
+        for one in operator.raw_operator.estimators_
+    ]
+    _end(OnnxConcat(*each, axis=1, op_version=version), scope, operator, container)
+
+
+def _joined(operator: Any, version: int) -> Any:
+    inputs = operator.inputs
+    return inputs[0] if len(inputs) == 1 else OnnxConcat(*inputs, axis=1, op_version=version)
+
+
+def _end(node: Any, scope: Any, operator: Any, container: Any) -> None:
+    version = container.target_opset
+    last = OnnxIdentity(node, op_version=version, output_names=operator.outputs[:1])
+    last.add_to(scope, container)
+
 
 # The converter of LightGBM needs exactly this version of the ai.onnx.ml operators.
 OPERATORS = {"": 21, "ai.onnx.ml": 3}
@@ -40,7 +175,7 @@ def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
     Raises:
         Exception: of any type; the estimator cannot be converted.
     """
-    onnx_steps.register()
+    _register_steps()
     if "lightgbm" in sys.modules:  # otherwise the estimator has no part of it
         _register_lightgbm()
     model = _from_named_columns(_with_missing_texts(estimator), features)
@@ -134,3 +269,111 @@ def _register_lightgbm() -> None:
         convert_lightgbm,
         options={"split": None},
     )
+
+
+CLOSE = 1e-4  # of a step's numbers, relative; rounding to 32 bits stays far below
+
+# By the name of a class, what does the same and becomes ONNX.
+INSTEAD = {
+    "CalibratedClassifierCV": "it around the last step alone, not around the whole pipeline",
+    "FunctionTransformer": "an expression in features.py, such as `pl.col(...).log1p()`",
+    "HistGradientBoostingClassifier": "OneHotEncoder or TargetEncoder before it, and no "
+    "`categorical_features`; or LightGBM",
+    "HistGradientBoostingRegressor": "OneHotEncoder or TargetEncoder before it, and no "
+    "`categorical_features`; or LightGBM",
+    "IterativeImputer": "SimpleImputer",
+    "KNNImputer": "SimpleImputer",
+    "OneHotEncoder": "it on text, or on numbers without gaps: SimpleImputer before it fills them",
+    "OrdinalEncoder": "it on text, or on numbers without gaps: SimpleImputer before it fills them",
+    "SplineTransformer": "KBinsDiscretizer or PolynomialFeatures",
+    "TransformedTargetRegressor": "its regressor alone, on a target that load() has transformed",
+}
+SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "PowerTransformer")
+UNKNOWN = "an expression in features.py, or a step that skl2onnx converts"
+
+Step = tuple[str, Any, Any, list[str]]  # its name, the step, all up to it, the columns they read
+
+
+def blame_step(estimator: Any, features: pl.DataFrame) -> str:
+    """Find the first step whose ONNX form is missing, or gives other numbers.
+
+    Args:
+        estimator: fitted on a frame of features.
+        features: rows to compare the steps on, shape (n_rows, n_features).
+
+    Returns:
+        A sentence that names the step and what to use instead.
+    """
+    for name, step, until, columns in _steps(estimator, features.columns):
+        if not _becomes_onnx(until, features.select(columns)):
+            return _sentence(f"the step `{name}` ({type(step).__name__})", type(step).__name__)
+    final = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    kind = type(final).__name__
+    steps = [type(step).__name__ for _, step, *_ in _steps(estimator, features.columns)]
+    scaler = next((each for each in steps if each in SCALERS), None)
+    if scaler and _is_of_trees(final):
+        return (
+            f"{scaler} before {kind} rounds to 32 bits, which takes other branches of its trees; "
+            f"leave it out, as trees need no scaling"
+        )
+    return _sentence(f"the model ({kind})", kind, "a model that skl2onnx converts, or LightGBM")
+
+
+def _sentence(what: str, kind: str, otherwise: str = UNKNOWN) -> str:
+    return f"{what} keeps it from ONNX; use instead: {INSTEAD.get(kind, otherwise)}"
+
+
+def _is_of_trees(model: Any) -> bool:
+    return any(word in type(model).__name__ for word in ("Forest", "Trees", "Tree", "Boosting"))
+
+
+def _steps(estimator: Any, names: list[str]) -> Iterator[Step]:
+    """Yield the steps before the model, those in the branches of a ColumnTransformer first."""
+    if not isinstance(estimator, Pipeline):
+        return
+    for index, (name, step) in enumerate(estimator.steps[:-1]):
+        if index == 0 and isinstance(step, ColumnTransformer):
+            yield from _of_branches(step, names)
+        yield name, step, Pipeline(estimator.steps[: index + 1]), names
+
+
+def _of_branches(columns: ColumnTransformer, names: list[str]) -> Iterator[Step]:
+    for branch, transformer, _ in columns.transformers_:
+        if isinstance(transformer, str):
+            continue  # dropped, or passed through
+        read = [names[index] for index in columns._transformer_to_input_indices[branch]]
+        steps = transformer.steps if isinstance(transformer, Pipeline) else [(branch, transformer)]
+        for number, (name, step) in enumerate(steps):
+            yield (
+                name if name == branch else f"{branch}, {name}",
+                step,
+                _alone(steps[: number + 1], read),
+                read,
+            )
+
+
+def _alone(steps: list[tuple[str, Any]], read: list[str]) -> ColumnTransformer:
+    """Put fitted steps into a ColumnTransformer of their own, without fitting them again."""
+    fitted = steps[0][1] if len(steps) == 1 else Pipeline(steps)
+    alone = ColumnTransformer([("alone", fitted, read)])
+    alone.transformers_ = [("alone", fitted, read)]
+    return alone
+
+
+def _becomes_onnx(until: Any, features: pl.DataFrame) -> bool:
+    transform = until.transform
+    if isinstance(until, ColumnTransformer) and len(until.transformers_) == 1:
+        transform = until.transformers_[0][1].transform
+    expected = transform(features)
+    expected = np.asarray(expected.todense() if sparse.issparse(expected) else expected)
+    try:
+        answer = OnnxOutput(to_onnx(until, features))(features)
+    except Exception:  # converters and runtimes may raise anything
+        return False
+    if answer.shape != expected.shape:
+        return False
+    if answer.dtype.kind in "fiub":
+        return bool(
+            np.allclose(answer, expected.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True)
+        )
+    return True  # texts are compared by what the next step makes of them

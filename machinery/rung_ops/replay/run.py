@@ -6,7 +6,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from rung_ops.gate.rules import BadRules
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.replay import page, simulation, wording
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         timeline = simulation.replay(*cut(all_rows()), options.months, options.start)
-    except (TooFewRows, BadRules, NoCopy, VerbFailed, ServiceFailed) as error:
+    except (TooFewRows, SettingsError, NoCopy, VerbFailed, ServiceFailed) as error:
         print(error, file=sys.stderr)
         return 1
     report_folder().mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from rung_ops.release.trial_figures import Comparison
+from rung_ops.release.rollout import Comparison
 
 
 class Logs(Protocol):

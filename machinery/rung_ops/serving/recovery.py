@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from rung_ops.release import history
-from rung_ops.release.state import HISTORY, State, Stopped
-from rung_ops.release.state_format import InvalidStateError, check_release_id
+from rung_ops.release.state import HISTORY, State, StateError, Stopped, check_release_id
 
 
 def state_from_history(folder: Path) -> State:
@@ -38,5 +37,5 @@ def _release(value: object, otherwise: str | None) -> str | None:
     """Read an id from the history, whose lines are not trusted."""
     try:
         return check_release_id(value)
-    except InvalidStateError:
+    except StateError:
         return otherwise

@@ -13,10 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from rung_ops.release import state as states
-from rung_ops.release.rollout_policy import Policy
-from rung_ops.release.rollout_verdict import Verdict, shadow_verdict, verdict
-from rung_ops.release.state import BadState, Canary, Refused, Shadow, State
-from rung_ops.release.trial_figures import Comparison, Trial
+from rung_ops.release.rollout import (
+    Comparison,
+    Policy,
+    Trial,
+    Verdict,
+    canary_verdict,
+    shadow_verdict,
+)
+from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.system.locks import LockTimeoutError
 
@@ -110,7 +115,7 @@ class Rollout:
             return self._act(partial(states.promote, self._folder, BY), state)
         if self._trial is None:
             self._trial = Trial(policy.slow)
-        self.last = verdict(self._trial.serving, self._trial.canary, policy, self._seconds())
+        self.last = canary_verdict(self._trial.serving, self._trial.canary, policy, self._seconds())
         if self.last.action == "abort":
             return self._abort(state, canary.release, self.last.reason)
         if self.last.action == "wait":
@@ -137,9 +142,9 @@ class Rollout:
     def _act(self, move: Callable[[int], State], state: State) -> State:
         try:
             moved = move(state.generation)
-        except Refused:  # another process was faster; the next poll reads its change
+        except ChangeRefusedError:  # another process was faster; the next poll reads its change
             return state
-        except (BadState, LockTimeoutError, OSError) as error:
+        except (StateError, LockTimeoutError, OSError) as error:
             if str(error) != self._logged:
                 LOG.error("%s: the rollout cannot continue: %s", self._folder.name, error)
             self._logged = str(error)

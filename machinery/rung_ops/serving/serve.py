@@ -25,7 +25,7 @@ from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
-from rung_ops.release.rollout_policy import policy
+from rung_ops.release.rollout import read_policy
 from rung_ops.serving import hooks, local_token
 from rung_ops.serving import routes as pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard, configured
@@ -59,7 +59,7 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
         service_settings.log_settings(),
         service_settings.reason_settings(),
     )
-    rollout = Rollout(release_folders.environment(environment), policy())
+    rollout = Rollout(release_folders.environment(environment), read_policy())
     folder = prediction_log.folder(environment)
     metrics = Metrics(folder.with_name("monitor.prom"), service_settings.read_slo())
     log = None

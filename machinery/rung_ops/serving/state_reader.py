@@ -6,7 +6,7 @@ from typing import Any
 
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import BadState, State
+from rung_ops.release.state import State, StateError
 from rung_ops.serving.recovery import state_from_history
 from rung_ops.system.files import UnusableFileError
 
@@ -86,7 +86,7 @@ class StateReader:
                 self._known = state
                 return Reading(state)
             problem = f"{self.folder / states.STATE} is missing."
-        except BadState as error:
+        except StateError as error:
             problem, is_valid = str(error), False
         except OSError as error:  # unreachable, but not damaged
             problem = str(error)

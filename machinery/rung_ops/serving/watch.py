@@ -14,8 +14,8 @@ from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
 from rung_ops.release import state as states
+from rung_ops.release.rollout import Comparison
 from rung_ops.release.state import State
-from rung_ops.release.trial_figures import Comparison
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader

@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rung_ops.errors import OpsError
+
 GROUPS = 20  # by default
+
+
+class NotComparableError(OpsError):
+    """The rows are too few for a figure, or for its error; the message says which and why."""
 
 
 def dealt(n_rows: int, seed: int, groups: int = GROUPS) -> np.ndarray:

@@ -7,14 +7,10 @@ import polars as pl
 
 from rung_ops.contract import forecast
 from rung_ops.model.entity_feature import ticks
-from rung_ops.statistics.jackknife import dealt
+from rung_ops.statistics.jackknife import NotComparableError, dealt
 
 LEAST = 10  # of fewer blocks the spread says little
 MOST = 20  # shorter ones would be too alike; docs/gate.md has the rates of errors
-
-
-class TooFewBlocksError(Exception):
-    """The rows span too few horizons to judge forecasts; the message says how many."""
 
 
 def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
@@ -30,7 +26,7 @@ def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
         one after another. It is at least the longest horizon long, and all have about as many rows.
 
     Raises:
-        TooFewBlocksError: there are fewer than LEAST blocks.
+        NotComparableError: there are fewer than LEAST blocks.
     """
     if forecast.declared() is None:
         return dealt(rows.height, seed, most)
@@ -40,7 +36,7 @@ def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
     order = np.argsort(made, kind="stable")
     starts = _starts(made[order], ticks(longest), rows.height / min(most, MOST))
     if len(starts) < LEAST:
-        raise TooFewBlocksError(
+        raise NotComparableError(
             f"the {rows.height:,} rows make {len(starts)} blocks of time as long as the horizon "
             f"({forecast.words(longest)}); {LEAST} are needed"
         )

@@ -9,6 +9,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 
 # Tags of a run and of its version: of the model in the registry, which MLflow rewrites, and of
@@ -17,15 +18,15 @@ HASH = "model_hash"
 FILE = "model_file"
 
 
-class NoModelError(Exception):
-    """The registry does not have the model of a version; the message says why."""
+class VersionError(StageError):
+    """A version has no usable model, or cannot score rows; the message says which and why."""
 
 
 def fetch(version: ModelVersion, folder: Path) -> Path:
     """Download a version's model, unless the folder has it; return its file or folder.
 
     Raises:
-        NoModelError: the registry does not have it, or not just one.
+        VersionError: the registry does not have it, or not just one.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     target = folder / "model"
@@ -35,12 +36,12 @@ def fetch(version: ModelVersion, folder: Path) -> Path:
                 f"models:/{version.name}/{version.version}", dst_path=str(target)
             )
         except (MlflowException, OSError) as error:
-            raise NoModelError(
+            raise VersionError(
                 f"The model of version {version.version} could not be downloaded: {error}"
             ) from error
     paths = sorted(target.rglob("*.skops"))
     if len(paths) != 1:
-        raise NoModelError(f"Version {version.version} has {len(paths)} skops files; expected one.")
+        raise VersionError(f"Version {version.version} has {len(paths)} skops files; expected one.")
     return paths[0]
 
 
@@ -54,7 +55,7 @@ def digest(version: ModelVersion, folder: Path | None = None) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             path = fetch(version, folder or Path(temporary))
-        except NoModelError:
+        except VersionError:
             return ""
         if path.is_file():
             return bundle.digest(path)

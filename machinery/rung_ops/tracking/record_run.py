@@ -19,8 +19,10 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
 
 from rung_ops import contract
+from rung_ops.command import verb
 from rung_ops.contract import synthetic
 from rung_ops.data.incoming import versioned
+from rung_ops.errors import StageError
 from rung_ops.model import bundle, custom_model
 from rung_ops.model.trusted_types import trusted
 from rung_ops.project import current
@@ -30,10 +32,10 @@ from rung_ops.tracking import (
     model_bytes,
     registry,
     server_check,
+    source_state,
     store_address,
-    trained_from,
 )
-from rung_ops.tracking.source_state import NoCommitError, origin
+from rung_ops.tracking.source_state import origin
 from rung_ops.training import estimator
 
 EXAMPLE_ROWS = 5
@@ -187,20 +189,15 @@ def _figures() -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
+@verb("rung-ops track")
 def main() -> int:
-    """Record the run; return the exit code."""
-    try:
-        tags = origin()
-    except NoCommitError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if changed := trained_from.changes():
-        print(
+    """Record the run in MLflow and register its model as the challenger."""
+    tags = origin()
+    if changed := source_state.changes_since_training():
+        raise StageError(
             f"Nothing was recorded: since the model was trained, {', '.join(changed)} changed. "
-            "`uv run poe pipeline` trains one from what is here.",
-            file=sys.stderr,
+            "`uv run poe pipeline` trains one from what is here."
         )
-        return 1
     try:
         with server_check.server_errors(store_address.tracking_uri, RETRY):
             recorded = record(tags)

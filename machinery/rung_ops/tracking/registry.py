@@ -2,8 +2,11 @@
 
 import logging
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -15,9 +18,60 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import project_name
 from rung_ops.system.printable import printable
-from rung_ops.tracking import relocate, server_check, store_address
+from rung_ops.tracking import server_check, store_address
 from rung_ops.tracking.server_check import ServerDownError
 from rung_ops.tracking.store_address import LOCAL_ONLY, SQLITE, policy, tracking_uri
+
+FOLDER = "mlruns"  # MLflow's default name of the artifact folder, beside the store
+# Columns with paths, by table of MLflow.
+PATHS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+
+
+def fix_paths(store: Path) -> int:
+    """Correct paths to missing files that exist in the folder beside the store.
+
+    Args:
+        store: the SQLite file.
+
+    Returns:
+        The number of corrected paths.
+    """
+    if not store.is_file():
+        return 0
+    corrected = 0
+    with closing(sqlite3.connect(store, timeout=60)) as opened, opened:
+        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
+        for table, column in PATHS.items():
+            if table not in tables:  # another version of MLflow
+                continue
+            query = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
+            for (recorded,) in opened.execute(query).fetchall():
+                actual = _actual_path(recorded, store.parent.absolute() / FOLDER)
+                if actual is not None:
+                    change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
+                    corrected += opened.execute(change, (actual, recorded)).rowcount
+    return corrected
+
+
+def _actual_path(recorded: str, folder: Path) -> str | None:
+    """Return the path below the folder that replaces a missing one; None if not needed."""
+    parts = urlsplit(recorded)
+    if parts.scheme not in ("", "file"):
+        return None
+    old = Path(unquote(parts.path))
+    if old.exists() or FOLDER not in old.parts:
+        return None
+    below = old.parts[len(old.parts) - old.parts[::-1].index(FOLDER) :]
+    new = folder.joinpath(*below)
+    if not new.exists():
+        return None
+    return new.as_uri() if parts.scheme else str(new)
+
 
 WAITING = "waiting_for_server"
 CHALLENGER = "challenger"
@@ -45,9 +99,9 @@ def client() -> MlflowClient:
         logging.getLogger(logger).setLevel(logging.WARNING)
     uri = tracking_uri()
     if uri.startswith(SQLITE):
-        relocate.fix_paths(Path(uri.removeprefix(SQLITE)))
+        fix_paths(Path(uri.removeprefix(SQLITE)))
     if server_check.is_server(uri):
-        server_check.require(uri, policy().get("timeout_seconds", server_check.SECONDS))
+        server_check.require(uri, policy().timeout_seconds)
     mlflow.set_tracking_uri(uri)
     return MlflowClient()
 
@@ -71,7 +125,7 @@ def recorder() -> MlflowClient:
 
 def continues_without_server() -> bool:
     """Return whether training continues if the server is down, as ops/tracking.toml says."""
-    return policy().get("when_down", "stop") == "continue"
+    return policy().when_down == "continue"
 
 
 def record_locally(reason: str) -> None:
@@ -149,12 +203,16 @@ def start_experiment() -> None:
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "WAITING",
     "MlflowException",
     "NoVersionError",
     "ServerDownError",
     "client",
+    "continues_without_server",
+    "fix_paths",
     "model_name",
     "reason_of",
+    "record_locally",
     "recorder",
     "run_tags",
     "start_experiment",

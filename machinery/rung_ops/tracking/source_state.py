@@ -1,18 +1,21 @@
-"""The origin of a model: hashes of the commit, the data and the parameters."""
+"""The origin of a model: hashes of the commit, the data and the parameters; and whether it still holds.
+
+`dvc repro --single-item track` records the parameters and the commit of now, of a model that may
+have been trained from others: changes_since_training() finds that.
+"""
 
 import hashlib
+import json
 import subprocess
+from collections.abc import Iterator
 
 import yaml
 
-from rung_ops.data import dvc_stages
+from rung_ops.data import dvc, dvc_stages
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-
-
-class NoCommitError(StageError):
-    """The project has no commit that a model could be traced to."""
+from rung_ops.system.printable import printable
 
 
 def origin() -> dict[str, str]:
@@ -24,7 +27,7 @@ def origin() -> dict[str, str]:
         git_trainer where git knows who trains.
 
     Raises:
-        NoCommitError: the project has no commit yet.
+        StageError: the project has no commit yet.
     """
     try:
         commit = _git("rev-parse", "HEAD")
@@ -35,7 +38,7 @@ def origin() -> dict[str, str]:
         )
         above = _git("rev-parse", "--show-prefix")
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
+        raise StageError("Commit the project first: a model is traced to a commit.") from error
     # What the pipeline itself writes does not count as uncommitted.
     stages = dvc_stages.written(current().root)
     files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
@@ -81,3 +84,41 @@ def _git(*arguments: str) -> str:
         encoding="utf-8",
     )
     return done.stdout.rstrip("\n")
+
+
+def changes_since_training() -> list[str]:
+    """List what has changed since the model was trained and evaluated: `model.C in params.toml`.
+
+    Raises:
+        StageError: DVC does not tell; the message repeats what it said.
+    """
+    stages = list(_stages())
+    if not stages:  # trained without DVC
+        return []
+    done = dvc.run(current().root, "status", "--json", *stages)
+    if done.returncode != 0:
+        raise StageError(f"DVC does not tell what was trained: {printable(done.stderr.strip())}")
+    status = json.loads(done.stdout or "{}")
+    return sorted({each for stage in status.values() for part in stage for each in _named(part)})
+
+
+def _stages() -> Iterator[str]:
+    """Name the stages of dvc.lock that write the model and its figures."""
+    lock = current().root / "dvc.lock"
+    content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
+    for name, stage in ((content or {}).get("stages") or {}).items():
+        paths = {out["path"] for out in stage.get("outs", [])}
+        if paths & {shown(current().model_file), shown(current().metrics)}:
+            yield name
+
+
+def _named(part: object) -> Iterator[str]:
+    if not isinstance(part, dict):  # "changed command", in words
+        yield printable(str(part))
+        return
+    for changed in part.values():
+        for path, state in changed.items():
+            if isinstance(state, dict):
+                yield from (f"{name} in {printable(path)}" for name in state)
+            else:
+                yield printable(path)

@@ -1,13 +1,12 @@
 """Search for better hyperparameters: `uv run poe tune [--trials N]`."""
 
-import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import mlflow
 import numpy as np
 import optuna
@@ -16,6 +15,7 @@ from mlflow.entities import Metric, Param, RunTag
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
 from rung_ops import contract
+from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.errors import StageError
 from rung_ops.project import current
@@ -31,10 +31,6 @@ def tuning_file() -> Path:
 
 FOLDS = 3
 SETTINGS = "settings"  # user attribute of a trial
-
-
-class TuningError(StageError):
-    """The search cannot continue; the message says why and what to do."""
 
 
 def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> float:
@@ -93,10 +89,13 @@ class Search:
 
     It suggests trials in rounds. The suggestions depend only on the seed and on earlier rounds, not
     on which worker scores a trial first, so parallel and sequential searches give the same result.
+
+    Args:
+        trials: their number.
+        together: trials in a round.
     """
 
     def __init__(self, trials: int, together: int) -> None:
-        """Create a search of `trials` trials, in rounds of `together`."""
         self.settings = params()
         self.metric = self.settings["score"]["metric"]
         self.trials, self.together = trials, together
@@ -150,51 +149,47 @@ def _run_search(
     return search.study
 
 
-def main(
-    arguments: list[str] | None = None,
-    run_trials: Callable[[Search, pl.DataFrame], None] = sequential,
-    together: int = 1,
-) -> int:
-    """Search, and print the [model] table for params.toml; return the exit code.
+def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int) -> Verb:
+    """Make the verb `poe tune`.
 
     Args:
-        arguments: of the command line.
-        run_trials: scores all trials of the search. Raises TuningError if it cannot continue.
+        run_trials: scores all trials of the search; raises StageError if it cannot continue.
         together: default of --together.
     """
-    options = _options(arguments, together)
-    trials, together = options.trials, options.together
-    if refused := _refusal(trials, together):
-        print(refused, file=sys.stderr)
-        return 1
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rows, settings = pl.read_parquet(current().train), params()
-    metric = settings["score"]["metric"]
-    score_now = score_of(settings["model"], rows, metric, settings["seed"])
-    print(f"params.toml now: {metric} {score_now:.4f}", flush=True)
-    try:
-        with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
-            study = _run_search(Search(trials, together), rows, run_trials)
-    except TuningError as error:
-        print(error, file=sys.stderr)
-        return 1
-    _report(study, trials, score_now, settings["score"]["higher_is_better"])
-    return 0
 
-
-def _options(arguments: list[str] | None, together: int) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="poe tune", description=__doc__.splitlines()[0])
-    default = params().get("tune", {}).get("trials", 20)
-    parser.add_argument(
-        "--trials", type=int, default=default, help="number of trials (%(default)s)"
+    @verb("poe tune")
+    @click.option(
+        "--trials",
+        type=int,
+        default=lambda: params().get("tune", {}).get("trials", 20),
+        show_default="of params.toml, or 20",
+        help="number of trials",
     )
-    parser.add_argument(
+    @click.option(
         "--together",
         type=int,
         default=together,
-        help="trials in a round: suggested before the results of the round are known (%(default)s)",
+        show_default=True,
+        help="trials in a round: suggested before the results of the round are known",
     )
-    return parser.parse_args(arguments)
+    def run(trials: int, together: int) -> int:
+        """Search for better hyperparameters, and print the [model] table for params.toml."""
+        if refused := _refusal(trials, together):
+            raise StageError(refused)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        rows, settings = pl.read_parquet(current().train), params()
+        metric = settings["score"]["metric"]
+        score_now = score_of(settings["model"], rows, metric, settings["seed"])
+        print(f"params.toml now: {metric} {score_now:.4f}", flush=True)
+        with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
+            study = _run_search(Search(trials, together), rows, run_trials)
+        _report(study, trials, score_now, settings["score"]["higher_is_better"])
+        return 0
+
+    return run
+
+
+main = tune_verb(sequential, together=1)
 
 
 def _refusal(trials: int, together: int) -> str:

@@ -19,18 +19,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
-from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current, keyless
+from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
 KIND = "kind.txt"  # beside the predictions: what they are
 ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
-
-
-class ScoringError(StageError):
-    """A version cannot score rows; the message says which and why."""
 
 
 def origin_of(version: ModelVersion) -> dict[str, str]:
@@ -46,7 +42,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         Predictions as from estimator.predict().
 
     Raises:
-        ScoringError: the model or its code is missing, or the code cannot score the rows.
+        VersionError: the model or its code is missing, or the code cannot score the rows.
     """
     name = f"version {version.version}"
     with tempfile.TemporaryDirectory() as temporary:
@@ -55,9 +51,9 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         code = _fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
         models = sorted(model.rglob("*.skops")) if model else []
         if len(models) != 1:
-            raise ScoringError(f"{name} has {len(models)} skops files in the store; expected one")
+            raise VersionError(f"{name} has {len(models)} skops files in the store; expected one")
         if code is None:
-            raise ScoringError(
+            raise VersionError(
                 f"{name}: its run has no artifact `{CODE}`, so its features are unknown. "
                 "`uv run poe pipeline` records new versions with it."
             )
@@ -80,10 +76,10 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         )
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[-1]
-            raise ScoringError(f"{name} cannot score these rows: {reason}")
+            raise VersionError(f"{name} cannot score these rows: {reason}")
         predicted = (folder / KIND).read_text(encoding="utf-8")
         if predicted != (expected := str(estimator.kind())):
-            raise ScoringError(
+            raise VersionError(
                 f"{name} predicts {predicted}, and dataset.py says {expected}: they cannot be "
                 "compared"
             )
@@ -117,7 +113,7 @@ def _same(one: Path, other: Path) -> bool:
 def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
-        raise ScoringError(f"its package has another name; expected {contract.package()}")
+        raise VersionError(f"its package has another name; expected {contract.package()}")
     (output.parent / KIND).write_text(str(estimator.kind()), encoding="utf-8")
     # Its entity features may be declared in another way than those that the rows have.
     np.save(output, estimator.predict(estimator.load(model), join(pl.read_parquet(rows))))

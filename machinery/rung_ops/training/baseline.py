@@ -14,6 +14,7 @@ from rung_ops.model import target
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
 from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import in_column
 from rung_ops.training import estimator, naive
 
@@ -166,7 +167,7 @@ def main() -> int:
     try:
         group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
         unclear = f"{rows.height} rows are too few for an interval"
-    except time_blocks.TooFewBlocksError as error:
+    except NotComparableError as error:
         group, unclear = np.zeros(rows.height, dtype=int), f"no interval: {error}"
     result = compare(estimator.truth(rows), rows["predicted"].to_numpy(), simple.predictions, group)
     if simple.figures:

@@ -23,7 +23,7 @@ from rung_ops.model.bundle import BadBundle
 from rung_ops.model.entity_feature import views_of
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project import release_folders
-from rung_ops.release import install, make, sign
+from rung_ops.release import deploy, make, signing
 
 NOW = datetime(2026, 3, 1, 12, 34, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -231,13 +231,13 @@ def test_what_ci_builds_where_no_store_is_in_reach_is_refused_where_it_is_deploy
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     made = released(release_folders.candidates(), is_signed=False)
-    sign.sign_all(made.parent, release_private_key)
+    signing.sign_all(made.parent, release_private_key)
 
     with pytest.raises(BadBundle, match=rf"{made.name}: its entity features have no store"):
-        install.install(release_folders.environment(release_folders.STAGING), made.name)
+        deploy.install(release_folders.environment(release_folders.STAGING), made.name)
     materialize.main([])
 
-    assert install.install(release_folders.environment(release_folders.STAGING), made.name).is_dir()
+    assert deploy.install(release_folders.environment(release_folders.STAGING), made.name).is_dir()
 
 
 @pytest.mark.parametrize(("declared", "pulled"), [([declared()], 1), ([], 0)])

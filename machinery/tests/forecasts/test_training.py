@@ -18,9 +18,9 @@ from rung_ops import contract
 from rung_ops.checks import forecasts
 from rung_ops.contract import ContractError, forecast
 from rung_ops.features import EntityFeature, point_in_time
-from rung_ops.gate import report as gate_report
+from rung_ops.gate import registry_gate as gate_report
+from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Rules
-from rung_ops.gate.verdict import Champion, judge
 from rung_ops.model.predictions import inside
 from rung_ops.release import contract_file
 from rung_ops.statistics import jackknife, time_blocks

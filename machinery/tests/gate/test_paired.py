@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from rung_ops.gate import paired_test
-from rung_ops.gate.paired_test import Comparison, NotComparable
+from rung_ops.gate.paired_test import Comparison
 from rung_ops.gate.rules import Rules
-from rung_ops.statistics.jackknife import dealt
+from rung_ops.statistics.jackknife import NotComparableError, dealt
 
 ROWS = 2_000
 TRIES = 250
@@ -92,7 +92,7 @@ def test_two_rows_of_a_class_are_too_few_to_compare_on() -> None:
     for seed in range(20):
         try:
             paired_test.compare(truth, ours, {"one": ours}, area, RULES.alpha, dealt(ROWS, seed))
-        except NotComparable:
+        except NotComparableError:
             refused += 1
 
     assert refused > 5  # whenever both fall into one half
@@ -134,5 +134,5 @@ def test_what_has_no_figure_is_not_compared(figure: paired_test.Figure, reason: 
     truth = np.ones(ROWS, dtype=int)
     truth[0] = 7
 
-    with pytest.raises(NotComparable, match=reason):
+    with pytest.raises(NotComparableError, match=reason):
         paired_test.compare(truth, truth, {"one": truth}, figure, RULES.alpha, dealt(ROWS, 1))

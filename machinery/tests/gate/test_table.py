@@ -2,8 +2,8 @@
 
 import pytest
 
-from rung_ops.gate import report
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate import registry_gate
+from rung_ops.gate.judge import Verdict
 from rung_ops.training import baseline
 
 
@@ -25,7 +25,7 @@ def test_figures_of_any_size_stand_apart(unit: float) -> None:
         "slices": [],
     }
 
-    lines = list(report.table(Verdict(True, [], figures)))
+    lines = list(registry_gate.table(Verdict(True, [], figures)))
 
     cells = [line.split() for line in lines if line.startswith(("all", "a constant"))]
     assert [len(row) for row in cells] == [1 + 4, 2 + 4]

@@ -12,9 +12,9 @@ from rung_ops import contract
 from rung_ops.autopilot import decide
 from rung_ops.autopilot.facts import Quality
 from rung_ops.autopilot.policy import Retrain
-from rung_ops.gate import threshold, verdict
-from rung_ops.gate.rules import Rules
-from rung_ops.gate.verdict import Champion
+from rung_ops.gate import judge
+from rung_ops.gate.judge import Champion
+from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.monitoring import quality
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
@@ -46,14 +46,14 @@ def mae(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def test_a_threshold_is_in_points_or_a_share_of_the_figure(
     figure: float, higher_is_better: bool, amount: float, words: str
 ) -> None:
-    allowed = threshold.of(0.02, figure, higher_is_better)
+    allowed = allowed_loss(0.02, figure, higher_is_better)
 
     assert allowed.amount == pytest.approx(amount)
     assert str(allowed) == words
 
 
 def test_a_figure_above_one_leaves_no_jump() -> None:
-    below, above = (threshold.of(0.02, figure, True).amount for figure in (0.999, 1.001))
+    below, above = (allowed_loss(0.02, figure, True).amount for figure in (0.999, 1.001))
 
     assert below == pytest.approx(above, rel=0.01)
 
@@ -64,17 +64,17 @@ def test_the_gate_decides_the_same_in_every_unit(
     monkeypatch: pytest.MonkeyPatch, scale: float, worse: float, passes: bool
 ) -> None:
     settings = {"seed": 1, "score": {"metric": "mae", "higher_is_better": False}}
-    for module in (verdict, slices):
+    for module in (judge, slices):
         monkeypatch.setattr(module, "params", lambda: settings)
     monkeypatch.setattr(slices, "features", lambda frame: frame)
     monkeypatch.setattr(contract, "TIME", None)
     monkeypatch.setattr(contract, "score", mae)
-    monkeypatch.setattr(verdict.estimator, "truth", lambda frame: frame[contract.TARGET].to_numpy())
+    monkeypatch.setattr(judge.estimator, "truth", lambda frame: frame[contract.TARGET].to_numpy())
     truth, error = DRAWN[0] * 5 * scale, DRAWN[1] * scale
     rows = pl.DataFrame({contract.TARGET: truth})
     champion = Champion({"version": "1"}, truth + error, [])
 
-    judgement = verdict.judge(
+    judgement = judge.judge(
         rows,
         truth + (1 + worse) * error,
         champion,
@@ -121,4 +121,4 @@ def test_the_autopilot_decides_the_same_in_every_unit(
     (reason,) = decide.reasons_to_train(replace(CALM, quality=known), rules)
 
     assert reason.applies is trains
-    assert f"by more than {threshold.of(0.02, figure, False)}" in reason.says
+    assert f"by more than {allowed_loss(0.02, figure, False)}" in reason.says

@@ -10,11 +10,12 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from rung_ops import contract
-from rung_ops.gate import verdict
+from rung_ops.gate import judge as judging
+from rung_ops.gate.judge import Champion, Verdict, judge
 from rung_ops.gate.rules import Rules
-from rung_ops.gate.verdict import Champion, judge
 from rung_ops.project.paths import package_name
 from rung_ops.tracking import versions
+from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import baseline, estimator
 
 
@@ -24,7 +25,7 @@ def predictions(trained: Trained, strength: float = 1.0) -> np.ndarray:
     return estimator.predict(model, trained.test)
 
 
-def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
+def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> Verdict:
     best = baseline.best(trained.train, trained.test)
     return judge(trained.test, challenger, Champion({}, champion, []), best, Rules())
 
@@ -75,9 +76,9 @@ def test_predictions_that_are_not_numbers_are_counted_by_row(trained: Trained) -
 def test_other_figures_decide_as_well(
     trained: Trained, figure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = verdict.params()
+    settings = judging.params()
     settings["score"] = {"metric": figure, "higher_is_better": figure != "log_loss"}
-    monkeypatch.setattr(verdict, "params", lambda: settings)
+    monkeypatch.setattr(judging, "params", lambda: settings)
 
     result = judged(trained, predictions(trained), predictions(trained))
 
@@ -100,7 +101,7 @@ def test_a_version_whose_row_had_its_classes_in_another_order_is_not_compared(
     monkeypatch.setattr(versions, "_fetch", lambda folder, **artifact: fetched[folder.name])
     version: Any = SimpleNamespace(version="3", name="parcels", run_id="1")
 
-    with pytest.raises(versions.ScoringError, match="version 3 predicts the classes late, on time"):
+    with pytest.raises(VersionError, match="version 3 predicts the classes late, on time"):
         versions.predictions(version, tmp_path / "test.parquet")
 
     dataset.write_text(before + "\n# the same rows\n", encoding="utf-8")

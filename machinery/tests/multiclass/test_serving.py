@@ -20,8 +20,8 @@ from rung_ops.batch import predict, predict_logged
 from rung_ops.model.predictions import numbers
 from rung_ops.model.target import Kind
 from rung_ops.project.service_settings import Limits
+from rung_ops.release.rollout import Comparison, Trial
 from rung_ops.release.state import State
-from rung_ops.release.trial_figures import Comparison, Trial
 from rung_ops.serving import class_answers
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import ServiceHooks

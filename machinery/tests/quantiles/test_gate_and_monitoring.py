@@ -14,17 +14,16 @@ from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract, prediction_log
 from rung_ops.autopilot import collect, labelled, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.gate import report as gate_report
-from rung_ops.gate import verdict
+from rung_ops.gate import registry_gate as gate_report
+from rung_ops.gate.judge import Champion, Verdict, judge
 from rung_ops.gate.rules import Rules
-from rung_ops.gate.verdict import Champion, judge
 from rung_ops.monitoring import exposition, release_info, report
 from rung_ops.monitoring.status import status
 from rung_ops.project import release_folders
 from rung_ops.training import baseline, estimator
 
 
-def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
+def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> Verdict:
     best = baseline.best(trained.train, trained.test)
     return judge(trained.test, challenger, Champion({}, champion, []), best, Rules())
 

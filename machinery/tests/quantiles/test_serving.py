@@ -20,7 +20,7 @@ from rung_ops import prediction_log
 from rung_ops.batch import predict, predict_logged
 from rung_ops.model.predictions import numbers
 from rung_ops.model.target import Kind
-from rung_ops.release.trial_figures import Comparison
+from rung_ops.release.rollout import Comparison
 from rung_ops.serving import interval_answers
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.training import estimator

@@ -27,8 +27,7 @@ from rung_ops.model.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_
 from rung_ops.model.verify import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import contract_file, export_trial, keys, make, registry_artifacts
-from rung_ops.release.export import NoFormat
+from rung_ops.release import ReleaseError, contract_file, export, make, registry_artifacts, signing
 from rung_ops.system import atomic
 from rung_ops.tracking import record_run, registry, source_state
 from rung_ops.training import estimator, model_card
@@ -245,7 +244,7 @@ def test_a_column_that_cannot_be_queried_is_named() -> None:
         parts: pl.List(pl.Int64) = pa.Field()  # type: ignore[valid-type]
         target: bool = pa.Field()
 
-    with pytest.raises(contract_file.UnservableRow, match="column `parts`: List"):
+    with pytest.raises(ReleaseError, match="column `parts`: List"):
         contract_of(Odd)
 
 
@@ -269,7 +268,7 @@ def test_an_export_is_tried_at_the_edges_of_the_contract() -> None:
     schema = {column["name"]: dtype_of(column["polars"]) for column in columns}
     rows = pl.DataFrame({name: [values.get(name)] for name in schema}, schema=schema)
 
-    cases = {case for case, _ in export_trial.edges(rows, columns)}
+    cases = {case for case, _ in export.edge_cases(rows, columns)}
 
     assert {"`bounded` 1", "`bounded` 9", "`chosen` 'b'", "`blank` empty"} <= cases
     assert any(re.fullmatch("`matched` '[a-z]{2}'", case) for case in cases)
@@ -289,7 +288,7 @@ def test_edges_that_the_model_has_no_answer_for_are_reported() -> None:
     column = {"name": "number", "dtype": "float", "required": False, "default": None}
     column |= {"ge": 0.0, "le": None, "isin": None, "pattern": None}
 
-    features, unanswered = export_trial.rows(
+    features, unanswered = export.trial_rows(
         Model(), rows, rows, rows.head(1), [pl.col("number")], [column], seed=1
     )
 
@@ -304,7 +303,7 @@ def test_a_release_that_fails_leaves_nothing(
         def predict(self, features: pl.DataFrame) -> np.ndarray:
             return np.full(features.height, np.nan)
 
-    with pytest.raises(NoFormat, match="no finite prediction for"):
+    with pytest.raises(ReleaseError, match="no finite prediction for"):
         make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
 
     assert list(tmp_path.glob("[!.]*")) == []
@@ -391,7 +390,7 @@ def project(
             report=folder / "report",
         )
         moved(patch, source_state, root=folder)
-        patch.setattr(keys, "private_key_file", lambda: folder / ".keys/release.pem")
+        patch.setattr(signing, "private_key_file", lambda: folder / ".keys/release.pem")
         patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
         rows.write_parquet(here.rows)
         trained.train.write_parquet(here.train)
@@ -433,7 +432,7 @@ def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, made = project
-    monkeypatch.setattr(keys, "private_key_file", lambda: folder / "nowhere.pem")
+    monkeypatch.setattr(signing, "private_key_file", lambda: folder / "nowhere.pem")
 
     code, output = released(capsys, "--unsigned", str(folder / "built"))
 
@@ -451,8 +450,8 @@ def test_poe_release_writes_the_registrys_version_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, made = project
-    if not keys.private_key_file().exists():
-        keys.make(keys.private_key_file(), folder / "release.pub")
+    if not signing.private_key_file().exists():
+        signing.make_pair(signing.private_key_file(), folder / "release.pub")
     # What is in model/ by now is of no concern.
     current().model_file.unlink(missing_ok=True)
 
@@ -499,8 +498,8 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     reason: str,
 ) -> None:
     folder, _ = project
-    if not keys.private_key_file().exists():
-        keys.make(keys.private_key_file(), folder / "release.pub")
+    if not signing.private_key_file().exists():
+        signing.make_pair(signing.private_key_file(), folder / "release.pub")
     monkeypatch.setenv("RELEASES", str(folder / "others"))
     if broken == "TRAIN":
         moved(monkeypatch, train=folder / "nowhere.parquet")
@@ -536,4 +535,4 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
     result = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
 
     assert (result / "features.py").is_file()
-    assert result.name == registry_artifacts.PACKAGE
+    assert result.name == contract.package()

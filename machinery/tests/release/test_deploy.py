@@ -13,19 +13,11 @@ import pytest
 
 from machinery.tests.conftest import private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
+from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.release import (
-    champion_alias,
-    deploy,
-    gate_check,
-    history,
-    install,
-    rollout_time,
-    signing,
-    state,
-)
-from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
+from rung_ops.release import deploy, history, rollout, signing, state
+from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.state import Shadow, State
 from rung_ops.system import atomic
 
@@ -41,10 +33,10 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         followed.append(version)
         return "Followed."
 
-    monkeypatch.setattr(champion_alias, "follow", follow)
-    monkeypatch.setattr(gate_check, "gate_file", lambda: tmp_path / "gate.json")
+    monkeypatch.setattr(deploy, "set_champion", follow)
+    monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
-    monkeypatch.setattr(deploy, "policy", lambda: None)
+    monkeypatch.setattr(deploy, "read_policy", lambda: None)
     return followed
 
 
@@ -63,10 +55,10 @@ def judged(release: Path, against: str | None = None, **changes: Any) -> None:
     verdict = {
         "promote": True,
         "reasons": [],
-        "challenger": {name: str(manifest[name]) for name in gate_check.IDENTITY},
+        "challenger": {name: str(manifest[name]) for name in deploy.IDENTITY},
         "champion": {"release": against} if against else None,
     }
-    gate_check.gate_file().write_text(json.dumps(verdict | changes), encoding="utf-8")
+    gate_rules.verdict_file().write_text(json.dumps(verdict | changes), encoding="utf-8")
 
 
 def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -94,7 +86,7 @@ def test_the_newest_candidate_is_taken(
     copy_as(first, candidates, "v3-a-b", release_private_key, **later)
     (releases / "candidates" / ".new-1").mkdir()  # of a release that is being written
 
-    assert install.newest() == "v3-a-b"
+    assert deploy.newest_candidate() == "v3-a-b"
     assert deployed(capsys, "staging")[0] == 0
     code, output = deployed(capsys, "staging")
     assert (code, "is served in staging already" in output, "poe release" in output) == (
@@ -141,7 +133,7 @@ def test_without_a_verdict_for_just_this_nothing_comes_to_production(
     if isinstance(verdict, dict):
         judged(releases / "candidates" / SECOND, FIRST, **verdict)
     elif verdict:
-        gate_check.gate_file().write_text(verdict)
+        gate_rules.verdict_file().write_text(verdict)
 
     code, output = deployed(capsys, "production", SECOND, "--at-once")
 
@@ -217,12 +209,12 @@ def test_a_copy_that_a_full_disk_ends_takes_no_room(
         target.mkdir(parents=True)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(install.shutil, "copytree", full)
+    monkeypatch.setattr(deploy.shutil, "copytree", full)
 
     code, output = deployed(capsys, "staging", FIRST)
 
     assert (code, "No space left on device" in output) == (1, True)
-    assert not (releases / "staging/bundles" / install.DRAFT).exists()
+    assert not (releases / "staging/bundles" / deploy.DRAFT).exists()
 
 
 def test_without_the_public_key_nothing_is_deployed(
@@ -249,8 +241,8 @@ def test_the_next_release_is_tried_before_it_answers(
     share: float | None,
     expected: Shadow | None,
 ) -> None:
-    monkeypatch.setattr(deploy, "policy", lambda: None if share is None else rules(share))
-    install.install(production, FIRST)
+    monkeypatch.setattr(deploy, "read_policy", lambda: None if share is None else rules(share))
+    deploy.install(production, FIRST)
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
 
@@ -268,8 +260,8 @@ def test_the_next_release_is_tried_before_it_answers(
 def test_how_long_it_takes_is_reported_without_deploying(
     production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
-    monkeypatch.setattr(rollout_time, "traffic", lambda *_: rollout_time.Traffic(24.0, 24.0))
+    monkeypatch.setattr(deploy, "read_policy", lambda: rules(0.25))
+    monkeypatch.setattr(rollout, "logged_traffic", lambda *_: rollout.Traffic(24.0, 24.0))
 
     code, output = deployed(capsys, "production", "--plan")
 
@@ -288,9 +280,9 @@ def test_a_log_that_cannot_be_read_stops_no_deployment(
     def unreadable(*_: Any) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
-    monkeypatch.setattr(rollout_time, "traffic", unreadable)
-    install.install(production, FIRST)
+    monkeypatch.setattr(deploy, "read_policy", lambda: rules(0.25))
+    monkeypatch.setattr(rollout, "logged_traffic", unreadable)
+    deploy.install(production, FIRST)
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
 
@@ -303,7 +295,7 @@ def test_a_log_that_cannot_be_read_stops_no_deployment(
 def test_deploying_again_lets_the_release_on_trial_answer(
     releases: Path, production: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install.install(production, FIRST)
+    deploy.install(production, FIRST)
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
     deployed(capsys, "production", SECOND)
@@ -322,9 +314,9 @@ def test_what_was_rolled_back_comes_again_only_by_its_name(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(install, "newest", lambda: SECOND)
+    monkeypatch.setattr(deploy, "newest_candidate", lambda: SECOND)
     for release in (FIRST, SECOND):
-        install.install(production, release)
+        deploy.install(production, release)
         state.serve(production, release, BY)
     state.roll_back(production, BY, "too many late answers")
     judged(releases / "candidates" / SECOND, FIRST)
@@ -348,14 +340,14 @@ def test_of_two_deployments_at_once_one_wins_and_the_other_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     both_have_looked = threading.Barrier(2)
-    installed = install.install
+    installed = deploy.install
 
     def wait_and_install(folder: Path, release: str) -> Path:
         path = installed(folder, release)
         both_have_looked.wait(60)
         return path
 
-    monkeypatch.setattr(install, "install", wait_and_install)
+    monkeypatch.setattr(deploy, "install", wait_and_install)
     codes: dict[str, int] = {}
 
     def run(release: str) -> None:
@@ -395,28 +387,30 @@ def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
 
         try:
             patch = pytest.MonkeyPatch()
-            patch.setattr(install, "check", lambda path: None)  # needs threads, lost in a fork
+            patch.setattr(
+                deploy, "check_bundle", lambda path: None
+            )  # needs threads, lost in a fork
             if at == "renamed":
                 patch.setattr(atomic, "sync_tree", lambda folder: None)
             patch.setattr(*KILLS[at], kill)
-            install.install(production, FIRST)
+            deploy.install(production, FIRST)
         finally:
             os._exit(0)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     left = [path.name for path in (production / "bundles").glob("[!.]*")]
     assert left == ([FIRST] if at == "renamed" else [])
 
-    path = install.install(production, FIRST)
+    path = deploy.install(production, FIRST)
 
     assert path == release_folders.bundle(production, FIRST)
-    assert not (production / "bundles" / install.DRAFT).exists()
+    assert not (production / "bundles" / deploy.DRAFT).exists()
 
 
 def test_a_damaged_bundle_is_replaced_by_the_candidate(production: Path) -> None:
-    path = install.install(production, FIRST)
+    path = deploy.install(production, FIRST)
     tampered(path)
 
-    install.install(production, FIRST)
+    deploy.install(production, FIRST)
 
     assert b"harmless" not in next((path / bundle.SOURCE).rglob("features.py")).read_bytes()
 
@@ -436,9 +430,9 @@ def test_a_release_of_another_model_is_refused(
 
 def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:
     for release in (FIRST, SECOND):
-        install.install(production, release)
+        deploy.install(production, release)
 
-    assert install.forget(production, [SECOND]) == [FIRST]
+    assert deploy.delete_unused(production, [SECOND]) == [FIRST]
     assert [path.name for path in (production / "bundles").glob("[!.]*")] == [SECOND]
 
 
@@ -448,7 +442,7 @@ def test_a_registry_that_is_down_is_reported_and_delays_nothing(
     monkeypatch.undo()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
 
-    reported = champion_alias.follow("1")
+    reported = deploy.set_champion("1")
 
     assert "alias `champion` could not be set to version 1" in reported
     assert "Run the same command again" in reported

@@ -30,8 +30,8 @@ from rung_ops.model.bundle import BadBundle
 from rung_ops.model.onnx_model import OnnxOutput
 from rung_ops.model.predictors import predictor_of, row_predictor
 from rung_ops.project import current
-from rung_ops.release import export, parity, speed
-from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
+from rung_ops.release import ReleaseError, export
+from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.training import estimator
 
@@ -88,14 +88,14 @@ def release(folder: Path, model: str = "") -> Path:
 
 
 def exported(
-    staged: Path, model: Any, columns: list[str], tolerance: float = parity.TOLERANCE
-) -> tuple[str, list[parity.FormatResult]]:
+    staged: Path, model: Any, columns: list[str], tolerance: float = export.TOLERANCE
+) -> tuple[str, list[export.FormatResult]]:
     """Fit a model to some rows, export it, and hold what was written against it on all rows."""
     inputs = FEATURES.select(columns)
     regression = isinstance(model[-1] if isinstance(model, Pipeline) else model, Ridge)
     model.fit(inputs[:400], FEATURES["number"].to_numpy()[:400] if regression else TRUTH[:400])
     expected = estimator.predict_features(model, inputs)
-    check = parity.ParityCheck(inputs, expected, tolerance)
+    check = export.ParityCheck(inputs, expected, tolerance)
     chosen, tried = export.export(staged, PACKAGE, model, check)
 
     written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
@@ -273,9 +273,7 @@ def doubled(inputs: Any) -> Any:
 def test_a_type_that_the_source_does_not_trust_is_not_released(tmp_path: Path) -> None:
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression())
 
-    with pytest.raises(
-        export.NoFormat, match=r"types that are not trusted: .*test_export\.doubled"
-    ):
+    with pytest.raises(ReleaseError, match=r"types that are not trusted: .*test_export\.doubled"):
         exported(release(tmp_path, "TRUSTED = []\n"), model, ["count", "flag"])
 
 
@@ -337,7 +335,7 @@ class Broken(TransformerMixin, BaseEstimator):
 def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path) -> None:
     model = make_pipeline(Broken(), LogisticRegression())
 
-    with pytest.raises(export.NoFormat) as error:
+    with pytest.raises(ReleaseError) as error:
         exported(release(tmp_path), model, ["number", "count"])
 
     for each in ("onnx: ", "lightgbm: ", "skops: "):
@@ -345,10 +343,10 @@ def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path
 
 
 def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
-    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (28.0, 200.0)}) == "onnx"
-    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (20.0, 150.0)}) == "lightgbm"
-    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (10.0, 900.0)}) == "onnx"
-    assert speed.select({"lightgbm": (30.0, 200.0)}) == "lightgbm"
+    assert export.select_fastest({"onnx": (30.0, 200.0), "lightgbm": (28.0, 200.0)}) == "onnx"
+    assert export.select_fastest({"onnx": (30.0, 200.0), "lightgbm": (20.0, 150.0)}) == "lightgbm"
+    assert export.select_fastest({"onnx": (30.0, 200.0), "lightgbm": (10.0, 900.0)}) == "onnx"
+    assert export.select_fastest({"lightgbm": (30.0, 200.0)}) == "lightgbm"
 
 
 def test_every_form_is_timed_on_one_row_and_on_many() -> None:
@@ -358,9 +356,9 @@ def test_every_form_is_timed_on_one_row_and_on_many() -> None:
         observed.append(rows.height)
         return np.zeros(rows.height)
 
-    measured = speed.measure({"onnx": predict}, FEATURES.head(5))
+    measured = export.measure_speed({"onnx": predict}, FEATURES.head(5))
 
-    assert set(observed) == {1, speed.BATCH}
+    assert set(observed) == {1, export.BATCH}
     assert all(0 <= each < 1e6 for each in measured["onnx"])
 
 
@@ -407,7 +405,7 @@ def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
     inputs = FEATURES.select("letter", "number")
     model.fit(inputs, TRUTH)
 
-    with pytest.raises(NoLightGBM, match="`text` is OneHotEncoder"):
+    with pytest.raises(NotLightGBMError, match="`text` is OneHotEncoder"):
         to_lightgbm(model, inputs)
 
 

@@ -21,8 +21,7 @@ from sklearn.preprocessing import (
 
 from machinery.tests.release.test_export import FEATURES, TRUTH, ordinal, trees
 from rung_ops.model.onnx_model import OnnxOutput
-from rung_ops.release import onnx_reason
-from rung_ops.release.to_onnx import to_onnx
+from rung_ops.release.to_onnx import blame_step, to_onnx
 from rung_ops.training import estimator
 
 NUMBERS, TEXTS = ["number", "number_or_none", "count"], ["letter", "letter_or_none"]
@@ -132,7 +131,7 @@ def test_the_step_and_what_to_use_instead_are_named(name: str) -> None:
     made = fitted(chosen)
 
     assert differs(made)
-    sentence = onnx_reason.blame(made, ROWS)
+    sentence = blame_step(made, ROWS)
     assert sentence.startswith(step)
     assert instead in sentence
 
@@ -150,7 +149,7 @@ class Odd:
 
 
 def test_a_model_of_another_kind_is_named() -> None:
-    assert onnx_reason.blame(Odd(), ROWS) == (
+    assert blame_step(Odd(), ROWS) == (
         "the model (Odd) keeps it from ONNX; use instead: a model that skl2onnx converts, or LightGBM"
     )
 
@@ -163,8 +162,8 @@ def test_numbers_with_gaps_as_categories_are_named() -> None:
     made = fitted(make_pipeline(ColumnTransformer(branches), Ridge()), rows)
 
     assert differs(made, rows)
-    assert "`hours` (OneHotEncoder)" in onnx_reason.blame(made, rows)
-    assert "SimpleImputer before it" in onnx_reason.blame(made, rows)
+    assert "`hours` (OneHotEncoder)" in blame_step(made, rows)
+    assert "SimpleImputer before it" in blame_step(made, rows)
     filled = make_pipeline(median(), one_hot())
     branches = [("hours", filled, ["hour"]), ("numbers", StandardScaler(), ["number"])]
     assert not differs(fitted(make_pipeline(ColumnTransformer(branches), Ridge()), rows), rows)

@@ -11,7 +11,7 @@ import pytest
 
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollback, state
-from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
+from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.release.state import Canary, Shadow, State
 
 BY = "Ada"
@@ -90,7 +90,9 @@ def written(now: State) -> str:
 
 def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Do what an operator's command does; tell whether it was done, not refused."""
-    monkeypatch.setattr(deploy, "policy", lambda: policy(0.0 if verb == "deploy-canary" else 1.0))
+    monkeypatch.setattr(
+        deploy, "read_policy", lambda: policy(0.0 if verb == "deploy-canary" else 1.0)
+    )
     verbs: dict[str, Callable[[], object]] = {
         "deploy-shadow": lambda: deploy.begin(folder, "v5", BY),
         "deploy-canary": lambda: deploy.begin(folder, "v5", BY),
@@ -103,7 +105,7 @@ def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     }
     try:
         verbs[verb]()
-    except state.Refused:
+    except state.ChangeRefusedError:
         return False
     return True
 

@@ -26,7 +26,7 @@ from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.model.target import positive
 from rung_ops.quantiles import PerQuantile
 from rung_ops.release import export, reasons_file
-from rung_ops.release.to_lightgbm import NoLightGBM
+from rung_ops.release.to_lightgbm import NotLightGBMError
 
 DRAWS = np.random.default_rng(11)
 COUNT = 300
@@ -336,7 +336,7 @@ def test_quantiles_of_different_numbers_of_trees_are_not_joined(tmp_path: Path) 
     model = quantiles_of()
     model[1].estimators_[2] = quantiles_of(5)[1].estimators_[2]
 
-    with pytest.raises(NoLightGBM, match="different numbers of trees"):
+    with pytest.raises(NotLightGBMError, match="different numbers of trees"):
         export._write_lightgbm(tmp_path, model, FEATURES)
 
 

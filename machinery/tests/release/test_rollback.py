@@ -131,5 +131,5 @@ def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: P
     assert "production serves v1 again" in done.stdout
     lines = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines())
     imported = {line.partition(".")[0] for line in lines}
-    assert {"argparse", "rung_ops"} <= imported
+    assert {"click", "rung_ops"} <= imported
     assert imported & NEVER == set()

@@ -11,11 +11,15 @@ import pytest
 
 from rung_ops import prediction_log
 from rung_ops.prediction_log import Batch
-from rung_ops.release import rollout_time
-from rung_ops.release.rollout_policy import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.rollout_time import Traffic
-from rung_ops.release.rollout_verdict import verdict
-from rung_ops.release.trial_figures import Trial
+from rung_ops.release import rollout
+from rung_ops.release.rollout import (
+    CanaryPolicy,
+    Policy,
+    ShadowPolicy,
+    Traffic,
+    Trial,
+    canary_verdict,
+)
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 DAY = 86_400
@@ -28,12 +32,12 @@ TEAM = Policy(
 
 
 def advice(policy: Policy, observed: Traffic | None) -> str:
-    return "\n".join(rollout_time.lines(policy, observed))
+    return "\n".join(rollout.duration_lines(policy, observed))
 
 
 def as_suggested(policy: Policy, observed: Traffic) -> Policy:
     """Set what was proposed, as somebody would who copies it."""
-    result = "\n".join(rollout_time.suggestion(policy, observed))
+    result = "\n".join(rollout.suggestion(policy, observed))
     times = [int(each) for each in re.findall(r"_seconds = (\d+)", result)]
     shadow = {"share": 1.0, "enough_seconds": times[0], "max_seconds": times[1]}
     canary = {"steps": [0.5, 1.0], "enough_seconds": times[2], "max_seconds": times[3]}
@@ -66,7 +70,7 @@ def test_the_proposal_passes_a_good_release(requests: float) -> None:
 
     assert "So no release" not in result
     assert "In all " in result
-    assert all(stage.seconds is not None for stage in rollout_time.stages(policy, observed))
+    assert all(stage.seconds is not None for stage in rollout.planned_stages(policy, observed))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_traffic_comes_from_the_log_and_counts_callers_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path))
-    assert rollout_time.traffic("production", NOW) is None
+    assert rollout.logged_traffic("production", NOW) is None
 
     def log(ids: list[str], arm: str, days: float) -> Batch:
         rows = pl.DataFrame({"a": [1] * len(ids)})
@@ -119,7 +123,7 @@ def test_traffic_comes_from_the_log_and_counts_callers_only(
         prediction_log.assemble(batches), prediction_log.folder("production")
     )
 
-    result = rollout_time.traffic("production", NOW)
+    result = rollout.logged_traffic("production", NOW)
 
     assert result == Traffic(requests=1.1, rows=2.0)
 
@@ -130,7 +134,7 @@ def test_a_failing_release_is_noticed_as_often_as_stated(requests: int, seed: in
     draws = np.random.default_rng(seed)
     policy = as_suggested(TEAM, SMALL)
     doubt = policy.false_abort / 5
-    failing = rollout_time.noticed(doubt, requests, requests, policy.canary.max_bad_increase)
+    failing = rollout.noticed(doubt, requests, requests, policy.canary.max_bad_increase)
     assert failing < 1
     result = 0
     for _ in range(200):
@@ -138,13 +142,13 @@ def test_a_failing_release_is_noticed_as_often_as_stated(requests: int, seed: in
         trial.serving.requests = requests
         trial.canary.requests = requests
         trial.canary.failed = int(draws.binomial(requests, failing))
-        result += verdict(trial.serving, trial.canary, policy, DAY).action == "abort"
+        result += canary_verdict(trial.serving, trial.canary, policy, DAY).action == "abort"
 
     assert result >= 182  # fewer come once in a thousand runs at 0.95
 
 
 def test_more_requests_notice_smaller_faults() -> None:
-    shares = [rollout_time.noticed(0.002, n, n, 0.01) for n in (20, 84, 300, 2000)]
+    shares = [rollout.noticed(0.002, n, n, 0.01) for n in (20, 84, 300, 2000)]
 
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] <= 0.05 < shares[0]

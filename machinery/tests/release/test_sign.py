@@ -12,12 +12,12 @@ from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
 from rung_ops.model.verify import verify
 from rung_ops.project import current
-from rung_ops.release import sign
+from rung_ops.release import signing
 
 LOADED = """
 import sys
-from rung_ops.release import sign
-code = sign.main([sys.argv[1]])
+from rung_ops.release import signing
+code = signing.sign_releases([sys.argv[1]])
 print(code, *sorted({name.split(".")[0] for name in sys.modules}))
 """
 
@@ -42,7 +42,7 @@ def built(
 
 def refused(built: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Assert that nothing is signed; return the reason."""
-    assert sign.main([str(built.parent)]) == 1
+    assert signing.sign_releases([str(built.parent)]) == 1
     assert not list(built.parent.rglob(bundle.SIGNATURE))
     return capsys.readouterr().err
 
@@ -50,7 +50,7 @@ def refused(built: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_what_was_built_is_signed(
     built: Path, release_key: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sign.main([str(built.parent)]) == 0
+    assert signing.sign_releases([str(built.parent)]) == 0
 
     assert f"signed {built.name}" in capsys.readouterr().out
     assert verify(built, release_key)["id"] == built.name
@@ -103,7 +103,7 @@ def test_a_release_with_a_signature_is_not_signed_again(
 ) -> None:
     (built / bundle.SIGNATURE).write_text("{}")
 
-    assert sign.main([str(built.parent)]) == 1
+    assert signing.sign_releases([str(built.parent)]) == 1
     assert "has a signature already" in capsys.readouterr().err
     assert (built / bundle.SIGNATURE).read_text() == "{}"
 
@@ -111,7 +111,7 @@ def test_a_release_with_a_signature_is_not_signed_again(
 def test_a_folder_without_releases_is_an_error(
     built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sign.main([str(built.parent / "elsewhere")]) == 1
+    assert signing.sign_releases([str(built.parent / "elsewhere")]) == 1
     assert "holds no release" in capsys.readouterr().err
 
 

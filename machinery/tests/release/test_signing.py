@@ -16,7 +16,7 @@ from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.verify import verify
 from rung_ops.project import release_folders
-from rung_ops.release import keys, signing
+from rung_ops.release import signing
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_an_invalid_public_key_is_named(release: Path, text: bytes) -> None:
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Where `poe keys` puts the keys, in a folder of this test."""
     private, public = tmp_path / ".keys/release.pem", tmp_path / "release.pub"
-    monkeypatch.setattr(keys, "private_key_file", lambda: private)
+    monkeypatch.setattr(signing, "private_key_file", lambda: private)
     monkeypatch.setenv("RELEASE_KEY", str(public))
     monkeypatch.delenv("RELEASE_PRIVATE_KEY", raising=False)
     return private, public
@@ -238,54 +238,54 @@ def test_keys_are_made_once_and_the_private_one_is_kept_to_its_owner(
 ) -> None:
     private, public = pair
 
-    assert keys.main([]) == 0
+    assert signing.create_keys([]) == 0
     assert "RELEASE_PRIVATE_KEY" in capsys.readouterr().out
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
-    assert keys.private_key() == private.read_bytes()
+    assert signing.private_key() == private.read_bytes()
     assert signing.public_key_of(private.read_bytes()) == public.read_bytes()
 
     before = private.read_bytes()
-    assert keys.main([]) == 1
+    assert signing.create_keys([]) == 1
     assert "was not changed" in capsys.readouterr().err
     assert private.read_bytes() == before
 
 
 def test_a_missing_key_names_the_command_that_makes_one(pair: tuple[Path, Path]) -> None:
-    with pytest.raises(keys.NoKey, match="uv run poe keys"):
-        keys.private_key()
+    with pytest.raises(signing.SigningKeyError, match="uv run poe keys"):
+        signing.private_key()
 
 
 def test_a_key_that_the_service_does_not_trust_signs_nothing(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys.make(*pair)
+    signing.make_pair(*pair)
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", private_key().decode())
 
-    with pytest.raises(keys.NoKey, match="RELEASE_PRIVATE_KEY does not belong to"):
-        keys.private_key()
+    with pytest.raises(signing.SigningKeyError, match="RELEASE_PRIVATE_KEY does not belong to"):
+        signing.private_key()
 
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", pair[0].read_text())
-    assert keys.private_key() == pair[0].read_bytes().strip()
+    assert signing.private_key() == pair[0].read_bytes().strip()
     assert release_folders.public_key() == pair[1]
 
 
 def test_a_key_may_be_given_in_one_line(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys.make(*pair)
+    signing.make_pair(*pair)
     line = base64.b64encode(pair[0].read_bytes()).decode()
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", line)
 
-    assert keys.private_key() == pair[0].read_bytes().strip()
+    assert signing.private_key() == pair[0].read_bytes().strip()
 
 
 def test_a_variable_that_the_vendor_did_not_fill_counts_as_unset(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys.make(*pair)
+    signing.make_pair(*pair)
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", "$(RELEASE_PRIVATE_KEY)")
 
-    assert keys.private_key() == pair[0].read_bytes()
+    assert signing.private_key() == pair[0].read_bytes()
 
 
 BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
@@ -293,5 +293,5 @@ BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
 
 @pytest.mark.parametrize("text", [b"", b"no key", BEGUN])
 def test_an_invalid_private_key_is_named(text: bytes) -> None:
-    with pytest.raises(signing.BadKey, match="private key"):
+    with pytest.raises(signing.SigningKeyError, match="private key"):
         signing.public_key_of(text)

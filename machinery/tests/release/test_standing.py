@@ -73,7 +73,7 @@ def test_the_place_of_a_release_is_named(folder: Path, release: str, directory: 
     state.canary(folder, "v3", BY)
     state.shadow(folder, "v4", 0.25, BY)
 
-    assert status.role_of(state.read(folder), release) == directory
+    assert state.read(folder).role_of(release) == directory
 
 
 def test_only_the_latest_changes_are_reported(folder: Path) -> None:

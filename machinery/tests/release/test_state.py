@@ -43,7 +43,7 @@ def in_a_process(work: Callable[[], Any]) -> int:
     try:
         work()
         code = 0
-    except state.Refused:
+    except state.ChangeRefusedError:
         code = 1
     finally:
         os._exit(code)
@@ -160,7 +160,7 @@ def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_reported(
 
     assert codes == [0, 1, 1, 1, 1, 1]
     assert state.read(folder) == State(3, "v1", ())
-    with pytest.raises(state.Overtaken, match="roll_back by Ada"):
+    with pytest.raises(state.OvertakenError, match="roll_back by Ada"):
         state.serve(folder, "v3", BY, expected=observed)
 
 
@@ -227,9 +227,9 @@ def test_more_lines_taken_out_are_noticed_later_too(folder: Path) -> None:
 def test_a_damaged_state_says_what_to_do(folder: Path) -> None:
     (folder / state.STATE).write_text('{"generation": 3}')
 
-    with pytest.raises(state.BadState, match="Delete it and `poe deploy`"):
+    with pytest.raises(state.StateError, match="Delete it and `poe deploy`"):
         state.read(folder)
-    with pytest.raises(state.BadState):
+    with pytest.raises(state.StateError):
         state.roll_back(folder, BY)
 
 
@@ -283,7 +283,7 @@ def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
 
     assert left.canary is not None and left.shadow is None
     assert state.events(folder)[-1]["detail"]["release"] == "v4"
-    with pytest.raises(state.Refused, match="v4 is neither"):
+    with pytest.raises(state.ChangeRefusedError, match="v4 is neither"):
         state.abort(folder, "again", BY, release="v4")
 
 
@@ -295,7 +295,7 @@ def test_a_rollback_ends_the_canary_first_and_then_restores_the_previous(folder:
 
     assert (first.serving, first.canary) == ("v2", None)
     assert (second.serving, second.previous) == ("v1", ())
-    with pytest.raises(state.Refused, match="no previous"):
+    with pytest.raises(state.ChangeRefusedError, match="no previous"):
         state.roll_back(folder, BY)
 
 
@@ -326,7 +326,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    with pytest.raises(state.Refused):
+    with pytest.raises(state.ChangeRefusedError):
         change(folder)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -334,9 +334,76 @@ def test_a_change_that_makes_no_sense_changes_nothing(
 
 def test_nothing_can_be_tried_where_nothing_is_served(tmp_path: Path) -> None:
     assert state.read(tmp_path) == State()
-    with pytest.raises(state.Refused, match="No release is served"):
+    with pytest.raises(state.ChangeRefusedError, match="No release is served"):
         state.canary(tmp_path, "v1", BY)
 
 
 def test_serving_an_old_release_again_does_not_name_it_twice(folder: Path) -> None:
     assert state.serve(folder, "v1", BY).previous == ("v2",)
+
+
+def written(folder: Path, count: int) -> list[str]:
+    """Note so many events; return the hashes of all lines."""
+    for number in range(count):
+        state.note(folder, "looked", "monitor", reason=f"{number}: " + "x" * 300)
+    return [each["hash"] for each in history.read(folder / state.HISTORY)]
+
+
+def test_appending_reads_the_end_of_a_history_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.serve(tmp_path, "v1", "Ada")
+    written(tmp_path, 200)  # longer than what is read at once, several times
+    monkeypatch.setattr(history, "content", pytest.fail)
+
+    state.note(tmp_path, "looked", "Ada")
+    state.serve(tmp_path, "v2", "Ada")
+    monkeypatch.undo()
+
+    assert fault(tmp_path) is None
+    assert events(tmp_path)[-2:] == ["looked", "serve"]
+    assert len(events(tmp_path)) == 203
+
+
+@pytest.mark.parametrize("gone", [slice(None), slice(0, 1), slice(3, None)])
+def test_the_change_of_the_state_is_written_again_where_its_line_is_gone(
+    tmp_path: Path, gone: slice
+) -> None:
+    state.serve(tmp_path, "v0", "Ada")
+    state.serve(tmp_path, "v1", "Ada")
+    written(tmp_path, 200)
+    path = tmp_path / state.HISTORY
+    lines = path.read_bytes().splitlines(keepends=True)
+    change = lines.pop(1)
+    del lines[gone]
+    path.write_bytes(b"".join(lines))
+
+    state.note(tmp_path, "looked", "Ada")
+
+    assert change in path.read_bytes()
+    assert fault(tmp_path) is not None
+
+
+def test_the_events_after_a_line_that_is_known_are_verified_without_the_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / state.HISTORY
+    state.serve(tmp_path, "v1", "Ada")
+    hashes = written(tmp_path, 100)
+    lines = path.read_bytes().splitlines(keepends=True)
+
+    def since(known: str, changed: int | None = None) -> list[str] | None:
+        path.write_bytes(
+            b"".join(
+                line.replace(b"looked", b"looked!") if at == changed else line
+                for at, line in enumerate(lines)
+            )
+        )
+        found = history.since(path, known)
+        return None if found is None else [each["hash"] for each in found]
+
+    assert since(history.START) == hashes
+    assert since(hashes[60]) == hashes[61:]
+    assert since(hashes[60], changed=50) == hashes[61:]
+    assert since(hashes[60], changed=70) is None
+    assert since("0" * 63 + "1") is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rung_ops.model.bundle import BadBundle
-from rung_ops.release import history_line, install, state
+from rung_ops.release import deploy, history, state
 
 BY = "Ada"
 Content = dict[str, Any]
@@ -37,7 +37,7 @@ def change(folder: Path, how: Callable[[Content], object]) -> None:
 def signed_again(content: Content) -> None:
     """Make the hash of the entry fit its content, as an attacker would."""
     entry = content["entry"]
-    content["entry"] = history_line.entry(
+    content["entry"] = history.new_event(
         entry["previous_hash"], entry["event"], entry["by"], entry["detail"]
     )
 
@@ -45,29 +45,29 @@ def signed_again(content: Content) -> None:
 WRONG: dict[str, tuple[Callable[[Content], object], str]] = {
     "an id with a path": (
         lambda content: content.update(serving="../../candidates/v9"),
-        "`serving`: '../../candidates/v9' is not the id of a release",
+        "`serving` is not the id of a release",
     ),
     "an absolute id": (lambda content: content.update(serving="/tmp/v9"), "`serving`"),
     "a hidden id": (lambda content: content.update(serving=".draft"), "`serving`"),
     "an id with a line break": (lambda content: content.update(serving="v2\n"), "`serving`"),
     "an endless id": (lambda content: content.update(serving="v" * 1000), "`serving`"),
     "an id that is a number": (lambda content: content.update(serving=2), "`serving`"),
-    "an id with a path before": (lambda content: content.update(previous=["v1/.."]), "`previous`"),
-    "a text of ids": (lambda content: content.update(previous="v1"), "`previous`"),
-    "too many ids": (lambda content: content.update(previous=["v1"] * 1000), "`previous`"),
+    "an id with a path before": (lambda content: content.update(previous=["v1/.."]), "`previous"),
+    "a text of ids": (lambda content: content.update(previous="v1"), "`previous"),
+    "too many ids": (lambda content: content.update(previous=["v1"] * 1000), "`previous"),
     "a canary with a path": (
         lambda content: content["canary"].update(release="../v3"),
-        "`canary`",
+        "`canary",
     ),
-    "a step before the first": (lambda content: content["canary"].update(step=-1), "`canary`"),
-    "a step that is a text": (lambda content: content["canary"].update(step="1"), "`canary`"),
-    "a canary without a step": (lambda content: content["canary"].pop("step"), "`canary`"),
-    "a canary of two": (lambda content: content.update(canary=["v3", 0]), "`canary`"),
-    "a share above 1": (lambda content: content["shadow"].update(share=7), "`shadow`"),
-    "no share": (lambda content: content["shadow"].update(share=float("nan")), "`shadow`"),
-    "a shadow with a path": (lambda content: content["shadow"].update(release=".."), "`shadow`"),
-    "a stop without a reason": (lambda content: content["stopped"].pop("reason"), "`stopped`"),
-    "a stop by a number": (lambda content: content["stopped"].update(by=1), "`stopped`"),
+    "a step before the first": (lambda content: content["canary"].update(step=-1), "`canary"),
+    "a step that is a text": (lambda content: content["canary"].update(step="1"), "`canary"),
+    "a canary without a step": (lambda content: content["canary"].pop("step"), "`canary"),
+    "a canary of two": (lambda content: content.update(canary=["v3", 0]), "`canary"),
+    "a share above 1": (lambda content: content["shadow"].update(share=7), "`shadow"),
+    "no share": (lambda content: content["shadow"].update(share=float("nan")), "`shadow"),
+    "a shadow with a path": (lambda content: content["shadow"].update(release=".."), "`shadow"),
+    "a stop without a reason": (lambda content: content["stopped"].pop("reason"), "`stopped"),
+    "a stop by a number": (lambda content: content["stopped"].update(by=1), "`stopped"),
     "a generation below 0": (lambda content: content.update(generation=-1), "`generation`"),
     "a generation that is a text": (lambda content: content.update(generation="5"), "`generation`"),
     "an infinite generation": (
@@ -98,7 +98,7 @@ def test_a_value_that_no_command_writes_is_named(
 ) -> None:
     change(folder, how)
 
-    with pytest.raises(state.BadState, match="Delete it and `poe deploy`") as refused:
+    with pytest.raises(state.StateError, match="Delete it and `poe deploy`") as refused:
         state.read(folder)
 
     assert reason in str(refused.value)
@@ -111,7 +111,7 @@ def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path
 
     change(folder, consistent)
 
-    with pytest.raises(state.BadState, match="is not the id of a release"):
+    with pytest.raises(state.StateError, match="is not the id of a release"):
         state.read(folder)
 
 
@@ -129,7 +129,7 @@ def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path
 def test_what_is_not_a_state_is_refused(folder: Path, content: bytes) -> None:
     (folder / state.STATE).write_bytes(content)
 
-    with pytest.raises(state.BadState, match=r"state\.json"):
+    with pytest.raises(state.StateError, match=r"state\.json"):
         state.read(folder)
 
 
@@ -152,9 +152,9 @@ def test_only_a_regular_file_is_read(folder: Path, put: Callable[[Path], None]) 
     path.unlink()
     put(path)
 
-    with pytest.raises(state.BadState, match="Delete it"):
+    with pytest.raises(state.StateError, match="Delete it"):
         state.read(folder)
-    with pytest.raises(state.BadState):
+    with pytest.raises(state.StateError):
         state.stop(folder, BY, "now")
 
 
@@ -194,10 +194,10 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
         lambda: state.canary(folder, name, BY),
         lambda: state.shadow(folder, name, 0.5, BY),
     ):
-        with pytest.raises(state.Refused, match="is not the id of a release"):
+        with pytest.raises(state.ChangeRefusedError, match="is not the id of a release"):
             change_to()
     with pytest.raises(BadBundle, match="There is no release "):
-        install.install(folder, name)
+        deploy.install(folder, name)
 
     assert (folder / state.STATE).read_bytes() == before
 
@@ -205,7 +205,7 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
 def test_a_reason_that_would_not_be_read_again_is_refused(folder: Path) -> None:
     before = (folder / state.STATE).read_bytes()
 
-    with pytest.raises(state.Refused, match="shorter"):
+    with pytest.raises(state.ChangeRefusedError, match="shorter"):
         state.stop(folder, BY, "x" * 2_000_000)
 
     assert (folder / state.STATE).read_bytes() == before

@@ -144,7 +144,7 @@ def signed_source(
         (made / bundle.SOURCE / package_of(made) / name).write_text(text)
     manifest = bundle.read_manifest(made)
     manifest["files"] = bundle.files_of(made)
-    from rung_ops.release.content import write_json
+    from rung_ops.release.make import write_json
 
     write_json(made / bundle.MANIFEST, manifest)
     (made / bundle.SIGNATURE).unlink()

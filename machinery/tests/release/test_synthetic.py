@@ -9,7 +9,7 @@ import pytest
 
 from machinery.tests.serving.calls import MOMENT, PLAIN
 from rung_ops.contract import synthetic
-from rung_ops.release import export_trial
+from rung_ops.release import export
 
 SOME = 2_000
 START = datetime(2026, 1, 1)
@@ -114,7 +114,7 @@ def test_a_column_that_is_empty_stays_empty(known: pl.DataFrame) -> None:
 def test_rare_and_missing_values_come_in_at_the_edges(known: pl.DataFrame) -> None:
     drawn = synthetic.rows(known, COLUMNS, 100, seed=3)
 
-    edges = pl.concat([some for _, some in export_trial.edges(drawn, COLUMNS)])
+    edges = pl.concat([some for _, some in export.edge_cases(drawn, COLUMNS)])
 
     assert {"rare", "a", "b"} <= set(edges["kind"])
     assert {18, 75} <= set(edges["age"])

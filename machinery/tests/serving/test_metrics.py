@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rung_ops.release.trial_figures import Comparison
+from rung_ops.release.rollout import Comparison
 from rung_ops.serving.metrics import OUTCOMES, Metrics
 
 

@@ -8,9 +8,15 @@ import pytest
 
 from rung_ops.errors import SettingsError
 from rung_ops.release import history, state
-from rung_ops.release.rollout_policy import Policy, policy
-from rung_ops.release.rollout_verdict import Verdict, shadow_verdict, verdict
-from rung_ops.release.trial_figures import Comparison, Trial
+from rung_ops.release.rollout import (
+    Comparison,
+    Policy,
+    Trial,
+    Verdict,
+    canary_verdict,
+    read_policy,
+    shadow_verdict,
+)
 from rung_ops.serving.rollout import Rollout
 from rung_ops.statistics.sequential import exceeds, ks_lower_bound, wilson_upper_bound
 
@@ -40,7 +46,7 @@ ENOUGH = 100.0  # seconds, more than min_seconds
 def team(tmp_path: Path) -> Policy:
     path = tmp_path / "rollout.toml"
     path.write_text(ROLLOUT, encoding="utf-8")
-    read = policy(path, tmp_path / "none.toml")
+    read = read_policy(path, tmp_path / "none.toml")
     assert read is not None
     return read
 
@@ -71,7 +77,7 @@ def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[Verdict, int]:
     while result.action == "wait" and trial.canary.requests <= 500:
         answered(trial, "serving", 15, draws, failed=0.002)
         answered(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
-        result = verdict(trial.serving, trial.canary, team, ENOUGH)
+        result = canary_verdict(trial.serving, trial.canary, team, ENOUGH)
     return result, trial.canary.requests
 
 
@@ -113,17 +119,17 @@ def test_a_single_caller_does_not_decide_on_drift(team: Policy) -> None:
     answered(trial, "canary", 100, draws)
     trial.observe("canary", [0.002] * 900, ["the same"] * 900, np.full(900, 0.99))
 
-    assert verdict(trial.serving, trial.canary, team, ENOUGH).action == "advance"
+    assert canary_verdict(trial.serving, trial.canary, team, ENOUGH).action == "advance"
 
 
 def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
     draws, trial = np.random.default_rng(0), Trial(team.slow)
-    nothing = verdict(trial.serving, trial.canary, team, 3600)
+    nothing = canary_verdict(trial.serving, trial.canary, team, 3600)
     answered(trial, "canary", 20, draws)
-    little = verdict(trial.serving, trial.canary, team, 3600)
+    little = canary_verdict(trial.serving, trial.canary, team, 3600)
     answered(trial, "serving", 1500, draws)
     answered(trial, "canary", 480, draws)
-    soon = verdict(trial.serving, trial.canary, team, 20)
+    soon = canary_verdict(trial.serving, trial.canary, team, 20)
 
     assert nothing == Verdict("wait", "500 more of 500 requests")
     assert little == Verdict("wait", "480 more of 500 requests, about 24 hours at this rate")
@@ -133,7 +139,7 @@ def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
 def test_a_canary_that_no_one_asks_ends(team: Policy) -> None:
     trial = Trial(team.slow)
 
-    result = verdict(trial.serving, trial.canary, team, 86_401)
+    result = canary_verdict(trial.serving, trial.canary, team, 86_401)
 
     assert result == Verdict(
         "abort", "24 hours were not enough to judge it: 500 more of 500 requests"
@@ -169,7 +175,7 @@ def small(tmp_path: Path) -> Policy:
     """A policy for 24 requests a day."""
     path = tmp_path / "small.toml"
     path.write_text(SMALL, encoding="utf-8")
-    read = policy(path, tmp_path / "none.toml")
+    read = read_policy(path, tmp_path / "none.toml")
     assert read is not None
     return read
 
@@ -181,7 +187,7 @@ def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verd
         at += float(draws.exponential(DAY / 24))
         canary = draws.random() < 0.5
         answered(trial, "canary" if canary else "serving", 1, draws, failed * canary, batch=1)
-        result = verdict(trial.serving, trial.canary, small, at)
+        result = canary_verdict(trial.serving, trial.canary, small, at)
     return result
 
 
@@ -191,18 +197,18 @@ def test_with_little_traffic_time_is_enough_if_the_team_says_so(
     draws, trial = np.random.default_rng(0), Trial(small.slow)
     answered(trial, "serving", 90, draws)
     answered(trial, "canary", 19, draws, batch=1)
-    few = verdict(trial.serving, trial.canary, small, 8 * DAY)
+    few = canary_verdict(trial.serving, trial.canary, small, 8 * DAY)
     answered(trial, "canary", 1, draws, batch=1)
-    early = verdict(trial.serving, trial.canary, small, 6 * DAY)
+    early = canary_verdict(trial.serving, trial.canary, small, 6 * DAY)
 
     assert few == Verdict("wait", "1 more of 20 requests, about 10 hours at this rate")
     assert early == Verdict(
         "wait", "480 more of 500 requests, about 5 months at this rate, or 24 hours"
     )
-    assert verdict(trial.serving, trial.canary, small, 7 * DAY) == Verdict(
+    assert canary_verdict(trial.serving, trial.canary, small, 7 * DAY) == Verdict(
         "advance", "nothing speaks against it in 20 requests and 7 days"
     )
-    assert verdict(trial.serving, trial.canary, team, 7 * DAY).action == "abort"
+    assert canary_verdict(trial.serving, trial.canary, team, 7 * DAY).action == "abort"
 
 
 def test_of_releases_as_good_with_little_traffic_few_are_sent_back(small: Policy) -> None:
@@ -240,7 +246,7 @@ def test_enough_seconds_is_between_the_other_times(
     path.write_text(SMALL.replace("enough_seconds = 604800", f"enough_seconds = {seconds}"))
 
     with pytest.raises(SettingsError, match=rf"\[canary\] enough_seconds is {message}_seconds"):
-        policy(path, tmp_path / "none.toml")
+        read_policy(path, tmp_path / "none.toml")
 
 
 def compared(rows: int, change: Callable[[np.ndarray], np.ndarray], failed: int = 0) -> Comparison:
@@ -464,7 +470,7 @@ def test_a_busy_hour_is_not_taken_for_a_slow_release(team: Policy) -> None:
         for _ in range(100):
             answered(trial, "serving", 1000, draws, seconds=seconds)
             answered(trial, "canary", 5, draws, seconds=seconds)
-        result = verdict(trial.serving, trial.canary, team, ENOUGH)
+        result = canary_verdict(trial.serving, trial.canary, team, ENOUGH)
         assert result.action != "abort", (hour, result.reason)
 
 
@@ -511,7 +517,7 @@ def test_evidence_of_one_release_does_not_count_for_the_next(
 
 
 def test_nothing_moves_by_itself_without_a_policy(folder: Path, tmp_path: Path) -> None:
-    alone = Rollout(folder, policy(tmp_path / "no rollout.toml"))
+    alone = Rollout(folder, read_policy(tmp_path / "no rollout.toml"))
     now = state.shadow(folder, "v2", 1.0, "Ada")
     result = Comparison()
     result.fail(1000)
@@ -567,7 +573,7 @@ def test_a_policy_that_means_nothing_is_refused(
     path.write_text(ROLLOUT.replace(*wrong), encoding="utf-8")
 
     with pytest.raises(SettingsError, match="rollout.toml") as refused:
-        policy(path)
+        read_policy(path)
     assert message in str(refused.value)
 
 
@@ -576,6 +582,6 @@ def test_what_is_slow_is_what_was_promised(tmp_path: Path) -> None:
     path.write_text(ROLLOUT, encoding="utf-8")
     service = tmp_path / "service.toml"
     service.write_text("[slo]\np99_ms = 40\n", encoding="utf-8")
-    read = policy(path, service)
+    read = read_policy(path, service)
 
     assert read is not None and read.slow == 0.04

@@ -10,7 +10,7 @@ import yaml
 from machinery.tests.projects import moved
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
-from rung_ops.tracking import record_run, trained_from
+from rung_ops.tracking import record_run, source_state
 
 # As `dvc status --json` printed it.
 STATUS = {
@@ -31,7 +31,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
         "judge": {"outs": [{"path": "reports/metrics.json"}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-    moved(monkeypatch, trained_from, root=tmp_path)
+    moved(monkeypatch, source_state, root=tmp_path)
     return []
 
 
@@ -50,7 +50,11 @@ def test_what_changed_since_the_training_is_named(
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
 
-    assert trained_from.changes() == ["changed command", "model.C in params.toml", "src"]
+    assert source_state.changes_since_training() == [
+        "changed command",
+        "model.C in params.toml",
+        "src",
+    ]
     assert asked == [("status", "--json", "judge", "train")]
 
 
@@ -67,7 +71,7 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
     monkeypatch.setattr(record_run, "origin", dict)
     monkeypatch.setattr(record_run, "record", lambda tags: pytest.fail("recorded"))
 
-    assert record_run.main() == 1
+    assert record_run.main([]) == 1
     assert "since the model was trained, changed command, model.C" in capsys.readouterr().err
 
 
@@ -77,7 +81,7 @@ def test_what_dvc_does_not_tell_is_an_error(
     answer(monkeypatch, asked, 1, "")
 
     with pytest.raises(StageError, match="dvc is locked"):
-        trained_from.changes()
+        source_state.changes_since_training()
 
 
 def test_without_dvc_lock_dvc_is_not_run(
@@ -86,4 +90,4 @@ def test_without_dvc_lock_dvc_is_not_run(
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
     (tmp_path / "dvc.lock").unlink()
 
-    assert trained_from.changes() == [] == asked
+    assert source_state.changes_since_training() == [] == asked

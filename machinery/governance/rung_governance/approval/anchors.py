@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_ops.release import history, history_line, state
+from rung_ops.release import history, state
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular
 
@@ -98,7 +98,7 @@ def sign(
         if torn is not None:
             path = folder / ANCHORS
             atomic.write(path, history.content(path)[:torn])
-        statement = Anchor(history_line.now(), folder.name, len(lines), lines[-1], "")
+        statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
         content = json.dumps(
             {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}

@@ -30,9 +30,9 @@ from rung_governance.approval import (
     validation,
 )
 from rung_governance.approval.signed_log import WITHDRAWN
-from rung_ops.gate import judge, report
-from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
+from rung_ops.errors import SettingsError
+from rung_ops.gate import registry_gate
+from rung_ops.gate.judge import Verdict
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state
@@ -75,7 +75,7 @@ def approve(version: validation.Version, given: str | None) -> Path:
     with _restored(path):
         _sign(path, content, key, str(documents.record(record)["validator"]["email"]))
         _refuse(validation.objections(version, facts))
-    report.publish(dataclasses.replace(verdict, promote=True, awaits=[]))
+    registry_gate.publish(dataclasses.replace(verdict, promote=True, awaits=[]))
     return path
 
 
@@ -93,7 +93,7 @@ def _passed(version: validation.Version, objections: list[str]) -> Verdict:
     _refuse([*objections, *readiness.objections(version)])
     verdict = rejudge.verdict(str(version.version), signing=True)
     if verdict.reasons:
-        report.publish(verdict)
+        registry_gate.publish(verdict)
         _refuse(verdict.reasons)
     return verdict
 
@@ -156,7 +156,7 @@ def _refuse(reasons: list[str]) -> None:
 
 def _version(wanted: str) -> ModelVersion:
     try:
-        with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+        with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
             return registry.version(wanted)
     except registry.ServerDownError:
         raise
@@ -190,8 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             path = approve(version, options.key)
     except (
-        *(Refused, signatures.NotSigned, gate_rules.BadRules),
-        *(registry.MlflowException, locks.LockTimeoutError, state.BadState, OSError),
+        *(Refused, signatures.NotSigned, SettingsError),
+        *(registry.MlflowException, locks.LockTimeoutError, state.StateError, OSError),
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)
         return 1

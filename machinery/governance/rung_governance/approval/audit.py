@@ -34,7 +34,7 @@ WHOLE = (
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 
-class Unsigned(state.Refused):
+class Unsigned(state.ChangeRefusedError):
     """What is written to the log now could not be signed, so no service would follow it."""
 
 
@@ -109,7 +109,7 @@ def record(folder: Path, event: str, by: str, review: bool = False, **detail: An
         Why it could not be signed; empty when it was. The line is written in any case.
 
     Raises:
-        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
+        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
     """
     with signed(folder, review) as problems:
         state.note(folder, event, by, **detail)
@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.restore:
         try:
             serving = signed_log.restore(folder).serving
-        except (state.BadState, locks.LockTimeoutError, OSError) as error:
+        except (state.StateError, locks.LockTimeoutError, OSError) as error:
             print(error, file=sys.stderr)
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
@@ -317,7 +317,7 @@ def _missing_line(folder: Path, lines: list[str]) -> str:
     """Say whether the state was edited, or is not that of the last change in the history."""
     try:
         entry = state.read_with_entry(folder)[1]
-    except state.BadState as error:
+    except state.StateError as error:
         return f"it is not what a command wrote ({error.__cause__}); `--restore` writes it again"
     if entry is None:
         return ""

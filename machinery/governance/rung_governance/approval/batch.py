@@ -71,7 +71,7 @@ def _refuse_while_stopped(folder: Path) -> None:
     """Raise PredictionError while a stop holds, or if that cannot be determined."""
     try:
         stopped = state.read(folder).stopped
-    except state.BadState:
+    except state.StateError:
         stopped = None  # the log says what holds
     if (folder / state.HISTORY).exists() and not stopped:
         reading = SignedStateReader(folder).read()

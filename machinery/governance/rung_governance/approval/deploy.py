@@ -18,15 +18,15 @@ from rung_ops.model.bundle import BadBundle
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
-from rung_ops.release import gate_check, install, state, status
+from rung_ops.release import state
 from rung_ops.system import locks
 
 REFUSALS = (
     *(
         BadBundle,
         SettingsError,
-        state.Refused,
-        state.BadState,
+        state.ChangeRefusedError,
+        state.StateError,
         locks.LockTimeoutError,
         keys.NoKey,
         keyless.CandidateError,
@@ -39,72 +39,78 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     """Put a candidate that passed the gate into the shadow; return where it is now.
 
     Raises:
-        state.Refused: the gate refuses it, or it answers already.
+        state.ChangeRefusedError: the gate refuses it, or it answers already.
         keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
         BadBundle, SettingsError: it must not be used.
     """
     keys.private_key()
     before = state.read(folder)
     audit.require_signature(folder)
-    manifest = bundle.read_manifest(install.install(folder, release, without_keys))
+    manifest = bundle.read_manifest(release_deploy.install(folder, release, without_keys))
     if release == before.serving:
-        raise state.Refused(f"{release} answers already.")
+        raise state.ChangeRefusedError(f"{release} answers already.")
     if reasons := list(
-        gate_check.objections(manifest, before, gate_check.gate_file(), awaited=True)
+        release_deploy.gate_objections(manifest, before, gate_rules.verdict_file(), awaited=True)
     ):
-        raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
+        raise state.ChangeRefusedError("\n- ".join(["the gate refuses it.", *reasons]))
     _refuse_withdrawn(folder, manifest)
     if reasons := rejudged(manifest):
-        raise state.Refused("\n- ".join(["it is not what was recorded and judged.", *reasons]))
+        raise state.ChangeRefusedError(
+            "\n- ".join(["it is not what was recorded and judged.", *reasons])
+        )
     refuse_another_model(release_folders.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed_with_warnings(folder):
-        gate_record.note(folder, manifest, by, gate_check.gate_file())
-        if before.serving and not status.role_of(before, release):
+        gate_record.note(folder, manifest, by, gate_rules.verdict_file())
+        if before.serving and not before.role_of(release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
-            install.forget(folder, now.releases())
-    if role := status.role_of(now, release):
+            release_deploy.delete_unused(folder, now.releases())
+    if role := now.role_of(release):
         return f"{release} {role}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
 
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, SettingsError))
+    keyless.call(
+        "rung_ops.release.deploy:check_bundle", str(path), raises=(BadBundle, SettingsError)
+    )
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
     """Run the gate again on the version of a release; list what differs and what speaks against it.
 
     Raises:
-        state.Refused: the registry or the rules cannot be used.
+        state.ChangeRefusedError: the registry or the rules cannot be used.
     """
     from rung_governance.approval import rejudge  # brings MLflow, which takes seconds
     from rung_ops.tracking import registry
 
     try:
         return rejudge.faults(str(manifest["version"]), released=manifest)
-    except (registry.MlflowException, gate_rules.BadRules) as error:
-        raise state.Refused(f"the gate could not be run again: {error}") from error
+    except (registry.MlflowException, SettingsError) as error:
+        raise state.ChangeRefusedError(f"the gate could not be run again: {error}") from error
 
 
 def refuse_another_model(release: Path) -> None:
     """Refuse a release whose served model is not the export of its version's model.
 
     Raises:
-        state.Refused: it is another one, or cannot be compared.
+        state.ChangeRefusedError: it is another one, or cannot be compared.
         BadBundle: the release is not as it was signed.
     """
     compared = "rung_governance.approval.served_model:differences"
     if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
-        raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
+        raise state.ChangeRefusedError(
+            "\n- ".join(["it does not serve the model of its version.", *reasons])
+        )
 
 
 def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
     version = validation.released_version(manifest)
     if withdrawals := list(gate_record.withdrawals(folder, version)):
-        raise state.Refused(f"{manifest['id']} does not come back: {withdrawals[0]}.")
+        raise state.ChangeRefusedError(f"{manifest['id']} does not come back: {withdrawals[0]}.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,9 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.environment == release_folders.PRODUCTION:
         return _to_production(folder, options.release)
     try:
-        if release := options.release or install.newest():
+        if release := options.release or release_deploy.newest_candidate():
             _refuse_withdrawn(folder, bundle.read_manifest(release_folders.candidates() / release))
-    except state.Refused as error:
+    except state.ChangeRefusedError as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
     except BadBundle:
@@ -128,13 +134,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _to_production(folder: Path, asked: str | None) -> int:
     try:
-        release = asked or install.newest()
+        release = asked or release_deploy.newest_candidate()
         if release is None:
             raise BadBundle(
                 f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
             )
         if not asked and (back := release_deploy.rollback_event(folder, release)):
-            raise state.Refused(
+            raise state.ChangeRefusedError(
                 f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
             )

@@ -28,13 +28,14 @@ from sklearn import metrics
 from rung_governance.approval import bounds, group_check, plan, signed_approval, validation
 from rung_governance.approval.bounds import Facts
 from rung_ops import contract
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate.judge import Verdict
 from rung_ops.model import bundle, source_import
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import gate, registry_artifacts
+from rung_ops.release import ReleaseError, production_gate, registry_artifacts
 from rung_ops.tracking import registry, store_address, versions
+from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
 from rung_ops.training.groups import UnknownGroupError
 
@@ -56,12 +57,12 @@ def of_version(version: ModelVersion) -> Facts:
         try:
             source = registry_artifacts.source(version, artifacts)
             judged = artifacts / f"version {version.version}"
-            shutil.copytree(source, judged / bundle.SOURCE / registry_artifacts.PACKAGE)
-            expressions = source_import.features_of(judged, registry_artifacts.PACKAGE)
+            shutil.copytree(source, judged / bundle.SOURCE / contract.package())
+            expressions = source_import.features_of(judged, contract.package())
             rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
         except (
-            registry_artifacts.NotReleasable,
+            ReleaseError,
             bundle.BadBundle,
             pl.exceptions.PolarsError,
         ) as error:
@@ -221,7 +222,7 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
-    result = gate.verdict(asked)
+    result = production_gate.verdict(asked)
     if not result.challenger:
         return result
     version = registry.version(result.challenger["version"])
@@ -251,7 +252,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             groups,
         )
         outside += group_check.threshold_problems(limits, settings, groups)
-    except (plan.BadPlan, Unknown, UnknownGroupError, versions.ScoringError) as error:
+    except (plan.BadPlan, Unknown, UnknownGroupError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
     figures = result.figures | {PLAN: plan.digest()}

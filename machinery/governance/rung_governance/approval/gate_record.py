@@ -28,14 +28,16 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         verdict: the file that the gate wrote.
 
     Raises:
-        state.Refused: it was not judged by the change control plan.
-        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
+        state.ChangeRefusedError: it was not judged by the change control plan.
+        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
     """
     content = verdict.read_bytes()
     data = json.loads(content)
     figures = data["figures"]
     if "plan" not in figures:
-        raise state.Refused("the gate did not compare it with the plan: run `uv run poe gate`.")
+        raise state.ChangeRefusedError(
+            "the gate did not compare it with the plan: run `uv run poe gate`."
+        )
     state.note(
         folder,
         JUDGED,

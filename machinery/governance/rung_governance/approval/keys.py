@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.release import secret
 from rung_ops.system import key_names
 
 
@@ -37,7 +36,7 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     Raises:
         NoKey: it is missing, or is not an EC P-256 key.
     """
-    text = secret.read(VARIABLE)
+    text = key_names.key_from(VARIABLE)
     if not text and not private_key_file().is_file():
         raise NoKey(
             f"there is no key to sign it with: set {VARIABLE} to the text of {shown(private_key_file())}, "
@@ -77,15 +76,15 @@ def public_key() -> ec.EllipticCurvePublicKey:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the pairs that are not there yet; return the exit code, 1 where all are there."""
-    from rung_ops.release import keys
+    from rung_ops.release import signing
 
     parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--audit", action="store_true", help="only the pair of the audit log, not the releases'"
     )
-    code = 1 if parser.parse_args(arguments).audit else keys.main([])
+    code = 1 if parser.parse_args(arguments).audit else signing.create_keys([])
     try:
-        keys.make(private_key_file(), public_key_file())
+        signing.make_pair(private_key_file(), public_key_file())
     except FileExistsError as error:
         print(
             f"{shown(Path(str(error)))} is there already, and was left alone: what was signed with "
@@ -101,6 +100,6 @@ def main(arguments: list[str] | None = None) -> int:
         f"where the service runs and in CI: the text of {shown(private_key_file())} as {VARIABLE}"
     )
     print(
-        f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(private_key_file()))}`"
+        f"where it has to be one line: `{key_names.ONE_LINE.format(path=shown(private_key_file()))}`"
     )
     return 0

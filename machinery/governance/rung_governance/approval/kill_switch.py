@@ -24,11 +24,11 @@ def switch_off(folder: Path, by: str, reason: str) -> list[str]:
         Why the audit log could not be signed; empty when it was. The stop holds in any case.
 
     Raises:
-        OSError, locks.LockTimeoutError, state.BadState: it could not be written.
+        OSError, locks.LockTimeoutError, state.StateError: it could not be written.
     """
     try:
         state.read(folder)
-    except state.BadState:
+    except state.StateError:
         signed_log.restore(folder)  # an edited file must not keep anybody from stopping
     with audit.signed(folder) as problems:
         state.stop(folder, by, reason)
@@ -40,10 +40,10 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
 
     Raises:
         audit.Unsigned: the log could not be signed, so that no service would follow it.
-        state.Refused: the environment is not stopped.
+        state.ChangeRefusedError: the environment is not stopped.
     """
     if not state.read(folder).stopped:
-        raise state.Refused(f"{folder.name} is not stopped.")
+        raise state.ChangeRefusedError(f"{folder.name} is not stopped.")
     if folder.name == release_folders.PRODUCTION:
         audit.require_signature(folder)
     with audit.signed(folder) as problems:
@@ -83,10 +83,10 @@ def _command(
     try:
         fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
         problems = act(folder, fields["by"], fields["reason"])
-    except (Incomplete, state.Refused) as error:
+    except (Incomplete, state.ChangeRefusedError) as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, locks.LockTimeoutError, state.BadState) as error:
+    except (OSError, locks.LockTimeoutError, state.StateError) as error:
         print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
         print("To stop the model anyway, end the process of the service.", file=sys.stderr)
         return 1

@@ -30,7 +30,7 @@ from rung_governance.approval.overrides import Incomplete, Overrides, complete, 
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.model.refusal import Refusal
 from rung_ops.project import release_folders
-from rung_ops.release import history_line, state
+from rung_ops.release import history, state
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.system import key_names, locks, tokens
@@ -60,7 +60,7 @@ MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
 LOGGED, LOOKS = 4.0, 8  # seconds within which a prediction is in the log; looks
 UNREADABLE = (OSError, pl.exceptions.PolarsError)
-UNWRITABLE = (OSError, locks.LockTimeoutError, state.BadState)
+UNWRITABLE = (OSError, locks.LockTimeoutError, state.StateError)
 
 Answer = Callable[[Request], Awaitable[Any]]
 
@@ -142,7 +142,7 @@ class Oversight:
         fields = complete(await _sent(request), kill_switch.FIELDS)
         by, reason = fields["by"], fields["reason"]
         # At once, and without the disk.
-        stopped = state.Stopped(by, history_line.now(), reason)
+        stopped = state.Stopped(by, history.now(), reason)
         self._service.halt(stopped)
         LOG.warning("Stopped by %r: %r", by, reason)
         try:
@@ -172,7 +172,7 @@ class Oversight:
             )
         except audit.Unsigned as error:
             raise Refusal(503, f"It is still stopped: {error}") from error
-        except state.Refused as refused:
+        except state.ChangeRefusedError as refused:
             if self._service.stopped is None:
                 raise Refusal(409, str(refused)) from refused
             problems = ["That it was stopped is written nowhere, and that it goes on neither."]

@@ -29,7 +29,7 @@ from rung_governance.approval.signed_log import APPROVED
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
-from rung_ops.release import champion_alias, install, state
+from rung_ops.release import deploy, state
 from rung_ops.release.state import State
 
 
@@ -45,14 +45,14 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         The release, and its version.
 
     Raises:
-        state.Refused: there are objections; the message lists all of them.
+        state.ChangeRefusedError: there are objections; the message lists all of them.
         keys.NoKey: the audit log could not be signed.
         BadBundle, SettingsError: the release must not be used.
     """
     keys.private_key()
     now = state.read(folder)
     release = find(folder, asked, now)
-    manifest = bundle.read_manifest(install.install(folder, release, without_keys))
+    manifest = bundle.read_manifest(deploy.install(folder, release, without_keys))
     judged = gate_record.last(folder, release) or {}
     reasons = [
         *validation.objections(validation.released_version(manifest), judged.get("facts")),
@@ -65,7 +65,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     with audit.signed_with_warnings(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
         then = state.serve(folder, release, by, now.generation)
-        install.forget(folder, then.releases())
+        deploy.delete_unused(folder, then.releases())
     return release, str(manifest["version"])
 
 
@@ -88,7 +88,9 @@ def renew(folder: Path, release: str, by: str) -> bool:
     needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
     if known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys():
         if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
-            raise state.Refused("\n- ".join(["its approval does not count any more.", *lapsed]))
+            raise state.ChangeRefusedError(
+                "\n- ".join(["its approval does not count any more.", *lapsed])
+            )
         return False
     reasons = [
         *validation.objections(version, answered=True),
@@ -113,10 +115,10 @@ def _overdue(line: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
-    """Raise state.Refused if there are reasons, or where the log cannot be relied on."""
+    """Raise state.ChangeRefusedError if there are reasons, or where the log cannot be relied on."""
     faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
     if unique := dict.fromkeys([*reasons, *faults]):
-        raise state.Refused("\n- ".join([what, *unique]))
+        raise state.ChangeRefusedError("\n- ".join([what, *unique]))
 
 
 def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
@@ -127,18 +129,22 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
         judged: the log's line of its deployment, with the hash of the files that were compared.
 
     Raises:
-        state.Refused: the service would refuse it.
+        state.ChangeRefusedError: the service would refuse it.
     """
     again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
-        raise state.Refused(f"{manifest['id']} has other files than were deployed: {again}.")
+        raise state.ChangeRefusedError(
+            f"{manifest['id']} has other files than were deployed: {again}."
+        )
     facts = validation.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
     signers = signatures.signers_file(validation.root())
     allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
     try:
         admission.approved(facts, manifest, allowed)
     except admission.NotApproved as error:
-        raise state.Refused(f"the service would refuse {manifest['id']}: {error}") from error
+        raise state.ChangeRefusedError(
+            f"the service would refuse {manifest['id']}: {error}"
+        ) from error
     return facts
 
 
@@ -146,12 +152,12 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     """Take a version that was not approved out of the shadow; return its release.
 
     Raises:
-        state.Refused: it is not in the shadow.
+        state.ChangeRefusedError: it is not in the shadow.
     """
     now = state.read(folder)
     shadow = now.shadow.release if now.shadow else None
     if shadow is None or asked not in (shadow, _version(folder, shadow)):
-        raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
+        raise state.ChangeRefusedError(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
     audit.require_signature(folder)
     with audit.signed_with_warnings(folder):
         state.abort(folder, reason, by, now.generation, release=shadow)
@@ -163,7 +169,7 @@ def find(folder: Path, asked: str, now: State) -> str:
 
     Raises:
         StageError: there is no version of that number, or no release of that name, at all.
-        state.Refused: none is there that could answer.
+        state.ChangeRefusedError: none is there that could answer.
     """
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
     there = [now.shadow.release] if now.shadow else []
@@ -173,9 +179,11 @@ def find(folder: Path, asked: str, now: State) -> str:
         )
     matching = [release for release in there if asked in (release, _version(folder, release))]
     if len(matching) > 1:
-        raise state.Refused(f"{asked} is {' and '.join(matching)}: name one of them.")
+        raise state.ChangeRefusedError(f"{asked} is {' and '.join(matching)}: name one of them.")
     if not matching:
-        raise state.Refused("\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)]))
+        raise state.ChangeRefusedError(
+            "\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)])
+        )
     return matching[0]
 
 
@@ -195,7 +203,7 @@ def _version(folder: Path, release: str) -> str:
 def _not_there(folder: Path, asked: str, there: list[str]) -> str:
     stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
     waits = f"{asked} does not wait in {folder.name} to be promoted; {stands} there."
-    if asked in install.candidates():
+    if asked in deploy.candidates():
         return f"{waits} `uv run poe deploy {folder.name} {asked}` brings it."
     way = f"`uv run poe gate {asked}`, `uv run poe release {asked}` and `uv run poe deploy"
     return f"version {waits} {way} {folder.name}` bring it."
@@ -209,13 +217,13 @@ def _unapproved(asked: str) -> list[str]:
     """
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
-    if asked in install.candidates():
+    if asked in deploy.candidates():
         return []
     try:
         return validation.objections(registry.version(asked))
     except Exception as error:  # whatever a registry that is down or new may raise
         if not asked.isdecimal():
-            raise StageError(install.none_of(asked)) from error
+            raise StageError(deploy.no_such_candidate(asked)) from error
         if isinstance(error, registry.NoVersionError):
             raise
         return []  # the other reasons hold
@@ -239,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{there} answers in {folder.name} already.")
             if renewed:
                 print("Its new approval is in the audit log.")
-            print(champion_alias.follow(_version(folder, there)))
+            print(deploy.set_champion(_version(folder, there)))
             return 0
         release, version = promote(folder, options.version, release_folders.person())
     except REFUSALS as error:
@@ -249,7 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{release} answers in {folder.name}; approved in {validation.RECORDS}.")
     if state.read(folder).stopped:
         print(f"{folder.name} stays stopped until `uv run poe resume`.")
-    print(champion_alias.follow(version))
+    print(deploy.set_champion(version))
     if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0

@@ -12,9 +12,10 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.approval import bound_facts, plan, signatures, signed_approval, validation
-from rung_ops.gate import judge, report, rules
+from rung_ops.errors import SettingsError
+from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
+from rung_ops.gate.judge import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
 from rung_ops.system import git
@@ -34,7 +35,7 @@ def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
     root = current().root if root is None else root
     judging = (
         root / "params.toml",
-        rules.rules_file(),
+        gate_rules.rules_file(),
         plan.path(root),
         signatures.signers_file(root),
     )
@@ -67,8 +68,8 @@ def verdict(version: str, signing: bool = False) -> Verdict:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
         registry.ServerDownError: the registry does not answer.
     """
-    raises = (gate_rules.BadRules, registry.ServerDownError)
-    with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+    raises = (SettingsError, registry.ServerDownError)
+    with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
         again = Verdict(
             **keyless.call("rung_governance.approval.rejudge:judged", version, raises=raises)
         )
@@ -86,7 +87,7 @@ def judged(version: str) -> dict[str, Any]:
         as verdict().
     """
     if not plan.path().is_file():
-        return dataclasses.asdict(judge.verdict(version))
+        return dataclasses.asdict(registry_gate.registry_verdict(version))
     from rung_governance.approval import gate
 
     return dataclasses.asdict(gate.verdict(version))
@@ -104,7 +105,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     """
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, report.verdict_file())]
+    differs = [*_origin(registered, released), *_edited(again, gate_rules.verdict_file())]
     return [*differs, *again.reasons]
 
 
@@ -149,4 +150,4 @@ def _edited(again: Verdict, path: Path) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Judge a version; return the exit code."""
-    return judge.main(arguments, verdict)
+    return registry_gate.gate_verb(verdict)(arguments)

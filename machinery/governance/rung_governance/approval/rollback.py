@@ -16,7 +16,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     """Roll an environment back; return what happened, as a sentence.
 
     Raises:
-        state.Refused: there is nothing to go back to, or what was there may not answer any more.
+        state.ChangeRefusedError: there is nothing to go back to, or what was there may not answer any more.
     """
     before = state.read(folder)
     if folder.name == release_folders.PRODUCTION:
@@ -37,12 +37,10 @@ def _refuse_unapproved(folder: Path, release: str) -> None:
     version = validation.released_version(manifest)
     objections = validation.objections(version, answered=True)
     if reasons := dict.fromkeys([*objections, *gate_record.withdrawals(folder, version)]):
-        raise state.Refused(
+        raise state.ChangeRefusedError(
             "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
             + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."
         )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Roll back; return the exit code."""
-    return rollback.main(arguments, roll_back)
+main = rollback.rollback_verb(roll_back)

@@ -16,8 +16,8 @@ from rung_ops.model import bundle, source_import, verify
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.predictors import predictor_of
 from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.release import export, export_trial, parity, registry_artifacts
-from rung_ops.release.to_lightgbm import NoLightGBM
+from rung_ops.release import ReleaseError, export, registry_artifacts
+from rung_ops.release.to_lightgbm import NotLightGBMError
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -41,7 +41,7 @@ def differences(path: str) -> list[str]:
         with tempfile.TemporaryDirectory() as temporary:
             model = registry_artifacts.estimator_of(version, Path(temporary))
         train, test = registry_artifacts.rows(version)
-    except registry_artifacts.NotReleasable as error:
+    except ReleaseError as error:
         return [str(error)]
     return list(compare(manifest, files, model, pl.concat([test, train.select(test.columns)])))
 
@@ -57,13 +57,13 @@ def compare(
         rows: of Row, that it was trained and tested on.
     """
     expressions = source_import.features_of(files, manifest["package"])
-    features = export_trial.sample(rows, export_trial.MAX_ROWS, 0).select(expressions)
+    features = export.sample_rows(rows, export.MAX_ROWS, 0).select(expressions)
     # Trees say what makes a prediction, also where another format answers.
     for kind in {manifest["format"], *(("lightgbm",) if bundle.LIGHTGBM in files else ())}:
         yield from _other_bytes(kind, files, model, features)
     expected = estimator.predict_features(model, features)
     # Not the tolerance of the manifest: it was written by what is checked here.
-    tolerance = parity.tolerance_of(expected, manifest["task"])
+    tolerance = export.tolerance_of(expected, manifest["task"])
     try:
         predicted = predictor_of(files, dict(manifest))(features)
     except BadBundle as error:
@@ -80,7 +80,7 @@ def _other_bytes(
     with tempfile.TemporaryDirectory() as temporary:
         try:
             names = export.write_again(kind, Path(temporary), model, features)
-        except NoLightGBM as error:
+        except NotLightGBMError as error:
             yield f"{bundle.LIGHTGBM} is not what the version's model is exported to: {error}"
             return
         for name in names:

@@ -31,7 +31,7 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
     try:
         signed = audit.verify(folder, keys.public_key()).anchored
         events = state.events(folder)[:signed]
-    except (keys.NoKey, state.BadState) as error:
+    except (keys.NoKey, state.StateError) as error:
         yield str(error)
         return
     approved = [each for each in events if each["event"] == APPROVED]
@@ -59,7 +59,7 @@ def relay_withdrawals(folder: Path, by: str) -> list[str]:
     """
     try:
         now, events = state.read(folder), state.events(folder)
-    except (state.BadState, OSError):
+    except (state.StateError, OSError):
         return []  # problems() says so of what answers
     known = {each["detail"].get("approval") for each in events if each["event"] == WITHDRAWN}
     approved = {
@@ -73,7 +73,7 @@ def relay_withdrawals(folder: Path, by: str) -> list[str]:
             try:
                 keys.private_key()
                 problems += audit.record(folder, WITHDRAWN, by, approval=approved[release])
-            except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
+            except (keys.NoKey, OSError, locks.LockTimeoutError, state.StateError) as error:
                 problems.append(f"The service does not know that {release} was withdrawn: {error}")
     return problems
 

@@ -19,7 +19,7 @@ from typing import Any
 from rung_governance.approval import anchors, keys
 from rung_governance.approval.anchors import ANCHORS, Anchor
 from rung_ops.project.paths import placed, shown
-from rung_ops.release import history, history_line, state
+from rung_ops.release import history, state
 from rung_ops.system import atomic
 from rung_ops.system.files import read_regular, stamp
 
@@ -58,7 +58,7 @@ class Signed:
     """
 
     lines: int = 0
-    head: str = history_line.START
+    head: str = history.START
     approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     change: Event | None = None
 
@@ -188,16 +188,16 @@ def restore(folder: Path) -> state.State:
     """Write state.json of an environment again as its last signed change has it; return the state.
 
     Raises:
-        state.BadState: the log cannot be relied on, or holds no signed change.
+        state.StateError: the log cannot be relied on, or holds no signed change.
         OSError, locks.LockTimeoutError: it could not be read or written.
     """
     log = SignedLog(folder)
     try:
         log.follow()
     except (Distrusted, keys.NoKey) as error:
-        raise state.BadState(f"{state.STATE} cannot be restored: {error}.") from error
+        raise state.StateError(f"{state.STATE} cannot be restored: {error}.") from error
     if log.signed.change is None:
-        raise state.BadState(f"{state.STATE} cannot be restored: no change of it was signed.")
+        raise state.StateError(f"{state.STATE} cannot be restored: no change of it was signed.")
     return state.restore(folder, log.signed.change)
 
 

@@ -21,8 +21,7 @@ from rung_ops import contract
 from rung_ops.project import current, hooks
 from rung_ops.release import source_hash
 from rung_ops.release import state as states
-from rung_ops.release.state import BadState, State, Stopped
-from rung_ops.release.state_format import InvalidStateError, state_of
+from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
 
 GRACE = 5.0  # seconds within which a line is signed that was just written
@@ -48,7 +47,7 @@ class SignedStateReader(StateReader):
         fault = self._follow()
         try:
             signed = _state(self._log.signed.change)
-        except InvalidStateError as error:
+        except StateError as error:
             signed, fault = State(), str(error)
         state = _stopped(signed, self._log.unsigned)
         fault = fault or self._difference()
@@ -86,7 +85,7 @@ class SignedStateReader(StateReader):
                 )
         try:
             entry = states.read_with_entry(self.folder)[1]
-        except BadState as error:
+        except StateError as error:
             return f"{states.STATE} is damaged, and not followed: {error.__cause__}"
         except OSError as error:
             return f"{states.STATE} cannot be read: {error}"
@@ -116,7 +115,7 @@ def _state(change: Event | None) -> State:
     if change is None:
         return State()
     if not isinstance(change["detail"].get("state"), dict):
-        raise InvalidStateError(
+        raise StateError(
             "The last signed change is of an earlier version and does not hold the state: "
             "`uv run poe stop`, then `uv run poe resume`, writes one that does"
         )

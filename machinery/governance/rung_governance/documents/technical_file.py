@@ -40,7 +40,7 @@ def served(version: str) -> str:
     """List what production has served, and what people did about it."""
     try:
         events = state.events(release_folders.environment(release_folders.PRODUCTION))
-    except state.BadState as error:
+    except state.StateError as error:
         raise Missing(str(error)) from error
     # Overrides are about single persons; they are counted, as the monitor counts them.
     folder = release_folders.environment(release_folders.PRODUCTION)

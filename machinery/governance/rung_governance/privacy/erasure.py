@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
             versions=result["versions"],
             unreached=[*result["unreached"], *failed],
         )
-    except (OSError, locks.LockTimeoutError, state.BadState) as error:
+    except (OSError, locks.LockTimeoutError, state.StateError) as error:
         problems = [f"The record could not be written: {error}"]
     print(
         f"\nErased: {counted(len(written), 'file')} rewritten. The audit log has it as {who[:16]}."

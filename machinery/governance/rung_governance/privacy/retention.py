@@ -72,7 +72,7 @@ def delete(past_due: list[Overdue], by: str) -> list[str]:
     try:
         folder = release_folders.environment(release_folders.PRODUCTION)
         problems += audit.record(folder, DELETED, by, deleted=listed, days=days)
-    except (OSError, locks.LockTimeoutError, state.BadState) as error:
+    except (OSError, locks.LockTimeoutError, state.StateError) as error:
         problems.append(f"That {', '.join(listed)} was deleted is not in the audit log: {error}")
     return problems
 

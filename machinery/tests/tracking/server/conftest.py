@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
 from rung_ops.system import ports
-from rung_ops.tracking import last_run, registry, relocate, server_check, store_address
+from rung_ops.tracking import last_run, registry, server_check, store_address
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(with_a_run: Path) -> MlflowClient:
     """The local store; it holds the run `one`, which is version 1."""
     shutil.copytree(with_a_run, store_address.local_store().parent, dirs_exist_ok=True)
-    relocate.fix_paths(store_address.local_store())
+    registry.fix_paths(store_address.local_store())
     return MlflowClient(store_address.local_uri(), store_address.local_uri())
 
 

@@ -12,8 +12,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from machinery.tests.tracking.server.conftest import recorded
-from rung_ops.tracking import migrate, registry, stores, sync
-from rung_ops.tracking.copies import COMPLETE, ORIGINAL, Copying
+from rung_ops.tracking import registry, sync
+from rung_ops.tracking.sync import COMPLETE, ORIGINAL, Copying
 
 
 class Killed(BaseException):
@@ -36,7 +36,7 @@ def runs_of(store: MlflowClient) -> list[Any]:
 def test_everything_of_a_run_comes_along(here: MlflowClient, there: MlflowClient) -> None:
     (original,) = runs_of(here)
 
-    list(migrate.migrate(copying(here, there)))
+    list(sync.copy_all(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.params == original.data.params
@@ -57,7 +57,7 @@ def test_everything_of_a_run_comes_along(here: MlflowClient, there: MlflowClient
 def test_the_model_loads_from_there_and_names_its_run(
     here: MlflowClient, there: MlflowClient, tmp_path: Path
 ) -> None:
-    list(migrate.migrate(copying(here, there)))
+    list(sync.copy_all(copying(here, there)))
     (tmp_path / "here").rename(tmp_path / "gone")
 
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/there.db")
@@ -72,7 +72,7 @@ def test_numbers_stay_where_the_registry_is_empty(here: MlflowClient, there: Mlf
     for name in ("two", "three"):
         recorded(here, name)
 
-    list(migrate.migrate(copying(here, there)))
+    list(sync.copy_all(copying(here, there)))
 
     result = {v.tags["git_commit"]: str(v.version) for v in there.search_model_versions()}
     assert result == {"one": "1", "two": "2", "three": "3"}
@@ -84,7 +84,7 @@ def test_where_others_came_first_the_old_number_is_reported(
     there.create_registered_model("tiny")
     there.create_model_version("tiny", "s3://elsewhere/model")
     there.set_registered_model_alias("tiny", "challenger", "1")
-    reported = "\n".join(migrate.migrate(copying(here, there)))
+    reported = "\n".join(sync.copy_all(copying(here, there)))
 
     assert there.get_model_version("tiny", "2").tags["migrated_from"] == "1"
     assert "local version 1 of tiny is version 2 at the server" in reported
@@ -93,10 +93,10 @@ def test_where_others_came_first_the_old_number_is_reported(
 
 
 def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -> None:
-    list(migrate.migrate(copying(here, there)))
+    list(sync.copy_all(copying(here, there)))
 
     again = copying(here, there)
-    reported = "\n".join(migrate.migrate(again))
+    reported = "\n".join(sync.copy_all(again))
 
     assert again.copied == 0
     assert "copied before" in reported
@@ -130,8 +130,8 @@ def test_killed_at_any_write_it_goes_on_from_there(
     with monkeypatch.context() as patch:
         patch.setattr(there, write, killed)
         with pytest.raises(Killed):
-            list(migrate.migrate(copying(here, there)))
-    list(migrate.migrate(copying(here, there)))
+            list(sync.copy_all(copying(here, there)))
+    list(sync.copy_all(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[COMPLETE] == "true"
@@ -145,15 +145,15 @@ def test_only_waiting_runs_are_copied_and_become_the_challenger(
     here: MlflowClient, there: MlflowClient
 ) -> None:
     waited = recorded(here, "meanwhile", waiting=True)
-    assert stores.waiting() == 1
+    assert sync.waiting() == 1
 
-    list(sync.sync(copying(here, there)))
+    list(sync.copy_waiting(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[ORIGINAL] == waited
     assert registry.WAITING not in copy.data.tags
     assert there.get_model_version_by_alias("tiny", "challenger").tags["migrated_from"] == "2"
-    assert stores.waiting() == 0
+    assert sync.waiting() == 0
     assert here.get_run(waited).data.metrics == copy.data.metrics
 
 
@@ -168,10 +168,10 @@ def test_killed_before_it_was_noted_it_is_not_copied_twice(
     with monkeypatch.context() as patch:
         patch.setattr(sync, "_mark_copied", killed)
         with pytest.raises(Killed):
-            list(sync.sync(copying(here, there)))
-    assert stores.waiting() == 1
-    list(sync.sync(copying(here, there)))
+            list(sync.copy_waiting(copying(here, there)))
+    assert sync.waiting() == 1
+    list(sync.copy_waiting(copying(here, there)))
 
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1
-    assert stores.waiting() == 0
+    assert sync.waiting() == 0

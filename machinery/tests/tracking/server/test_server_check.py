@@ -11,7 +11,7 @@ import requests
 from mlflow.exceptions import MlflowException, RestException
 
 from machinery.tests.tracking.server.conftest import policy
-from rung_ops.tracking import ready, registry, server_check, store_address
+from rung_ops.tracking import registry, server, server_check, store_address
 
 Answering = Callable[[int, str], str]
 
@@ -33,15 +33,15 @@ def answering() -> Iterator[Answering]:
             def log_message(self, format: str, *arguments: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        started.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
+        listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
+        started.append(listening)
+        return f"http://127.0.0.1:{listening.server_port}"
 
     yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    for running in started:
+        running.shutdown()
+        running.server_close()
 
 
 def test_a_server_that_answers_is_not_a_problem(answering: Answering) -> None:
@@ -158,7 +158,7 @@ def test_training_stops_before_it_starts(
 ) -> None:
     policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}")
 
-    assert ready.main([]) == 1
+    assert server.check_ready([]) == 1
     assert "Nothing was trained" in capsys.readouterr().err
 
 
@@ -167,7 +167,7 @@ def test_training_continues_if_the_file_says_so(
 ) -> None:
     policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}", "continue")
 
-    assert ready.main([]) == 0
+    assert server.check_ready([]) == 0
     assert "Training continues" in capsys.readouterr().err
 
 

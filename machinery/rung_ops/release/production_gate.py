@@ -11,15 +11,16 @@ from typing import Any
 import polars as pl
 
 from rung_ops.features.point_in_time import join
-from rung_ops.gate import judge
+from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Champion, Verdict
+from rung_ops.gate.judge import Champion, Verdict
 from rung_ops.model import bundle, release, source_import, verify
 from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import state
 from rung_ops.tracking import registry, versions
+from rung_ops.tracking.model_bytes import VersionError
 
 
 def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
@@ -30,9 +31,9 @@ def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = 
         rules: of the gate; by default those of ops/gate.toml.
 
     Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        SettingsError: ops/gate.toml cannot be applied.
     """
-    return judge.compare(champion, wanted, rules)
+    return registry_gate.compare(champion, wanted, rules)
 
 
 def champion(rows: pl.DataFrame) -> Champion | None:
@@ -48,16 +49,16 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     try:
         served = state.read(folder).serving
         if served is None:
-            return judge.registered(rows)
+            return registry_gate.registered(rows)
         path = release_folders.bundle(folder, served)
         loaded = release.load(path, verify.public_key(), ANY_SPEED)
         slices = _slices(loaded.files)
-    except (state.BadState, bundle.BadBundle, OSError) as error:
-        raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
+    except (state.StateError, bundle.BadBundle, OSError) as error:
+        raise VersionError(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
-        raise versions.ScoringError(
+        raise VersionError(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
@@ -69,6 +70,4 @@ def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:
     return list(json.loads(files.read(bundle.SLICES))) if bundle.SLICES in files else []
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Compare a version with the production release; return the exit code."""
-    return judge.main(arguments, verdict)
+main = registry_gate.gate_verb(verdict)

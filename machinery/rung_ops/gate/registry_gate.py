@@ -1,0 +1,275 @@
+"""Decide whether a version may replace the champion: `uv run poe gate [VERSION]`.
+
+Both are scored on the same test rows. With or without a champion, the version must beat the
+best baseline, such as a constant. The verdict and its figures are written to reports/gate.json.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from rung_ops import contract
+from rung_ops.command import Verb, verb
+from rung_ops.contract import forecast
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.judge import Champion, Verdict, judge
+from rung_ops.project import current
+from rung_ops.project.paths import params, shown
+from rung_ops.system import atomic
+from rung_ops.system.printable import in_column, printable
+from rung_ops.tracking import registry, server_check, source_state, store_address, versions
+from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking.registry import CHALLENGER, CHAMPION
+from rung_ops.training.baseline import best, in_words
+
+RETRY = "No version was judged: run the command again when the server is back."
+REMEDY = "`uv run poe pipeline` makes a version from these rows"
+# Scores the test rows with the champion; None without a champion.
+ScoreChampion = Callable[[pl.DataFrame], Champion | None]
+
+
+def registry_verdict(wanted: str = CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
+    """Compare a version with the registry's champion; see compare() for the arguments."""
+    return compare(registered, wanted, rules)
+
+
+def compare(
+    score_champion: ScoreChampion,
+    wanted: str = CHALLENGER,
+    rules: gate_rules.Rules | None = None,
+) -> Verdict:
+    """Compare a registered version with the champion on the test rows.
+
+    Args:
+        score_champion: returns the champion with its predictions of the given rows, or None
+            without a champion; raises versions.ScoringError if it cannot score them.
+        wanted: number or alias of the version.
+        rules: of the gate; by default those of ops/gate.toml.
+
+    Raises:
+        SettingsError: ops/gate.toml cannot be applied.
+    """
+    rules = rules or gate_rules.read()
+    try:
+        version = _version(wanted)
+    except registry.ServerDownError:
+        raise
+    except MlflowException as error:
+        return Verdict(False, [registry.reason_of(error)], {})
+    challenger = versions.origin_of(version)
+    reasons = list(mismatches(version))
+    if reasons:
+        return Verdict(False, reasons, {}, challenger=challenger)
+    rows = pl.read_parquet(current().test)
+    try:
+        champion = score_champion(rows)
+        verdict = judge(
+            rows,
+            versions.predictions(version, current().test),
+            champion,
+            best(pl.read_parquet(current().train), rows),
+            rules,
+        )
+    except VersionError as error:
+        return Verdict(False, [str(error)], {}, challenger=challenger)
+    notes = list(_notes(challenger, champion))
+    return replace(verdict, challenger=challenger, notes=notes)
+
+
+def mismatches(version: ModelVersion) -> Iterator[str]:
+    """Yield the reasons why the test rows in data/ cannot judge a version."""
+    for path in (
+        current().train,
+        current().test,
+        *([] if forecast.declared() is None else [current().rows]),
+    ):
+        if not path.is_file():
+            yield f"{shown(path)} is missing; {REMEDY}"
+            return
+    name = f"version {version.version}"
+    if version.tags.get("data_hash") != source_state.data_hash():
+        yield f"{name} was made from other rows than those in data/; {REMEDY}"
+    made = registry.client().get_run(str(version.run_id)).data.params
+    settings = params()
+    for key, here in (
+        ("seed", settings["seed"]),
+        ("split.test_share", settings["split"]["test_share"]),
+    ):
+        if made.get(key) != str(here):
+            yield (
+                f"{name} was made with {key} = {made.get(key)}, but params.toml has {here}, so it "
+                f"may have been trained on these test rows; {REMEDY}"
+            )
+
+
+def registered(rows: pl.DataFrame) -> Champion | None:
+    """Score rows with the registry's champion; None if no version has that alias.
+
+    Raises:
+        versions.ScoringError: the champion cannot score these rows.
+    """
+    try:
+        version = _version(CHAMPION)
+    except registry.NoVersionError:
+        return None
+    except registry.ServerDownError:
+        raise
+    except MlflowException as error:
+        raise VersionError(registry.reason_of(error)) from error
+    return Champion(
+        versions.origin_of(version),
+        versions.predictions(version, current().test),
+        versions.slices(version),
+    )
+
+
+def _version(wanted: str) -> ModelVersion:
+    # A failing server must not count as a verdict against the version.
+    with server_check.server_errors(store_address.tracking_uri, RETRY):
+        return registry.version(wanted)
+
+
+def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
+    if champion is None:
+        return
+    if champion.facts.get("run_id") == challenger["run_id"]:
+        yield f"version {challenger['version']} is the champion already"
+    # A random split of more rows moves training rows of the champion into the test rows.
+    elif contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
+        yield "the champion may have been trained on some of these rows, which favours it"
+
+
+def gate_verb(judge: Callable[[str], Verdict]) -> Verb:
+    """Make the verb `poe gate`, which judges a version, prints the verdict and writes it."""
+
+    @verb("poe gate")
+    @click.argument("version", metavar="[VERSION]", default=CHALLENGER)
+    def run(version: str) -> int:
+        """Decide whether a version may replace the champion.
+
+        VERSION is its number or alias; by default the challenger, which is the newest.
+        """
+        with server_check.server_errors(store_address.tracking_uri, RETRY):
+            result = judge(version)
+        return publish(result)
+
+    return run
+
+
+main = gate_verb(registry_verdict)
+
+
+def publish(verdict: Verdict) -> int:
+    """Print a verdict and write it to reports/gate.json; return the exit code.
+
+    If no version was judged, the file keeps the verdict on the last one that was.
+    """
+    if verdict.challenger:
+        write_verdict(verdict, gate_rules.verdict_file())
+    for line in table(verdict):
+        print(line)
+    for note in verdict.notes:
+        print(f"note: {printable(note)}")
+    if verdict.promote:
+        action = f"replace {name_of(verdict.champion)}" if verdict.champion else "be the first"
+        print(f"Passed: {name_of(verdict.challenger)} may {action}.")
+        return 0
+    sys.stdout.flush()
+    if not verdict.challenger:
+        print("Refused: no version was judged.", file=sys.stderr)
+    elif verdict.reasons:
+        print(f"Refused: {name_of(verdict.challenger)} does not pass.", file=sys.stderr)
+    else:
+        print(
+            f"Refused: the figures of {name_of(verdict.challenger)} pass, but an approval is missing.",
+            file=sys.stderr,
+        )
+    for reason in [*verdict.reasons, *verdict.awaits]:
+        print(f"- {printable(reason)}", file=sys.stderr)
+    if verdict.challenger:
+        print(
+            f"All figures: {shown(gate_rules.verdict_file())}; rules: ops/gate.toml",
+            file=sys.stderr,
+        )
+    elif kept := _kept():
+        print(
+            f"{shown(gate_rules.verdict_file())} still has the verdict on {kept}.", file=sys.stderr
+        )
+    return 1
+
+
+def _kept() -> str:
+    """Name the version of the verdict that is in the file; empty if there is none."""
+    try:
+        challenger = json.loads(gate_rules.verdict_file().read_bytes())["challenger"]
+        return printable(name_of(challenger)) if challenger else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def write_verdict(verdict: Verdict, path: Path) -> None:
+    """Write a verdict as JSON, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    atomic.write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def name_of(facts: dict[str, str]) -> str:
+    """Return the id of the release, or else the number of the version."""
+    return facts.get("release") or f"version {facts.get('version', '?')}"
+
+
+def table(verdict: Verdict) -> Iterator[str]:
+    """Format the figures as lines of a table."""
+    figures = verdict.figures
+    if "slices" not in figures:
+        return
+    champion = figures.get("champion")
+    heads = ("challenger", "champion" if champion else "", "gain")
+    yield f"{figures['metric']} on {figures['rows']:,} held-out rows"
+    yield ""
+    yield _line("", "", *heads)
+    challenger = figures["challenger"]
+    if champion:
+        yield _line("all", figures["rows"], challenger, champion["figure"], champion["gain"])
+        yield _line("", "", "", f"at least ({1 - figures['alpha']:.1%})", champion["gain_low"])
+        yield _line("", "", "", "needed", -champion["margin"])
+    simplest = figures["baseline"]
+    label = in_words(simplest["name"])
+    yield _line(label, figures["rows"], challenger, simplest["figure"], simplest["gain"])
+    if held := figures.get("interval"):
+        label = f"in the {held['promised']:.0%} interval"
+        yield _line(label, figures["rows"], held["challenger"], held.get("champion"), None)
+    few = 0
+    for each in figures["slices"]:
+        if each["judged"]:
+            label = printable(f"{each['column']} {each['value']}")
+            gain = None
+            if each["challenger"] is not None and each["champion"] is not None:
+                gain = each["challenger"] - each["champion"]
+                gain = gain if figures["higher_is_better"] else -gain
+            yield _line(label, each["rows"], each["challenger"], each["champion"], gain)
+        few += not each["judged"]
+    if few:
+        yield f"{few} slice{'s' if few > 1 else ''} with too few rows to judge"
+    yield ""
+
+
+def _line(label: str, rows: Any, challenger: Any, other: Any, gain: Any) -> str:
+    count = f"{rows:,}" if isinstance(rows, int) else ""
+    cells = [_cell(each) for each in (challenger, other)]
+    last = _cell(gain, "+")
+    return f"{label[:26]:26}{count:>8} {cells[0]:>11} {cells[1]:>15} {last:>9}".rstrip()
+
+
+def _cell(figure: Any, sign: str = "") -> str:
+    return in_column(figure, 4, sign) if isinstance(figure, float) else figure or ""
