@@ -47,7 +47,7 @@ def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
     desk.commit(ADA, {FILES[-1]: "# approved\n"})
     for words in (["fetch", "-q", "origin"], ["checkout", "-q", "FETCH_HEAD", "--", "governance"]):
         subprocess.run(["git", *words], cwd=clone, check=True)
-    desk.patch.setattr(rejudge.rules, "rules_file", lambda: clone / "ops/gate.toml")
+    desk.patch.setattr(rejudge.gate_rules, "rules_file", lambda: clone / "ops/gate.toml")
 
     assert list(rejudge.uncommitted(clone / FILES[-1], root=clone)) == []
 

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rung_ops.errors import OpsError
 from rung_ops.release import history, state
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular
@@ -27,8 +28,8 @@ TAIL = 4_096  # bytes; an anchor takes some 300
 ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 
-class Broken(Exception):
-    """The history differs from what was signed, so nothing more is signed; says why."""
+class BrokenLogError(OpsError):
+    """The audit log, or its anchors, are not what was signed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ class Anchor:
 def sign(
     folder: Path, key: ec.EllipticCurvePrivateKey, only: Collection[str] | None = None
 ) -> Anchor | None:
-    """Sign the whole history of an environment.
+    """Sign the history of an environment to its end.
+
+    What the last anchor covers was verified when that was signed, and is not read again where only
+    lines of this process were added: verify() of the audit log reads everything.
 
     Args:
         folder: the environment's.
@@ -78,33 +82,58 @@ def sign(
         The new anchor; None if the last one already covers everything.
 
     Raises:
-        Broken: lines that were signed are missing or changed.
+        BrokenLogError: lines that were signed are missing or changed.
         OSError, locks.LockTimeoutError: the anchor could not be written.
     """
     with locks.locked(folder):
-        lines = hashes_of(folder)
-        made, torn = read(folder)
-        last = made[-1] if made else None
-        if last and not last.holds(key.public_key()):
-            raise Broken(f"{ANCHORS} ends with an anchor that another key has signed")
-        if last and (last.lines > len(lines) or lines[last.lines - 1] != last.head):
-            raise Broken(f"the first {last.lines} lines are not those that were signed")
-        if fault := history.verify(folder / state.HISTORY):
-            raise Broken(str(fault))
-        if only is not None and not set(lines[last.lines if last else 0 :]) <= set(only):
-            raise Broken("somebody else wrote a line meanwhile")
-        if not lines or (last and last.lines == len(lines)):
+        signed, hashes = (only is not None and _read_end(folder, key)) or _read_all(folder, key)
+        if only is not None and not set(hashes) <= set(only):
+            raise BrokenLogError("somebody else wrote a line meanwhile")
+        if not hashes:
             return None
-        if torn is not None:
-            path = folder / ANCHORS
-            atomic.write(path, history.content(path)[:torn])
-        statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
+        path = folder / ANCHORS
+        content = history.content(path) if is_torn(folder) else b""
+        if content:
+            atomic.write(path, content[: content.rfind(b"\n") + 1])
+        statement = Anchor(history.now(), folder.name, signed + len(hashes), hashes[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
-        content = json.dumps(
-            {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}
-        )
-        atomic.append(folder / ANCHORS, content.encode() + b"\n")
-        return Anchor(statement.at, statement.environment, statement.lines, statement.head, proof)
+        line = {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}
+        atomic.append(path, json.dumps(line).encode() + b"\n")
+        return replace(statement, signature=proof)
+
+
+def _read_end(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[str]] | None:
+    """Verify the last anchor and the lines after it, whatever comes before.
+
+    Returns:
+        How many lines are signed, and the hashes of those that are not; None if only the whole log
+        shows that.
+    """
+    anchor = last(folder)
+    if is_torn(folder) or (anchor and not anchor.holds(key.public_key())):
+        return None
+    unsigned = history.since(folder / state.HISTORY, anchor.head if anchor else history.START)
+    if unsigned is None:
+        return None
+    return anchor.lines if anchor else 0, [event["hash"] for event in unsigned]
+
+
+def _read_all(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[str]]:
+    """Verify the whole log; return how many lines are signed, and the hashes of those that are not.
+
+    Raises:
+        BrokenLogError: lines that were signed are missing or changed.
+    """
+    lines, made = hashes_of(folder), read(folder)[0]
+    anchor = made[-1] if made else None
+    if anchor and not anchor.holds(key.public_key()):
+        raise BrokenLogError(f"{ANCHORS} ends with an anchor that another key has signed")
+    if anchor and (anchor.lines > len(lines) or lines[anchor.lines - 1] != anchor.head):
+        raise BrokenLogError(f"the first {anchor.lines} lines are not those that were signed")
+    if fault := history.verify(folder / state.HISTORY):
+        raise BrokenLogError(str(fault))
+    signed = anchor.lines if anchor else 0
+    return signed, lines[signed:]
 
 
 def hashes_of(folder: Path) -> list[str]:
@@ -123,14 +152,24 @@ def read(folder: Path) -> tuple[list[Anchor], int | None]:
 
 def last(folder: Path) -> Anchor | None:
     """Read the last whole anchor; None if there is none."""
+    content = _tail(folder)
+    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    return _anchor(lines[-1]) if lines else None
+
+
+def is_torn(folder: Path) -> bool:
+    """Return whether the last anchor was not written to its end."""
+    content = _tail(folder)
+    return bool(content) and not content.endswith(b"\n")
+
+
+def _tail(folder: Path) -> bytes:
     path = folder / ANCHORS
     try:
         start = max(path.stat().st_size - TAIL, 0)
     except FileNotFoundError:
-        return None
-    content = read_regular(path, history.MAX_BYTES, start=start)
-    lines = content[: content.rfind(b"\n") + 1].splitlines()
-    return _anchor(lines[-1]) if lines else None
+        return b""
+    return read_regular(path, history.MAX_BYTES, start=start)
 
 
 def _anchor(line: bytes) -> Anchor:
