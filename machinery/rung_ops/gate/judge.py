@@ -1,4 +1,4 @@
-"""Judge a challenger: compare its predictions with a baseline and the champion, also by slice."""
+"""Judgement of a challenger: its predictions against a baseline's and the champion's, also by slice."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Decide whether a version may replace the champion: `uv run poe gate [VERSION]`.
+"""The gate of the registry: whether a version may replace the champion, `uv run poe gate [VERSION]`.
 
 Both are scored on the same test rows. With or without a champion, the version must beat the
 best baseline, such as a constant. The verdict and its figures are written to reports/gate.json.
@@ -51,7 +51,7 @@ def compare(
 
     Args:
         score_champion: returns the champion with its predictions of the given rows, or None
-            without a champion; raises versions.ScoringError if it cannot score them.
+            without a champion; raises VersionError if it cannot score them.
         wanted: number or alias of the version.
         rules: of the gate; by default those of ops/gate.toml.
 
@@ -115,7 +115,7 @@ def registered(rows: pl.DataFrame) -> Champion | None:
     """Score rows with the registry's champion; None if no version has that alias.
 
     Raises:
-        versions.ScoringError: the champion cannot score these rows.
+        VersionError: the champion cannot score these rows.
     """
     try:
         version = _version(CHAMPION)

@@ -93,7 +93,7 @@ def own(environment: str) -> Iterator[Target]:
         Unreachable: the environment serves nothing, or the service does not start.
         bundle.BadBundle: the service would refuse the release.
         settings.SettingsError: ops/service.toml is invalid.
-        state.BadState: the state of the environment is damaged.
+        state.StateError: the state of the environment is damaged.
     """
     folder = release_folders.environment(environment)
     release = state.read(folder).serving

@@ -27,7 +27,7 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     """Score the trials on workers.
 
     Raises:
-        TuningError: Ray cannot be used, the user's code raised, or too many workers were lost.
+        StageError: Ray cannot be used, the user's code raised, or too many workers were lost.
     """
     store = connect.STORE + 2 * rows.estimated_size()
     try:

@@ -1,4 +1,4 @@
-"""Build contract.json of a release: columns with their rules, features and an example row."""
+"""The contract.json of a release: columns with their rules, features and an example row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime

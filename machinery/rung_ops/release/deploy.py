@@ -1,7 +1,8 @@
-"""Deploy a release to staging or production: `uv run poe deploy ENVIRONMENT [RELEASE]`.
+"""Deployment of a release to staging or production: `uv run poe deploy ENVIRONMENT [RELEASE]`.
 
-Staging, and an environment without a release, serve it at once. In production it starts as a shadow
-or as a canary, as ops/rollout.toml says; without that file it stays a shadow.
+A candidate is copied into the environment, verified and loaded there; production also asks for the verdict
+of the gate. The registry's alias `champion` follows for people: service, gate and rollback read the state
+of the environment, so an unreachable registry delays nothing.
 """
 
 import json

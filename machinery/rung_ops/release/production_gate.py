@@ -1,4 +1,4 @@
-"""Decide whether a version may replace the production release: `uv run poe gate [VERSION]`.
+"""The gate of production: whether a version may replace what it serves, `uv run poe gate [VERSION]`.
 
 Before the first deployment to production, the version is compared with the registry's champion;
 without a champion, with the baseline that ignores every feature. The verdict is written to
@@ -43,7 +43,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         The champion and its predictions, shape (n_rows,); None without a champion.
 
     Raises:
-        versions.ScoringError: the champion cannot score these rows.
+        VersionError: the champion cannot score these rows.
     """
     folder = release_folders.environment(release_folders.PRODUCTION)
     try:

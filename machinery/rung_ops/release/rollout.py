@@ -1,4 +1,11 @@
-"""How a new release takes over, as the team set it in ops/rollout.toml."""
+"""How a release takes over: the team's rules, what both releases answered, and what follows from it.
+
+- ops/rollout.toml as the team set it: Policy.
+- What is known of a release on trial and of the one that answers, over the same time: Trial for a canary,
+  Comparison for a shadow.
+- Whether it goes on, goes back, or is not known well enough: canary_verdict(), shadow_verdict().
+- How long that takes at the traffic that the prediction log has seen: duration_lines().
+"""
 
 import math
 import tomllib
@@ -114,7 +121,7 @@ def read_policy(path: Path | None = None, service: Path | None = None) -> Policy
 KEPT = 20_000
 # Batches whose time is kept of one arm, for each of the other: the one that answers most would be
 # through with KEPT while the other has hardly begun, and a time of day be taken for the release.
-BESIDE = 10
+MOST_AHEAD = 10
 
 
 class ArmFigures:
@@ -129,7 +136,6 @@ class ArmFigures:
     """
 
     def __init__(self) -> None:
-        """Start at nothing."""
         self.requests = self.failed = self.slow = 0
         self.seconds: list[float] = []
         self.predictions: list[float] = []
@@ -150,10 +156,13 @@ class ArmFigures:
 
 
 class Trial:
-    """A canary at one of its steps, and the release that answers the others."""
+    """A canary at one of its steps, and the release that answers the others.
+
+    Args:
+        slow: seconds from which an answer is a bad one.
+    """
 
     def __init__(self, slow: float) -> None:
-        """Start at nothing; an answer that takes `slow` seconds or more is a bad one."""
         self.serving = ArmFigures()
         self.canary = ArmFigures()
         self._slow = slow
@@ -161,7 +170,7 @@ class Trial:
     def observe(
         self, arm: str, seconds: Sequence[float], keys: Sequence[str], predictions: np.ndarray
     ) -> None:
-        """Take in a batch that was answered.
+        """Record a batch that was answered.
 
         Args:
             arm: serving or canary.
@@ -175,20 +184,20 @@ class Trial:
         of_arm.requests += len(seconds)
         of_arm.slow += sum(one >= self._slow for one in seconds)
         mine, others = len(of_arm.seconds), len(other.seconds)
-        if seconds and max(mine, others) < KEPT and mine < BESIDE * (others + 1):
+        if seconds and max(mine, others) < KEPT and mine < MOST_AHEAD * (others + 1):
             of_arm.seconds.append(math.fsum(seconds) / len(seconds))
         if max(len(self.canary.predictions), len(self.serving.predictions)) < KEPT:
             of_arm.keep(keys, predictions.tolist())
 
     def fail(self, arm: str, requests: int = 1) -> None:
-        """Take in requests that could not be answered."""
+        """Record requests that could not be answered."""
         of_arm = self.canary if arm == "canary" else self.serving
         of_arm.requests += requests
         of_arm.failed += requests
 
 
 class Comparison:
-    """What a release in the shadow said beside the one that answers, of the same rows.
+    """Predictions of a release in the shadow and of the one that answers, for the same rows.
 
     Attributes:
         compared: rows that both scored.
@@ -197,11 +206,6 @@ class Comparison:
     """
 
     def __init__(self, kind: Kind = ONE_NUMBER) -> None:
-        """Start at nothing.
-
-        Args:
-            kind: of the predictions.
-        """
         self._kind = kind
         self.compared = self.failed = 0
         self.difference = 0.0
@@ -210,7 +214,7 @@ class Comparison:
         self._kept = 0
 
     def observe(self, serving: np.ndarray, shadow: np.ndarray) -> None:
-        """Take in the predictions of both for the same rows, as a release scores them.
+        """Record the predictions of both for the same rows, as a release scores them.
 
         Raises:
             ValueError: one predicts another kind, or other classes, than the other.
@@ -227,7 +231,7 @@ class Comparison:
             self._kept += int(good.sum())
 
     def fail(self, rows: int) -> None:
-        """Take in rows that the shadow could not score."""
+        """Record rows that the shadow could not score."""
         self.failed += rows
 
     def changed(self, deviations: float) -> tuple[int, int]:
@@ -373,7 +377,7 @@ def _in_time(
 
 
 def span(seconds: float) -> str:
-    """Say a time in its largest unit that is there twice."""
+    """Write a time in the largest unit of which it has at least two."""
     for size, unit in (
         (30.44 * 86_400, "months"),
         (86_400, "days"),

@@ -20,7 +20,7 @@ def describe(folder: Path) -> Iterator[str]:
     """Describe an environment and its latest events, a line each.
 
     Raises:
-        state.BadState: its state is damaged.
+        state.StateError: its state is damaged.
         OSError: its history cannot be read.
     """
     now = state.read(folder)

@@ -1,4 +1,12 @@
-"""Convert a fitted estimator to ONNX: one input for each feature, one output of predictions."""
+"""Conversion of a fitted estimator to ONNX: one input for each feature, one output of predictions.
+
+It also converts steps that skl2onnx leaves out, or converts to something else: SimpleImputer loses its
+indicators there, MissingIndicator is unknown, and a FunctionTransformer may only be the identity
+(https://github.com/onnx/sklearn-onnx). The parity check compares all of it. blame_step() names the step
+that keeps a model from ONNX, and what to use instead.
+
+The only module that extends converters of skl2onnx; pyproject.toml bounds its version for that.
+"""
 
 import copy
 import sys
@@ -333,15 +341,15 @@ def _steps(estimator: Any, names: list[str]) -> Iterator[Step]:
         return
     for index, (name, step) in enumerate(estimator.steps[:-1]):
         if index == 0 and isinstance(step, ColumnTransformer):
-            yield from _of_branches(step, names)
+            yield from _of_branches(step)
         yield name, step, Pipeline(estimator.steps[: index + 1]), names
 
 
-def _of_branches(columns: ColumnTransformer, names: list[str]) -> Iterator[Step]:
+def _of_branches(columns: ColumnTransformer) -> Iterator[Step]:
     for branch, transformer, _ in columns.transformers_:
         if isinstance(transformer, str):
             continue  # dropped, or passed through
-        read = [names[index] for index in columns._transformer_to_input_indices[branch]]
+        read = list(transformer.feature_names_in_)
         steps = transformer.steps if isinstance(transformer, Pipeline) else [(branch, transformer)]
         for number, (name, step) in enumerate(steps):
             yield (

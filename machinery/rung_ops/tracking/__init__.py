@@ -1,1 +1,1 @@
-"""Runs and versions on a server: started, asked, and given what was recorded elsewhere."""
+"""Runs and versions of models: recorded, found, copied to a server and scored."""

@@ -1,6 +1,8 @@
 """Check that the MLflow server responds before work depends on it.
 
-MLflow itself retries for minutes and then shows a traceback.
+MLflow itself retries for minutes and then shows a traceback. Its client hides the status of an answer,
+so this module, and no other, uses mlflow.utils: with whatever credentials MLflow knows, one request. The
+bound on MLflow in pyproject.toml holds for that, too.
 """
 
 import os

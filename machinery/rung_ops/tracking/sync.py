@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from mlflow.entities import (
     Experiment,
@@ -28,7 +30,6 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from rung_ops.command import verb
 from rung_ops.errors import StageError
@@ -170,7 +171,8 @@ class Copying:
 
 
 def _folder(uri: str) -> Path:
-    return Path(local_file_uri_to_path(uri))
+    parts = urlsplit(uri)
+    return Path(url2pathname(parts.path) if parts.scheme == "file" else uri)
 
 
 LOCAL_NUMBER = "migrated_from"  # tag of a version: its number in the local store

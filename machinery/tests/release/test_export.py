@@ -349,19 +349,6 @@ def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
     assert export.select_fastest({"lightgbm": (30.0, 200.0)}) == "lightgbm"
 
 
-def test_every_form_is_timed_on_one_row_and_on_many() -> None:
-    observed: list[int] = []
-
-    def predict(rows: pl.DataFrame) -> np.ndarray:
-        observed.append(rows.height)
-        return np.zeros(rows.height)
-
-    measured = export.measure_speed({"onnx": predict}, FEATURES.head(5))
-
-    assert set(observed) == {1, export.BATCH}
-    assert all(0 <= each < 1e6 for each in measured["onnx"])
-
-
 @pytest.mark.parametrize(
     "encoder",
     [

@@ -12,7 +12,7 @@ import pytest
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollback, state
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.state import Canary, Shadow, State
+from rung_ops.release.state import State
 
 BY = "Ada"
 REFUSED = "refused"
@@ -189,12 +189,3 @@ def test_a_release_on_trial_may_be_deployed_at_once(folder: Path, before: str, a
     reach(folder, before)
 
     assert written(deploy.begin(folder, "v3", BY, at_once=True)) == after
-
-
-def test_a_trial_of_another_release_replaces_only_its_own_arm(folder: Path) -> None:
-    reach(folder, "v2 < v1 canary v3 shadow v4")
-
-    now = state.shadow(folder, "v5", 0.5, BY)
-
-    assert now.shadow == Shadow("v5", 0.5)
-    assert isinstance(now.canary, Canary) and now.canary.release == "v3"

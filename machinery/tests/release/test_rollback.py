@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,30 +45,22 @@ def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFi
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
 
 
-def test_a_canary_ends_before_what_answers_is_rolled_back(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("trial", "ended"),
+    [(state.canary, "canary"), (lambda *at: state.shadow(*at[:2], 1.0, at[2]), "shadow")],
+    ids=["canary", "shadow"],
+)
+def test_a_trial_ends_before_what_answers_is_rolled_back(
+    folder: Path, capsys: pytest.CaptureFixture[str], trial: Callable[..., State], ended: str
 ) -> None:
-    state.canary(folder, "v3", BY)
+    trial(folder, "v3", BY)
 
     code, output = back(capsys)
     assert code == 0
     assert output.startswith(
-        "The canary v3 has ended. production still serves v2. "
+        f"The {ended} v3 has ended. production still serves v2. "
         "Run `poe rollback` again to go back to v1.\n"
     )
-    assert state.read(folder) == State(4, "v2", ("v1",))
-
-    assert back(capsys)[0] == 0
-    assert state.read(folder).serving == "v1"
-
-
-def test_a_shadow_ends_before_what_answers_is_rolled_back(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    state.shadow(folder, "v3", 1.0, BY)
-
-    code, output = back(capsys)
-    assert (code, "The shadow v3 has ended. production still serves v2" in output) == (0, True)
     assert state.read(folder) == State(4, "v2", ("v1",))
 
     assert back(capsys)[0] == 0

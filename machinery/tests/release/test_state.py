@@ -214,25 +214,6 @@ def test_a_last_line_that_was_taken_out_comes_back_from_the_state(folder: Path) 
     assert fault(folder) is None
 
 
-def test_more_lines_taken_out_are_noticed_later_too(folder: Path) -> None:
-    state.stop(folder, BY, "enough")
-    path = folder / state.HISTORY
-    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-
-    state.resume(folder, BY)  # what is served can be changed in spite of it
-
-    assert "does not follow" in str(fault(folder))
-
-
-def test_a_damaged_state_says_what_to_do(folder: Path) -> None:
-    (folder / state.STATE).write_text('{"generation": 3}')
-
-    with pytest.raises(state.StateError, match="Delete it and `poe deploy`"):
-        state.read(folder)
-    with pytest.raises(state.StateError):
-        state.roll_back(folder, BY)
-
-
 def test_a_canary_goes_step_by_step_until_it_answers_everything(folder: Path) -> None:
     state.shadow(folder, "v3", 0.5, BY)
     assert state.read(folder).shadow == Shadow("v3", 0.5)
@@ -246,19 +227,6 @@ def test_a_canary_goes_step_by_step_until_it_answers_everything(folder: Path) ->
     assert tried.canary is not None and tried.canary.step == 1
     assert tried.releases() == {"v1", "v2", "v3"}
     assert state.read(folder) == State(6, "v3", ("v2", "v1"))
-
-
-def test_a_shadow_outlives_the_promotion_of_another_release_and_not_a_person_who_serves_one(
-    folder: Path,
-) -> None:
-    state.canary(folder, "v3", BY)
-    state.shadow(folder, "v4", 1.0, BY)
-
-    promoted = state.promote(folder, BY)
-    served = state.serve(folder, "v5", BY)
-
-    assert (promoted.serving, promoted.shadow) == ("v3", Shadow("v4", 1.0))
-    assert (served.serving, served.shadow) == ("v5", None)
 
 
 def test_an_abort_ends_the_canary_and_spares_the_shadow(folder: Path) -> None:
@@ -285,26 +253,6 @@ def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
     assert state.events(folder)[-1]["detail"]["release"] == "v4"
     with pytest.raises(state.ChangeRefusedError, match="v4 is neither"):
         state.abort(folder, "again", BY, release="v4")
-
-
-def test_a_rollback_ends_the_canary_first_and_then_restores_the_previous(folder: Path) -> None:
-    state.canary(folder, "v3", BY)
-
-    first = state.roll_back(folder, BY)
-    second = state.roll_back(folder, BY)
-
-    assert (first.serving, first.canary) == ("v2", None)
-    assert (second.serving, second.previous) == ("v1", ())
-    with pytest.raises(state.ChangeRefusedError, match="no previous"):
-        state.roll_back(folder, BY)
-
-
-def test_what_is_stopped_stays_stopped_until_somebody_resumes_it(folder: Path) -> None:
-    state.stop(folder, BY, "it harms people")
-    served = state.serve(folder, "v3", "autopilot")
-
-    assert served.stopped is not None and served.stopped.reason == "it harms people"
-    assert state.resume(folder, BY).stopped is None
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 
 def without_keys(path: Path) -> None:
-    """Load a bundle as install.check() does, in a process that holds no key."""
+    """Load a bundle as deploy.check_bundle() does, in a process that holds no key."""
     keyless.call(
         "rung_ops.release.deploy:check_bundle", str(path), raises=(BadBundle, SettingsError)
     )

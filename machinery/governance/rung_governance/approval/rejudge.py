@@ -65,7 +65,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
             with the signature; `poe release` asks for that.
 
     Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        SettingsError: ops/gate.toml cannot be applied.
         registry.ServerDownError: the registry does not answer.
     """
     raises = (SettingsError, registry.ServerDownError)

@@ -110,7 +110,7 @@ def _state(change: Event | None) -> State:
     """Return the state that a signed change has led to.
 
     Raises:
-        InvalidStateError: the change does not hold it.
+        StateError: the change does not hold it.
     """
     if change is None:
         return State()
