@@ -26,7 +26,9 @@ from rung_governance.approval import (
     validation,
     witness,
 )
+from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.overrides import Overrides
+from rung_governance.approval.plan import PlanError
 from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.model import bundle
@@ -102,7 +104,7 @@ def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
     try:
         keys.private_key()
         return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
-    except (keys.NoKey, OSError, locks.LockTimeoutError, state.StateError) as error:
+    except (AuditKeyError, OSError, locks.LockTimeoutError, state.StateError) as error:
         return [f"Findings of the monitor are not in the audit log: {error}"]
 
 
@@ -123,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = release_folders.environment(options.environment)
     try:
         plan.thresholds()
-    except plan.BadPlan as error:
+    except PlanError as error:
         print(error, file=sys.stderr)
         return 2
     for problem in serving_check.relay_withdrawals(folder, release_folders.person()):

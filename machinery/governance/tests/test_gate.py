@@ -13,6 +13,8 @@ from machinery.governance.tests.conftest import APPROVED, COMMIT
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_governance.approval import gate, plan, signed_approval, validation
+from rung_governance.approval.bound_facts import MissingFactError
+from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate import registry_gate
 from rung_ops.gate.judge import Verdict
@@ -346,7 +348,7 @@ def test_a_champion_with_unknown_parameters_is_refused(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(run: str) -> dict[str, str]:
-        raise gate.Unknown(f"the parameters of run {run} are not known")
+        raise MissingFactError(f"the parameters of run {run} are not known")
 
     assert judged(champion=0.75).reasons == []
     monkeypatch.setattr(gate, "parameters_of", unknown)
@@ -359,7 +361,7 @@ def test_a_run_that_the_registry_does_not_have_is_not_known(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
 
-    with pytest.raises(gate.Unknown, match="the parameters of run none are not known"):
+    with pytest.raises(MissingFactError, match="the parameters of run none are not known"):
         gate.parameters_of("none")
 
 
@@ -367,7 +369,7 @@ def test_a_plan_that_cannot_be_read_refuses(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> plan.Bounds:
-        raise plan.BadPlan("the plan is out of date")
+        raise PlanError("the plan is out of date")
 
     judged()
     monkeypatch.setattr(plan, "bounds", broken)

@@ -201,7 +201,9 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
         keyless.call("rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BadBundle,))
-    with pytest.raises(keyless.CandidateError, match="check_bundle failed .BadBundle: .*release.pub"):
+    with pytest.raises(
+        keyless.CandidateError, match="check_bundle failed .BadBundle: .*release.pub"
+    ):
         keyless.call("rung_ops.release.deploy:check_bundle", "nowhere")
 
 

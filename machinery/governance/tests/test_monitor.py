@@ -13,6 +13,7 @@ import pytest
 from rung_governance import monitor
 from rung_governance.approval import audit, keys, overrides, plan, serving_check
 from rung_governance.approval.overrides import Overrides
+from rung_governance.approval.plan import PlanError
 from rung_governance.documents import technical_file
 from rung_governance.privacy import erasure, personal_rows, retention
 from rung_governance.privacy.data_subject import Subject
@@ -321,7 +322,7 @@ def test_with_an_unreadable_plan_the_monitor_does_not_run(
     production: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken() -> None:
-        raise plan.BadPlan("governance/monitoring_plan.yaml is missing")
+        raise PlanError("governance/monitoring_plan.yaml is missing")
 
     monkeypatch.setattr(plan, "thresholds", broken)
 

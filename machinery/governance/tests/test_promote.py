@@ -21,6 +21,7 @@ from rung_governance.approval import (
     validation,
 )
 from rung_governance.approval.admission import Admission
+from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, SignedLog
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
@@ -252,7 +253,7 @@ def test_a_changed_or_missing_plan_stops_all_answers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def gone() -> None:
-        raise plan.BadPlan("the plan is missing: nothing is allowed without it")
+        raise PlanError("the plan is missing: nothing is allowed without it")
 
     if bounds:
         monkeypatch.setattr(plan, "digest", lambda: bounds)

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from rung_governance.approval import audit, keys
 from rung_governance.privacy import retention
-from rung_governance.privacy.retention import BadRetention
+from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import current
 from rung_ops.release import history, state
@@ -117,7 +117,7 @@ def test_a_record_that_means_something_else_deletes_nothing(
 ) -> None:
     record(**wrong)
 
-    with pytest.raises(BadRetention):
+    with pytest.raises(SettingsError):
         retention.overdue(TODAY)
     assert len(retention.apply("Ada", NOW)) == 1
     assert all(day.exists() for day in days.values())

@@ -17,6 +17,7 @@ from rung_governance.approval import (
     signed_log,
     signed_state,
 )
+from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -165,7 +166,7 @@ def test_what_could_not_be_signed_is_not_resumed(
     else:
         state.note(signed.folder, "override", "Eve")
 
-    with pytest.raises(audit.Unsigned, match="could not be signed"):
+    with pytest.raises(UnsignedLogError, match="could not be signed"):
         kill_switch.switch_on(signed.folder, "Olga", "over")
 
     assert state.read(signed.folder).stopped is not None

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import bound_facts, signatures, ssh_signature
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import SignedLog
+from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.release import source_hash
 from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
@@ -22,10 +24,6 @@ MAX_BYTES = 1_000_000  # of allowed_signers
 # What to type if this version lacks approval, and if an earlier library let it answer.
 ADD = "`uv run poe promote {version}` writes it"
 APPROVE = "`uv run poe approve {version}`, then `uv run poe promote {version}`"
-
-
-class NotApproved(Exception):
-    """A release is not approved; the message says why."""
 
 
 class Admission:
@@ -47,7 +45,7 @@ class Admission:
         release = str(manifest["id"])
         try:
             approval = self._approval(release, manifest)
-        except NotApproved as error:
+        except NotApprovedError as error:
             return Objection(f"{release} may not answer: {error}")
         if approval is None:
             return None
@@ -64,12 +62,14 @@ class Admission:
     def _approval(self, release: str, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         line = self._log.signed.approvals.get(release)
         if line is None:
-            raise NotApproved(
+            raise NotApprovedError(
                 f"no signed line of the audit log approves of it: {_typed(ADD, manifest)}"
             )
         allowed, lines = self._allowed(), self._log.signed.approvals.values()
         if allowed is None and any(each.get("approval_hash") for each in lines):
-            raise NotApproved(f"approvals were signed, and {signatures.SIGNERS} is missing here")
+            raise NotApprovedError(
+                f"approvals were signed, and {signatures.SIGNERS} is missing here"
+            )
         asked = line, manifest, allowed
         if self._last is None or self._last[0] != asked:
             self._last = asked, approved(*asked)
@@ -81,7 +81,7 @@ class Admission:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise NotApproved(f"{signatures.SIGNERS} cannot be read: {error}") from error
+            raise NotApprovedError(f"{signatures.SIGNERS} cannot be read: {error}") from error
 
 
 def approved(
@@ -95,16 +95,20 @@ def approved(
         allowed: text of governance/allowed_signers; None if there is none.
 
     Raises:
-        NotApproved: it does not count, or is not about just this release.
+        NotApprovedError: it does not count, or is not about just this release.
     """
     if allowed is None:
         if line.get("approval_hash"):
-            raise NotApproved(f"its approval is signed, and {signatures.SIGNERS} is missing here")
+            raise NotApprovedError(
+                f"its approval is signed, and {signatures.SIGNERS} is missing here"
+            )
         _refuse_another_release(line, manifest)
         return None
     text, proof = line.get("approval"), line.get("approval_signature")
     if not isinstance(text, str) or not isinstance(proof, str):
-        raise NotApproved(f"the audit log holds no signed approval of it: {_typed(ADD, manifest)}")
+        raise NotApprovedError(
+            f"the audit log holds no signed approval of it: {_typed(ADD, manifest)}"
+        )
     approval = verified(text.encode(), proof, allowed)
     # The files that were verified, and not what the manifest says of them.
     made_of = dict(manifest) | {"source_hash": source_hash.of_files(manifest.get("files", {}))}
@@ -112,9 +116,9 @@ def approved(
         of, released = approval.get(name), made_of.get(name)
         if not of:
             reason = f"its approval names no {name}, as one of an earlier library"
-            raise NotApproved(f"{reason}: {_typed(APPROVE, manifest)}")
+            raise NotApprovedError(f"{reason}: {_typed(APPROVE, manifest)}")
         if of != released:
-            raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
+            raise NotApprovedError(f"its approval is of {name} {of}, and it is {released}")
     _refuse_another_release(line, manifest)
     return approval
 
@@ -123,11 +127,11 @@ def _refuse_another_release(line: Mapping[str, Any], manifest: Mapping[str, Any]
     """Refuse what the model was not exported to when `poe deploy` compared it with the estimator."""
     approved_hash, is_ = line.get(bound_facts.RELEASE), bound_facts.release_hash(manifest)
     if not approved_hash:
-        raise NotApproved(
+        raise NotApprovedError(
             f"the audit log does not name the hash of its files: {_typed(ADD, manifest)}"
         )
     if approved_hash != is_:
-        raise NotApproved(
+        raise NotApprovedError(
             f"the audit log approves of other files under this id ({str(approved_hash)[:12]}, and "
             f"these are {is_[:12]})"
         )
@@ -146,13 +150,13 @@ def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
         allowed: text of governance/allowed_signers.
 
     Raises:
-        NotApproved: the signature does not count, or the approval cannot be read.
+        NotApprovedError: the signature does not count, or the approval cannot be read.
     """
     now = datetime.now().astimezone()
     try:
         ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
         return dict(json.loads(text))
-    except ssh_signature.BadSignatureError as error:
-        raise NotApproved(f"its approval does not count: {error}") from error
+    except SignatureError as error:
+        raise NotApprovedError(f"its approval does not count: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise NotApproved("its approval cannot be read") from error
+        raise NotApprovedError("its approval cannot be read") from error

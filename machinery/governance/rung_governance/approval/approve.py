@@ -29,7 +29,9 @@ from rung_governance.approval import (
     signed_approval,
     validation,
 )
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import WITHDRAWN
+from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate.judge import Verdict
@@ -42,10 +44,6 @@ from rung_ops.tracking import registry, server_check, store_address
 KEY_HELP = "path of your SSH key; by default git's user.signingKey"
 
 
-class Refused(Exception):
-    """Nothing was signed; the message lists every reason."""
-
-
 def approve(version: validation.Version, given: str | None) -> Path:
     """Run the gate again and sign an approval of a version; return its file.
 
@@ -54,11 +52,11 @@ def approve(version: validation.Version, given: str | None) -> Path:
         given: path of the key; None for that of git.
 
     Raises:
-        Refused: the gate or the record speaks against it, or the signer may not approve.
-        signatures.NotSigned: the key does not sign.
+        NotApprovedError: the gate or the record speaks against it, or the signer may not approve.
+        SignatureError: the key does not sign.
     """
     if not validation.is_signed():
-        raise Refused(
+        raise NotApprovedError(
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
             "record alone approves, once it is committed; with a second person, write the file"
         )
@@ -83,7 +81,7 @@ def begin(version: ModelVersion) -> Path:
     """Run the gate and write the skeleton of the record; return its file.
 
     Raises:
-        Refused: the gate or a document speaks against the version.
+        NotApprovedError: the gate or a document speaks against the version.
     """
     _passed(version, [])
     return write_skeleton(version)
@@ -102,12 +100,12 @@ def withdraw(version: validation.Version, reason: str, key: str) -> Path:
     """Sign the withdrawal of a version's approval; return its file.
 
     Raises:
-        Refused: there is no approval.
-        signatures.NotSigned: the key is not one that may approve.
+        NotApprovedError: there is no approval.
+        SignatureError: the key is not one that may approve.
     """
     path = validation.approval_path(version)
     if not path.is_file():
-        raise Refused(f"{shown(path)} does not exist: there is nothing to withdraw")
+        raise NotApprovedError(f"{shown(path)} does not exist: there is nothing to withdraw")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     withdrawal = signed_approval.withdrawal_of(path, digest)
     by, day = release_folders.person(), date.today().isoformat()
@@ -141,9 +139,9 @@ def _sign(path: Path, content: Mapping[str, Any], key: str, email: str) -> None:
     signed_approval.write(path, content, key)
     try:
         signed_approval.read(path, validation.root())
-    except signatures.NotSigned as error:
+    except SignatureError as error:
         line = signatures.line_for(key, email)
-        raise signatures.NotSigned(
+        raise SignatureError(
             f"the key is not one that {signatures.SIGNERS} allows to approve. Its owners add a line "
             f"for each validator, such as:\n{line}"
         ) from error
@@ -151,7 +149,7 @@ def _sign(path: Path, content: Mapping[str, Any], key: str, email: str) -> None:
 
 def _refuse(reasons: list[str]) -> None:
     if reasons:
-        raise Refused("\n- ".join(["", *reasons]))
+        raise NotApprovedError("\n- ".join(["there are objections.", *reasons]))
 
 
 def _version(wanted: str) -> ModelVersion:
@@ -161,13 +159,13 @@ def _version(wanted: str) -> ModelVersion:
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
-        raise Refused(registry.reason_of(error)) from error
+        raise NotApprovedError(registry.reason_of(error)) from error
 
 
 def _key(given: str | None) -> str:
     configured = git.run(Path.cwd(), "config", "user.signingKey")
     if not (key := given or configured.stdout.strip()):
-        raise signatures.NotSigned(
+        raise SignatureError(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"
         )
     return key
@@ -186,11 +184,13 @@ def main(arguments: list[str] | None = None) -> int:
             path = withdraw(version, options.withdraw, _key(options.key))
         elif not validation.record_paths(version):
             made = begin(version)
-            raise Refused(f"wrote {shown(made)}. Answer what is empty in it, and type this again")
+            raise NotApprovedError(
+                f"wrote {shown(made)}. Answer what is empty in it, and type this again"
+            )
         else:
             path = approve(version, options.key)
     except (
-        *(Refused, signatures.NotSigned, SettingsError),
+        *(NotApprovedError, SignatureError, SettingsError),
         *(registry.MlflowException, locks.LockTimeoutError, state.StateError, OSError),
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)

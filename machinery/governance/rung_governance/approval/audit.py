@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_governance.approval import anchors, keys, signed_log
 from rung_governance.approval.anchors import ANCHORS, Anchor
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.witness import WitnessError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
@@ -34,7 +36,7 @@ WHOLE = (
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 
-class Unsigned(state.ChangeRefusedError):
+class UnsignedLogError(state.ChangeRefusedError):
     """What is written to the log now could not be signed, so no service would follow it."""
 
 
@@ -72,7 +74,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
             guard.enter_context(locks.locked(folder / GUARD))  # from the check to the signature
             key = keys.private_key()
             before = "" if review else unsigned_end(folder, key.public_key())
-        except (keys.NoKey, locks.LockTimeoutError, OSError) as error:
+        except (AuditKeyError, locks.LockTimeoutError, OSError) as error:
             before = str(error)
         try:
             yield problems
@@ -90,13 +92,13 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
 
 
 def require_signature(folder: Path) -> None:
-    """Raise Unsigned if there is no key to sign the log with, or lines before are not signed."""
+    """Raise UnsignedLogError if there is no key to sign the log with, or lines before are not signed."""
     try:
         before = unsigned(folder, keys.private_key().public_key())
-    except (keys.NoKey, OSError) as error:
+    except (AuditKeyError, OSError) as error:
         before = str(error)
     if before:
-        raise Unsigned(
+        raise UnsignedLogError(
             f"the audit log of {folder.name} could not be signed: {before}. See `uv run poe audit-log`; "
             "`uv run poe stop` still works."
         )
@@ -128,7 +130,7 @@ def report(folder: Path, witness: str = "") -> list[str]:
     """
     try:
         checked = verify(folder, keys.public_key())
-    except keys.NoKey as error:
+    except AuditKeyError as error:
         return [str(error)]
     faults = list(checked.faults)
     if checked.unanchored:
@@ -219,7 +221,7 @@ def against_notes(folder: Path) -> list[str]:
         return []
     try:
         return witness.problems(folder, name)
-    except witness.NoWitness as error:
+    except WitnessError as error:
         print(f"Not compared with the notes at {name}: {error}.", file=sys.stderr)
         return []
 

@@ -23,13 +23,15 @@ import polars as pl
 from rung_governance.approval import (
     admission,
     bound_facts,
-    keys,
     plan,
     signatures,
     signed_approval,
     validation,
 )
-from rung_governance.approval.signed_log import Distrusted, SignedLog
+from rung_governance.approval.anchors import BrokenLogError
+from rung_governance.approval.bound_facts import NotApprovedError
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
@@ -161,7 +163,7 @@ def _verified(path: Path, allowed: str) -> Mapping[str, Any]:
         text = path.read_bytes()
         proof = signed_approval.proof_of(path).read_text(encoding="utf-8")
         return admission.verified(text, proof, allowed)
-    except (OSError, ValueError, admission.NotApproved):
+    except (OSError, ValueError, NotApprovedError):
         return {}
 
 
@@ -184,7 +186,7 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
     log = SignedLog(folder)
     try:
         log.follow()
-    except (Distrusted, keys.NoKey, OSError) as error:
+    except (BrokenLogError, AuditKeyError, OSError) as error:
         yield f"whether its approval was withdrawn since is not known: {error}"
         return
     if digest in log.withdrawn:

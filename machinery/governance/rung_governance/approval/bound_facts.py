@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.system.printable import four_digits
 
 # What an approval binds, as its objections name it.
@@ -27,6 +28,14 @@ RELEASE = "release_hash"
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
+
+
+class NotApprovedError(OpsError):
+    """A version or a release is not approved, or cannot be."""
+
+
+class MissingFactError(OpsError):
+    """Something that has to be known of a version cannot be found out."""
 
 
 def release_hash(manifest: Mapping[str, Any]) -> str:

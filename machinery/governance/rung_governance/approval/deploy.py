@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import audit, gate_record, keys, validation, witness
+from rung_governance.approval.keys import AuditKeyError
 from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -28,7 +29,7 @@ REFUSALS = (
         state.ChangeRefusedError,
         state.StateError,
         locks.LockTimeoutError,
-        keys.NoKey,
+        AuditKeyError,
         keyless.CandidateError,
         OSError,
     ),
@@ -40,7 +41,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
     Raises:
         state.ChangeRefusedError: the gate refuses it, or it answers already.
-        keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
+        keys.AuditKeyError: the audit log could not be signed, and `poe promote` relies on it.
         BadBundle, SettingsError: it must not be used.
     """
     keys.private_key()

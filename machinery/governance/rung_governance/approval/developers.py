@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung_governance.approval import signatures
+from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.autopilot.commits import IDENTITY
 from rung_ops.project import current
 from rung_ops.release import source_hash
@@ -69,10 +70,6 @@ PERSONS = "%aN <%aE>%x1f%cN <%cE>%x1f%an <%ae>%x1f%cn <%ce>"
 FIELDS = f"%H%x1f{PERSONS}%x1f%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
 
 
-class Unknown(Exception):
-    """Git does not tell who made a version; the message says why and what to do."""
-
-
 @dataclass(frozen=True)
 class Commit:
     """A commit that made a version.
@@ -99,11 +96,11 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path | None = None)
         root: the model's folder.
 
     Raises:
-        Unknown: git does not know the commit, or knows only the end of the history.
+        MissingFactError: git does not know the commit, or knows only the end of the history.
     """
     root = current().root if root is None else root
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-        raise Unknown(
+        raise MissingFactError(
             "the clone is shallow, so who developed it is unknown: `git fetch --unshallow`"
         )
     before = [each for each in approved if each != commit and _leads_to(root, each, commit)]
@@ -148,7 +145,7 @@ def _odd(root: Path, commit: str) -> Iterator[str]:
 def _leads_to(root: Path, before: str, commit: str) -> bool:
     try:
         _git(root, "merge-base", "--is-ancestor", before, commit)
-    except Unknown:
+    except MissingFactError:
         return False
     return True
 
@@ -166,5 +163,7 @@ def _git(root: Path, *arguments: str) -> str:
         )
     except (OSError, subprocess.CalledProcessError) as error:
         message = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1:]
-        raise Unknown(f"git does not tell who developed it: {' '.join(message)}") from error
+        raise MissingFactError(
+            f"git does not tell who developed it: {' '.join(message)}"
+        ) from error
     return done.stdout

@@ -26,7 +26,9 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn import metrics
 
 from rung_governance.approval import bounds, group_check, plan, signed_approval, validation
+from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.bounds import Facts
+from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate.judge import Verdict
 from rung_ops.model import bundle, source_import
@@ -42,15 +44,11 @@ from rung_ops.training.groups import UnknownGroupError
 TRIED_ROWS = 1_000
 
 
-class Unknown(Exception):
-    """Something that the plan bounds cannot be found out; the message says what and why."""
-
-
 def of_version(version: ModelVersion) -> Facts:
     """Tell what the plan bounds of a version, from its run and its source as it was.
 
     Raises:
-        Unknown: the registry, git or the source do not tell it.
+        MissingFactError: the registry, git or the source do not tell it.
     """
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
@@ -66,7 +64,7 @@ def of_version(version: ModelVersion) -> Facts:
             bundle.BadBundle,
             pl.exceptions.PolarsError,
         ) as error:
-            raise Unknown(
+            raise MissingFactError(
                 f"the features of version {version.version} are not known: {error}"
             ) from error
         return Facts(
@@ -80,13 +78,13 @@ def parameters_of(run: str) -> dict[str, str]:
     """Read what params.toml held at a run.
 
     Raises:
-        Unknown: the registry does not know the run.
+        MissingFactError: the registry does not know the run.
     """
     try:
         return dict(registry.client().get_run(run).data.params)
     except registry.MlflowException as error:
         # In CI a registry is as new as its checkout, unless a server keeps the runs.
-        raise Unknown(
+        raise MissingFactError(
             f"the parameters of run {run} are not known: {str(error).splitlines()[0]} (asked: "
             f"{store_address.tracking_uri()}). Set MLFLOW_TRACKING_URI to the registry that has it"
         ) from error
@@ -252,7 +250,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             groups,
         )
         outside += group_check.threshold_problems(limits, settings, groups)
-    except (plan.BadPlan, Unknown, UnknownGroupError, VersionError) as error:
+    except (PlanError, MissingFactError, UnknownGroupError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
     figures = result.figures | {PLAN: plan.digest()}

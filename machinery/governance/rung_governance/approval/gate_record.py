@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import bound_facts, plan, signed_approval, validation
+from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops.gate import rules
 from rung_ops.release import state
@@ -73,7 +74,7 @@ def objections(folder: Path, release: str, now: State) -> Iterator[str]:
         plan.bounds()
         if recorded["plan"] != plan.digest():
             yield f"the change control plan has changed since the gate judged it: {again}"
-    except plan.BadPlan as error:
+    except PlanError as error:
         yield str(error)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rung_governance.approval import bounds, plan
-from rung_governance.approval.plan import Bounds
+from rung_governance.approval.plan import Bounds, PlanError
 from rung_ops.model.target import MULTICLASS
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import counted, printable
@@ -100,7 +100,7 @@ def main() -> int:
         return 0
     try:
         limits = plan.bounds()
-    except plan.BadPlan as error:
+    except PlanError as error:
         print(error, file=sys.stderr)
         return 1
     _print_notes(unjudged(report, limits))

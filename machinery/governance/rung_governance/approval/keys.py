@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import key_names
@@ -26,19 +27,19 @@ def public_key_file() -> Path:
 VARIABLE = key_names.AUDIT
 
 
-class NoKey(Exception):
-    """A key is missing or invalid; the message says what to do."""
+class AuditKeyError(OpsError):
+    """A key of the audit log is missing or invalid."""
 
 
 def private_key() -> ec.EllipticCurvePrivateKey:
     """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem.
 
     Raises:
-        NoKey: it is missing, or is not an EC P-256 key.
+        AuditKeyError: it is missing, or is not an EC P-256 key.
     """
     text = key_names.key_from(VARIABLE)
     if not text and not private_key_file().is_file():
-        raise NoKey(
+        raise AuditKeyError(
             f"there is no key to sign it with: set {VARIABLE} to the text of {shown(private_key_file())}, "
             "which `uv run poe keys --audit` makes"
         )
@@ -48,9 +49,11 @@ def private_key() -> ec.EllipticCurvePrivateKey:
             text or private_key_file().read_bytes(), password=None
         )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise NoKey(f"{where} is not the PEM text of a private key without a password") from error
+        raise AuditKeyError(
+            f"{where} is not the PEM text of a private key without a password"
+        ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise NoKey(f"{where} is not an EC P-256 key")
+        raise AuditKeyError(f"{where} is not an EC P-256 key")
     return key
 
 
@@ -58,19 +61,21 @@ def public_key() -> ec.EllipticCurvePublicKey:
     """Read the key that the audit log is verified with, governance/audit.pub.
 
     Raises:
-        NoKey: it is missing, or is not an EC P-256 key.
+        AuditKeyError: it is missing, or is not an EC P-256 key.
     """
     if not public_key_file().is_file():
-        raise NoKey(
+        raise AuditKeyError(
             f"{shown(public_key_file())} is missing, so nothing can be verified: `uv run poe keys --audit` "
             "makes the pair; commit this file"
         )
     try:
         key = serialization.load_pem_public_key(public_key_file().read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise NoKey(f"{shown(public_key_file())} is not the PEM text of a public key") from error
+        raise AuditKeyError(
+            f"{shown(public_key_file())} is not the PEM text of a public key"
+        ) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise NoKey(f"{shown(public_key_file())} is not an EC P-256 key")
+        raise AuditKeyError(f"{shown(public_key_file())} is not an EC P-256 key")
     return key
 
 

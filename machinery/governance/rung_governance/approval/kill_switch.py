@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rung_governance.approval import audit, signed_log
-from rung_governance.approval.overrides import Incomplete, complete
+from rung_governance.approval.overrides import IncompleteError, complete
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.system import locks
@@ -39,7 +39,7 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     """Predict again; returns and raises as switch_off().
 
     Raises:
-        audit.Unsigned: the log could not be signed, so that no service would follow it.
+        audit.UnsignedLogError: the log could not be signed, so that no service would follow it.
         state.ChangeRefusedError: the environment is not stopped.
     """
     if not state.read(folder).stopped:
@@ -83,7 +83,7 @@ def _command(
     try:
         fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
         problems = act(folder, fields["by"], fields["reason"])
-    except (Incomplete, state.ChangeRefusedError) as error:
+    except (IncompleteError, state.ChangeRefusedError) as error:
         print(error, file=sys.stderr)
         return 1
     except (OSError, locks.LockTimeoutError, state.StateError) as error:

@@ -25,8 +25,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rung_governance.approval import audit, kill_switch, overrides
-from rung_governance.approval.overrides import Incomplete, Overrides, complete, override_decision
+from rung_governance.approval import kill_switch, overrides
+from rung_governance.approval.audit import UnsignedLogError
+from rung_governance.approval.overrides import (
+    IncompleteError,
+    Overrides,
+    complete,
+    override_decision,
+)
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.model.refusal import Refusal
 from rung_ops.project import release_folders
@@ -170,7 +176,7 @@ class Oversight:
             problems = await run_in_threadpool(
                 kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
             )
-        except audit.Unsigned as error:
+        except UnsignedLogError as error:
             raise Refusal(503, f"It is still stopped: {error}") from error
         except state.ChangeRefusedError as refused:
             if self._service.stopped is None:
@@ -197,7 +203,7 @@ def _guarded(
         try:
             request.state.person = _person(request, holders)
             return Response(msgspec.json.encode(await answer(request)), media_type=JSON)
-        except Incomplete as error:
+        except IncompleteError as error:
             refusal = Refusal(422, str(error))
         except ClientDisconnect:
             refusal = Refusal(400, "The request was not sent to its end.")

@@ -10,6 +10,7 @@ import yaml
 
 from rung_governance.approval.bound_facts import REPORT, STOP
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.errors import SettingsError
 from rung_ops.model.custom_model import CustomModelRefusedError
 from rung_ops.project import current, documents
 
@@ -21,8 +22,8 @@ VALID_DAYS = 365  # how long an approval holds where the plan does not say
 FILE = f"governance/{CHANGES}.yaml"
 
 
-class BadPlan(Exception):
-    """A plan is missing, incomplete or out of date, so it cannot be used; says why."""
+class PlanError(SettingsError):
+    """A plan is missing, incomplete or out of date, so it cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def bounds(root: Path | None = None) -> Bounds:
     """Read the bounds of governance/change_control_plan.yaml.
 
     Raises:
-        BadPlan: it is missing, incomplete or out of date, or bounds a parameter twice.
+        PlanError: it is missing, incomplete or out of date, or bounds a parameter twice.
     """
     root = current().root if root is None else root
     plan = _read(CHANGES, root)
@@ -105,12 +106,12 @@ def bounds(root: Path | None = None) -> Bounds:
     for modification in plan["modifications"]:
         for name, bound in modification.get("parameters", {}).items():
             if name in parameters:
-                raise BadPlan(f"governance/{CHANGES}.yaml bounds {name} twice: keep one of them")
+                raise PlanError(f"governance/{CHANGES}.yaml bounds {name} twice: keep one of them")
             parameters[name] = bound
     judged = {entry["modification"] for entry in plan["impact"]}
     for modification in plan["modifications"]:
         if modification["id"] not in judged:
-            raise BadPlan(
+            raise PlanError(
                 f"governance/{CHANGES}.yaml: `impact` says nothing of {modification['id']}"
             )
     return Bounds(
@@ -141,7 +142,7 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
         reads it. A plan whose review is due counts.
 
     Raises:
-        BadPlan: it is missing or incomplete, or sets a threshold twice.
+        PlanError: it is missing or incomplete, or sets a threshold twice.
     """
     root = current().root if root is None else root
     by_table: dict[str, dict[str, float]] = {}
@@ -150,7 +151,7 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
             continue
         table, name = metric["setting"].split(".")
         if name in by_table.setdefault(table, {}):
-            raise BadPlan(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
+            raise PlanError(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
         by_table[table][name] = metric["threshold"]
     return by_table
 
@@ -172,12 +173,12 @@ def _names(plan: dict[str, Any], key: str) -> frozenset[str]:
 def _read(name: str, root: Path) -> dict[str, Any]:
     file = root / "governance" / f"{name}.yaml"
     if not file.is_file():
-        raise BadPlan(f"governance/{name}.yaml is missing: nothing is allowed without it")
+        raise PlanError(f"governance/{name}.yaml is missing: nothing is allowed without it")
     # An outdated plan is better than no monitoring; readiness.warnings() reports it.
     review = name != MONITORING
     faults = [str(each) for each in check_record(file, read_schema(name, root), root, review)]
     if faults:
-        raise BadPlan(" ".join(faults))
+        raise PlanError(" ".join(faults))
     return documents.record(file)
 
 

@@ -24,6 +24,7 @@ from rung_governance.approval import (
     validation,
     witness,
 )
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_governance.approval.signed_log import APPROVED
 from rung_ops.errors import StageError
@@ -46,7 +47,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
 
     Raises:
         state.ChangeRefusedError: there are objections; the message lists all of them.
-        keys.NoKey: the audit log could not be signed.
+        keys.AuditKeyError: the audit log could not be signed.
         BadBundle, SettingsError: the release must not be used.
     """
     keys.private_key()
@@ -141,7 +142,7 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
     allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
     try:
         admission.approved(facts, manifest, allowed)
-    except admission.NotApproved as error:
+    except NotApprovedError as error:
         raise state.ChangeRefusedError(
             f"the service would refuse {manifest['id']}: {error}"
         ) from error

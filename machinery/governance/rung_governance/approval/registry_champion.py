@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_governance.approval import readiness, rejudge, signed_approval, validation
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_ops.project import current
 from rung_ops.tracking import registry
 from rung_ops.tracking.registry import CHAMPION
@@ -79,7 +80,9 @@ def promote(arguments: list[str] | None = None) -> int:
         print(registry.reason_of(error), file=sys.stderr)
         return 1
     if reasons := _objections(version):
-        refused = f"Refused: version {version.version} does not become {registry.CHAMPION}."
+        refused = (
+            f"NotApprovedError: version {version.version} does not become {registry.CHAMPION}."
+        )
         print(refused, *(f"- {reason}" for reason in reasons), sep="\n", file=sys.stderr)
         print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
         return 1
@@ -94,10 +97,6 @@ def promote(arguments: list[str] | None = None) -> int:
 ROLLED_BACK = "rolled_back"
 
 
-class Refused(Exception):
-    """There is nothing to go back to, or nothing that may answer; the message says why."""
-
-
 def restore_previous(reason: str) -> tuple[str, str]:
     """Give the alias back to the version that had it before.
 
@@ -105,22 +104,28 @@ def restore_previous(reason: str) -> tuple[str, str]:
         The numbers of the version that was champion, and of the one that is.
 
     Raises:
-        Refused: no version was champion before, or the one that was is no longer approved.
+        NotApprovedError: no version was champion before, or the one that was is no longer approved.
     """
     left = champion()
     if left is None:
-        raise Refused(f"There is no {CHAMPION}: `uv run poe promote VERSION` makes the first one.")
+        raise NotApprovedError(
+            f"There is no {CHAMPION}: `uv run poe promote VERSION` makes the first one."
+        )
     before = predecessors()
     if not before:
-        raise Refused(f"Version {left} is the first {CHAMPION}: there is none to roll back to.")
+        raise NotApprovedError(
+            f"Version {left} is the first {CHAMPION}: there is none to roll back to."
+        )
     try:
         version = registry.version(before[-1])
     except MlflowException as error:
-        raise Refused(f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}") from error
+        raise NotApprovedError(
+            f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}"
+        ) from error
     objections = validation.objections(version, answered=True)
     if objections:
         listed = "".join(f"\n- {objection}" for objection in objections)
-        raise Refused(
+        raise NotApprovedError(
             f"Version {version.version} was {CHAMPION} before, and may not be again:{listed}\n"
             "Another version that is approved: `uv run poe promote VERSION`."
         )
@@ -140,7 +145,7 @@ def rollback(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         left, back = restore_previous(options.reason)
-    except Refused as refused:
+    except NotApprovedError as refused:
         print(refused, file=sys.stderr)
         return 1
     print(f"{registry.model_name()} {back} is {CHAMPION} again, {left} is not")

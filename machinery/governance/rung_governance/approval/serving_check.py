@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rung_governance.approval import audit, gate_record, keys, signed_approval, validation
+from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
@@ -31,7 +32,7 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
     try:
         signed = audit.verify(folder, keys.public_key()).anchored
         events = state.events(folder)[:signed]
-    except (keys.NoKey, state.StateError) as error:
+    except (AuditKeyError, state.StateError) as error:
         yield str(error)
         return
     approved = [each for each in events if each["event"] == APPROVED]
@@ -73,7 +74,7 @@ def relay_withdrawals(folder: Path, by: str) -> list[str]:
             try:
                 keys.private_key()
                 problems += audit.record(folder, WITHDRAWN, by, approval=approved[release])
-            except (keys.NoKey, OSError, locks.LockTimeoutError, state.StateError) as error:
+            except (AuditKeyError, OSError, locks.LockTimeoutError, state.StateError) as error:
                 problems.append(f"The service does not know that {release} was withdrawn: {error}")
     return problems
 

@@ -10,16 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from rung_governance.approval import ssh_signature
+from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 
 SIGNERS = "governance/allowed_signers"
 NAMESPACE = "rung-approval"
 TIMEOUT = 120  # seconds; a person may have to type a passphrase or touch a key
-
-
-class NotSigned(Exception):
-    """There is no signature that counts; the message says why and what to do."""
 
 
 def signers_file(root: Path | None = None) -> Path:
@@ -37,7 +34,7 @@ def sign(content: bytes, key: str) -> str:
             half the SSH agent holds.
 
     Raises:
-        NotSigned: ssh-keygen is missing, or refuses the key.
+        SignatureError: ssh-keygen is missing, or refuses the key.
     """
     with tempfile.TemporaryDirectory() as folder:
         text = key.removeprefix("key::")
@@ -55,7 +52,7 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
     """Verify a signature; return whose it is, as governance/allowed_signers names them.
 
     Raises:
-        NotSigned: no key that may approve has made it.
+        SignatureError: no key that may approve has made it.
     """
     root = current().root if root is None else root
     allowed = signers_file(root)
@@ -65,29 +62,29 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
         try:
             about = ("-s", str(proof), "-f", str(allowed))
             principals = _ssh_keygen("-Y", "find-principals", *about).decode().splitlines()
-        except NotSigned:
+        except SignatureError:
             principals = []
         for principal in [each for line in principals for each in line.split(",")]:
             try:
                 named = ("-I", principal, "-n", NAMESPACE)
                 _ssh_keygen("-Y", "verify", *named, *about, content=content)
-            except NotSigned:
+            except SignatureError:
                 continue
             _refuse_without_namespace(content, signature, allowed)
             return principal
-    raise NotSigned(
+    raise SignatureError(
         f"its signature is not of a key that {shown(allowed)} allows to approve, or it was edited "
         "after it was signed"
     )
 
 
 def _refuse_without_namespace(content: bytes, signature: str, allowed: Path) -> None:
-    """Raise NotSigned if OpenSSH counts a signature that the service would not."""
+    """Raise SignatureError if OpenSSH counts a signature that the service would not."""
     lines, now = allowed.read_text(encoding="utf-8"), datetime.now().astimezone()
     try:
         ssh_signature.verify(content, signature, lines, NAMESPACE, now)
-    except ssh_signature.BadSignatureError as error:
-        raise NotSigned(f"its signature does not count: {error}") from error
+    except SignatureError as error:
+        raise SignatureError(f"its signature does not count: {error}") from error
 
 
 def line_for(key: str, email: str) -> str:
@@ -123,9 +120,9 @@ def _ssh_keygen(*arguments: str, content: bytes | None = None) -> bytes:
             timeout=TIMEOUT,
         )
     except FileNotFoundError as error:
-        raise NotSigned("ssh-keygen is missing: install OpenSSH 8.9 or newer") from error
+        raise SignatureError("ssh-keygen is missing: install OpenSSH 8.9 or newer") from error
     except subprocess.TimeoutExpired as error:
-        raise NotSigned(f"ssh-keygen did not end within {TIMEOUT} seconds") from error
+        raise SignatureError(f"ssh-keygen did not end within {TIMEOUT} seconds") from error
     if done.returncode != 0:
-        raise NotSigned((done.stderr or done.stdout).decode(errors="replace").strip())
+        raise SignatureError((done.stderr or done.stdout).decode(errors="replace").strip())
     return done.stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import plan, signatures
+from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.gate import rules
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -71,7 +72,7 @@ def write(path: Path, content: Mapping[str, Any], key: str) -> None:
     """Sign content and write both files.
 
     Raises:
-        signatures.NotSigned: the key does not sign.
+        SignatureError: the key does not sign.
     """
     text = (json.dumps(content, indent=2) + "\n").encode()
     proof = signatures.sign(text, key)
@@ -83,18 +84,18 @@ def read(path: Path, root: Path | None = None) -> tuple[dict[str, Any], str]:
     """Read a signed file; return its content and who signed it.
 
     Raises:
-        signatures.NotSigned: it or its signature is missing or does not count.
+        SignatureError: it or its signature is missing or does not count.
     """
     root = current().root if root is None else root
     try:
         text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
         content = dict(json.loads(text))
     except (OSError, ValueError) as error:
-        raise signatures.NotSigned(f"{shown(path)} cannot be read: {error}") from error
+        raise SignatureError(f"{shown(path)} cannot be read: {error}") from error
     try:
         return content, signatures.signer(text, proof, root)
-    except signatures.NotSigned as error:
-        raise signatures.NotSigned(f"{shown(path)}: {error}") from error
+    except SignatureError as error:
+        raise SignatureError(f"{shown(path)}: {error}") from error
 
 
 def withdrawn(approval: Path) -> Iterator[str]:

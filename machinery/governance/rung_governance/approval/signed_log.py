@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import anchors, keys
-from rung_governance.approval.anchors import ANCHORS, Anchor
+from rung_governance.approval.anchors import ANCHORS, Anchor, BrokenLogError
+from rung_governance.approval.keys import AuditKeyError
 from rung_ops.project.paths import placed, shown
 from rung_ops.release import history, state
 from rung_ops.system import atomic
@@ -27,10 +28,6 @@ APPROVED = "approved"  # event that `poe promote` writes
 WITHDRAWN = "withdrawn"  # event that `poe approve --withdraw` and `poe monitor` write
 
 Event = dict[str, Any]
-
-
-class Distrusted(Exception):
-    """The log is not what was signed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +103,21 @@ class SignedLog:
         """Read what is new.
 
         Raises:
-            Distrusted: log or anchors are not what was signed; `signed` is as it was then.
-            keys.NoKey: governance/audit.pub is missing, so no line counts as signed.
+            BrokenLogError: log or anchors are not what was signed; `signed` is as it was then.
+            keys.AuditKeyError: governance/audit.pub is missing, so no line counts as signed.
             OSError: the log cannot be read.
         """
         # Before the lines: each anchor is written after the lines that it covers.
         anchor = self._last_anchor()
         self._checked = history.follow(self._folder / state.HISTORY, self._checked, self._take)
         if self._checked.fault is not None:
-            raise Distrusted(f"{state.HISTORY}: {self._checked.fault}")
+            raise BrokenLogError(f"{state.HISTORY}: {self._checked.fault}")
         if self._checked.lines < self._base.lines + len(self._lines):  # the file is gone
             self._base, self._lines = Signed(), []
         covered = self._covered(anchor)
         base = self._base.after(self._lines[:covered])
         if self.signed.lines and not self._continues(base, self._lines[:covered]):
-            raise Distrusted(
+            raise BrokenLogError(
                 f"line {self.signed.lines} was signed and is gone: the log and {ANCHORS} were cut off "
                 f"or rewritten. Where that was right, delete {shown(seen_path(self._folder.name))}"
             )
@@ -144,12 +141,12 @@ class SignedLog:
 
     def _check(self, anchor: Anchor) -> None:
         if not anchor.holds(keys.public_key()):
-            raise Distrusted(
+            raise BrokenLogError(
                 f"{ANCHORS}: the last anchor was not signed with the key of governance/audit.pub, or "
                 "was changed"
             )
         if anchor.environment != self._folder.name:
-            raise Distrusted(f"{ANCHORS}: the last anchor is about {anchor.environment}")
+            raise BrokenLogError(f"{ANCHORS}: the last anchor is about {anchor.environment}")
 
     def _take(self, number: int, event: Event) -> None:
         if number == 1:
@@ -167,14 +164,14 @@ class SignedLog:
         if anchor is None and not self._base.lines:
             return 0
         if anchor is None or count < 0:
-            raise Distrusted(f"{ANCHORS}: anchors are gone that were there")
+            raise BrokenLogError(f"{ANCHORS}: anchors are gone that were there")
         if count > len(self._lines):
-            raise Distrusted(
+            raise BrokenLogError(
                 f"{ANCHORS}: {lines} lines were signed, and {self._checked.lines} are there: the end "
                 "was cut off"
             )
         if anchor.head != (self._lines[count - 1].hash if count else self._base.head):
-            raise Distrusted(f"{ANCHORS}: line {lines} is another one than was signed")
+            raise BrokenLogError(f"{ANCHORS}: line {lines} is another one than was signed")
         return count
 
     def _continues(self, base: Signed, lines: Iterable[Line]) -> bool:
@@ -194,7 +191,7 @@ def restore(folder: Path) -> state.State:
     log = SignedLog(folder)
     try:
         log.follow()
-    except (Distrusted, keys.NoKey) as error:
+    except (BrokenLogError, AuditKeyError) as error:
         raise state.StateError(f"{state.STATE} cannot be restored: {error}.") from error
     if log.signed.change is None:
         raise state.StateError(f"{state.STATE} cannot be restored: no change of it was signed.")

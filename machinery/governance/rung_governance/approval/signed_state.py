@@ -14,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval import keys, signatures
+from rung_governance.approval import signatures
 from rung_governance.approval.admission import Admission
-from rung_governance.approval.signed_log import Distrusted, Event, Line, SignedLog
+from rung_governance.approval.anchors import BrokenLogError
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.signed_log import Event, Line, SignedLog
 from rung_ops import contract
 from rung_ops.project import current, hooks
 from rung_ops.release import source_hash
@@ -69,7 +71,7 @@ class SignedStateReader(StateReader):
         """Read what is new in the log; return what is wrong with it."""
         try:
             self._log.follow()
-        except (Distrusted, keys.NoKey) as error:
+        except (BrokenLogError, AuditKeyError) as error:
             return f"The audit log cannot be relied on: {error}"
         except OSError as error:
             return f"The audit log cannot be read: {error}"

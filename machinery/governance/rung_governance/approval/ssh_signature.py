@@ -18,6 +18,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
+from rung_ops.errors import OpsError
+
 MAGIC = b"SSHSIG"
 ARMOR = re.compile(r"-----BEGIN SSH SIGNATURE-----(.+)-----END SSH SIGNATURE-----", re.DOTALL)
 KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa|sk)-\S+)\s+(AAAA[A-Za-z0-9+/]+=*)(?:\s|$)")
@@ -33,8 +35,8 @@ RSA = {b"rsa-sha2-256": hashes.SHA256(), b"rsa-sha2-512": hashes.SHA512()}
 LEAST_RSA_BITS = 2048
 
 
-class BadSignatureError(Exception):
-    """The signature does not count; the message says why."""
+class SignatureError(OpsError):
+    """A signature is missing or does not count, or could not be made."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,19 @@ def verify(content: bytes, signature: str, allowed: str, namespace: str, now: da
         now: the local time at which the key has to be valid.
 
     Raises:
-        BadSignatureError: no allowed signer has signed this content for the namespace.
+        SignatureError: no allowed signer has signed this content for the namespace.
     """
     try:
         key, proof, signed = _parsed(content, signature, namespace.encode())
         who = [each for each in signers(allowed, namespace, now) if each.key == key]
         if not who:
-            raise BadSignatureError(
+            raise SignatureError(
                 f"the key is not one that may sign as {namespace}: a line of allowed_signers says "
                 f'that by `namespaces="{namespace}"`'
             )
         _verify(key, proof, signed)
     except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, ValueError) as error:
-        raise BadSignatureError("the signature does not belong to the content") from error
+        raise SignatureError("the signature does not belong to the content") from error
     return who[0].principals
 
 
@@ -162,7 +164,7 @@ def _parsed(content: bytes, signature: str, namespace: bytes) -> tuple[bytes, by
     key, named, reserved, digest, proof = (blob.string() for _ in range(5))
     blob.end()
     if named != namespace:
-        raise BadSignatureError(f"it was signed as {named.decode(errors='replace')!r:.40}")
+        raise SignatureError(f"it was signed as {named.decode(errors='replace')!r:.40}")
     if digest not in DIGESTS:
         raise ValueError("it has another hash")
     parts = (namespace, reserved, digest, DIGESTS[digest](content).digest())

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
+from rung_governance.approval.bound_facts import MissingFactError
+from rung_governance.approval.ssh_signature import SignatureError
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
@@ -191,7 +193,7 @@ def _signed_objections(
         return
     try:
         signed, validator = signed_approval.read(path, current().root)
-    except signatures.NotSigned as error:
+    except SignatureError as error:
         yield str(error)
         return
     (record,) = record_paths(version)
@@ -228,7 +230,7 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
         made = developers.commits(
             str(version.tags["git_commit"]), _approved_commits(version), current().root
         )
-    except developers.Unknown as error:
+    except MissingFactError as error:
         if not answered:
             yield str(error)
         return
@@ -254,7 +256,7 @@ def _approved_commits(version: Version) -> list[str]:
             continue
         try:
             signed, _ = signed_approval.read(path, current().root)
-        except signatures.NotSigned:
+        except SignatureError:
             continue
         if not list(signed_approval.withdrawn(path)):
             commits.append(str(signed.get("git_commit")))

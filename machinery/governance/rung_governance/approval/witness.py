@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung_governance.approval import anchors, plan
+from rung_ops.errors import OpsError
 from rung_ops.project import current
 
 BRANCH = "audit-log"
@@ -21,8 +22,8 @@ SECONDS = 30  # for a remote to answer
 NOTE = re.compile(r"(\d+):([0-9a-f]{64}) \[skip ci\]")
 
 
-class NoWitness(Exception):
-    """The remote does not answer, or does not take the note; says why."""
+class WitnessError(OpsError):
+    """The remote does not answer, or does not take the note."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def remote() -> str | None:
     asked = plan.approval_terms().witness
     try:
         known = _git("remote").split()
-    except NoWitness:
+    except WitnessError:
         return None
     return asked if asked in known else None
 
@@ -56,7 +57,7 @@ def problems(folder: Path, name: str) -> list[str]:
         What does not fit, each a sentence.
 
     Raises:
-        NoWitness: the remote does not answer.
+        WitnessError: the remote does not answer.
     """
     branch, kept = _names(folder)
     before, now = _tip(kept), _fetched(name, branch)
@@ -89,7 +90,7 @@ def note(folder: Path, by: str) -> str:
                 break
             _push(folder, name, f"{last.lines}:{last.head} [skip ci]", by)
             return ""
-        except NoWitness as error:
+        except WitnessError as error:
             why = str(error)
     return (
         f"The audit log of {folder.name} is not noted at {name}: {why}. Until it is, no one knows "
@@ -151,14 +152,14 @@ def _names(folder: Path) -> tuple[str, str]:
 def _tip(kept: str) -> str:
     try:
         return _git("rev-parse", "--quiet", "--verify", kept)
-    except NoWitness:
+    except WitnessError:
         return ""
 
 
 def _contains(tip: str, before: str) -> bool:
     try:
         _git("merge-base", "--is-ancestor", before, tip)
-    except NoWitness:
+    except WitnessError:
         return False
     return True
 
@@ -180,7 +181,7 @@ def _git(*arguments: str, **variables: str) -> str:
         )
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines()
-        raise NoWitness(lines[-1] if lines else f"git {arguments[0]} failed") from error
+        raise WitnessError(lines[-1] if lines else f"git {arguments[0]} failed") from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoWitness(str(error)) from error
+        raise WitnessError(str(error)) from error
     return done.stdout.strip()

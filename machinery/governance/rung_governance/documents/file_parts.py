@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, printable
@@ -112,17 +113,13 @@ def _words(name: Any) -> str:
 PIPELINE = "`uv run poe pipeline` makes it"
 
 
-class Missing(Exception):
-    """The source of a part is missing; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class Part:
     """A part of a section.
 
     Attributes:
         title: its heading.
-        take: makes its text, for a version of the model; raises Missing.
+        take: makes its text, for a version of the model; raises MissingFactError.
         files: what it is taken from, below the project.
     """
 
@@ -136,7 +133,7 @@ def document(path: str) -> Callable[[str], str]:
 
     def take(version: str) -> str:
         if not (current().root / path).is_file():
-            raise Missing(f"{path} is missing: write it")
+            raise MissingFactError(f"{path} is missing: write it")
         text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / path))
         return demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
 
@@ -149,7 +146,7 @@ def record(name: str, *keys: str) -> Callable[[str], str]:
     def take(version: str) -> str:
         path = current().root / f"governance/{name}.yaml"
         if not path.is_file():
-            raise Missing(f"governance/{name}.yaml is missing: write it")
+            raise MissingFactError(f"governance/{name}.yaml is missing: write it")
         fields = documents.record(path)
         chosen = [fields[key] for key in keys if key in fields]
         return "\n\n".join(map(written, chosen)) if keys else written(fields)
@@ -169,7 +166,7 @@ def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Calla
         _of_this_version(version)
         path = current().reports / name
         if not path.is_file():
-            raise Missing(f"{shown(path)} is missing: {PIPELINE}")
+            raise MissingFactError(f"{shown(path)} is missing: {PIPELINE}")
         return write(read_json(path))
 
     return take
@@ -221,21 +218,21 @@ def read_json(path: Path) -> Any:
     """Read a report.
 
     Raises:
-        Missing: it is damaged.
+        MissingFactError: it is damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise Missing(f"{shown(path)} is not JSON: {PIPELINE} again") from error
+        raise MissingFactError(f"{shown(path)} is not JSON: {PIPELINE} again") from error
 
 
 def _of_this_version(version: str) -> None:
     run = current().reports / "run.json"
     if not run.is_file():
-        raise Missing(f"{shown(run)} is missing: {PIPELINE}")
+        raise MissingFactError(f"{shown(run)} is missing: {PIPELINE}")
     made = str(read_json(run).get("version"))
     if made != version:
-        raise Missing(
+        raise MissingFactError(
             f"the reports here are those of version {made}, not of {version}: check out its "
             "commit, and `uv run dvc repro --all-pipelines`"
         )

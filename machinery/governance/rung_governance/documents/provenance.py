@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from rung_governance.approval import validation
+from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.documents import file_parts, inventory
-from rung_governance.documents.file_parts import PIPELINE, Missing
+from rung_governance.documents.file_parts import PIPELINE
 from rung_ops import contract
 from rung_ops.project import current, documents
 from rung_ops.project.paths import params, project_name, shown
@@ -24,7 +25,9 @@ def independent_validation(version: str) -> str:
     paths = [current().root / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
     records = [path for path in paths if path.is_file()]
     if not records:
-        raise Missing(f"{stem}.yaml is missing: there is no validation of version {version}")
+        raise MissingFactError(
+            f"{stem}.yaml is missing: there is no validation of version {version}"
+        )
     return file_parts.written(documents.record(records[0]))
 
 
@@ -34,7 +37,7 @@ def lineage(version: str) -> str:
     try:
         described = tell.describe(tell.registry.version(version))
     except tell.registry.MlflowException as error:
-        raise Missing(tell.registry.reason_of(error)) from error
+        raise MissingFactError(tell.registry.reason_of(error)) from error
     return f"```\n{described}\n```"
 
 
@@ -46,7 +49,7 @@ def packages(version: str) -> str:
         for line in tomllib.loads(text)["project"]["dependencies"]
     ]
     if not (current().repository / "uv.lock").is_file():
-        raise Missing("uv.lock is missing: `uv sync` makes it; commit it")
+        raise MissingFactError("uv.lock is missing: `uv sync` makes it; commit it")
     digest = hashlib.sha256((current().repository / "uv.lock").read_bytes()).hexdigest()
     rows = [{"package": name, "version": importlib.metadata.version(name)} for name in names]
     return f"{file_parts.table(rows)}\n\nAll packages are locked in uv.lock, SHA-256 `{digest}`."
@@ -67,7 +70,7 @@ def source(version: str) -> str:
 def inputs(version: str) -> str:
     """List every input column, with type, range and unit."""
     if not current().test.is_file():
-        raise Missing(f"{shown(current().test)} is missing: {PIPELINE}")
+        raise MissingFactError(f"{shown(current().test)} is missing: {PIPELINE}")
     from rung_ops.release import contract_file
 
     dataset = importlib.import_module(contract.Row.__module__)
@@ -106,9 +109,9 @@ def versions(version: str) -> str:
     try:
         made = registry.versions()
     except registry.MlflowException as error:
-        raise Missing(f"the registry does not answer: {error}") from error
+        raise MissingFactError(f"the registry does not answer: {error}") from error
     if not made:
-        raise Missing(f"the registry holds no version: {PIPELINE}")
+        raise MissingFactError(f"the registry holds no version: {PIPELINE}")
     return file_parts.table(
         [
             {

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from rung_governance import example_text
 from rung_governance.approval import bounds, plan, validation
+from rung_governance.approval.plan import PlanError
 from rung_governance.documents import inventory
 from rung_governance.record_check import (
     ANSWER,
@@ -121,7 +122,7 @@ def plan_mismatches() -> list[str]:
     """
     try:
         limits = plan.bounds()
-    except plan.BadPlan:
+    except PlanError:
         return []  # which problems() says
     from rung_ops import contract
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import overrides
+from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.overrides import OVERRIDE, Overrides
 from rung_governance.documents import file_parts, provenance
 from rung_governance.documents.file_parts import (
-    Missing,
     Part,
     asked_version,
     document,
@@ -41,7 +41,7 @@ def served(version: str) -> str:
     try:
         events = state.events(release_folders.environment(release_folders.PRODUCTION))
     except state.StateError as error:
-        raise Missing(str(error)) from error
+        raise MissingFactError(str(error)) from error
     # Overrides are about single persons; they are counted, as the monitor counts them.
     folder = release_folders.environment(release_folders.PRODUCTION)
     entries = sum(event["event"] == OVERRIDE for event in events)
@@ -266,7 +266,7 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
     """Take a part's text, or say why there is none."""
     try:
         text = part.take(version)
-    except (Missing, documents.UnreadableDocumentError) as error:
+    except (MissingFactError, documents.UnreadableDocumentError) as error:
         return "", str(error)
     return text, "" if text.strip() else "there is nothing in it"
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import row_file
+from rung_ops.errors import OpsError
 from rung_ops.prediction_log import sealed
 from rung_ops.system import atomic
 
@@ -152,8 +153,8 @@ class FileRows:
     rows: int
 
 
-class UnreadableTable(Exception):
-    """A file cannot be read as a table; the message says why."""
+class UnreadableTableError(OpsError):
+    """A file cannot be read as a table."""
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -171,21 +172,21 @@ def read(path: Path, kind: str = "") -> pl.DataFrame:
         kind: the suffix that says how to read it, where the file has another.
 
     Raises:
-        UnreadableTable: it cannot be read.
+        UnreadableTableError: it cannot be read.
     """
     try:
         if (kind or path.suffix) == ".csv":
             return pl.read_csv(path, infer_schema=False)
         return sealed.read(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise UnreadableTable(str(error).strip().splitlines()[0]) from error
+        raise UnreadableTableError(str(error).strip().splitlines()[0]) from error
 
 
 def count(path: Path, subject: Subject, kind: str = "") -> int:
     """Count the rows of a person in a table.
 
     Raises:
-        UnreadableTable: it cannot be read.
+        UnreadableTableError: it cannot be read.
     """
     return int(subject.mask(read(path, kind)).sum())
 
@@ -196,7 +197,7 @@ def take_out(path: Path, subject: Subject) -> int:
     The file keeps its name, its columns and its mode. A reader finds the old one or the new one.
 
     Raises:
-        UnreadableTable: it cannot be read.
+        UnreadableTableError: it cannot be read.
         OSError: it cannot be written; it stays as it was.
     """
     frame = read(path)

@@ -18,9 +18,10 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from rung_governance.approval import audit, keys, overrides
+from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.overrides import Overrides
 from rung_governance.privacy import data_subject, personal_rows
-from rung_governance.privacy.data_subject import Subject
+from rung_governance.privacy.data_subject import Subject, UnreadableTableError
 from rung_governance.privacy.personal_rows import FoundRows
 from rung_ops import contract
 from rung_ops.data import dvc
@@ -39,7 +40,7 @@ def pseudonym(named: Sequence[str]) -> str:
     """Hash what names a person with the audit log's key: only its holder can tell whether an id is it.
 
     Raises:
-        keys.NoKey: the key is missing.
+        keys.AuditKeyError: the key is missing.
     """
     private = keys.private_key().private_bytes(
         serialization.Encoding.DER,
@@ -74,10 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
         who = pseudonym(options.who)
         result = keyless.call(
             *("rung_governance.privacy.erasure:handle", options.who, erases),
-            raises=(NothingErased,),
+            raises=(ErasureError,),
             kept=key_names.OF_LOG,
         )
-    except (keys.NoKey, NothingErased) as error:
+    except (AuditKeyError, ErasureError) as error:
         print(f"Nothing was erased: {error}", file=sys.stderr)
         return 1
     if not options.yes:
@@ -125,8 +126,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-class NothingErased(StageError):
-    """It could not be begun; the message says why."""
+class ErasureError(StageError):
+    """The erasure could not begin."""
 
 
 def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
@@ -141,13 +142,13 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         and failed.
 
     Raises:
-        NothingErased: it is not clear who is meant, or what was named cannot be read.
+        ErasureError: it is not clear who is meant, or what was named cannot be read.
     """
     try:
         subject = subject_of(named)
         result = personal_rows.search(subject)
-    except (ValueError, OSError, data_subject.UnreadableTable) as error:
-        raise NothingErased(str(error)) from error
+    except (ValueError, OSError, UnreadableTableError) as error:
+        raise ErasureError(str(error)) from error
     folder = release_folders.environment(release_folders.PRODUCTION)
     overruled = result.subject.ids & set(Overrides(folder).count())
     unreached = [*result.unreached, *_overrides(len(overruled))]
@@ -207,7 +208,7 @@ def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], lis
         try:
             data_subject.take_out(each.path, result.subject)
             written.append(each.path)
-        except (OSError, data_subject.UnreadableTable) as error:
+        except (OSError, UnreadableTableError) as error:
             failed.append(f"{shown(each.path)}: {error}")
     folder = personal_rows.cache()
     for version, _ in result.old.holding:
@@ -238,7 +239,7 @@ def _log(result: FoundRows) -> tuple[list[Path], list[str]]:
                 with locks.locked(path.parents[1]):
                     if path.exists() and data_subject.take_out(path, result.subject):
                         written.append(path)
-            except (OSError, data_subject.UnreadableTable, locks.LockTimeoutError) as error:
+            except (OSError, UnreadableTableError, locks.LockTimeoutError) as error:
                 failed.append(f"{shown(path)}: {error}")
     return written, failed
 

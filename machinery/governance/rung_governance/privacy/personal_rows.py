@@ -14,7 +14,7 @@ import polars as pl
 import yaml
 
 from rung_governance.privacy import data_subject
-from rung_governance.privacy.data_subject import FileRows, Subject, UnreadableTable
+from rung_governance.privacy.data_subject import FileRows, Subject, UnreadableTableError
 from rung_ops import prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data import dvc
@@ -104,7 +104,7 @@ def search_versions(subject: Subject, folder: Path) -> SearchedVersions:
             rows = (
                 data_subject.count(path, subject, kind) if kind in data_subject.SUFFIXES else None
             )
-        except data_subject.UnreadableTable:
+        except UnreadableTableError:
             rows = None
         if rows is None:
             searched.unreadable.append(version)
@@ -219,7 +219,7 @@ def widened(subject: Subject) -> Subject:
     """Add the ids and the rows of its predictions to what is known of a person.
 
     Raises:
-        UnreadableTable: a file of the log cannot be read.
+        UnreadableTableError: a file of the log cannot be read.
     """
     for log in [log.filter(subject.mask(log)) for log in _predictions()]:
         if log.height:
@@ -234,7 +234,7 @@ def search(subject: Subject) -> FoundRows:
     for path in _tables():
         try:
             rows = data_subject.count(path, result.subject)
-        except UnreadableTable as error:
+        except UnreadableTableError as error:
             result.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
             continue
         result.searched += 1

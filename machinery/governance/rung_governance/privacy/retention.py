@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from rung_governance.approval import audit, keys
+from rung_governance.approval.keys import AuditKeyError
+from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import placed, shared, shown
@@ -32,15 +34,11 @@ class Overdue:
     days: int
 
 
-class BadRetention(Exception):
-    """governance/retention.yaml cannot be used; the message says why."""
-
-
 def overdue(today: date) -> list[Overdue]:
     """List what the record wants deleted by a day.
 
     Raises:
-        BadRetention: the record cannot be used.
+        SettingsError: the record cannot be used.
     """
     past_due: list[Overdue] = []
     for kind, days in _kept():
@@ -92,9 +90,9 @@ def apply(by: str, now: datetime) -> list[str]:
         if not past_due:
             return []
         keys.private_key()
-    except BadRetention as error:
+    except SettingsError as error:
         return [str(error)]
-    except keys.NoKey as error:
+    except AuditKeyError as error:
         return [f"{len(past_due)} day(s) or file(s) are past their date, and stay: {error}"]
     done = f"{len(past_due)} day(s) or file(s) were past their date ({RECORD}), and are deleted."
     return [done, *delete(past_due, by)]
@@ -108,14 +106,14 @@ def _kept() -> Iterator[tuple[str, int]]:
             if kind := entry.get("deletes"):
                 days = entry["retention_days"]
                 if kind not in ("predictions", "outcomes") or not isinstance(days, int):
-                    raise BadRetention(f"{shown(path)}: `deletes` is predictions or outcomes")
+                    raise SettingsError(f"{shown(path)}: `deletes` is predictions or outcomes")
                 if days < LEAST_DAYS:
-                    raise BadRetention(
+                    raise SettingsError(
                         f"{shown(path)}: {kind} are kept {LEAST_DAYS} days or longer"
                     )
                 yield kind, days
     except (documents.UnreadableDocumentError, KeyError, TypeError, AttributeError) as error:
-        raise BadRetention(f"{shown(path)} cannot be used: {error}") from error
+        raise SettingsError(f"{shown(path)} cannot be used: {error}") from error
 
 
 def _predictions() -> Iterator[tuple[Path, date]]:
@@ -143,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
         past_due = overdue(datetime.now(UTC).date())
         if past_due and not options.dry_run:
             keys.private_key()
-    except (BadRetention, keys.NoKey) as error:
+    except (SettingsError, AuditKeyError) as error:
         print(f"Nothing was deleted: {error}", file=sys.stderr)
         return 1
     for each in past_due:
