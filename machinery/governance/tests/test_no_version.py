@@ -91,7 +91,7 @@ def test_an_alias_is_examined_as_the_version_it_stands_for(
 ) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "challenger", "2")
 
-    assert file_parts.asked_version("poe examine", "", ["challenger"]) == "2"
+    assert file_parts.version_of("challenger") == "2"
 
 
 def test_where_the_registry_does_not_answer_the_version_is_taken_as_it_was_typed(
@@ -104,4 +104,4 @@ def test_where_the_registry_does_not_answer_the_version_is_taken_as_it_was_typed
 
     monkeypatch.setattr(registry, "version", down)
 
-    assert file_parts.asked_version("poe examine", "", ["9"]) == "9"
+    assert file_parts.version_of("9") == "9"

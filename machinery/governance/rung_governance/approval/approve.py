@@ -8,7 +8,6 @@ changes, it is void.
 Write the skeleton of a validation record: what the registry knows, and what a validator answers.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import json
@@ -19,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import click
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.approval import (
@@ -32,6 +32,7 @@ from rung_governance.approval import (
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_governance.approval.ssh_signature import SignatureError
+from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate.judge import Verdict
@@ -171,32 +172,34 @@ def _key(given: str | None) -> str:
     return key
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Approve or withdraw; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe approve", description=__doc__.splitlines()[0])
-    parser.add_argument("version", help="number of the version in the registry, or an alias")
-    parser.add_argument("--key", help=KEY_HELP)
-    parser.add_argument("--withdraw", metavar="REASON", help="withdraw the approval instead")
-    options = parser.parse_args(arguments)
+@verb("poe approve")
+@click.argument("version")
+@click.option("--key", help=KEY_HELP)
+@click.option("--withdraw", "reason", metavar="REASON", help="withdraw the approval instead")
+def main(version: str, key: str | None, reason: str | None) -> int:
+    """Approve of a version with your own SSH key, or withdraw that.
+
+    VERSION is its number in the registry, or an alias.
+    """
     try:
-        version = _version(options.version)
-        if options.withdraw:
-            path = withdraw(version, options.withdraw, _key(options.key))
-        elif not validation.record_paths(version):
-            made = begin(version)
+        registered = _version(version)
+        if reason:
+            path = withdraw(registered, reason, _key(key))
+        elif not validation.record_paths(registered):
+            made = begin(registered)
             raise NotApprovedError(
                 f"wrote {shown(made)}. Answer what is empty in it, and type this again"
             )
         else:
-            path = approve(version, options.key)
+            path = approve(registered, key)
     except (
         *(NotApprovedError, SignatureError, SettingsError),
         *(registry.MlflowException, locks.LockTimeoutError, state.StateError, OSError),
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)
         return 1
-    done, of = ("withdrawn", "") if options.withdraw else ("approved", ", with the record")
-    print(f"{version.name} {version.version} is {done}: {shown(path)} and its signature.")
+    done, of = ("withdrawn", "") if reason else ("approved", ", with the record")
+    print(f"{registered.name} {registered.version} is {done}: {shown(path)} and its signature.")
     print(f"Commit both files{of}: what is not on the main branch has not been decided.")
     return 0
 

@@ -7,7 +7,6 @@ and every approval, override and stop. Each line is signed as soon as it is writ
 Check the history of an environment against its chain and its anchors.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -16,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_governance.approval import anchors, keys, signed_log
 from rung_governance.approval.anchors import ANCHORS, Anchor
 from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.witness import WitnessError
+from rung_ops.command import verb
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
@@ -168,26 +169,20 @@ def _line(event: dict[str, Any]) -> str:
     return f"{event['at']}  {event['event']:<10} {by}  {fields}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the log and what is wrong with it; return 0 when it can be relied on, else 1."""
-    parser = argparse.ArgumentParser(prog="poe audit-log", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "environment",
-        nargs="?",
-        default=release_folders.PRODUCTION,
-        choices=release_folders.ENVIRONMENTS,
-    )
-    parser.add_argument(
-        "--sign", action="store_true", help="sign the lines that are not signed yet, after a review"
-    )
-    parser.add_argument(
-        "--restore", action="store_true", help="write state.json as the last signed change has it"
-    )
-    parser.add_argument("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
-    options = parser.parse_args(arguments)
-    folder = release_folders.environment(options.environment)
+@verb("poe audit-log")
+@click.argument(
+    "environment",
+    default=release_folders.PRODUCTION,
+    type=click.Choice(release_folders.ENVIRONMENTS),
+)
+@click.option("--sign", is_flag=True, help="sign the lines that are not signed yet, after a review")
+@click.option("--restore", is_flag=True, help="write state.json as the last signed change has it")
+@click.option("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
+def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
+    """Verify and print the audit log; the exit code is 0 if it can be relied on."""
+    folder = release_folders.environment(environment)
     if not (folder / state.HISTORY).exists():
-        print(f"Nothing has happened in {options.environment} yet.", file=sys.stderr)
+        print(f"Nothing has happened in {environment} yet.", file=sys.stderr)
         return 1
     try:
         events = history.read(folder / state.HISTORY)
@@ -197,17 +192,17 @@ def main(arguments: list[str] | None = None) -> int:
     for event in events:
         print(_line(event))
     print()
-    if options.restore:
+    if restore:
         try:
             serving = signed_log.restore(folder).serving
         except (state.StateError, locks.LockTimeoutError, OSError) as error:
             print(error, file=sys.stderr)
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
-    if options.sign:
+    if sign:
         for problem in record(folder, "reviewed", release_folders.person(), review=True):
             print(problem, file=sys.stderr)
-    return _conclude(folder, [*report(folder, options.witness), *against_notes(folder)])
+    return _conclude(folder, [*report(folder, witness), *against_notes(folder)])
 
 
 def against_notes(folder: Path) -> list[str]:

@@ -4,14 +4,16 @@ In production it answers no requests until `poe promote`, which needs its approv
 serves nothing yet there is no shadow, and the release waits.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from rung_governance.approval import audit, gate_record, keys, validation, witness
 from rung_governance.approval.keys import AuditKeyError
+from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -114,22 +116,27 @@ def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise state.ChangeRefusedError(f"{manifest['id']} does not come back: {withdrawals[0]}.")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Deploy; return the exit code."""
-    options = _options(arguments)
-    folder = release_folders.environment(options.environment)
-    if options.environment == release_folders.PRODUCTION:
-        return _to_production(folder, options.release)
+@verb("poe deploy")
+@click.argument("environment", type=click.Choice(release_folders.ENVIRONMENTS))
+@click.argument("release", required=False)
+def main(environment: str, release: str | None) -> int:
+    """Bring a release to staging, or into the shadow of production.
+
+    RELEASE is its id; the newest candidate by default.
+    """
+    folder = release_folders.environment(environment)
+    if environment == release_folders.PRODUCTION:
+        return _to_production(folder, release)
     try:
-        if release := options.release or release_deploy.newest_candidate():
-            _refuse_withdrawn(folder, bundle.read_manifest(release_folders.candidates() / release))
+        if newest := release or release_deploy.newest_candidate():
+            _refuse_withdrawn(folder, bundle.read_manifest(release_folders.candidates() / newest))
     except state.ChangeRefusedError as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
     except BadBundle:
         pass  # rung_ops.release.deploy says what is wrong with it
     with audit.signed_with_warnings(folder):
-        code = release_deploy.main([options.environment, *filter(None, [options.release])])
+        code = release_deploy.main([environment, *filter(None, [release])])
     return code
 
 
@@ -152,10 +159,3 @@ def _to_production(folder: Path, asked: str | None) -> int:
     if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
-    parser.add_argument("environment", choices=release_folders.ENVIRONMENTS)
-    parser.add_argument("release", nargs="?", help="its id; the newest candidate unless you say so")
-    return parser.parse_args(arguments)

@@ -1,13 +1,14 @@
 """The keys that sign and verify the audit log: `uv run poe keys [--audit]` makes them."""
 
-import argparse
 import sys
 from pathlib import Path
 
+import click
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -79,15 +80,13 @@ def public_key() -> ec.EllipticCurvePublicKey:
     return key
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make the pairs that are not there yet; return the exit code, 1 where all are there."""
+@verb("poe keys")
+@click.option("--audit", is_flag=True, help="only the pair of the audit log, not the releases'")
+def main(audit: bool) -> int:
+    """Create the key pairs of releases and audit log that do not exist yet."""
     from rung_ops.release import signing
 
-    parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--audit", action="store_true", help="only the pair of the audit log, not the releases'"
-    )
-    code = 1 if parser.parse_args(arguments).audit else signing.create_keys([])
+    code = 1 if audit else signing.create_keys([])
     try:
         signing.make_pair(private_key_file(), public_key_file())
     except FileExistsError as error:

@@ -3,13 +3,15 @@
 While it is off the service refuses every prediction, after a restart too.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
 from rung_governance.approval import audit, signed_log
 from rung_governance.approval.overrides import IncompleteError, complete
+from rung_ops.command import Verb, verb
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.system import locks
@@ -52,36 +54,31 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     return problems
 
 
-def stop(arguments: list[str] | None = None) -> int:
-    """Switch the model off; return the exit code."""
-    return _command("stop", "Switch the model off, with a reason.", switch_off, arguments)
+def _verb(name: str, act: Callable[[Path, str, str], list[str]], summary: str) -> Verb:
+    @verb(f"poe {name}", help=summary)
+    @click.argument(
+        "environment",
+        default=release_folders.PRODUCTION,
+        type=click.Choice(release_folders.ENVIRONMENTS),
+    )
+    @click.option("--by", required=True, help="your name")
+    @click.option("--reason", required=True, help="why, in a sentence")
+    def run(environment: str, by: str, reason: str) -> int:
+        return _switch(name, act, release_folders.environment(environment), by, reason)
+
+    return run
 
 
-def resume(arguments: list[str] | None = None) -> int:
-    """Switch the model on again; return the exit code."""
-    return _command("resume", "Switch the model on again, with a reason.", switch_on, arguments)
+stop = _verb("stop", switch_off, "Switch the model off, with a reason.")
+resume = _verb("resume", switch_on, "Switch the model on again, with a reason.")
 
 
-def _command(
-    name: str,
-    help_text: str,
-    act: Callable[[Path, str, str], list[str]],
-    arguments: list[str] | None,
+def _switch(
+    name: str, act: Callable[[Path, str, str], list[str]], folder: Path, by: str, reason: str
 ) -> int:
     """Switch the model from the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
-    parser.add_argument(
-        "environment",
-        nargs="?",
-        default=release_folders.PRODUCTION,
-        choices=release_folders.ENVIRONMENTS,
-    )
-    parser.add_argument("--by", required=True, help="your name")
-    parser.add_argument("--reason", required=True, help="why, in a sentence")
-    options = parser.parse_args(arguments)
-    folder = release_folders.environment(options.environment)
     try:
-        fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
+        fields = complete({"by": by, "reason": reason}, FIELDS)
         problems = act(folder, fields["by"], fields["reason"])
     except (IncompleteError, state.ChangeRefusedError) as error:
         print(error, file=sys.stderr)

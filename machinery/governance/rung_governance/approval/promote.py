@@ -5,13 +5,14 @@ gate's verdict against the release that answers now, and an audit log that can b
 the shadow it comes to answer everything. `--reject REASON` takes it out of the shadow instead.
 """
 
-import argparse
 import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import click
 
 from rung_governance.approval import (
     admission,
@@ -27,6 +28,7 @@ from rung_governance.approval import (
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_governance.approval.signed_log import APPROVED
+from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
@@ -230,19 +232,21 @@ def _unapproved(asked: str) -> list[str]:
         return []  # the other reasons hold
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Promote, or say everything that speaks against it; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
-    parser.add_argument("version", help="number of the version in the registry, or a release")
-    parser.add_argument("--reject", metavar="REASON", help="take it out of the shadow instead")
-    options = parser.parse_args(arguments)
+@verb("poe promote")
+@click.argument("version")
+@click.option("--reject", "reason", metavar="REASON", help="take it out of the shadow instead")
+def main(version: str, reason: str | None) -> int:
+    """Let an approved version answer in production, or list everything that speaks against it.
+
+    VERSION is its number in the registry, or the id of a release.
+    """
     folder = release_folders.environment(release_folders.PRODUCTION)
     try:
-        if options.reject is not None:
-            release = reject(folder, options.version, release_folders.person(), options.reject)
+        if reason is not None:
+            release = reject(folder, version, release_folders.person(), reason)
             print(f"{release} is no longer in the shadow of {folder.name}.")
             return 0
-        if there := answering(folder, options.version):
+        if there := answering(folder, version):
             # Typed again, it completes what a registry that was down did not take.
             renewed = renew(folder, there, release_folders.person())
             print(f"{there} answers in {folder.name} already.")
@@ -250,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print("Its new approval is in the audit log.")
             print(deploy.set_champion(_version(folder, there)))
             return 0
-        release, version = promote(folder, options.version, release_folders.person())
+        release, number = promote(folder, version, release_folders.person())
     except REFUSALS as error:
         print(f"Refused: {error}", file=sys.stderr)
         print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
@@ -258,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{release} answers in {folder.name}; approved in {validation.RECORDS}.")
     if state.read(folder).stopped:
         print(f"{folder.name} stays stopped until `uv run poe resume`.")
-    print(deploy.set_champion(version))
+    print(deploy.set_champion(number))
     if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0

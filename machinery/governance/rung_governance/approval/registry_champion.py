@@ -3,17 +3,18 @@
 Make the version champion that was champion before: `uv run poe rollback`.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
 from datetime import UTC, datetime
 
+import click
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_governance.approval import readiness, rejudge, signed_approval, validation
 from rung_governance.approval.bound_facts import NotApprovedError
+from rung_ops.command import verb
 from rung_ops.project import current
 from rung_ops.tracking import registry
 from rung_ops.tracking.registry import CHAMPION
@@ -67,28 +68,30 @@ def _objections(version: ModelVersion) -> list[str]:
     return [*verdict.reasons, *validation.objections(version, facts), *written]
 
 
-def promote(arguments: list[str] | None = None) -> int:
-    """Set the alias, or refuse and say why; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
-    parser.add_argument("version", help="number of the version in the registry, or an alias")
-    asked = parser.parse_args(arguments).version
+@verb("poe promote")
+@click.argument("version", metavar="VERSION")
+def promote(version: str) -> int:
+    """Make a version champion if an independent validation approves.
+
+    VERSION is its number in the registry, or an alias.
+    """
     try:
-        version = registry.version(asked)
+        registered = registry.version(version)
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
         print(registry.reason_of(error), file=sys.stderr)
         return 1
-    if reasons := _objections(version):
+    if reasons := _objections(registered):
         refused = (
-            f"NotApprovedError: version {version.version} does not become {registry.CHAMPION}."
+            f"NotApprovedError: version {registered.version} does not become {registry.CHAMPION}."
         )
         print(refused, *(f"- {reason}" for reason in reasons), sep="\n", file=sys.stderr)
         print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
         return 1
-    set_champion(str(version.version))
+    set_champion(str(registered.version))
     print(
-        f"{version.name} {version.version} is {registry.CHAMPION}; approved in {validation.RECORDS}"
+        f"{registered.name} {registered.version} is {registry.CHAMPION}; approved in {validation.RECORDS}"
     )
     return 0
 
@@ -138,15 +141,10 @@ def restore_previous(reason: str) -> tuple[str, str]:
     return left, str(version.version)
 
 
-def rollback(arguments: list[str] | None = None) -> int:
-    """Go back, or say why not; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
-    parser.add_argument("--reason", default="", help="what was wrong")
-    options = parser.parse_args(arguments)
-    try:
-        left, back = restore_previous(options.reason)
-    except NotApprovedError as refused:
-        print(refused, file=sys.stderr)
-        return 1
+@verb("poe rollback")
+@click.option("--reason", default="", help="what was wrong")
+def rollback(reason: str) -> int:
+    """Make the version champion that was champion before."""
+    left, back = restore_previous(reason)
     print(f"{registry.model_name()} {back} is {CHAMPION} again, {left} is not")
     return 0

@@ -19,11 +19,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import click
+
 from rung_governance import example_text
 from rung_governance.approval import audit, readiness, validation
 from rung_governance.documents import inventory, records
-from rung_governance.documents.file_parts import asked_version
+from rung_governance.documents.file_parts import version_of
 from rung_governance.record_check import Problem
+from rung_ops.command import verb
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import project_name, shown
 from rung_ops.release import state
@@ -254,12 +257,14 @@ def _people() -> dict[str, str]:
     return {role: str(first[role]) for role in ("developer", "validator") if first.get(role)}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write both files; return 1 if a requirement misses something that a project can hold."""
-    version = asked_version("poe examine", __doc__.splitlines()[0], arguments)
-    if not version:
-        return 1
-    examined = examine(version, date.today())
+@verb("poe examine")
+@click.argument("version", default="")
+def main(version: str) -> int:
+    """Show which requirement is met by what; the exit code is 1 if something is missing here.
+
+    VERSION is its number or alias; that of the last run by default.
+    """
+    examined = examine(version_of(version), date.today())
     current().reports.mkdir(parents=True, exist_ok=True)
     for_people, data = (
         current().reports / "examination.html",

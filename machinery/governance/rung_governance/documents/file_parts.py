@@ -3,10 +3,8 @@
 Write records, as YAML and JSON hold them, as Markdown that people read.
 """
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,27 +176,17 @@ def version_here() -> str:
     return str(read_json(run)["version"]) if run.is_file() else ""
 
 
-def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
-    """Read from a command line which version it is about, by default that of the reports here.
-
-    Returns:
-        Its number; empty if there is none yet, which is said.
+def version_of(named: str) -> str:
+    """Return the number of the version that a command is about; of the reports here by default.
 
     Raises:
         registry.NoVersionError: the registry has no such version.
+        MissingFactError: there is no version yet.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=about)
-    parser.add_argument(
-        "version",
-        nargs="?",
-        default="",
-        help="number or alias of the version; that of the last run unless given",
-    )
     here = version_here()
-    asked = parser.parse_args(arguments).version
-    version = _number(asked) if asked not in ("", here) else here
+    version = _number(named) if named not in ("", here) else here
     if not version:
-        print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
+        raise MissingFactError("There is no version yet: `uv run poe pipeline` makes the first.")
     return version
 
 

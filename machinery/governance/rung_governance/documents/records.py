@@ -6,13 +6,14 @@ A registry that does not answer is not a fault of the records, as `poe check` ha
 the check says that it was skipped.
 """
 
-import argparse
 import re
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import click
 
 from rung_governance import example_text
 from rung_governance.approval import bounds, plan, validation
@@ -27,6 +28,7 @@ from rung_governance.record_check import (
     check_record,
     read_schema,
 )
+from rung_ops.command import verb
 from rung_ops.project import current, documents
 from rung_ops.project.paths import params
 from rung_ops.tracking.store_address import SQLITE, tracking_uri
@@ -166,18 +168,21 @@ def of_a_model() -> list[str]:
     ]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print every problem, or with --schema NAME what a record has to hold; return an exit code."""
-    parser = argparse.ArgumentParser(prog="poe records", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--schema",
-        choices=sorted(path.stem for path in SCHEMAS.glob("*.json")),
-        metavar="NAME",
-        help="print the JSON schema of a record: a copy of it in governance/schemas/NAME.json takes "
-        "the place of the library's; one of %(choices)s",
-    )
-    if name := parser.parse_args(arguments).schema:
-        print((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"), end="")
+NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
+
+
+@verb("poe records")
+@click.option(
+    "--schema",
+    type=click.Choice(NAMES),
+    metavar="NAME",
+    help="print the JSON schema of a record: a copy of it in governance/schemas/NAME.json takes "
+    f"the place of the library's; one of {', '.join(NAMES)}",
+)
+def main(schema: str | None) -> int:
+    """Check that all governance records and documents exist and are complete."""
+    if schema:
+        print((SCHEMAS / f"{schema}.json").read_text(encoding="utf-8"), end="")
         return 0
     of_champion, unchecked = champion_problems()
     all_problems = problems(current().root) + of_champion

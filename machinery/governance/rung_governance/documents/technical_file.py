@@ -16,19 +16,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import click
+
 from rung_governance.approval import overrides
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.overrides import OVERRIDE, Overrides
 from rung_governance.documents import file_parts, provenance
 from rung_governance.documents.file_parts import (
     Part,
-    asked_version,
     document,
     read_json,
     record,
     report,
+    version_of,
 )
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.command import verb
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import project_name, shown
@@ -305,12 +308,14 @@ def _law(duties: list[dict[str, Any]], today: date) -> list[str]:
     return [file_parts.table(rows), ""] if rows else []
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write reports/technical_file.md; return 1 when something is missing in it."""
-    version = asked_version("poe technical-file", __doc__.splitlines()[0], arguments)
-    if not version:
-        return 1
-    made = assemble(version, date.today())
+@verb("poe technical-file")
+@click.argument("version", default="")
+def main(version: str) -> int:
+    """Assemble the technical file of a version; the exit code is 1 if something is missing in it.
+
+    VERSION is its number or alias; that of the last run by default.
+    """
+    made = assemble(version_of(version), date.today())
     output_file().parent.mkdir(parents=True, exist_ok=True)
     output_file().write_text(made.text, encoding="utf-8")
     for each in made.missing:

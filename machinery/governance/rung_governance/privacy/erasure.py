@@ -7,7 +7,6 @@ hash in the place of the id.
 Show a person's rows, or take them out: the part of `poe erase` that runs code of the project.
 """
 
-import argparse
 import hashlib
 import hmac
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 from cryptography.hazmat.primitives import serialization
 
 from rung_governance.approval import audit, keys, overrides
@@ -24,6 +24,7 @@ from rung_governance.privacy import data_subject, personal_rows
 from rung_governance.privacy.data_subject import Subject, UnreadableTableError
 from rung_governance.privacy.personal_rows import FoundRows
 from rung_ops import contract
+from rung_ops.command import verb
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current, keyless, release_folders
@@ -67,24 +68,28 @@ def _commit(raw: list[Path]) -> list[str]:
     return []
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Show or erase; return 0, or 1 if it could not be done or failed in places."""
-    options = _options(arguments)
-    erases = options.yes and bool(options.reason)
+@verb("poe erase")
+@click.argument("who", nargs=-1, required=True, metavar="ID...")
+@click.option("--yes", is_flag=True, help="erase; without it, the rows are only listed")
+@click.option("--reason", default="", help="such as the request's number in your register")
+@click.option("--by", default=release_folders.person, help="your name")
+def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
+    """Erase a person's rows, or list where they are. ID is an id, or COLUMN=VALUE."""
+    erases = yes and bool(reason)
     try:
-        who = pseudonym(options.who)
+        person = pseudonym(who)
         result = keyless.call(
-            *("rung_governance.privacy.erasure:handle", options.who, erases),
+            *("rung_governance.privacy.erasure:handle", list(who), erases),
             raises=(ErasureError,),
             kept=key_names.OF_LOG,
         )
     except (AuditKeyError, ErasureError) as error:
         print(f"Nothing was erased: {error}", file=sys.stderr)
         return 1
-    if not options.yes:
+    if not yes:
         print("\nNothing was changed. The same with --yes --reason WHY erases.")
         return 0
-    if not options.reason:
+    if not reason:
         print("\nNothing was erased: say why, with --reason.", file=sys.stderr)
         return 1
     written = [Path(path) for path in result["written"]]
@@ -93,9 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
         problems = audit.record(
             release_folders.environment(release_folders.PRODUCTION),
             ERASED,
-            options.by,
-            person=who,
-            reason=options.reason,
+            by,
+            person=person,
+            reason=reason,
             files=len(written),
             rows=result["rows"],
             versions=result["versions"],
@@ -104,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, locks.LockTimeoutError, state.StateError) as error:
         problems = [f"The record could not be written: {error}"]
     print(
-        f"\nErased: {counted(len(written), 'file')} rewritten. The audit log has it as {who[:16]}."
+        f"\nErased: {counted(len(written), 'file')} rewritten. The audit log has it as {person[:16]}."
     )
     for each in [*failed, *problems]:
         print(each, file=sys.stderr)
@@ -113,17 +118,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _is_versioned(path: Path) -> bool:
     return Path(f"{path}.dvc").is_file()
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="poe erase", description=__doc__.splitlines()[0])
-    parser.add_argument("who", nargs="+", metavar="ID", help="an id, or COLUMN=VALUE")
-    parser.add_argument("--yes", action="store_true", help="erase; without, it is only shown")
-    parser.add_argument(
-        "--reason", default="", help="such as the request's number in your register"
-    )
-    parser.add_argument("--by", default=release_folders.person(), help="your name")
-    return parser.parse_args(arguments)
 
 
 class ErasureError(StageError):

@@ -4,7 +4,6 @@ An entry of governance/retention.yaml with `deletes` says what of it the machine
 `retention_days`: `predictions`, by the day in the log, or `outcomes`, by the day a file was changed.
 """
 
-import argparse
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import click
+
 from rung_governance.approval import audit, keys
 from rung_governance.approval.keys import AuditKeyError
+from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
@@ -130,23 +132,20 @@ def _outcomes() -> Iterator[tuple[Path, date]]:
             yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Delete, or show, what is past its date; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rung-ops governance retention", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show it only")
-    options = parser.parse_args(arguments)
+@verb("rung-ops governance retention")
+@click.option("--dry-run", is_flag=True, help="show it only")
+def main(dry_run: bool) -> int:
+    """Delete what is past its retention period by governance/retention.yaml."""
     try:
         past_due = overdue(datetime.now(UTC).date())
-        if past_due and not options.dry_run:
+        if past_due and not dry_run:
             keys.private_key()
     except (SettingsError, AuditKeyError) as error:
         print(f"Nothing was deleted: {error}", file=sys.stderr)
         return 1
     for each in past_due:
         print(f"{shown(each.path)}: kept {each.days} days")
-    if options.dry_run or not past_due:
+    if dry_run or not past_due:
         print("Nothing was deleted." if past_due else "Nothing is past its date.")
         return 0
     problems = delete(past_due, release_folders.person())
