@@ -1,7 +1,7 @@
-"""Find what the documents still say of the example that a project was generated with.
+"""Text of the example that a project's documents still contain.
 
-A sentence is known by the hash of its words. A part (a field of a record, or what is below one
-heading) is the example's where more than half of its words are in such sentences.
+A sentence is known by the hash of its words. A part (a field of a record, or the text below one
+heading) is the example's if more than half of its words are in such sentences.
 """
 
 import hashlib

@@ -1,10 +1,10 @@
-"""Check predictions against the thresholds of the monitoring plan: `uv run poe monitor`.
+"""The monitor under governance: predictions against the monitoring plan (`poe monitor`).
 
-As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
-ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
-its predictions are not reviewed. What answers has to be approved still, and reviews and findings
-that are past their day are named. Problems go into the audit log when they begin, change and end:
-what looks runs code of the release, in a process without the key that signs them.
+It does what rung_ops.monitoring.run does, with the limits of governance/monitoring_plan.yaml in place
+of those of ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few
+that nobody reviews its predictions. The release that answers must still be approved, and overdue
+reviews and findings are reported. Problems go into the audit log when they begin, change and end.
+The check runs code of the release, so it runs in a process without the key that signs.
 """
 
 import re

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_governance.approval import anchors, audit, keys
+from rung_governance.approval.signed_log import SignedLog
 from rung_ops.project import current
 from rung_ops.release import history, state
 
@@ -123,11 +124,33 @@ def test_what_is_done_to_the_log_without_the_key_is_found(
 def test_what_is_written_afterwards_makes_no_tampered_log_good(
     log: Path, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
-    write(log, change(lines(log)))
+    before, tampered = lines(log), change(lines(log))
+    write(log, tampered)
+    problems = override(log, "4")  # written in any case, and signed only behind an intact end
 
-    assert override(log, "4") != []  # the line is written, and not signed
     assert b'"id":"4"' in lines(log)[-1]
+    assert bool(problems) == (tampered[-1:] != before[-1:])
     assert audit.report(log) != []
+    with pytest.raises(audit.UnsignedLogError):  # so nothing is resumed, deployed or rolled back
+        audit.require_signature(log)
+
+
+@pytest.mark.tried(
+    "Change a line in the middle of the audit log, and wait for a command to sign the next one",
+    "the next line is signed, and vouches for itself alone; `poe audit-log` and `poe monitor` name the "
+    "changed line, the service finds it at its next start, and `poe promote`, `deploy`, `resume` and "
+    "`rollback` refuse",
+)
+def test_a_signature_of_a_later_line_does_not_hide_a_change_before_it(log: Path) -> None:
+    write(log, TAMPERED["a line is changed"](lines(log)))
+
+    assert override(log, "4") == []
+
+    assert "line 2 (override) was changed" in audit.report(log)[0]
+    with pytest.raises(audit.UnsignedLogError, match="line 2"):
+        audit.require_signature(log)
+    with pytest.raises(anchors.BrokenLogError, match="line 2"):
+        SignedLog(log).follow()
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])

@@ -1,11 +1,9 @@
-"""Approve of a version with your own SSH key, or withdraw that: `uv run poe approve VERSION`.
+"""The verb `poe approve VERSION`: sign an approval with your own SSH key, or withdraw it.
 
-The gate is run first, so no refused version is validated. Then the skeleton of the validation
-record is written, or, where the validator has answered it, the approval is signed. What is signed
-names the model's bytes, commit, data, parameters, plan, rules and verdict; where one of them
-changes, it is void.
-
-Write the skeleton of a validation record: what the registry knows, and what a validator answers.
+The gate runs first, so that no refused version is validated. Then the skeleton of the validation
+record is written from the registry; once the validator has answered it, the approval is signed. It
+names the model's bytes, commit, data, parameters, plan, rules and verdict, and is void as soon as one
+of them changes.
 """
 
 import dataclasses

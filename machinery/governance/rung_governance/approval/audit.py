@@ -1,10 +1,9 @@
-"""Write the audit log, verify it, print it: `uv run poe audit-log [ENVIRONMENT]`.
+"""The audit log: written and signed line by line, verified and printed (`poe audit-log`).
 
 The log of an environment is its history (rung_ops.release.history): every change of what it serves,
 and every approval, override and stop. Each line is signed as soon as it is written
-(rung_governance.approval.anchors).
-
-Check the history of an environment against its chain and its anchors.
+(rung_governance.approval.anchors). Adding a line verifies the end of the log alone, so that it costs
+the same however long the log is; verify() checks every line, every anchor and the state.
 """
 
 import json

@@ -1,13 +1,12 @@
-"""Score a file of rows as the approval allows, and log each prediction: `uv run poe predict`.
+"""Batch scoring as the approval allows, with each prediction logged: `poe predict`.
 
-While production is stopped nothing is scored. Of a model that is not approved, the change control
-plan says whether nothing is scored (`batch: refuse`) or each row says so (`batch: mark`). The image
-for scoring runs this too; at rung 1, without validation, files are only scored.
+While production is stopped, nothing is scored. For a model that is not approved, the change control
+plan decides whether nothing is scored (`batch: refuse`) or every row says so (`batch: mark`). At rung
+1, without validation, files are only scored.
 
-Whether this model is approved, according to an image for scoring.
-
-It has no registry, no git and no OpenSSH: only the committed records of governance/, and the folder
-of the releases where that is mounted, for what happened since the image was built.
+The image for scoring runs this too. It has no registry, no git and no OpenSSH: only the committed
+records of governance/ and, where it is mounted, the folder of the releases, which shows what happened
+since the image was built.
 """
 
 import functools

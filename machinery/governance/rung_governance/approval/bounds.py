@@ -1,7 +1,4 @@
-"""Compare a version with the bounds of the change control plan.
-
-Compare the differences between groups with the bounds of the change control plan.
-"""
+"""The bounds of the change control plan: what a version may change, reach, and differ by group."""
 
 import fnmatch
 import math

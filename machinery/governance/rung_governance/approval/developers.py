@@ -1,9 +1,7 @@
-"""Who developed a version: the people of every commit that made its files.
+"""The people who developed a version: of every commit that made its files.
 
-Counted from the last commits that somebody has approved of; where only the autopilot has changed
-something since, from the beginning.
-
-Whether two spellings are one person.
+Commits count from the last ones that somebody approved; where only the autopilot has changed
+something since, from the beginning. Two spellings of a name or an address are one person.
 """
 
 import os

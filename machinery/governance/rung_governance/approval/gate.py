@@ -1,15 +1,11 @@
-"""Compare a version with the champion, the change control plan and its validation: `poe gate`.
+"""The gate under governance: champion, change control plan and validation (`poe gate`).
 
-It passes when its figures beat the champion's, it keeps to the plan, and a person other than its
-author approved of it. A version that lacks only the approval is refused, but may be released and
-tried in the shadow meanwhile, where it answers no requests.
+A version passes if its figures beat the champion's, it keeps to the plan, and a person other than its
+author has approved it. A version that lacks only the approval is refused, but may be released and
+tried in the shadow, where it answers no requests.
 
-Standard figures, computed by the library: a candidate's score() cannot give others under their names.
-
-It is the candidate that computes its figures: score() is in its own model.py. A custom figure is
-believed, and the plan names it; read its code.
-
-What the change control plan bounds of a version: parameters, and columns of its features.
+A candidate computes its own figures, in score() of its model.py. So figures with standard names are
+computed again here; a custom figure is believed, and only decides if the plan bounds it: read its code.
 """
 
 import dataclasses

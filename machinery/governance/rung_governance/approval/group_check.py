@@ -1,7 +1,7 @@
-"""Hold the differences between groups against the change control plan; the gate does so as well.
+"""The check of differences between groups against the change control plan: `poe fairness-check`.
 
-CI runs it after training, so that a version that the plan forbids fails there and not only when it
-is to be released.
+CI runs it after training, so that a version that the plan forbids fails there, and not only in the
+gate, which does the same.
 """
 
 import json

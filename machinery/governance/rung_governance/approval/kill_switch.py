@@ -1,6 +1,6 @@
-"""Switch the model off, and on again: `uv run poe stop` and `poe resume --by NAME --reason WHY`.
+"""The kill switch: `poe stop` and `poe resume`, each with `--by NAME --reason WHY`.
 
-While it is off the service refuses every prediction, after a restart too.
+While the model is off, the service refuses every prediction, also after a restart.
 """
 
 import sys

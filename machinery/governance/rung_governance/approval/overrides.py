@@ -1,6 +1,7 @@
-"""Decisions of people that replace a prediction, kept in the audit log.
+"""Overrides: decisions of people that replace a prediction, kept in the audit log.
 
-Which overrides have no prediction in the log: for the monitor, the service, the technical file.
+They are counted for the monitor and the technical file, and compared with the prediction log: an
+override without a prediction is reported.
 """
 
 import json

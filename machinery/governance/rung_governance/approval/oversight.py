@@ -1,13 +1,10 @@
-"""How a person overrules a prediction, or stops the model, through the service itself.
+"""Human oversight through the service: override a prediction, stop the model, resume it.
 
-POST /override, GET /override/ID, POST /stop, POST /resume: JSON in and out, each with the header
-`Authorization: Bearer TOKEN`, with a token of rung_governance.approval.oversight. All that is done goes
-into the audit log. Who may do it, and when: governance/oversight.md.
-
-Who may oversee the service, and who it is that asks: one shared token, or one for each person.
-
-OPERATOR_TOKEN is a token that all share: the name in `by` is what they say. OPERATOR_TOKENS, as in
-`Olga Officer:TOKEN, Vera Valid:TOKEN`, takes its place: the token says who it is.
+POST /override, GET /override/ID, POST /stop, POST /resume: JSON in and out. Each request needs the
+header `Authorization: Bearer TOKEN`. OPERATOR_TOKEN is a token that all operators share; `by` is then
+what the caller says. OPERATOR_TOKENS, as in `Olga Officer:TOKEN, Vera Valid:TOKEN`, replaces it: the
+token then identifies the person. Every action is in the audit log. Who may act, and when, stands in
+governance/oversight.md.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Let an approved version answer in production: `uv run poe promote VERSION`.
+"""The verb `poe promote VERSION`: an approved version leaves the shadow and answers everything.
 
-It needs the record of an independent validation that approves of it (governance/validation), the
-gate's verdict against the release that answers now, and an audit log that can be relied on. From
-the shadow it comes to answer everything. `--reject REASON` takes it out of the shadow instead.
+It needs the record of an independent validation that approves it (governance/validation), the gate's
+verdict against the release that answers now, and an audit log that can be relied on. `--reject
+REASON` ends its shadow instead.
 """
 
 import hashlib

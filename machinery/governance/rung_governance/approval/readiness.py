@@ -1,8 +1,7 @@
-"""What has to be in order before a version is approved or promoted, beside the approval itself.
+"""The conditions of an approval and a promotion besides the approval itself.
 
-Whether the record of a validation is plausible: dates, judgements, findings, figures.
-
-An approval and a promotion ask for it; what was approved before keeps answering.
+No text of the example is left, no review is overdue, and the validation record is plausible in its
+dates, judgements, findings and figures. What was approved before keeps answering.
 """
 
 import math

@@ -1,6 +1,7 @@
-"""Make a version champion if an independent validation approves: `rung-ops registry promote`.
+"""The champion of the registry, promoted and rolled back: `poe promote`, `poe rollback` at rung 2.
 
-Make the version champion that was champion before: `uv run poe rollback`.
+A version becomes champion if an independent validation approves it; the registered model's tag
+remembers which versions were champion before.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
-"""The gate's verdict, run again: what reports/gate.json and the registry's tags say is not believed.
+"""The gate's verdict, computed again: neither reports/gate.json nor the registry's tags are believed.
 
-Whether what a version is judged by is committed, so that it can be looked up later.
+What a version is judged by has to be committed, so that it can be looked up later.
 """
 
 import dataclasses

@@ -1,7 +1,8 @@
-"""Whether a release serves its version's model: the export is made again, and compared.
+"""The check that a release serves its version's model: the export is made again and compared.
 
-An approval names the estimator's bytes, and a service loads what the estimator was exported to. Who
-signs releases could sign another file, so what deploys compares it, in a process without keys.
+An approval names the estimator's bytes, and a service loads what the estimator was exported to. The
+holder of the release key could sign another file, so a deployment compares it, in a process without
+keys.
 """
 
 import tempfile

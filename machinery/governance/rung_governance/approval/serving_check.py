@@ -1,7 +1,7 @@
-"""Whether what production serves is what was approved: by the signed log, and by the records of now.
+"""The check that production serves what was approved, by the signed log and today's records.
 
-An edited state.json, a state that was written past `poe promote`, an expired approval and a
-withdrawn one are found by `poe monitor`.
+`poe monitor` finds an edited state.json, a state written past `poe promote`, and an approval that has
+expired or was withdrawn.
 """
 
 from collections.abc import Iterator

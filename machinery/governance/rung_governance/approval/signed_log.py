@@ -1,12 +1,10 @@
-"""What the signed lines of an environment's audit log say, for a service that follows it.
+"""The signed lines of an audit log, for a service that follows it.
 
-Only what is new is read. A log that was cut or rewritten is found, also where its anchors were cut
-with it. While the process runs, what it said before goes on to count then; after a restart nothing.
+Only new lines are read. A log that was cut or rewritten is found even if its anchors were cut with
+it: while the process runs, what the log said before still counts; after a restart nothing does.
 
-How far an audit log was seen signed, kept beside the prediction log: in a second place.
-
-After a restart a service knows nothing but files. Whoever puts back old ones in the folder of the
-releases, to undo a stop, would have to put back this one too.
+How far the log was seen is noted beside the prediction log, in a second place: whoever puts old files
+back into the folder of the releases, to undo a stop, would have to put back this note too.
 """
 
 import contextlib

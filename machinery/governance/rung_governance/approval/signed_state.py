@@ -1,11 +1,8 @@
-"""What production wants served, out of its signed audit log; state.json beside it decides nothing.
+"""The state of production according to its signed audit log; state.json decides nothing.
 
-A line that is not signed can only stop: it ends no stop, and lets no release answer.
-
-Whether the service's hooks are of the source that was approved with the release that answers.
-
-Hooks are imported from the service's own src/, which its image or checkout has, and change what is
-answered. An approval names the source of the release: hooks of another one are reported.
+An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks of the service come
+from its own src/ and change what is answered, so hooks of another source than the approved one are
+reported.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""What a replay does in place of people: approve releases, and write nothing that passes for theirs.
+"""The stand-in for people in a replay: it approves releases, and nothing it writes passes for theirs.
 
-The record that it writes is not a validation, and says so. It approves every release that passed the
-gate and the change control plan, so a replay shows what the rules alone would do.
+Its record is no validation, and says so. It approves every release that passed the gate and the
+change control plan, so that a replay shows what the rules alone would do.
 """
 
 import json

@@ -1,10 +1,8 @@
-"""Show which requirement is met by what: `uv run poe examine [VERSION]`.
+"""The examination of a version: which requirement is met by what (`poe examine [VERSION]`).
 
-For each requirement of governance/requirements.toml of the library: artefact, check, evidence and
-owner, and whether a run proves it, a person states it, or it is missing. Written as
-reports/examination.html for people and examination.json for programs.
-
-What shows that a control is there: a run of the version, a person's statement, or nothing.
+For each requirement of requirements.toml: artefact, check, owner and evidence, which is a run of the
+version, a person's statement, or missing. Written as reports/examination.html for people and
+examination.json for programs.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""A part of the technical file: its heading, and where its text is taken from.
-
-Write records, as YAML and JSON hold them, as Markdown that people read.
-"""
+"""Parts of the technical file: heading, source and text, with records written as Markdown."""
 
 import json
 import re

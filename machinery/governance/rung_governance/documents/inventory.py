@@ -1,4 +1,4 @@
-"""What is known of a model without asking: the facts of its entry in the inventory."""
+"""The facts of a model's entry in the inventory, as far as they are known without asking."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a version is made of and who allowed it, as the technical file tells it."""
+"""The provenance of a version for the technical file: what it is made of and who allowed it."""
 
 import hashlib
 import importlib

@@ -1,9 +1,7 @@
-"""Check that all governance records and documents exist and are complete: `rung-ops records`.
+"""The check that all governance records and documents exist and are complete: `rung-ops records`.
 
-Whether the champion of the registry in use is approved.
-
-A registry that does not answer is not a fault of the records, as `poe check` has to pass offline:
-the check says that it was skipped.
+The champion of the registry has to be approved as well. A registry that does not answer is no fault
+of the records, as `poe check` has to pass offline: that check is then skipped, and says so.
 """
 
 import re

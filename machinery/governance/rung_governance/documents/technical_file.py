@@ -1,11 +1,7 @@
-"""Assemble the technical file of a version: `uv run poe technical-file [VERSION]`.
+"""The technical file of a version, assembled by `poe technical-file [VERSION]`.
 
-The prose is in governance/technical_file; below each of its sections comes what the repository
-holds. What is missing is named, and the command fails.
-
-What each section of the technical file rests on, beside what people wrote.
-
-What production served and what the monitor found, for the technical file.
+The team writes the prose in governance/technical_file; below each of its sections comes what the
+repository holds. Whatever is missing is named, and the exit code is then 1.
 """
 
 import hashlib

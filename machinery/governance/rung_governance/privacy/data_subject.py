@@ -1,7 +1,4 @@
-"""Whose rows they are: by an id, by values of columns, or as whole rows that were found so.
-
-Tables on this machine that hold a person's rows, and taking the rows out of them.
-"""
+"""A person's rows in tables: by an id, by values of columns, or equal to rows found before."""
 
 import os
 import stat

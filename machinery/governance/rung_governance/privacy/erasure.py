@@ -1,10 +1,8 @@
-"""Erase a person's rows: `uv run poe erase ID` shows what would go, `--yes` does it.
+"""The erasure of a person's rows: `poe erase ID` lists them, `--yes` erases them.
 
-A person is named by ids of predictions, by the value of the contract's key where that is one column,
-or by values of columns: `customer=4711`. The audit log keeps that it was done, with a keyed
-hash in the place of the id.
-
-Show a person's rows, or take them out: the part of `poe erase` that runs code of the project.
+A person is named by ids of predictions, by the value of the contract's key if that is one column, or
+by values of columns: `customer=4711`. The audit log keeps that it was done, with a keyed hash in place
+of the id. The part that runs code of the project runs in a process without keys.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Where a person's rows are on this machine, and which of these places can be reached.
+"""The search for a person's rows on this machine, in versions that DVC keeps too.
 
-Versions of the data that DVC keeps and git names: which of them hold a person's rows.
+It also lists the places that it cannot reach.
 """
 
 import json

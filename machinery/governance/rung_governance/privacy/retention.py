@@ -1,6 +1,6 @@
-"""Delete what is past its date: each `uv run poe monitor`, or `rung-ops governance retention`.
+"""Retention: delete what is past its period, at each `poe monitor` or by its own verb.
 
-An entry of governance/retention.yaml with `deletes` says what of it the machinery deletes after
+An entry of governance/retention.yaml with `deletes` says what the machinery deletes after
 `retention_days`: `predictions`, by the day in the log, or `outcomes`, by the day a file was changed.
 """
 
