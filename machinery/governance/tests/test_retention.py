@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from rung_governance import record_check
 from rung_governance.approval import audit, keys
 from rung_governance.privacy import retention
 from rung_ops.errors import SettingsError
@@ -139,7 +140,7 @@ def test_the_verb_shows_and_deletes(
 
 def test_the_record_of_the_example_is_one_that_rung_can_keep() -> None:
     content = yaml.safe_load((current().root / retention.RECORD).read_text())
-    schema = Path(retention.__file__).parent / "schemas/retention.json"
+    schema = record_check.SCHEMAS / "retention.json"
 
     Draft202012Validator(yaml.safe_load(schema.read_text())).validate(content)
     assert dict(retention._kept()) == {"predictions": 1095}
