@@ -160,7 +160,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(batch.carried_approval, "objections", lambda: iter(["it has expired"]))
+    monkeypatch.setattr(batch, "carried_objections", lambda: iter(["it has expired"]))
 
     (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
 
