@@ -37,7 +37,7 @@ from scipy.stats import binomtest
 sys.path.insert(0, str(Path.cwd()))
 
 from rung_ops import contract
-from rung_ops.gate import judge as gate_verdict
+from rung_ops.gate import judge as judging
 from rung_ops.gate import rules
 from rung_ops.gate.judge import Champion
 from rung_ops.model.target import Kind
@@ -269,19 +269,19 @@ def passes(case: str, rows: int, seed: int) -> bool:
         "score": {"metric": "figure", "higher_is_better": higher},
         "report": {"slices": []},
     }
-    for module in (gate_verdict, slices):
+    for module in (judging, slices):
         module.params = lambda: settings
     slices.features = lambda frame: frame
     contract.TIME, contract.HORIZON = None, None
     if metric == "forecast":
         contract.TIME, contract.HORIZON = "hour", timedelta(hours=DAY)
-    gate_verdict.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
+    judging.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
     contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
     truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
     names = tuple(f"class {each}" for each in range(3)) if metric == "brier" else ()
     quantiles = tuple(QUANTILES) if metric == "pinball" else ()
-    gate_verdict.estimator.kind = lambda: Kind(names, quantiles)
-    verdict = gate_verdict.judge(
+    judging.estimator.kind = lambda: Kind(names, quantiles)
+    verdict = judging.judge(
         pl.DataFrame({contract.TARGET: truth, "hour": HOURS[:rows]}),
         ours,
         Champion({}, theirs, []),

@@ -17,6 +17,14 @@ Three gates share one comparison (rung_ops.gate.judge):
 
 from rung_ops.errors import OpsError
 
+# Keys of a version's origin, as the manifest records them.
+FACTS = (
+    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
+    *("data_hash", "params_hash"),
+)
+# Those that versions of an earlier library do not have.
+LATER_FACTS = ("git_trainer", "model_hash")
+
 
 class ReleaseError(OpsError):
     """A version cannot be released; the message says why and what to do."""

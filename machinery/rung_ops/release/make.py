@@ -33,19 +33,21 @@ from rung_ops.model.target import kind_in
 from rung_ops.model.verify import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params, shown
-from rung_ops.release import ReleaseError, contract_file, export, reasons_file, signing, source_hash
+from rung_ops.release import (
+    FACTS,
+    LATER_FACTS,
+    ReleaseError,
+    contract_file,
+    export,
+    reasons_file,
+    signing,
+    source_hash,
+)
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator
 
-# Keys of a version's origin, as the manifest records them.
-FACTS = (
-    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
-    *("data_hash", "params_hash"),
-)
-# Those that versions of an earlier library do not have.
-LATER_FACTS = ("git_trainer", "model_hash")
 # Packages whose versions may change predictions.
 PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),

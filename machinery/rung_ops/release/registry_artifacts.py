@@ -16,7 +16,7 @@ from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
-from rung_ops.release import ReleaseError, make
+from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 
@@ -43,14 +43,14 @@ def facts(version: ModelVersion) -> dict[str, Any]:
     Raises:
         ReleaseError: the version was not registered by the pipeline.
     """
-    origin = {name: version.tags.get(name) for name in make.FACTS}
+    origin = {name: version.tags.get(name) for name in FACTS}
     origin |= {
         "model": version.name,
         "version": str(version.version),
         "run_id": version.run_id,
     }
     missing = [name for name, value in origin.items() if not value]
-    trainer = {name: version.tags[name] for name in make.LATER_FACTS if name in version.tags}
+    trainer = {name: version.tags[name] for name in LATER_FACTS if name in version.tags}
     if missing:
         raise ReleaseError(
             f"Version {version.version} has no {', '.join(missing)}, so its origin is unknown. "

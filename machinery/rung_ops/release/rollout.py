@@ -281,7 +281,7 @@ def canary_verdict(
 ) -> Verdict:
     """Judge a canary at one of its steps.
 
-    It may be asked at any time and as often as one likes: the chance that a release as good as
+    Call it at any time, as often as needed: the chance that a release as good as
     the serving one is ever rolled back stays below the policy's `false_abort`.
 
     Args:
@@ -290,9 +290,9 @@ def canary_verdict(
         policy: the team's.
         seconds: since the step began.
     """
-    asked = policy.canary
+    limits = policy.canary
     doubt = false_alarm(policy)
-    limit = wilson_upper_bound(serving.bad, serving.requests) + asked.max_bad_increase
+    limit = wilson_upper_bound(serving.bad, serving.requests) + limits.max_bad_increase
     if exceeds(canary.bad, canary.requests, limit, doubt):
         return Verdict(
             "abort",
@@ -301,7 +301,7 @@ def canary_verdict(
             f"{serving.bad} of {serving.requests}",
         )
     if serving.seconds:
-        bound = max(FLOOR, asked.max_latency_ratio * float(np.median(serving.seconds)))
+        bound = max(FLOOR, limits.max_latency_ratio * float(np.median(serving.seconds)))
         late = sum(each > bound for each in canary.seconds)
         if exceeds(late, len(canary.seconds), TYPICAL, doubt):
             return Verdict(
@@ -312,13 +312,13 @@ def canary_verdict(
     distance, certain = ks_lower_bound(
         np.array(serving.predictions), np.array(canary.predictions), doubt
     )
-    if certain > asked.max_drift:
+    if certain > limits.max_drift:
         return Verdict(
             "abort",
             f"its predictions lie {distance:.2f} from the serving release's (Kolmogorov-Smirnov), "
-            f"certainly more than {asked.max_drift:g}",
+            f"certainly more than {limits.max_drift:g}",
         )
-    return _in_time(canary.requests, asked.min_requests, seconds, asked, "requests")
+    return _in_time(canary.requests, limits.min_requests, seconds, limits, "requests")
 
 
 def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Verdict:
@@ -329,19 +329,19 @@ def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Ve
         policy: the team's.
         seconds: since the shadow began.
     """
-    asked = policy.shadow
+    limits = policy.shadow
     doubt = false_alarm(policy)
     rows = comparison.compared + comparison.failed
-    if exceeds(comparison.failed, rows, asked.max_failed, doubt):
+    if exceeds(comparison.failed, rows, limits.max_failed, doubt):
         return Verdict("abort", f"it could not score {comparison.failed} of {rows} rows")
-    moved, compared = comparison.changed(asked.changed_by)
-    if exceeds(moved, compared, asked.max_changed, doubt):
+    moved, compared = comparison.changed(limits.changed_by)
+    if exceeds(moved, compared, limits.max_changed, doubt):
         return Verdict(
             "abort",
             f"{moved} of {compared} predictions differ from the serving release's by more than "
-            f"{asked.changed_by:g} standard deviations",
+            f"{limits.changed_by:g} standard deviations",
         )
-    return _in_time(comparison.compared, asked.min_rows, seconds, asked, "rows")
+    return _in_time(comparison.compared, limits.min_rows, seconds, limits, "rows")
 
 
 def false_alarm(policy: Policy) -> float:
@@ -350,28 +350,28 @@ def false_alarm(policy: Policy) -> float:
 
 
 def _in_time(
-    have: int, wanted: int, seconds: float, asked: ShadowPolicy | CanaryPolicy, what: str
+    have: int, wanted: int, seconds: float, limits: ShadowPolicy | CanaryPolicy, what: str
 ) -> Verdict:
     """Judge what nothing speaks against by how much of it there is, and by the time it took.
 
     The tests before hold whenever one stops looking, so that they may end early by the time.
     """
-    enough = asked.enough_seconds
-    if have >= wanted and seconds >= asked.min_seconds:
+    enough = limits.enough_seconds
+    if have >= wanted and seconds >= limits.min_seconds:
         return Verdict("advance", f"nothing speaks against it in {have} {what}")
     if enough is not None and seconds >= enough:
         wanted = min(wanted, FEW)
         if have >= wanted:
             how = f"{have} {what} and {span(seconds)}"
             return Verdict("advance", f"nothing speaks against it in {how}")
-    missing = f"{asked.min_seconds - seconds:.0f} more seconds"
+    missing = f"{limits.min_seconds - seconds:.0f} more seconds"
     if have < wanted:
         rate = have / seconds if seconds > 0 else 0.0
         when = f", about {span((wanted - have) / rate)} at this rate" if rate else ""
         missing = f"{wanted - have} more of {wanted} {what}{when}"
         if enough is not None and seconds < enough:
             missing += f", or {span(enough - seconds)}"
-    if seconds > asked.max_seconds:
+    if seconds > limits.max_seconds:
         return Verdict("abort", f"{span(seconds)} were not enough to judge it: {missing}")
     return Verdict("wait", missing)
 
@@ -457,12 +457,12 @@ def logged_traffic(environment: str, now: datetime) -> Traffic | None:
         now: the end of these days, with a time zone.
     """
     since = now - timedelta(days=DAYS)
-    asked = prediction_log.read(prediction_log.folder(environment), since, now).filter(
+    answered = prediction_log.read(prediction_log.folder(environment), since, now).filter(
         pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(prediction_log.LOAD_TEST)
     )
     # The rows of one request have its id with a number behind it.
     request = pl.struct("time", pl.col("id").str.replace(r"-\d+$", ""))
-    counted = asked.select(
+    counted = answered.select(
         pl.len().alias("rows"), request.n_unique().alias("requests"), pl.col("time").min()
     ).collect()
     rows, requests, first = counted.row(0)

@@ -92,9 +92,9 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
         return
     plain = copy.copy(imputer)
     plain.add_indicator = False
-    given = _joined(operator, version)
-    values = OnnxSubEstimator(plain, given, op_version=version)
-    missing = _missing(given, imputer.indicator_, version)
+    inputs = _joined(operator, version)
+    values = OnnxSubEstimator(plain, inputs, op_version=version)
+    missing = _missing(inputs, imputer.indicator_, version)
     both = OnnxConcat(
         values, missing, axis=1, op_version=version, output_names=operator.outputs[:1]
     )
@@ -112,10 +112,10 @@ def _indicator(scope: Any, operator: Any, container: Any) -> None:
     _end(missing, scope, operator, container)
 
 
-def _missing(given: Any, indicator: MissingIndicator, version: int) -> Any:
+def _missing(inputs: Any, indicator: MissingIndicator, version: int) -> Any:
     if not (isinstance(indicator.missing_values, float) and np.isnan(indicator.missing_values)):
         raise NotImplementedError(f"missing_values={indicator.missing_values!r} of an indicator")
-    is_missing = OnnxCast(OnnxIsNaN(given, op_version=version), to=FLOAT, op_version=version)
+    is_missing = OnnxCast(OnnxIsNaN(inputs, op_version=version), to=FLOAT, op_version=version)
     places = np.asarray(indicator.features_, np.int64)
     return OnnxGather(is_missing, places, axis=1, op_version=version)
 
@@ -146,9 +146,9 @@ def _quantiles_shape(operator: Any) -> None:
 
 def _quantiles(scope: Any, operator: Any, container: Any) -> None:
     version = container.target_opset
-    given = _joined(operator, version)
+    inputs = _joined(operator, version)
     each = [
-        OnnxSubEstimator(one, given, op_version=version)
+        OnnxSubEstimator(one, inputs, op_version=version)
         for one in operator.raw_operator.estimators_
     ]
     _end(OnnxConcat(*each, axis=1, op_version=version), scope, operator, container)
