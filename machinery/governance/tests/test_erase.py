@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
 from machinery.tests.in_project import copied
-from rung_governance.approval.overrides import Overrides
 from rung_governance.privacy import data_subject, erasure, personal_rows
 from rung_governance.privacy.data_subject import Subject
 from rung_ops import contract, prediction_log
@@ -383,24 +382,6 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     for path in written:
         assert PERSON not in pl.read_parquet(path, hive_partitioning=False)["id"].to_list()
     assert prediction_log.read(files.folder).collect().height == COUNT - 1
-
-
-def test_the_audit_log_is_read_once_for_overrides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOGS", str(tmp_path))
-    monkeypatch.setattr(personal_rows, "search", personal_rows.FoundRows)
-    read: list[Path] = []
-
-    class Counted(Overrides):
-        def __init__(self, folder: Path) -> None:
-            read.append(folder)
-            super().__init__(folder)
-
-    monkeypatch.setattr(erasure, "Overrides", Counted)
-    erasure.handle([PERSON], erases=True)
-
-    assert len(read) == 1
 
 
 def test_a_service_goes_on_writing_after_its_files_lost_rows(
