@@ -171,6 +171,7 @@ def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
 
     assert "was not signed with the key of governance/audit.pub" in problems[0]
     assert "lines 1 to 5 are not signed" in problems[1]
+    assert "not signed with the key of governance/audit.pub" in override(log, "4")[0]
 
 
 def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> None:
@@ -179,6 +180,7 @@ def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> 
     for change in ({"lines": 3}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"lines": "x"}):
         path.write_text(json.dumps(last | change) + "\n", encoding="utf-8")
         assert "anchor 1 was not signed" in audit.report(log)[0]
+        assert override(log, "4") != []
 
     staging = log.with_name("staging")
     path.write_text(json.dumps(last) + "\n", encoding="utf-8")
@@ -200,6 +202,16 @@ def test_a_log_and_its_anchors_that_are_cut_off_together_are_found_by_a_witness(
     assert audit.report(log) == []
     assert "was cut off or replaced" in audit.report(log, witness)[0]
     assert audit.main(["--witness", witness]) == 1
+
+
+def test_no_line_is_signed_beside_a_state_that_is_not_of_the_last_change(log: Path) -> None:
+    """The next change would start from that state, and sign it."""
+    served = history.read(log / state.HISTORY)[0]
+    assert override(log, "4") == []
+
+    state.restore(log, served)  # without the stop
+
+    assert "an older file was put in its place" in override(log, "5")[0]
 
 
 def test_a_change_that_the_state_knows_and_the_log_lacks_is_named(log: Path) -> None:
