@@ -73,8 +73,8 @@ def objections(root: Path) -> list[str]:
     for part in untouched(root):
         places.setdefault((part.file, _asked(part, root)), []).append(f"{part.line}, {part.place}")
     return [
-        f"{file}:{'; '.join(each)}: still the text of the example. {asked}"
-        for (file, asked), each in places.items()
+        f"{file}:{'; '.join(each)}: still the text of the example. {remedy}"
+        for (file, remedy), each in places.items()
     ]
 
 

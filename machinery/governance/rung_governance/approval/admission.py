@@ -70,9 +70,9 @@ class Admission:
             raise NotApprovedError(
                 f"approvals were signed, and {signatures.SIGNERS} is missing here"
             )
-        asked = line, manifest, allowed
-        if self._last is None or self._last[0] != asked:
-            self._last = asked, approved(*asked)
+        facts = line, manifest, allowed
+        if self._last is None or self._last[0] != facts:
+            self._last = facts, approved(*facts)
         return self._last[1]
 
     def _allowed(self) -> str | None:

@@ -43,12 +43,12 @@ from rung_ops.tracking import registry, server_check, store_address
 KEY_HELP = "path of your SSH key; by default git's user.signingKey"
 
 
-def approve(version: validation.Version, given: str | None) -> Path:
+def approve(version: validation.Version, key_path: str | None) -> Path:
     """Run the gate again and sign an approval of a version; return its file.
 
     Args:
         version: of the registry.
-        given: path of the key; None for that of git.
+        key_path: path of the key; None for that of git.
 
     Raises:
         NotApprovedError: the gate or the record speaks against it, or the signer may not approve.
@@ -59,7 +59,7 @@ def approve(version: validation.Version, given: str | None) -> Path:
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
             "record alone approves, once it is committed; with a second person, write the file"
         )
-    key = _key(given)
+    key = _key(key_path)
     verdict = _passed(version, validation.record_objections(version))
     (record,) = validation.record_paths(version)
     facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
@@ -161,9 +161,9 @@ def _version(wanted: str) -> ModelVersion:
         raise NotApprovedError(registry.reason_of(error)) from error
 
 
-def _key(given: str | None) -> str:
+def _key(key_path: str | None) -> str:
     configured = git.run(Path.cwd(), "config", "user.signingKey")
-    if not (key := given or configured.stdout.strip()):
+    if not (key := key_path or configured.stdout.strip()):
         raise SignatureError(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"
         )

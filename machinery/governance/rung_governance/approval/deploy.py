@@ -140,14 +140,14 @@ def main(environment: str, release: str | None) -> int:
     return code
 
 
-def _to_production(folder: Path, asked: str | None) -> int:
+def _to_production(folder: Path, named: str | None) -> int:
     try:
-        release = asked or release_deploy.newest_candidate()
+        release = named or release_deploy.newest_candidate()
         if release is None:
             raise BadBundle(
                 f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
             )
-        if not asked and (back := release_deploy.rollback_event(folder, release)):
+        if not named and (back := release_deploy.rollback_event(folder, release)):
             raise state.ChangeRefusedError(
                 f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."

@@ -175,12 +175,12 @@ def misnamed_figures(
     for part in (slice(None), slice(None, None, 2), slice(1, None, 2)):
         if len(np.unique(truth[part])) < 2:
             continue  # most figures mean nothing there, and score() may refuse
-        given = score(truth[part], predicted[part])
-        for name in standard.keys() & given.keys() - wrong.keys():
+        figures = score(truth[part], predicted[part])
+        for name in standard.keys() & figures.keys() - wrong.keys():
             is_ = float(standard[name](truth[part], predicted[part]))
-            if not math.isclose(float(given[name]), is_, rel_tol=REL, abs_tol=ABS):
+            if not math.isclose(float(figures[name]), is_, rel_tol=REL, abs_tol=ABS):
                 wrong[name] = (
-                    f"score() in model.py says {name} {float(given[name]):.6g}, and it is {is_:.6g}: "
+                    f"score() in model.py says {name} {float(figures[name]):.6g}, and it is {is_:.6g}: "
                     "give a figure of your own another name, which the change control plan bounds"
                 )
     yield from (wrong[name] for name in sorted(wrong))
@@ -207,16 +207,16 @@ def unbounded_figure(
 PLAN = "plan"  # of the figures: which plan it was, by its hash
 
 
-def verdict(asked: str = registry.CHALLENGER) -> Verdict:
+def verdict(named: str = registry.CHALLENGER) -> Verdict:
     """Judge a version.
 
     Args:
-        asked: its number or alias.
+        named: its number or alias.
 
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
-    result = production_gate.verdict(asked)
+    result = production_gate.verdict(named)
     if not result.challenger:
         return result
     version = registry.version(result.challenger["version"])

@@ -158,8 +158,8 @@ class Oversight:
             ) from error
         # From here on the state on disk decides, also where the command line resumes; the service
         # reads it a moment later.
-        standing = self._service.held
-        self._service.install(replace(standing, state=replace(standing.state, stopped=stopped)))
+        held = self._service.held
+        self._service.install(replace(held, state=replace(held.state, stopped=stopped)))
         self._service.halt(None)
         return _with_warning({"stopped": True, "by": by, "reason": reason}, problems)
 
@@ -227,8 +227,8 @@ def _person(request: Request, holders: Mapping[bytes, str]) -> str:
             f"{tokens.SHORTEST} characters or more ({tokens.MAKING}), and give "
             "it to those whom governance/oversight.md names. `uv run poe stop` works without.",
         )
-    given = tokens.bearer(request.headers.get("authorization", "").encode("latin-1"))
-    holder = tokens.holder(given, holders) if given is not None else None
+    token = tokens.bearer(request.headers.get("authorization", "").encode("latin-1"))
+    holder = tokens.holder(token, holders) if token is not None else None
     if holder is None:
         wanted = f"{SHARED} or of its {NAMED}"
         raise Refusal(401, f"Send `Authorization: Bearer TOKEN`, with the service's {wanted}.")

@@ -36,12 +36,12 @@ from rung_ops.release import deploy, state
 from rung_ops.release.state import State
 
 
-def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
+def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
     """Let a release answer everything in an environment.
 
     Args:
         folder: the environment's.
-        asked: the version that it was made of, or its id.
+        named: the version that it was made of, or its id.
         by: who wants it.
 
     Returns:
@@ -54,7 +54,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     """
     keys.private_key()
     now = state.read(folder)
-    release = find(folder, asked, now)
+    release = find(folder, named, now)
     manifest = bundle.read_manifest(deploy.install(folder, release, without_keys))
     judged = gate_record.last(folder, release) or {}
     reasons = [
@@ -151,7 +151,7 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
     return facts
 
 
-def reject(folder: Path, asked: str, by: str, reason: str) -> str:
+def reject(folder: Path, named: str, by: str, reason: str) -> str:
     """Take a version that was not approved out of the shadow; return its release.
 
     Raises:
@@ -159,7 +159,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     """
     now = state.read(folder)
     shadow = now.shadow.release if now.shadow else None
-    if shadow is None or asked not in (shadow, _version(folder, shadow)):
+    if shadow is None or named not in (shadow, _version(folder, shadow)):
         raise state.ChangeRefusedError(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
     audit.require_signature(folder)
     with audit.signed_with_warnings(folder):
@@ -167,7 +167,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     return shadow
 
 
-def find(folder: Path, asked: str, now: State) -> str:
+def find(folder: Path, named: str, now: State) -> str:
     """Find the release that a version came to production as.
 
     Raises:
@@ -180,20 +180,20 @@ def find(folder: Path, asked: str, now: State) -> str:
         there = sorted(
             path.name for path in release_folders.bundle(folder, "x").parent.glob("[!.]*")
         )
-    matching = [release for release in there if asked in (release, _version(folder, release))]
+    matching = [release for release in there if named in (release, _version(folder, release))]
     if len(matching) > 1:
-        raise state.ChangeRefusedError(f"{asked} is {' and '.join(matching)}: name one of them.")
+        raise state.ChangeRefusedError(f"{named} is {' and '.join(matching)}: name one of them.")
     if not matching:
         raise state.ChangeRefusedError(
-            "\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)])
+            "\n- ".join([_not_there(folder, named, there), *_unapproved(named)])
         )
     return matching[0]
 
 
-def answering(folder: Path, asked: str) -> str | None:
+def answering(folder: Path, named: str) -> str | None:
     """Say which release answers, if it is the requested one."""
     serving = state.read(folder).serving
-    return serving if serving and asked in (serving, _version(folder, serving)) else None
+    return serving if serving and named in (serving, _version(folder, serving)) else None
 
 
 def _version(folder: Path, release: str) -> str:
@@ -203,16 +203,16 @@ def _version(folder: Path, release: str) -> str:
         return ""
 
 
-def _not_there(folder: Path, asked: str, there: list[str]) -> str:
+def _not_there(folder: Path, named: str, there: list[str]) -> str:
     stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
-    waits = f"{asked} does not wait in {folder.name} to be promoted; {stands} there."
-    if asked in deploy.candidates():
-        return f"{waits} `uv run poe deploy {folder.name} {asked}` brings it."
-    way = f"`uv run poe gate {asked}`, `uv run poe release {asked}` and `uv run poe deploy"
+    waits = f"{named} does not wait in {folder.name} to be promoted; {stands} there."
+    if named in deploy.candidates():
+        return f"{waits} `uv run poe deploy {folder.name} {named}` brings it."
+    way = f"`uv run poe gate {named}`, `uv run poe release {named}` and `uv run poe deploy"
     return f"version {waits} {way} {folder.name}` bring it."
 
 
-def _unapproved(asked: str) -> list[str]:
+def _unapproved(named: str) -> list[str]:
     """Say what else is missing, so that all of it can be fixed at once.
 
     Raises:
@@ -220,13 +220,13 @@ def _unapproved(asked: str) -> list[str]:
     """
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
-    if asked in deploy.candidates():
+    if named in deploy.candidates():
         return []
     try:
-        return validation.objections(registry.version(asked))
+        return validation.objections(registry.version(named))
     except Exception as error:  # whatever a registry that is down or new may raise
-        if not asked.isdecimal():
-            raise StageError(deploy.no_such_candidate(asked)) from error
+        if not named.isdecimal():
+            raise StageError(deploy.no_such_candidate(named)) from error
         if isinstance(error, registry.NoVersionError):
             raise
         return []  # the other reasons hold

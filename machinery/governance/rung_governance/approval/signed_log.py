@@ -175,8 +175,10 @@ class SignedLog:
     def _continues(self, base: Signed, lines: Iterable[Line]) -> bool:
         """Return whether the last line that was seen signed is among those that are signed now."""
         known = self.signed.lines, self.signed.head
-        there = {(each.number, each.hash) for each in lines} | {(self._base.lines, self._base.head)}
-        return known in there
+        signed = {(each.number, each.hash) for each in lines} | {
+            (self._base.lines, self._base.head)
+        }
+        return known in signed
 
 
 def restore(folder: Path) -> state.State:

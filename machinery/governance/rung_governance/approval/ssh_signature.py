@@ -94,12 +94,12 @@ def signers(allowed: str, namespace: str, now: datetime) -> Iterator[Signer]:
 
 
 def _admits(options: str, namespace: str, now: datetime) -> bool:
-    given = list(OPTION.finditer(options))
-    if "".join(each[0] for each in given) != options:
+    listed = list(OPTION.finditer(options))
+    if "".join(each[0] for each in listed) != options:
         return False
-    if "namespaces" not in {each[1] for each in given}:
+    if "namespaces" not in {each[1] for each in listed}:
         return False
-    for name, value in (each.groups() for each in given):
+    for name, value in (each.groups() for each in listed):
         match name:
             case "namespaces":
                 names = (value or "").split(",")

@@ -38,12 +38,12 @@ class Note:
 
 def remote() -> str | None:
     """Name the remote that keeps the notes; None if there is none, or the plan wants none."""
-    asked = plan.approval_terms().witness
+    wanted = plan.approval_terms().witness
     try:
         known = _git("remote").split()
     except WitnessError:
         return None
-    return asked if asked in known else None
+    return wanted if wanted in known else None
 
 
 def problems(folder: Path, name: str) -> list[str]:

@@ -187,16 +187,16 @@ def version_of(named: str) -> str:
     return version
 
 
-def _number(asked: str) -> str:
+def _number(named: str) -> str:
     """Return the number of a version of the registry; the requested one, if that is down."""
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
     try:
-        return str(registry.version(asked).version)
+        return str(registry.version(named).version)
     except registry.NoVersionError:
         raise
     except registry.MlflowException:
-        return asked
+        return named
 
 
 def read_json(path: Path) -> Any:
