@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rung_governance.approval import anchors, keys, signed_log
 from rung_governance.approval.anchors import ANCHORS, Anchor
 from rung_governance.approval.keys import AuditKeyError
-from rung_governance.approval.witness import WitnessError
 from rung_ops.command import verb
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
@@ -215,7 +214,7 @@ def against_notes(folder: Path) -> list[str]:
         return []
     try:
         return witness.problems(folder, name)
-    except WitnessError as error:
+    except witness.WitnessError as error:
         print(f"Not compared with the notes at {name}: {error}.", file=sys.stderr)
         return []
 

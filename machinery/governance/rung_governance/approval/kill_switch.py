@@ -6,17 +6,24 @@ While the model is off, the service refuses every prediction, also after a resta
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rung_governance.approval import audit, signed_log
-from rung_governance.approval.overrides import IncompleteError, complete
 from rung_ops.command import Verb, verb
+from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.system import locks
 
 FIELDS = ("by", "reason")
+# Characters: an override names a decision and says why; it must not become a file on a person.
+MOST = {"id": 200, "decision": 200, "by": 200, "reason": 2_000}
+
+
+class IncompleteError(OpsError):
+    """A field of an override, a stop or a resumption is missing or wrong."""
 
 
 def switch_off(folder: Path, by: str, reason: str) -> list[str]:
@@ -52,6 +59,32 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
         state.note(folder, "resuming", by, reason=reason)
         state.resume(folder, by)
     return problems
+
+
+def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
+    """Take the named texts out of a JSON object, each there and filled in.
+
+    Raises:
+        IncompleteError: it is not an object, or a field is missing, empty, too long or unknown.
+    """
+    wanted = ", ".join(f"`{name}`" for name in names)
+    if not isinstance(fields, dict):
+        raise IncompleteError(f"Send a JSON object with {wanted}.")
+    for name in names:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str):
+            raise IncompleteError(f"`{name}` must be a text, in quotes, whatever the target is.")
+        if value is None or not any(sign.isalnum() for sign in value):
+            raise IncompleteError(
+                f"`{name}` is missing or empty: send a JSON object with {wanted}."
+            )
+        if len(value) > MOST[name]:
+            raise IncompleteError(
+                f"`{name}` has {len(value):,} characters; at most {MOST[name]:,} fit."
+            )
+    if unknown := sorted(set(fields) - set(names)):
+        raise IncompleteError(f"`{unknown[0]}` means nothing here: send {wanted}.")
+    return {name: fields[name].strip() for name in names}
 
 
 def _verb(name: str, act: Callable[[Path, str, str], list[str]], summary: str) -> Verb:

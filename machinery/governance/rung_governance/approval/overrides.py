@@ -14,19 +14,13 @@ from typing import Any
 import polars as pl
 
 from rung_governance.approval import audit
+from rung_governance.approval.kill_switch import complete
 from rung_ops import prediction_log
-from rung_ops.errors import OpsError
 from rung_ops.release import history, state
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
 
 OVERRIDE = "override"
-# Characters: an override names a decision and says why; it must not become a file on a person.
-MOST = {"id": 200, "decision": 200, "by": 200, "reason": 2_000}
-
-
-class IncompleteError(OpsError):
-    """A field of an override, a stop or a resumption is missing or wrong."""
 
 
 @dataclass(frozen=True)
@@ -57,35 +51,9 @@ def override_decision(fields: Any) -> Override:
     """Make an override of what was sent.
 
     Raises:
-        IncompleteError: a field is missing, empty, too long or unknown.
+        kill_switch.IncompleteError: a field is missing, empty, too long or unknown.
     """
     return Override(**complete(fields, ("id", "decision", "by", "reason")))
-
-
-def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
-    """Take the named texts out of a JSON object, each there and filled in.
-
-    Raises:
-        IncompleteError: it is not an object, or a field is missing, empty, too long or unknown.
-    """
-    wanted = ", ".join(f"`{name}`" for name in names)
-    if not isinstance(fields, dict):
-        raise IncompleteError(f"Send a JSON object with {wanted}.")
-    for name in names:
-        value = fields.get(name)
-        if value is not None and not isinstance(value, str):
-            raise IncompleteError(f"`{name}` must be a text, in quotes, whatever the target is.")
-        if value is None or not any(sign.isalnum() for sign in value):
-            raise IncompleteError(
-                f"`{name}` is missing or empty: send a JSON object with {wanted}."
-            )
-        if len(value) > MOST[name]:
-            raise IncompleteError(
-                f"`{name}` has {len(value):,} characters; at most {MOST[name]:,} fit."
-            )
-    if unknown := sorted(set(fields) - set(names)):
-        raise IncompleteError(f"`{unknown[0]}` means nothing here: send {wanted}.")
-    return {name: fields[name].strip() for name in names}
 
 
 class Overrides:

@@ -24,12 +24,8 @@ from starlette.routing import Route
 
 from rung_governance.approval import kill_switch, overrides
 from rung_governance.approval.audit import UnsignedLogError
-from rung_governance.approval.overrides import (
-    IncompleteError,
-    Overrides,
-    complete,
-    override_decision,
-)
+from rung_governance.approval.kill_switch import IncompleteError, complete
+from rung_governance.approval.overrides import Overrides, override_decision
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.model.refusal import Refusal
 from rung_ops.project import release_folders
