@@ -68,10 +68,13 @@ def test_a_value_of_another_type_is_named(project: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("uri = 'somewhere'", "[server] uri is 'somewhere'; it must be an address."),
-        ("when_down = 'wait'", "[server] when_down is 'wait'; it must be"),
-        ("timeout_seconds = true", "[server] timeout_seconds is True; it must be a number"),
-        ("timeout = 3", "[server] timeout is unknown. There are: uri, when_down"),
+        ("uri = 'somewhere'", "[server] expected `str` matching regex '://' - at `$.uri`"),
+        ("when_down = 'wait'", "[server] invalid enum value 'wait' - at `$.when_down`"),
+        (
+            "timeout_seconds = true",
+            "[server] expected `float`, got `bool` - at `$.timeout_seconds`",
+        ),
+        ("timeout = 3", "unknown field `timeout`; did you mean `timeout_seconds`?"),
     ],
 )
 def test_a_value_of_the_tracking_server_is_named(project: Path, line: str, message: str) -> None:
