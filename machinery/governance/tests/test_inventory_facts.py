@@ -34,8 +34,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(root: Path, **changes: Any) -> None:
-    inventory = {"models": [TEAM | changes]}
-    (root / inventory.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    content = {"models": [TEAM | changes]}
+    (root / inventory.INVENTORY).write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 def problems(root: Path) -> str:
