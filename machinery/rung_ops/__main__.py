@@ -1,18 +1,25 @@
-"""The command `rung-ops`: one verb for everything that tasks, stages, CI jobs and images call."""
+"""The command `rung-ops`: one verb for everything that tasks, stages, CI jobs and images call.
 
+`eval "$(_RUNG_OPS_COMPLETE=bash_source rung-ops)"` lets bash complete verbs and options; likewise
+`zsh_source` and `fish_source`.
+"""
+
+import difflib
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 
 from rung_ops import addons
-from rung_ops.addons import AddonError, Verb
-from rung_ops.errors import NoProjectError, StageError
+from rung_ops.addons import Verb
+from rung_ops.errors import OpsError
 from rung_ops.system import uncaught  # noqa: F401
-from rung_ops.system.pipes import quietly
+from rung_ops.system.processes import quietly
 from rung_ops.verbs import VERBS
 
-OK, REFUSED, USAGE = 0, 1, 2  # exit codes
+OK, USAGE = 0, 2  # exit codes
+COMPLETE = "_RUNG_OPS_COMPLETE"  # what the shell wants, such as bash_source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,28 +30,40 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     """Run one verb: one word or two, as `tracking sync`; what follows is its own."""
     words = sys.argv[1:] if arguments is None else arguments
-    if not words or words[0] in ("-h", "--help"):
-        try:
-            print(usage())
-        except AddonError as error:
-            print(error, file=sys.stderr)
-            return USAGE
-        return OK if words else USAGE
-    if words[0] == "--version":
-        from rung_ops import __version__
-
-        print(f"rung-ops {__version__}")
-        return OK
     try:
-        tables = addons.verb_tables(VERBS)
-        found = _find(words, {"rung-ops": VERBS, **tables})
+        if instruction := os.environ.get(COMPLETE):
+            from rung_ops.completion import answer
+
+            return answer(_tables(), COMPLETE, instruction)
+        if not words or words[0] in ("-h", "--help"):
+            print(usage())
+            return OK if words else USAGE
+        if words[0] == "--version":
+            from rung_ops import __version__
+
+            print(f"rung-ops {__version__}")
+            return OK
+        tables = _tables()
+        found = _find(words, tables)
         if found is None:
-            print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
+            print(f"{_unknown(words, tables)}\n\n{usage()}", file=sys.stderr)
             return USAGE
         return _run_verb(*found, words)
-    except (AddonError, NoProjectError) as error:
+    except OpsError as error:
         print(error, file=sys.stderr)
-        return USAGE
+        return error.exit_code
+
+
+def _tables() -> dict[str, Mapping[str, Verb]]:
+    """Return the verbs of the library and of the add-ons, by who brings them."""
+    return {"rung-ops": VERBS, **addons.verb_tables(VERBS)}
+
+
+def _unknown(words: list[str], tables: Mapping[str, Mapping[str, Verb]]) -> str:
+    names = [name for verbs in tables.values() for name in verbs]
+    typed = (" ".join(words[:2]), words[0])
+    near = [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
+    return f"`rung-ops {words[0]}` does not exist{f'; did you mean `{near[0]}`?' if near else '.'}"
 
 
 def _find(
@@ -63,7 +82,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
     try:
         # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
         from rung_ops.project import keyless
-        from rung_ops.project.version import refuse_other_version
+        from rung_ops.project.paths import refuse_other_version
         from rung_ops.system import key_names
 
         refuse_other_version()
@@ -82,9 +101,6 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
             return _takes_no_arguments(name, verb, own)
         sys.argv = [f"rung-ops {name}", *own]
         return int(run() or OK)
-    except StageError as error:
-        print(error, file=sys.stderr)
-        return REFUSED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
             raise
@@ -97,13 +113,13 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
         return USAGE
 
 
-def _takes_no_arguments(name: str, verb: Verb, given: list[str]) -> int:
+def _takes_no_arguments(name: str, verb: Verb, arguments: list[str]) -> int:
     """Explain a verb whose function has no parameters, instead of running it all the same."""
-    said = f"usage: rung-ops {name}"
-    if given[0] in ("-h", "--help"):
-        print(f"{said}\n\n{verb.help[:1].upper()}{verb.help[1:]}.")
+    line = f"usage: rung-ops {name}"
+    if arguments[0] in ("-h", "--help"):
+        print(f"{line}\n\n{verb.help[:1].upper()}{verb.help[1:]}.")
         return OK
-    print(f"{said}\nIt takes no arguments, got: {' '.join(given)}", file=sys.stderr)
+    print(f"{line}\nIt takes no arguments, got: {' '.join(arguments)}", file=sys.stderr)
     return USAGE
 
 

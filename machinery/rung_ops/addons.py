@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from rung_ops.errors import NoProjectError
+from rung_ops.errors import NoProjectError, OpsError
 
 GROUP = "rung_ops.addons"
 PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 
 
-class AddonError(Exception):
+class AddonError(OpsError):
     """An add-on is missing or cannot be used; the message says what to do."""
+
+    exit_code = 2
 
 
 class Verb(NamedTuple):
@@ -146,14 +148,11 @@ def listed() -> list[str]:
     """Return the add-ons that the project lists under `addons` of `[tool.rung]`.
 
     Raises:
-        AddonError: it is not a list of names.
+        NoProjectError: it is not a list of names.
     """
-    from rung_ops.project.paths import settings
+    from rung_ops.project import current
 
-    names = settings().get("addons", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise AddonError("pyproject.toml: `addons` of [tool.rung] must be a list of names.")
-    return names
+    return current().settings().addons
 
 
 def refuse_missing() -> None:

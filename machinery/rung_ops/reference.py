@@ -7,9 +7,12 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
+
 from rung_ops import addons
 from rung_ops.addons import Verb
-from rung_ops.project.hook_table import HOOKS
+from rung_ops.completion import options
+from rung_ops.project.hooks import HOOKS
 from rung_ops.verbs import VERBS
 
 HERE = Path(__file__).parent
@@ -31,7 +34,9 @@ def _head() -> Iterator[str]:
 def _verbs() -> Iterator[str]:
     yield "## Verbs"
     yield ""
-    yield "What tasks, DVC stages, CI jobs and images call: `uv run rung-ops VERB`."
+    yield "What tasks, DVC stages, CI jobs and images call: `uv run rung-ops VERB`. In an active environment"
+    yield '`eval "$(_RUNG_OPS_COMPLETE=bash_source rung-ops)"` lets bash complete verbs and options; likewise'
+    yield "`zsh_source` and `fish_source`."
     yield ""
     yield from _table(VERBS)
     for name, addon in addons.installed().items():
@@ -49,6 +54,32 @@ def _table(verbs: Mapping[str, Verb]) -> Iterator[str]:
     for name, verb in verbs.items():
         yield f"|`rung-ops {name}`|{verb.help}|{f'`{verb.extra}`' if verb.extra else ''}|"
     yield ""
+    rows = [row for name, verb in verbs.items() for row in _options(name, verb)]
+    if rows:
+        yield "|Verb|Option|What it does|Default|"
+        yield "|-|-|-|-|"
+        yield from rows
+        yield ""
+
+
+def _options(name: str, verb: Verb) -> Iterator[str]:
+    """Write a row for each argument and option of a verb, of which the first one names the verb."""
+    command = options(verb)
+    if command is None:
+        return
+    context = click.Context(command)
+    for parameter in command.params:
+        words, text = parameter.get_help_record(context) or (parameter.make_metavar(context), "")
+        default = parameter.to_info_dict()["default"]
+        shown = f"`{default}`" if isinstance(default, str | int | float) and default else ""
+        cells = (
+            f"`rung-ops {name}`" if name else "",
+            f"`{words}`",
+            text,
+            "" if default is True else shown,
+        )
+        yield "|" + "|".join(cell.replace("|", "\\|") for cell in cells) + "|"
+        name = ""
 
 
 def _functions() -> Iterator[str]:

@@ -21,15 +21,15 @@ from rung_ops import contract
 from rung_ops.contract.forecast import known_at, made_at
 from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
+from rung_ops.data.ingest import check_rows as _check_rows
 from rung_ops.data.ingest import ingested_path
-from rung_ops.data.validate import check_rows as _check_rows
 from rung_ops.errors import StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.model import target
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, params, raw_files, shown
-from rung_ops.system.pipes import quietly
 from rung_ops.system.printable import counted
+from rung_ops.system.processes import quietly
 from rung_ops.training.estimator import classes, features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save

@@ -24,7 +24,7 @@ from rung_governance.approval import audit, signatures
 from rung_governance.approval.signed_log import APPROVED
 from rung_ops.model import bundle
 from rung_ops.release import state
-from rung_ops.system.ports import free_port
+from rung_ops.system.processes import free_port
 
 TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
 CALLER = "a-token-of-a-caller-for-tests"  # pragma: allowlist secret

@@ -23,7 +23,7 @@ from machinery.tests.in_project import copied
 from rung_governance.privacy import data_subject, erasure, personal_rows
 from rung_governance.privacy.data_subject import Subject
 from rung_ops import contract, prediction_log
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.prediction_log import Batch, sealed
 from rung_ops.serving import log_files
@@ -402,11 +402,11 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
 
 def test_a_raw_file_that_rung_wrote_is_still_read_without_load(tmp_path: Path) -> None:
     path = tmp_path / "served.parquet"
-    row_file.write(pl.DataFrame({"id": [PERSON, "request-8"]}), path)
+    raw_file.write_rows(pl.DataFrame({"id": [PERSON, "request-8"]}), path)
 
     assert data_subject.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
 
-    assert row_file.is_row_file(path)
+    assert raw_file.is_row_file(path)
 
 
 def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:

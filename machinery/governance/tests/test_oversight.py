@@ -321,7 +321,7 @@ def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("OPERATOR_TOKENS", listed)
 
-    with pytest.raises(tokens.BadTokens) as refused:
+    with pytest.raises(tokens.TokensError) as refused:
         oversight.from_environment()
 
     assert "entry" in str(refused.value)

@@ -12,7 +12,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import inspect
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -75,7 +75,7 @@ def write(rows: pl.DataFrame) -> Path:
         path = current().incoming / f"{stem}.{number}.parquet"
     current().incoming.mkdir(parents=True, exist_ok=True)
     with atomic.writing(path, private=True) as draft:
-        row_file.write(rows.drop(TIME), draft)
+        raw_file.write_rows(rows.drop(TIME), draft)
     return path
 
 

@@ -7,7 +7,7 @@ never changes uncommitted work of people: it refuses to train until that is comm
 from pathlib import Path
 
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.data import dvc_stages
+from rung_ops.data import dvc
 from rung_ops.project import current
 from rung_ops.project.paths import others, shown
 from rung_ops.system.git import run as run_git
@@ -42,7 +42,7 @@ def foreign_changes(resumed: bool) -> list[str]:
     changed = [entry[3:].removeprefix(above) for entry in listed if entry]
     if not resumed:
         return changed
-    stages = dvc_stages.written(current().root)
+    stages = dvc.stage_outputs(current().root)
     return [path for path in changed if not is_own(path, stages)]
 
 
@@ -51,10 +51,10 @@ def is_own(path: str, stages: set[str]) -> bool:
 
     Args:
         path: of the file in the project.
-        stages: outputs of DVC stages, from dvc_stages.written().
+        stages: outputs of DVC stages, from dvc.stage_outputs().
     """
     own = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
-    return own or dvc_stages.is_written(path, stages)
+    return own or dvc.is_stage_output(path, stages)
 
 
 def refuse_foreign_changes(resumed: bool) -> None:
@@ -82,7 +82,7 @@ def commit(message: str) -> str:
     Raises:
         StepFailed: git refused, as a hook may do.
     """
-    stages = dvc_stages.written(current().root)
+    stages = dvc.stage_outputs(current().root)
     paths = [
         path
         for path in foreign_changes(resumed=False)
@@ -100,7 +100,7 @@ def restore() -> list[str]:
     Returns:
         The restored files, as paths in the project.
     """
-    stages = dvc_stages.written(current().root)
+    stages = dvc.stage_outputs(current().root)
     changed = [path for path in foreign_changes(resumed=False) if is_own(path, stages)]
     for path in changed:
         if is_committed(current().root / path):

@@ -20,7 +20,7 @@ from rung_ops.model.target import Kind
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
-from rung_ops.system.disk import is_full
+from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator
 

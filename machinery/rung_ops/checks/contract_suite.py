@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rung_ops.checks import data, entity_features, features, forecasts, model, promises, times
-from rung_ops.data import incoming_git
+from rung_ops.data import incoming
 from rung_ops.project import current
 
 
@@ -70,8 +70,8 @@ def test_raw_files_keep_the_rules_of_row() -> None:
 def test_raw_files_are_versioned_by_dvc_and_not_by_git() -> None:
     """Rows in git stay in its history; where DVC is, it versions them."""
     if (current().repository / ".dvc").is_dir():
-        for path in incoming_git.tracked_raw_files():
-            warnings.warn(incoming_git.tracked(path), stacklevel=1)
+        for path in incoming.tracked_raw_files():
+            warnings.warn(incoming.tracked(path), stacklevel=1)
 
 
 def test_load_reads_a_file_without_the_target() -> None:

@@ -10,9 +10,8 @@ from rung_ops.checks import raw_table
 from rung_ops.checks.entity_features import with_entity_features
 from rung_ops.checks.raw_table import RawTable
 from rung_ops.checks.user_code import calling
-from rung_ops.contract import ContractError, explain, row_file
-from rung_ops.contract.parquet_size import refuse_large_frame, refuse_too_large
-from rung_ops.contract.raw_file import read
+from rung_ops.contract import ContractError, explain, raw_file
+from rung_ops.contract.raw_file import read, refuse_large_frame, refuse_too_large
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project import current
@@ -37,7 +36,7 @@ def raw_files_keep_row() -> None:
 def _loaded(path: Path) -> pl.DataFrame:
     refuse_too_large(path)
     with calling(f"load() of {shown(path)}"):
-        frame = row_file.load(path)
+        frame = raw_file.load_rows(path)
         if isinstance(frame, pl.LazyFrame):
             refuse_large_frame(frame, path)
             frame = frame.collect()

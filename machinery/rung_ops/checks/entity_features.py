@@ -7,8 +7,8 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature
-from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.point_in_time import join, of_forecast
+from rung_ops.features.sources import EntityFeatureError
 
 KEYS = (pl.String, pl.Boolean, pl.Date)  # and whole numbers; a float has no exact text
 

@@ -8,8 +8,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.checks.data import sample
 from rung_ops.contract import ContractError, forecast
-from rung_ops.features.point_in_time import of_forecast, predicted_at
-from rung_ops.features.windows import clock
+from rung_ops.features.point_in_time import clock, of_forecast, predicted_at
 from rung_ops.training import estimator
 
 

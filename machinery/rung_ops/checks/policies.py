@@ -48,6 +48,7 @@ def problems() -> list[str]:
     for name, path in files.items():
         sentence = next(filter(None, map(_refused, readers[name])), None)
         if sentence:
+            sentence = sentence.removeprefix(f"{path.name}: ")
             problems_found.append(
                 sentence if shown(path) in sentence else f"{shown(path)}: {sentence}"
             )

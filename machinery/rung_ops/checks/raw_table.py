@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 
 MOST_ROWS = 50
 SEPARATORS = ",;\t|"
@@ -49,7 +49,7 @@ class RawTable:
 
 def read(path: Path) -> RawTable | None:
     """Read the first rows of a Parquet or CSV file; None of another, and of what load() does not read."""
-    if row_file.is_row_file(path):
+    if raw_file.is_row_file(path):
         return None
     if path.suffix == ".parquet":
         return RawTable(path, pl.read_parquet(path, n_rows=MOST_ROWS))

@@ -5,7 +5,6 @@ ContractError, one sentence, and not as the traceback of an import; and a stage 
 does without model.py, which brings scikit-learn or PyTorch.
 """
 
-import importlib
 import traceback
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +13,7 @@ from typing import Any
 
 from rung_ops.errors import StageError
 from rung_ops.project import current, model_folders
-from rung_ops.project.model_folders import modules
-from rung_ops.project.paths import package_name, shown
+from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
 
 dataset: ModuleType
@@ -104,12 +102,9 @@ def _refuse_without_schema(row: Any, dataset: ModuleType) -> None:
 
 
 def _module(name: str) -> ModuleType:
-    package = package_name() if current().root == current().repository else None
     try:
-        if package:
-            return importlib.import_module(f"{package}.{name}")
-        (candidates,) = modules(current().root, name)  # one of the other models, in models/
-        return candidates
+        (module,) = model_folders.modules(current().root, name)
+        return module
     except StageError:
         raise
     except Exception as error:  # the module is the user's, and may raise anything

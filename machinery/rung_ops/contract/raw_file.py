@@ -1,18 +1,18 @@
 """Read one raw file through load() of dataset.py, as a frame or as rows of Parquet."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from rung_ops.contract import row_file
-from rung_ops.contract.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
+from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
-from rung_ops.system.disk import is_full
+from rung_ops.system import atomic, memory
+from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
 
@@ -32,7 +32,7 @@ def read(path: Path) -> pl.DataFrame:
     """
     with _named(path):
         refuse_too_large(path)
-        frame = row_file.load(path)
+        frame = load_rows(path)
         if not isinstance(frame, pl.LazyFrame):
             return frame
         refuse_large_frame(frame, path)
@@ -59,7 +59,7 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic.writing(target) as draft, _named(path):
         refuse_too_large(path)
-        frame = row_file.load(path)
+        frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):
             frame.sink_parquet(draft, row_group_size=row_group_size)
         else:
@@ -71,8 +71,8 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except TooLargeError as error:
-        raise UnreadableFileError(str(error)) from error
+    except UnreadableFileError:
+        raise
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
             raise DiskFullError(
@@ -84,3 +84,128 @@ def _named(path: Path) -> Iterator[None]:
             f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
             "Fix the file, or load() in dataset.py, which reads it."
         ) from error
+
+
+MARK = {"rung": "rows of Row"}  # in the metadata of the file
+
+
+def write_rows(rows: pl.DataFrame, path: Path) -> None:
+    """Write rows, with the columns of Row in their types, as a raw file."""
+    rows.write_parquet(path, metadata=MARK)
+
+
+def is_row_file(path: Path) -> bool:
+    """Return whether a file was written by write_rows()."""
+    if path.suffix != ".parquet":
+        return False
+    try:
+        return MARK.items() <= pl.read_parquet_metadata(path).items()
+    except (pl.exceptions.PolarsError, OSError):
+        return False  # load() will say what is wrong with it
+
+
+def load_rows(path: Path) -> pl.DataFrame | pl.LazyFrame:
+    """Read a raw file by load() of dataset.py, or as it is where Rung wrote it."""
+    if is_row_file(path):
+        return pl.scan_parquet(path, hive_partitioning=False, glob=False)
+    return contract.load(path)
+
+
+MAGIC = b"PAR1"  # what a Parquet file begins with
+COPIES = 2  # of the rows, at least: as they were read, and in the types of Row
+SAMPLED = 64  # rows that the width of a type is measured on
+
+
+def refuse_too_large(path: Path) -> None:
+    """Refuse a Parquet file that load() would read whole and that does not fit into memory.
+
+    Where load() gives a LazyFrame it may take some of the rows only: see refuse_large_frame().
+
+    Raises:
+        UnreadableFileError: its metadata says so.
+    """
+    if not _is_parquet(path):
+        return
+    try:
+        frame = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+        rows, least = _size(frame)
+    except pl.exceptions.PolarsError:
+        return  # load() will say what is wrong with it
+    # Texts count with what they take in the file; equal ones of a dictionary are kept once.
+    size = rows, max(least, _unpacked_bytes(path, frame.collect_schema()))
+    if _fits(size) or is_row_file(path) or _is_read_lazily(path, frame.collect_schema()):
+        return
+    raise UnreadableFileError(_message(path, size))
+
+
+def refuse_large_frame(frame: pl.LazyFrame, path: Path) -> None:
+    """Refuse to collect what load() gives of a Parquet file where it does not fit into memory.
+
+    Raises:
+        UnreadableFileError: it does not fit.
+    """
+    if _is_parquet(path) and not _fits(size := _size(frame)):
+        raise UnreadableFileError(_message(path, size))
+
+
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _size(frame: pl.LazyFrame) -> tuple[int, int]:
+    """Return the number of rows and the least number of bytes that they take in memory."""
+    rows = int(frame.select(pl.len()).collect().item())
+    return rows, round(rows * sum(map(_width, frame.collect_schema().dtypes())))
+
+
+def _unpacked_bytes(path: Path, schema: pl.Schema) -> int:
+    """Read from a file's metadata how many bytes it holds unpacked, where the types do not say it.
+
+    0 where pyarrow is missing, which MLflow and the warehouse's drivers bring.
+    """
+    if not any(dtype.is_nested() or dtype in (pl.String, pl.Binary) for dtype in schema.dtypes()):
+        return 0
+    try:
+        from pyarrow import ArrowException, parquet  # takes a quarter of a second
+    except ImportError:
+        return 0
+    try:
+        metadata = parquet.read_metadata(path)
+    except (ArrowException, OSError):
+        return 0  # Polars will say what is wrong with it
+    return sum(
+        metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
+    )
+
+
+def _width(dtype: pl.DataType) -> float:
+    """Measure how many bytes a value of a type takes at least."""
+    nothing = pl.Series([None], dtype=dtype).new_from_index(0, SAMPLED)
+    return nothing.estimated_size() / SAMPLED
+
+
+def _fits(size: tuple[int, int]) -> bool:
+    free = memory.available()
+    return free is None or COPIES * size[1] <= free
+
+
+def _is_read_lazily(path: Path, schema: pl.Schema) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / path.name
+        pl.DataFrame(schema=schema).write_parquet(empty)
+        try:
+            return isinstance(contract.load(empty), pl.LazyFrame)
+        except Exception:  # load() is the user's, and may raise anything
+            return False
+
+
+def _message(path: Path, size: tuple[int, int]) -> str:
+    rows, bytes_ = size
+    return (
+        f"{shown(path)}: holds {rows:,} rows, which take {COPIES * bytes_ / 1e9:,.1f} GB of memory "
+        f"or more; {(memory.available() or 0) / 1e9:,.1f} GB are free. Split the file, take a larger "
+        "machine, or let load() return a LazyFrame that selects what you need."
+    )

@@ -1,12 +1,12 @@
-"""The sample as rows, and the files of data/ingested: one for each raw file."""
+"""Rows of the sample and of data/ingested, one file for each raw file, checked against Row."""
 
 from pathlib import Path
 
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract.raw_file import read
-from rung_ops.contract.row_checks import inspect
+from rung_ops.contract.raw_file import read, refuse_large_frame
+from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current
@@ -40,3 +40,58 @@ def ingested_path(raw: Path) -> Path:
 def source_of(ingested: Path) -> str:
     """Name the raw file that an ingested file was read from."""
     return shown(current().root / "data" / ingested.relative_to(current().ingested).with_suffix(""))
+
+
+def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
+    """Check all ingested files together against Row of dataset.py.
+
+    Returns:
+        The rows of all files, the problems found, and the number of rows by file.
+
+    Raises:
+        UnreadableFileError: the rows of a file do not fit into memory.
+    """
+    schema = contract.Row.to_schema()
+    frames: list[pl.DataFrame] = []
+    problems: list[Problem] = []
+    counts: dict[str, int] = {}
+    for path in sorted(current().ingested.rglob("*.parquet")):
+        source = source_of(path)
+        rows = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+        refuse_large_frame(rows, path)
+        typed, inspection = inspect(rows.collect(), schema, source)
+        frames.append(typed)
+        problems += inspection
+        counts[source] = typed.height
+    if not problems:
+        problems = keys_in_two_files(frames, list(counts), schema.unique or [])
+    return pl.concat(frames), problems, counts
+
+
+def keys_in_two_files(
+    frames: list[pl.DataFrame], sources: list[str], key: list[str]
+) -> list[Problem]:
+    """Find the rows of each file whose key another file has too.
+
+    Args:
+        frames: rows of each file, with the columns of the key in the types of Row.
+        sources: the files' names, for the messages.
+        key: what Row says is unique; nothing is found where it is empty.
+    """
+    if not key:
+        return []
+    keys = pl.concat(
+        frame.select(key).with_row_index("row", offset=1).with_columns(source=pl.lit(source))
+        for frame, source in zip(frames, sources, strict=True)
+    )
+    twice = keys.filter(pl.struct(key).is_duplicated())
+    return [
+        Problem(
+            str(source),
+            ", ".join(key),
+            f"must be unique over all files, and these rows are in {others} too",
+            tuple(group["row"].to_list()),
+        )
+        for (source,), group in twice.group_by("source", maintain_order=True)
+        if (others := ", ".join(sorted(set(twice["source"]) - {source})))
+    ]

@@ -4,7 +4,6 @@ It computes the features of features.py and those of each release that an enviro
 source that the release carries: what serves goes on having its values when a declaration changes.
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,14 +11,15 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import click
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.command import verb
 from rung_ops.features import point_in_time, store, stores
-from rung_ops.features.errors import EntityFeatureError
-from rung_ops.features.sources import Events
-from rung_ops.features.store import FeatureStore, StoredView, StoreError
-from rung_ops.features.windows import AS_OF
+from rung_ops.features.point_in_time import AS_OF
+from rung_ops.features.sources import EntityFeatureError, Events
+from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
 from rung_ops.model import bundle, source_import, verify
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.dtypes import dtype_of
@@ -105,26 +105,30 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
         yield place.name, views, schema
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Fill the store; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rung-ops features materialize", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--as-of",
-        type=datetime.fromisoformat,
-        metavar="TIME",
-        help="compute the values of this time instead of now, such as 2026-01-31T08:00:00Z",
-    )
-    parser.add_argument(
-        "--pull",
-        action="store_true",
-        help="fetch the versioned data first, where entity features are declared",
-    )
-    options = parser.parse_args(arguments)
-    now = options.as_of or datetime.now(UTC)
+def _time(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime:
+    try:
+        return datetime.fromisoformat(text) if text else datetime.now(UTC)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@verb("rung-ops features materialize")
+@click.option(
+    "--as-of",
+    "now",
+    callback=_time,
+    metavar="TIME",
+    help="compute the values of this time instead of now, such as 2026-01-31T08:00:00Z",
+)
+@click.option(
+    "--pull",
+    is_flag=True,
+    help="fetch the versioned data first, where entity features are declared",
+)
+def main(now: datetime, pull: bool) -> int:
+    """Fill the feature store with the values of now, or of another time."""
     keyless.drop()  # code of releases and of features.py runs in this process
-    if options.pull and contract.ENTITY_FEATURES and (code := _pull()):
+    if pull and contract.ENTITY_FEATURES and (code := _pull()):
         return code
     filled = dict(_declared(now))
     served = [
@@ -143,12 +147,12 @@ def main(arguments: list[str] | None = None) -> int:
                 values = _of_release(name, view, schema, now, kept)
                 filled |= {view.id: values} if values is not None else {}
         kept.write(list(filled.values()))
-    except StoreError as error:
+    except FeatureStoreError as error:
         print(f"The feature store: {error}.", file=sys.stderr)
         return 1
     for stored in filled.values():
         names, number = ", ".join(stored.names), len(stored.entities)
-        print(f"{names}: {number:,} entities as of {store.shown(stored.as_of)}")
+        print(f"{names}: {number:,} entities as of {store.moment_shown(stored.as_of)}")
     print(f"materialized: {kept.name}")
     return 0
 
@@ -175,5 +179,5 @@ def _of_release(
         print(f"{name}: {error}", file=sys.stderr)
     try:
         return kept.read(view.id)
-    except StoreError:
+    except FeatureStoreError:
         return None

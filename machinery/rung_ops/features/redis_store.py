@@ -19,7 +19,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from rung_ops.features.store import LookupResult, StoredView, StoreError, UnreachableError
+from rung_ops.features.store import FeatureStoreError, LookupResult, StoredView, UnreachableError
 
 AT_ONCE = 1_000  # entities in a command
 WRITING = 30.0  # seconds that a command which fills the store may take
@@ -56,7 +56,7 @@ class RedisStore:
             limit: seconds that the server may keep a look-up waiting.
 
         Raises:
-            StoreError: it is not an address.
+            FeatureStoreError: it is not an address.
         """
         self.name = "Redis"
         self._address = address
@@ -77,7 +77,7 @@ class RedisStore:
                 for view in views:
                     _fill(client, self._key(version, view.id), view)
                 replaced = self._swap(client, text, drafts)
-            except (RedisError, StoreError):
+            except (RedisError, FeatureStoreError):
                 client.unlink(*drafts)
                 raise
             if replaced:
@@ -92,7 +92,7 @@ class RedisStore:
     def read(self, view: str) -> StoredView:
         """Read all values of a view."""
         if view not in self.as_of():
-            raise StoreError(f"it has no view {view}")
+            raise FeatureStoreError(f"it has no view {view}")
         now = self._filling
         with self._named("it cannot be read"), self._connected(WRITING) as client:
             packed = list(client.hscan_iter(self._key(now.version, view), count=AT_ONCE))
@@ -104,17 +104,17 @@ class RedisStore:
         Only one look-up waits for a server that fails; those that follow have no values at once.
         """
         if self._failed:
-            raise StoreError(self._failed)
+            raise FeatureStoreError(self._failed)
         try:
             with self._named("it cannot be read"):
                 for _ in range(TRIES):
                     if features := self._asked(keys):
                         return features
-        except StoreError as error:
+        except FeatureStoreError as error:
             self._failed = str(error)
             threading.Thread(target=self._reconnect, name="feature-store", daemon=True).start()
             raise
-        raise StoreError("it is replaced faster than it can be read")
+        raise FeatureStoreError("it is replaced faster than it can be read")
 
     def _reconnect(self) -> None:
         """Open a connection as soon as the server answers: no request has to wait for that."""
@@ -141,7 +141,7 @@ class RedisStore:
 
     def _follow(self, text: Any) -> None:
         if text is None:
-            raise StoreError(f"it is empty: {self.name} has no key {self._prefix}")
+            raise FeatureStoreError(f"it is empty: {self.name} has no key {self._prefix}")
         if text != self._filling.text:
             self._filling = self._parsed(text)
 
@@ -154,7 +154,7 @@ class RedisStore:
                 text, content["version"], as_of, {v: each["names"] for v, each in views}
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"the key {self._prefix} is not of a feature store") from error
+            raise FeatureStoreError(f"the key {self._prefix} is not of a feature store") from error
 
     def _swap(self, client: Redis, text: bytes, drafts: Mapping[str, int]) -> list[str]:
         """Let a filling count; return the keys of the one before, which expire."""
@@ -164,7 +164,9 @@ class RedisStore:
             before = self._parsed(known) if known else NOTHING
             for key, entities in drafts.items():
                 if pipe.hlen(key) != entities:
-                    raise StoreError("the server has deleted keys while it was filled (maxmemory)")
+                    raise FeatureStoreError(
+                        "the server has deleted keys while it was filled (maxmemory)"
+                    )
             replaced = [self._key(before.version, view) for view in before.as_of]
             pipe.multi()
             for key in drafts:
@@ -194,7 +196,9 @@ class RedisStore:
                 lib_version=None,
             )
         except (ValueError, TypeError) as error:
-            raise StoreError("REDIS_URL is not an address such as redis://HOST:6379/0") from error
+            raise FeatureStoreError(
+                "REDIS_URL is not an address such as redis://HOST:6379/0"
+            ) from error
 
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:

@@ -4,15 +4,16 @@ Nothing is kept in the registry: what a feature is comes from dataset.py and fea
 of the repository, its importance from that model's last report, its drift from the last monitor.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 
+from rung_ops.command import verb
 from rung_ops.features.sources import source_name
 from rung_ops.model.entity_feature import EntityFeature
 from rung_ops.project import current, model_folders
@@ -168,13 +169,12 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the features and write the page; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe features", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print them as JSON; write nothing")
-    options = parser.parse_args(arguments)
+@verb("poe features")
+@click.option("--json", "as_json", is_flag=True, help="print them as JSON; write nothing")
+def main(as_json: bool) -> int:
+    """List the features, and write reports/features.html."""
     listed = features()
-    if options.json:
+    if as_json:
         print(json.dumps(listed, default=str))
         return 0
     head, rows = shown_rows(listed)

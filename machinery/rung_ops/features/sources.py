@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rung_ops.errors import StageError
 from rung_ops.model.entity_feature import EntityFeature, Source
 
 
@@ -73,3 +74,7 @@ def _scan(path: str) -> pl.LazyFrame:
     if path.endswith(".csv"):
         return pl.scan_csv(path, try_parse_dates=True)
     return pl.scan_parquet(path)
+
+
+class EntityFeatureError(StageError):
+    """An entity feature cannot be computed; the message says which, and why."""

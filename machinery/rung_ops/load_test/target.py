@@ -28,7 +28,7 @@ from rung_ops.project.service_settings import limits
 from rung_ops.release import state
 from rung_ops.serving import access, local_token
 from rung_ops.system import processes
-from rung_ops.system.ports import free_port
+from rung_ops.system.processes import free_port
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0

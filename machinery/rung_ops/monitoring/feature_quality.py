@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.features import stores
-from rung_ops.features.store import StoreError
+from rung_ops.features.store import FeatureStoreError
 from rung_ops.monitoring.freshness import Age
 
 BATCH = "batch"  # whose features are computed from the events, not looked up
@@ -34,7 +34,7 @@ def filled() -> Mapping[str, int]:
     """Read what the values in the store are of, by view; empty if it cannot be read."""
     try:
         return stores.project_store().as_of()
-    except StoreError:
+    except FeatureStoreError:
         return {}
 
 

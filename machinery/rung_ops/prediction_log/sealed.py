@@ -42,7 +42,7 @@ def keys() -> dict[str, bytes]:
     try:
         listed = tokens.named(key_names.LOG)
         keys = {name: base64.b64decode(key, validate=True) for key, name in listed.items()}
-    except (tokens.BadTokens, binascii.Error) as error:
+    except (tokens.TokensError, binascii.Error) as error:
         raise SealedError(f"{key_names.LOG} cannot be read: {error}") from error
     for name, key in keys.items():
         if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:

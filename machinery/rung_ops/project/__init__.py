@@ -13,9 +13,40 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rung_ops.errors import NoProjectError
+import msgspec
 
-__all__ = ["NoProjectError", "Project", "current", "use"]
+from rung_ops.errors import NoProjectError, SettingsError
+from rung_ops.settings import converted
+
+__all__ = ["NoProjectError", "Project", "ProjectSettings", "current", "use"]
+
+
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `[tool.rung.models.NAME]` says of one of several models.
+
+    Attributes:
+        hooks: in the place of the repository's; None if it has those.
+    """
+
+    hooks: dict[str, str] | None = None
+
+
+class ProjectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `[tool.rung]` says.
+
+    Attributes:
+        package: of the repository's own model, in src/.
+        machinery: the version of the library that the project's files are written for.
+        addons: without which no verb runs.
+        hooks: functions of the package, by the hook's name.
+        models: by the names of their folders.
+    """
+
+    package: str = ""
+    machinery: str | None = None
+    addons: list[str] = []
+    hooks: dict[str, str] = {}
+    models: dict[str, ModelSettings] = {}
 
 
 @dataclass(frozen=True)
@@ -90,8 +121,19 @@ class Project:
             "table. Change to the folder of your project."
         )
 
-    def settings(self) -> dict[str, Any]:
-        """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`, `models`."""
+    def settings(self) -> ProjectSettings:
+        """Read the `[tool.rung]` table of pyproject.toml.
+
+        Raises:
+            NoProjectError: it has an unknown name or a wrong value.
+        """
+        try:
+            return converted(self.table(), ProjectSettings, "pyproject.toml: [tool.rung]")
+        except SettingsError as error:
+            raise NoProjectError(str(error)) from error
+
+    def table(self) -> dict[str, Any]:
+        """Read the same table unchecked, as a project of another version may have other names."""
         return dict(_tool(self.repository / "pyproject.toml")["rung"])
 
 

@@ -10,7 +10,7 @@ Of several models in one repository, each may have hooks of its own; they take t
     [tool.rung.models.cancellations.hooks]
     notify = "cancellations.hooks:notify"
 
-hook_table.py has the signature of each; a function is called with its arguments by position.
+HOOKS has the signature of each; a function is called with its arguments by position.
 """
 
 import functools
@@ -18,14 +18,92 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rung_ops import addons
 from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.hook_table import HOOKS
 from rung_ops.project.model_folders import make_importable
-from rung_ops.project.paths import settings
+
+
+class Hook(NamedTuple):
+    """A hook: its parameters, what it returns, and when it is called."""
+
+    parameters: tuple[str, ...]
+    returns: str
+    when: str
+
+
+HOOKS = {
+    "asgi_middleware": Hook(
+        ("app: ASGI application",),
+        "ASGI application",
+        "once, when the service starts; gets every request first, health checks included",
+    ),
+    "routes": Hook(
+        (),
+        "list of starlette.routing.Route",
+        "once, when the service starts; further routes; they must not match the service's paths",
+    ),
+    "before_prediction": Hook(
+        ("rows: polars.DataFrame, shape (n_rows, n_columns of Row without the target)",),
+        "polars.DataFrame of the same shape and types",
+        "for each batch of the service, after validation and before FEATURES; what it returns is "
+        "not checked against Row again, and is what the prediction log keeps",
+    ),
+    "after_prediction": Hook(
+        (
+            "rows: polars.DataFrame, as before_prediction returned it",
+            "predictions: numpy.ndarray, shape (n_rows,); where the target is one of several "
+            "classes (n_rows, n_classes), their probabilities; with QUANTILES (n_rows, 3)",
+        ),
+        "numpy.ndarray of the same shape",
+        "for each batch of the service, before the answers are written and logged; also for what "
+        "a shadow predicts, in a separate thread",
+    ),
+    "report_plots": Hook(
+        (
+            "model: what load_model() returns",
+            "rows: polars.DataFrame of Row, shape (n_rows, n_columns)",
+            "predicted: numpy.ndarray, shape (n_rows,)",
+        ),
+        "iterable of rung_ops.training.evaluate.Plot",
+        "by write_report(); the plots follow the others in reports/report.html",
+    ),
+    "report_metrics": Hook(
+        (
+            "rows: polars.DataFrame of Row, shape (n_rows, n_columns)",
+            "predicted: numpy.ndarray, shape (n_rows,)",
+        ),
+        "dict of figures by name",
+        "by write_report(); the figures are in the report and in reports/metrics.json",
+    ),
+    "monitor_check": Hook(
+        (
+            "predictions: polars.DataFrame, shape (n_rows, 8): the serving release's rows of the "
+            "prediction log in the window, with id, time, release, arm, row, features, prediction "
+            "and defaults_used; where the target is one of several classes also probabilities, with "
+            "QUANTILES interval",
+        ),
+        "list of str, a sentence for each problem; empty if there is none",
+        "by each run of the monitor; its problems count like the monitor's own. One that raises, "
+        "or returns something else, is itself reported as a problem",
+    ),
+    "notify": Hook(
+        ("subject: str", "message: str"),
+        "None",
+        "when the monitor finds problems, and when the autopilot promotes, rolls back or fails; "
+        "one that raises is reported on stderr and changes nothing else",
+    ),
+    "autopilot_veto": Hook(
+        (
+            "action: str, `train` or `release`",
+            "facts: dict of what the decision rests on; for `release` also version and verdict",
+        ),
+        "str, the reason, or None to let it happen",
+        "before the autopilot trains, and before it releases",
+    ),
+}
 
 
 class HookError(StageError):
@@ -39,8 +117,6 @@ def load(name: str) -> Callable[..., Any] | None:
         HookError: the name is unknown, the function is missing, or its signature is another.
     """
     table, named = _table()
-    if not isinstance(named, dict):
-        raise HookError(f"pyproject.toml: [{table}] must be a table.")
     for other in named:
         if other not in HOOKS:
             raise HookError(
@@ -49,28 +125,28 @@ def load(name: str) -> Callable[..., Any] | None:
             )
     if name not in named:
         return None
-    return _function(name, str(named[name]), f'pyproject.toml: [{table}] {name} = "{named[name]}"')
+    return _function(name, named[name], f'pyproject.toml: [{table}] {name} = "{named[name]}"')
 
 
-def named() -> dict[str, Any]:
+def named() -> dict[str, str]:
     """Return the hooks that the model of this process names; load() checks them."""
-    hooks = _table()[1]
-    return dict(hooks) if isinstance(hooks, dict) else {}
+    return _table()[1]
 
 
-def _table() -> tuple[str, Any]:
+def _table() -> tuple[str, dict[str, str]]:
     """Give the table of hooks that the model of this process uses, and its name."""
-    own = settings()
+    own = current().settings()
     if current().root != current().repository:
-        model = own.get("models", {}).get(current().root.name, {})
-        if "hooks" in model:
-            make_importable(current().root)
-            return f"tool.rung.models.{current().root.name}.hooks", model["hooks"]
-    return "tool.rung.hooks", own.get("hooks", {})
+        model = own.models.get(current().root.name)
+        if model and model.hooks is not None:
+            return f"tool.rung.models.{current().root.name}.hooks", model.hooks
+    return "tool.rung.hooks", own.hooks
 
 
 def _function(name: str, target: str, where: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
+    for folder in (current().root, current().repository):
+        make_importable(folder)
     try:
         function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the user's module may raise anything

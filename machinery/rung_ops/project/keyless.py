@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from rung_ops.errors import StageError
+from rung_ops.errors import OpsError, StageError
 from rung_ops.project import current
 from rung_ops.system import key_names
 
@@ -158,7 +158,7 @@ def _answer(function: str, arguments: str, answer: str) -> None:
     try:
         answered: dict[str, Any] = {"returned": _named(function)(*json.loads(arguments))}
     except Exception as error:  # code of the candidate may raise anything
-        ours = isinstance(error, StageError)
+        ours = isinstance(error, OpsError)
         answered = {"error": type(error).__name__, "message": str(error), "is_ours": ours}
     Path(answer).write_text(json.dumps(answered), encoding="utf-8")
 

@@ -7,7 +7,6 @@
 The jobs of the CI that are about one model run for each that `--json` prints.
 """
 
-import argparse
 import importlib.util
 import json
 import keyword
@@ -17,13 +16,54 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
 from rung_ops import addons
-from rung_ops.project import current, model_files, model_folders
+from rung_ops.command import verb
+from rung_ops.project import current, model_folders
 from rung_ops.project.model_folders import ModelFolderError, package
 from rung_ops.project.paths import project_name, shown
 
 # What a new model begins with.
 COPIED = ("data/sample", "notebooks", "params.toml", "tests")
+# What each model says of itself. These come with the rungs, so `uv run poe models` brings those
+# that a model does not have yet, as the first model has them.
+DOCUMENTS = [f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")]
+LEFT_OUT = shutil.ignore_patterns("__pycache__")
+IGNORED = """\
+# What the model makes, as in the repository's own .gitignore
+/data/ingested/
+/data/*.parquet
+/data/outcomes/
+/model/
+/reports/
+/dvc_plots/
+/mlflow.db*
+/mlruns/
+/releases/
+/logs/
+/.keys/
+"""
+TASKS = """\
+# The verbs of ops/tasks.toml, for the model in this folder: `uv run poe train`, typed here.
+# Rung keeps this file; `uv run poe models`, typed at the top, rewrites it.
+include = ["../../ops/tasks.toml"]
+envfile = { optional = "../../.env" }
+
+[env.SERVICE_PORT]
+default = "%d"
+
+[tasks.test]
+help = "run the tests of this model"
+cmd = "pytest tests"
+
+[tasks.check]
+help = "lint and tests of this model; typed at the top it is everything"
+sequence = ["lint", "test"]
+ignore_fail = "return_non_zero" # so that one run shows all that fails
+"""
+TASKS_FILE = "poe_tasks.toml"
+FIRST_PORT = 8000  # of the service of the repository's own model
 
 
 def add(name: str) -> Path:
@@ -43,14 +83,14 @@ def add(name: str) -> Path:
     ):
         raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
     new = model_folders.models_folder() / name
-    shutil.copytree(source, new / "src" / name, ignore=model_files.LEFT_OUT)
+    shutil.copytree(source, new / "src" / name, ignore=LEFT_OUT)
     for path in COPIED:
-        model_files.copy(path, new)
+        copy_missing(path, new)
     importing = re.compile(rf"(?m)^(\s*(?:from|import) ){source.name}\b")
     for file in new.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         file.write_text(importing.sub(rf"\g<1>{name}", text), encoding="utf-8")
-    model_files.write(new)
+    write_kept(new)
     return new
 
 
@@ -76,27 +116,27 @@ def matrix() -> dict[str, dict[str, str]]:
     }
 
 
-def each(verb: list[str]) -> int:
+def each(words: list[str]) -> int:
     """Run a verb for every model, even if it fails for some; return the exit code."""
     failed = []
     for home in model_folders.folders().values():
         print(f"{project_name(home)}:", flush=True)
-        if subprocess.run(_poe(home, *verb), cwd=home, check=False).returncode != 0:
+        if subprocess.run(_poe(home, *words), cwd=home, check=False).returncode != 0:
             failed.append(project_name(home))
     if failed:
-        print(f"`poe {' '.join(verb)}` failed for {', '.join(failed)}.", file=sys.stderr)
+        print(f"`poe {' '.join(words)}` failed for {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _poe(home: Path, *verb: str) -> list[str]:
+def _poe(home: Path, *words: str) -> list[str]:
     # This environment as it is: `uv run` would first make one for the folder it is called in.
     poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-    return [*poe, "--directory", str(home), *verb]
+    return [*poe, "--directory", str(home), *words]
 
 
-def check() -> int:
+def check_all() -> int:
     """Run every other model's tests; return the exit code."""
-    for path in model_files.outdated():  # after a climb, which leaves what is in models/ alone
+    for path in outdated():  # after a climb, which leaves what is in models/ alone
         print(f"{shown(path)} is not of this rung: `uv run poe models` writes it.", file=sys.stderr)
     failed = [home for home in model_folders.all_of_them() if not _holds(home)]
     for home in failed:
@@ -118,39 +158,137 @@ def _holds(home: Path) -> bool:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """List, add or check models; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe models", description=__doc__.splitlines()[0])
-    parser.add_argument("name", nargs="?", help="of a model to add")
-    parser.add_argument(
-        "--check", action="store_true", help="run each one's tests, check its types"
-    )
-    parser.add_argument("--json", action="store_true", help="list them as the CI reads it")
-    parser.add_argument("--azure", action="store_true", help="list them as a matrix of Azure's")
-    parser.add_argument("--only", default="", metavar="MODEL", help="with --json: this one")
-    parser.add_argument("--each", nargs="+", metavar="VERB", help="run a verb for each model")
-    options = parser.parse_args(arguments)
-    if options.check:
-        return check()
-    if options.each:
-        return each(options.each)
-    try:
-        if options.json:
-            print(json.dumps(listed(options.only)))
-            return 0
-        if options.azure:
-            print(json.dumps(matrix()))
-            return 0
-        if options.name:
-            print(f"{shown(add(options.name))} is a copy of the first model: make it your own.")
-        model_files.write_list()
-        print(f"{project_name(current().repository)}: src/, `uv run poe ...` typed here")
-        for home in model_folders.all_of_them():
-            brought = model_files.write(home)
-            print(f"{project_name(home)}: {shown(home)}/, typed there ({package(home)})")
-            for path in brought:
-                print(f"  {shown(path)} is a copy of the first model's: make it true of this one")
-    except ModelFolderError as error:
-        print(error, file=sys.stderr)
-        return 1
+def gitlab_file() -> Path:
+    """Return the path of the list of models that GitLab reads; other vendors' jobs ask `--json`."""
+    return current().repository / ".gitlab/ci/models.yml"
+
+
+def kept(home: Path) -> dict[Path, str]:
+    """Give the text of each file that Rung keeps in a model's folder."""
+    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % _port(home)}
+    incoming = "data/incoming/README.md"
+    if (current().repository / incoming).is_file():
+        texts[home / incoming] = (current().repository / incoming).read_text(encoding="utf-8")
+    of_addons = [name for addon in addons.active().values() for name in addon.stages]
+    for name in ("dvc.yaml", *of_addons):
+        if (current().repository / name).is_file():
+            text = (current().repository / name).read_text(encoding="utf-8")
+            # The stages are the same; only what they share is two folders up.
+            text = re.sub(r"(?m)^( +- )(vendor|machinery|pipeline/)", r"\1../../\2", text)
+            texts[home / name] = text.replace("python pipeline/", "python ../../pipeline/")
+    return texts
+
+
+def in_ci(text: str) -> str:
+    """Name all models in the list that GitLab's jobs read; the rest of it is as it was."""
+    named = ", ".join(model_folders.folders())
+    return re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{named}]", text)
+
+
+def _port(home: Path) -> int:
+    """Find the port of a model's service: the one it has, or else the next that none has."""
+    ports_of = {each: _ports(each) for each in (*model_folders.all_of_them(), home)}
+    if ports_of[home]:
+        return ports_of[home][0]
+    return 1 + max([FIRST_PORT, *(port for ports in ports_of.values() for port in ports)])
+
+
+def _ports(home: Path) -> list[int]:
+    tasks = home / TASKS_FILE
+    text = tasks.read_text(encoding="utf-8") if tasks.is_file() else ""
+    return [int(port) for port in re.findall(r'(?m)^default = "(\d+)"$', text)]
+
+
+def outdated() -> list[Path]:
+    """List the kept files that are missing, or say something else than they should."""
+    wanted = {p: text for home in model_folders.all_of_them() for p, text in kept(home).items()}
+    if gitlab_file().is_file():
+        wanted[gitlab_file()] = in_ci(gitlab_file().read_text(encoding="utf-8"))
+    return [
+        path
+        for path, text in wanted.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def write_kept(home: Path) -> list[Path]:
+    """Write what Rung keeps in a model's folder, and bring documents that it does not have.
+
+    Returns:
+        The documents that were brought: copies of the first model's, to be made true.
+    """
+    for path, text in kept(home).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    brought = [home / name for name in _documents() if copy_missing(name, home)]
+    return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
+
+
+def write_list() -> None:
+    """Write the list of models that GitLab's jobs read, where there is one."""
+    if gitlab_file().is_file():
+        text = in_ci(gitlab_file().read_text(encoding="utf-8"))
+        gitlab_file().write_text(text, encoding="utf-8", newline="\n")
+
+
+def _documents() -> list[str]:
+    """List the documents that each model has for itself, as far as the first one has them."""
+    of_addons = [name for _, names in addons.targets("documents") for name in names()]
+    return [name for name in (*DOCUMENTS, *of_addons) if (current().repository / name).is_file()]
+
+
+def copy_missing(name: str, home: Path) -> bool:
+    """Copy a file or a folder of the first model where the other has none; tell whether it did.
+
+    What names the first model in a record names the other in its copy.
+    """
+    ours, theirs = current().repository / name, home / name
+    if not ours.exists() or theirs.exists():
+        return False
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    if ours.is_dir():
+        shutil.copytree(ours, theirs, ignore=LEFT_OUT)
+    else:
+        shutil.copy2(ours, theirs)
+    if theirs.suffix == ".yaml":
+        text, first = theirs.read_text(encoding="utf-8"), project_name(current().repository)
+        named = re.sub(rf'(?m)^(.*\bname: ["\']?){first}\b', rf"\g<1>{project_name(home)}", text)
+        theirs.write_text(named, encoding="utf-8", newline="\n")
+    return True
+
+
+@verb("poe models")
+@click.argument("words", nargs=-1, metavar="[NAME]")
+@click.option("--check", is_flag=True, help="run each one's tests, check its types")
+@click.option("--json", "as_json", is_flag=True, help="list them as the CI reads it")
+@click.option("--azure", is_flag=True, help="list them as a matrix of Azure's")
+@click.option("--only", default="", metavar="MODEL", help="with --json: this one")
+@click.option("--each", "for_each", is_flag=True, help="run the verb that follows for each model")
+def main(
+    words: tuple[str, ...], check: bool, as_json: bool, azure: bool, only: str, for_each: bool
+) -> int:
+    """List the models of this repository, add the one that is NAMEd, or check them all."""
+    if check:
+        return check_all()
+    if for_each:
+        if not words:
+            raise click.UsageError("--each needs a verb, such as `--each pipeline`.")
+        return each(list(words))
+    if len(words) > 1:
+        raise click.UsageError(f"One model at a time; got {' '.join(words)}.")
+    if as_json:
+        print(json.dumps(listed(only)))
+        return 0
+    if azure:
+        print(json.dumps(matrix()))
+        return 0
+    if words:
+        print(f"{shown(add(words[0]))} is a copy of the first model: make it your own.")
+    write_list()
+    print(f"{project_name(current().repository)}: src/, `uv run poe ...` typed here")
+    for home in model_folders.all_of_them():
+        brought = write_kept(home)
+        print(f"{project_name(home)}: {shown(home)}/, typed there ({package(home)})")
+        for path in brought:
+            print(f"  {shown(path)} is a copy of the first model's: make it true of this one")
     return 0

@@ -6,14 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from rung_ops import __version__
 from rung_ops.errors import NoProjectError, StageError
 from rung_ops.project import current
 from rung_ops.system.printable import printable
-
-
-def settings() -> dict[str, Any]:
-    """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`, `models`."""
-    return current().settings()
 
 
 def package_name() -> str:
@@ -22,8 +18,8 @@ def package_name() -> str:
     Raises:
         NoProjectError: `[tool.rung]` names none.
     """
-    name = settings().get("package")
-    if not isinstance(name, str) or not name.isidentifier():
+    name = current().settings().package
+    if not name.isidentifier():
         raise NoProjectError(
             'pyproject.toml: `[tool.rung]` needs the name of the package in src/: package = "NAME".'
         )
@@ -139,3 +135,29 @@ def shown(path: Path) -> str:
         return printable(path.relative_to(current().root).as_posix())
     above = path.is_relative_to(current().repository)
     return printable(Path(os.path.relpath(path, current().root)).as_posix() if above else str(path))
+
+
+def series(version: str) -> str:
+    """Return the part of a version that changes with incompatible changes: `0.2` of 0.2.1, `1` of 1.4."""
+    first, second, *_ = [*version.split("."), "0"]
+    return f"0.{second}" if first == "0" else first
+
+
+def refuse_other_version() -> None:
+    """Stop where vendor/, or an ejected library, has another series than the project's files expect.
+
+    Raises:
+        NoProjectError: with one sentence for the person who typed the verb.
+    """
+    expected = current().table().get("machinery")
+    if expected is not None and series(str(expected)) != series(__version__):
+        if (current().repository / "machinery/rung_ops").is_dir():
+            raise NoProjectError(
+                f"This project's files expect rung-ops {expected}, but machinery/ holds {__version__}: "
+                "merge the newer source with `rung update`, or restore machinery/ and pyproject.toml "
+                "from one commit."
+            )
+        raise NoProjectError(
+            f"This project's files expect rung-ops {expected}, but {__version__} is installed: run "
+            "`uv sync`, or bring vendor/ and files to one version with `rung update`."
+        )

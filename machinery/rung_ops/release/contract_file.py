@@ -224,5 +224,5 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
 
     try:
         store.refuse_unless_filled(views, stores.project_store())
-    except store.StoreError as error:
+    except store.FeatureStoreError as error:
         raise BadBundle(f"{name}: {error}.") from error

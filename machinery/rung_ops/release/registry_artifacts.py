@@ -3,8 +3,8 @@
 import io
 import os
 import shutil
-import subprocess
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
+from rung_ops.system import git
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 
@@ -119,14 +120,10 @@ def source(version: ModelVersion, folder: Path) -> Path:
         ReleaseError: neither exists.
     """
     if version.tags["git_dirty"] != "true":
-        archive = subprocess.run(
-            ["git", "archive", version.tags["git_commit"], "--", f"src/{contract.package()}"],
-            cwd=current().root,
-            check=False,
-            capture_output=True,
-        )
-        if archive.returncode == 0:
-            with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as opened:
+        commit, root = version.tags["git_commit"], current().root
+        with suppress(git.GitError):
+            archive = git.content(root, "archive", commit, "--", f"src/{contract.package()}")
+            with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
                 opened.extractall(folder, filter="data")
             return folder / "src" / contract.package()
     copy = _artifacts(version, CODE, folder)

@@ -7,11 +7,11 @@ compares that of the release with it: neither believes what another tool has unp
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rung_ops.model import bundle
+from rung_ops.system import git
 
 # What would show other files than the commit has: replacements and grafts of this clone alone.
 PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
@@ -43,7 +43,7 @@ def of_commit(root: Path, commit: str, package: str) -> str:
     """Hash a package as a commit has it; empty if this clone lacks the commit."""
     try:
         return of_files(dict(_blobs(root, commit, f"{bundle.SOURCE}/{package}")))
-    except (OSError, subprocess.CalledProcessError):
+    except git.GitError:
         return ""
 
 
@@ -62,6 +62,4 @@ def left_out(names: Iterable[str]) -> set[str]:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    return subprocess.run(
-        ["git", *arguments], cwd=root, env=os.environ | PLAIN, check=True, capture_output=True
-    ).stdout
+    return git.content(root, *arguments, variables=PLAIN)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from rung_ops import addons
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 from rung_ops.project import current
 from rung_ops.replay.overrides import override
-from rung_ops.system import key_names
+from rung_ops.system import git, key_names
 
 
 def copy_folder() -> Path:
@@ -44,7 +43,7 @@ OUTSIDE = {
         "TRACKING_LOCAL_ONLY",
     ),
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "DVC_ROOT"),
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
+    *git.REDIRECTING,
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
@@ -102,7 +101,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
             (copy_folder() / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(current().root / name, copy_folder() / name)
     (copy_folder() / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    row_file.write(first, copy_folder() / FIRST)
+    raw_file.write_rows(first, copy_folder() / FIRST)
     (copy_folder() / ".dvc").mkdir(exist_ok=True)
     (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
     for name, tables in replaced().items():
@@ -169,15 +168,7 @@ def _is_copied(name: str) -> bool:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode != 0:
-        raise NoCopy(f"`git {' '.join(arguments[:4])}` failed in {folder}: {done.stderr.strip()}")
-    return done.stdout
+    try:
+        return git.output(folder, *arguments, environment=environment())
+    except git.GitError as error:
+        raise NoCopy(f"`git {' '.join(arguments[:4])}` failed in {folder}: {error}") from error

@@ -24,7 +24,7 @@ from rung_ops.replay import (
 from rung_ops.replay.period_traffic import Served
 from rung_ops.replay.periods import WHEN, Period, beginning
 from rung_ops.replay.traffic import Service
-from rung_ops.system.ports import free_port
+from rung_ops.system.processes import free_port
 from rung_ops.training import estimator
 
 

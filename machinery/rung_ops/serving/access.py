@@ -25,7 +25,7 @@ from rung_ops.model.refusal import Refusal
 from rung_ops.project import service_settings
 from rung_ops.serving import local_token
 from rung_ops.system import key_names, tokens
-from rung_ops.system.tokens import BadTokens
+from rung_ops.system.tokens import TokensError
 
 PREDICT = key_names.PREDICT
 METRICS = key_names.METRICS
@@ -180,7 +180,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
     networks = tuple(ipaddress.ip_network(each) for each in wanted.trusted_addresses)
     try:
         predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
-    except BadTokens as error:
+    except TokensError as error:
         raise SettingsError(str(error)) from error
     header = wanted.identity_header.lower().encode()
     required = is_governed if wanted.required is None else wanted.required

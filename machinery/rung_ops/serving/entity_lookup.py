@@ -164,7 +164,7 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | Non
     try:
         online = online_store()
         online.refuse_unless_filled(described)
-    except store.StoreError as error:
+    except store.FeatureStoreError as error:
         raise BadBundle(f"{error}") from error
     views = [
         LookedUpView(

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.features import store, stores
-from rung_ops.features.store import FeatureStore, LookupResult, StoreError, UnreachableError
+from rung_ops.features.store import FeatureStore, FeatureStoreError, LookupResult, UnreachableError
 
 LOG = logging.getLogger("service")
 
@@ -64,7 +64,7 @@ class OnlineStore:
             described: `entity_features` of a release's contract.
 
         Raises:
-            StoreError: it lacks the values of a view, as it is declared in the release.
+            FeatureStoreError: it lacks the values of a view, as it is declared in the release.
         """
         with self._lock:
             try:
@@ -88,7 +88,7 @@ class OnlineStore:
             try:
                 features = self._store.look_up(distinct)
                 self._as_of = features.as_of
-            except StoreError as raised:
+            except FeatureStoreError as raised:
                 features, error = LookupResult({}, {}), raised
             numbers = []
             for view, keys in asked:
@@ -97,7 +97,7 @@ class OnlineStore:
                     if error is not None:
                         raise error
                     numbers.append(self._numbers(view, keys, distinct[view.id], features))
-                except StoreError as raised:
+                except FeatureStoreError as raised:
                     error = raised
                     self._counts[view.label, "failed"] += len(distinct[view.id])
                     numbers.append(np.full((len(keys), len(view.names)), np.nan))
@@ -142,13 +142,13 @@ class OnlineStore:
     ) -> np.ndarray:
         """Unpack the values of a view in the order of the keys, and count them."""
         if view.id not in features.packed:
-            raise StoreError(f"the store has no values of {', '.join(view.names)}")
+            raise FeatureStoreError(f"the store has no values of {', '.join(view.names)}")
         packed = features.packed[view.id]
         size = len(view.names) * store.NUMBERS.itemsize
         none = _nothing(len(view.names))
         filled = [none if each is None else each for each in packed]
         if any(len(each) != size for each in filled):
-            raise StoreError("a value in the store has another length than its view")
+            raise FeatureStoreError("a value in the store has another length than its view")
         age = time.time() - features.as_of[view.id] / 1e6
         stale = [limit is not None and age > limit for limit in view.max_ages]
         self._count(view.label, packed, all(stale))
@@ -165,7 +165,7 @@ class OnlineStore:
             len(packed) if is_stale else absent
         )
 
-    def _say(self, error: StoreError | None) -> None:
+    def _say(self, error: FeatureStoreError | None) -> None:
         if error is not None and not self._failing:
             LOG.error("Entity features get their defaults: %s", error)
         self._failing = error is not None
@@ -181,6 +181,6 @@ def online_store() -> OnlineStore:
     """Return this process's reader of the project's store.
 
     Raises:
-        StoreError: its address or its settings cannot be used.
+        FeatureStoreError: its address or its settings cannot be used.
     """
     return OnlineStore(stores.project_store())

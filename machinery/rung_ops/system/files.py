@@ -74,3 +74,15 @@ def stamp(path: Path) -> tuple[int, int, int]:
     """
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether something could not be written because the disk is full."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    # Polars, SQLite, and shutil of many files raise errors of their own, which say it in words.
+    words = [f"(os error {number})" for number in FULL] + [f"[Errno {number}]" for number in FULL]
+    return any(word in str(error) for word in (*words, "database or disk is full"))

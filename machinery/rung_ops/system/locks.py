@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.system import processes
 
 LOCK = ".lock"  # the file in a folder that locked() locks
@@ -26,11 +27,11 @@ WINDOWS_BYTE = 1 << 30  # Windows locks bytes; this one is unused, far behind th
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
-class LockTimeoutError(Exception):
+class LockTimeoutError(OpsError):
     """Another process has held the lock of a folder for too long; the message names it."""
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunningError(OpsError):
     """Another instance is running; the message says which."""
 
 

@@ -2,9 +2,13 @@
 
 import errno
 import os
+import select
 import signal
+import socket
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 
 PAUSE = 0.1  # seconds between two checks whether a group has ended
 
@@ -66,3 +70,34 @@ def _group_runs(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Find a port that no process listens on."""
+    with socket.socket() as opened:
+        opened.bind((host, 0))
+        return int(opened.getsockname()[1])
+
+
+NOBODY_READS = 141  # exit code, as a shell has it for SIGPIPE
+
+
+def quietly(run: Callable[[], int]) -> int:
+    """Run and return the exit code; NOBODY_READS, and no traceback, where stdout was closed."""
+    code = NOBODY_READS
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _stdout_is_closed():
+            raise
+        # Python flushes once more when it ends, and would print a traceback then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _stdout_is_closed() -> bool:
+    """Tell whether the reader of stdout is gone; another pipe may have broken."""
+    waiting = select.poll()
+    waiting.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in waiting.poll(0))

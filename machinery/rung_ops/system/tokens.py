@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rung_ops.errors import OpsError
 from rung_ops.system import key_names
 from rung_ops.system.files import read_regular
 
@@ -18,7 +19,7 @@ MAX_BYTES = 100_000  # of a file of tokens
 MAKING = '`python -c "import secrets; print(secrets.token_urlsafe())"` makes one'
 
 
-class BadTokens(Exception):
+class TokensError(OpsError):
     """The tokens cannot be read; the message holds none of them."""
 
 
@@ -36,37 +37,37 @@ def named(variable: str) -> dict[bytes, str]:
             # Kubernetes mounts secrets as links.
             listed = read_regular(Path(name), MAX_BYTES, follow=True).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise BadTokens(f"{variable}_FILE: {error}") from error
+            raise TokensError(f"{variable}_FILE: {error}") from error
         if not listed.strip():
-            raise BadTokens(f"{variable}_FILE: {name} is empty")
+            raise TokensError(f"{variable}_FILE: {name} is empty")
     return _parsed(listed.strip(), variable) if listed.strip() else {}
 
 
-def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
+def holder(token: bytes, tokens: Mapping[bytes, str]) -> str | None:
     """Name the holder of a token; None if it is unknown."""
     matched = None
-    for token, name in tokens.items():
+    for known, name in tokens.items():
         # Each is compared, in a time that does not depend on how much of it is right.
-        if hmac.compare_digest(given, token):
+        if hmac.compare_digest(token, known):
             matched = name
     return matched
 
 
 def bearer(authorization: bytes) -> bytes | None:
     """Take the token out of the value of the header `Authorization`; None if there is none."""
-    scheme, _, given = authorization.partition(b" ")
-    return given.strip() if scheme.lower() == b"bearer" else None
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def _parsed(listed: str, variable: str) -> dict[bytes, str]:
     tokens: dict[bytes, str] = {}
-    for number, each in enumerate(re.split(r"[,\n]", listed), start=1):
-        name, _, token = (part.strip() for part in each.rpartition(":"))
+    for number, entry in enumerate(re.split(r"[,\n]", listed), start=1):
+        name, _, token = (part.strip() for part in entry.rpartition(":"))
         if not any(sign.isalnum() for sign in name) or len(token) < SHORTEST:
-            raise BadTokens(
+            raise TokensError(
                 f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"
             )
         if token.encode() in tokens or name in tokens.values():
-            raise BadTokens(f"{variable}: entry {number} repeats a name or a token")
+            raise TokensError(f"{variable}: entry {number} repeats a name or a token")
         tokens[token.encode()] = name
     return tokens

@@ -6,7 +6,7 @@ After Ctrl-C Python ends the process by the signal, as the programs that started
 import sys
 from types import TracebackType
 
-from rung_ops.system.disk import is_full
+from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
 _other_errors = sys.excepthook

@@ -6,15 +6,15 @@ have been trained from others: changes_since_training() finds that.
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 
 import yaml
 
-from rung_ops.data import dvc, dvc_stages
+from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
+from rung_ops.system import git
 from rung_ops.system.printable import printable
 
 
@@ -37,12 +37,12 @@ def origin() -> dict[str, str]:
             "--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--", "."
         )
         above = _git("rev-parse", "--show-prefix")
-    except (OSError, subprocess.CalledProcessError) as error:
+    except git.GitError as error:
         raise StageError("Commit the project first: a model is traced to a commit.") from error
     # What the pipeline itself writes does not count as uncommitted.
-    stages = dvc_stages.written(current().root)
+    stages = dvc.stage_outputs(current().root)
     files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
-    dirty = [path for path in files if not dvc_stages.is_written(path, stages)]
+    dirty = [path for path in files if not dvc.is_stage_output(path, stages)]
     return {
         "git_commit": commit,
         "git_author": author,
@@ -57,7 +57,7 @@ def _trainer() -> dict[str, str]:
     """Tell who trains, according to git; in CI it may not know."""
     try:
         known = _git("var", "GIT_COMMITTER_IDENT")
-    except subprocess.CalledProcessError:
+    except git.GitError:
         return {}
     return {"git_trainer": known.rpartition(">")[0] + ">"}
 
@@ -75,15 +75,7 @@ def data_hash() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=current().root,
-        check=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    return done.stdout.rstrip("\n")
+    return git.output(current().root, *arguments)
 
 
 def changes_since_training() -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.checks import data
-from rung_ops.contract import ContractError, row_file
+from rung_ops.contract import ContractError, raw_file
 
 TEXT = "Größe;Betrag;Betrug;Grund\nklein;1.449,76;ja;Brand\ngroß;12,5;nein;Glas\n"
 Load = Callable[[Path], pl.DataFrame]
@@ -71,7 +71,7 @@ def test_what_rung_wrote_is_not_given_to_it(
 ) -> None:
     with_load(bears_its_absence)
     served = data.raw_files()[0].with_name("served.parquet")
-    row_file.write(pl.DataFrame({"size": ["klein"], "amount": [1.0], "fraud": [True]}), served)
+    raw_file.write_rows(pl.DataFrame({"size": ["klein"], "amount": [1.0], "fraud": [True]}), served)
     data.raw_files().insert(0, served)
 
     data.target_may_be_missing()

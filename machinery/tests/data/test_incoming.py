@@ -123,8 +123,8 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
     tmp_path: Path,
     conflicted: str,
 ) -> None:
-    # An index of its own: tests that run beside this one share the project's.
-    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+    moved(monkeypatch, root=tmp_path, repository=tmp_path, incoming=tmp_path / "data/incoming")
+    git("init", "--quiet")
     blob = subprocess.run(
         ["git", "hash-object", "-w", "--stdin"],
         cwd=current().root,
@@ -133,7 +133,6 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
         check=True,
     ).stdout.decode()
     sides = "".join(f"100644 {blob.strip()} {stage}\t{conflicted}\n" for stage in (1, 2, 3))
-    git("read-tree", "HEAD")
     subprocess.run(
         ["git", "update-index", "--index-info"],
         cwd=current().root,

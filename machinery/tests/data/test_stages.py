@@ -14,7 +14,7 @@ from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import ingest_files
-from rung_ops.system import disk, memory
+from rung_ops.system import files, memory
 
 
 def rows() -> pl.DataFrame:
@@ -86,8 +86,8 @@ def test_a_full_disk_is_not_a_fault_of_the_file(
     with pytest.raises(DiskFullError, match="Make room"):
         write(tmp_path / "raw.csv", tmp_path / "raw.parquet")
 
-    assert disk.is_full(OSError(28, "No space left on device"))
-    assert not disk.is_full(ValueError("28"))
+    assert files.is_full(OSError(28, "No space left on device"))
+    assert not files.is_full(ValueError("28"))
 
 
 @pytest.fixture
@@ -124,6 +124,15 @@ def test_texts_that_are_long_when_unpacked_are_refused(
     assert path.stat().st_size < 100_000
 
     with pytest.raises(UnreadableFileError, match=r"texts\.parquet: holds 20 rows"):
+        read(path)
+
+
+def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "texts.parquet"
+    pl.DataFrame({"a": ["x"] * 100}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(UnreadableFileError, match=r"texts\.parquet: cannot be read"):
         read(path)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung_ops.contract.row_checks import inspect
-from rung_ops.data.warehouse import columns as warehouse
+from rung_ops.data.warehouse import pull as warehouse
 from rung_ops.model.columns import Column, columns_of
 from rung_ops.model.dtypes import time_zone
 from rung_ops.model.refusal import Refusal
@@ -65,8 +65,8 @@ def by_file(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
 
 
 def refused_by_warehouse(read: pl.Series, dtype: pl.Datetime) -> bool:
-    result = warehouse.types(pyarrow.schema([pyarrow.field("at", read.to_arrow().type)]))
-    return bool(warehouse.differences(result, {"at": dtype}, {}, "", None))
+    result = warehouse.column_types(pyarrow.schema([pyarrow.field("at", read.to_arrow().type)]))
+    return bool(warehouse.column_differences(result, {"at": dtype}, {}, "", None))
 
 
 def moment(values: pl.Series) -> datetime:

@@ -16,7 +16,7 @@ from rung_ops.checks import entity_features as checks
 from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.sources import Events
-from rung_ops.features.sqlite_store import SqliteStore
+from rung_ops.features.store import SqliteStore
 from rung_ops.features.stores import project_store
 from rung_ops.model import release, source_import
 from rung_ops.model.bundle import BadBundle
@@ -115,7 +115,7 @@ def test_a_store_is_read_back_and_replaced_as_a_whole(tmp_path: Path) -> None:
     SqliteStore(file).write([second])
 
     assert (result[:4], result.numbers.tolist()) == (first[:4], first.numbers.tolist())
-    with pytest.raises(store.StoreError, match="no view"):
+    with pytest.raises(store.FeatureStoreError, match="no view"):
         kept.read(first.id)
     assert [path.name for path in file.parent.iterdir()] == ["features.sqlite"]
 
@@ -274,7 +274,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [other])
     (described,) = views_of([other])
 
-    with pytest.raises(store.StoreError, match="declared in another way"):
+    with pytest.raises(store.FeatureStoreError, match="declared in another way"):
         store.refuse_unless_filled([{"id": described.id, "features": []}], project_store())
     assert materialize.main(["--as-of", last]) == 0
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from rung_ops.features import EntityFeature, windows
+from rung_ops.features import EntityFeature, point_in_time
 from rung_ops.features import point_in_time as subject
-from rung_ops.features.errors import EntityFeatureError
+from rung_ops.features.sources import EntityFeatureError
 
 HERE = Path("/")
 START = datetime(2026, 1, 1)
@@ -85,11 +85,11 @@ def brute_force(row: dict[str, Any], events: pl.DataFrame, declared: EntityFeatu
         {"cadence": 7 * HOUR, "lead": 2 * HOUR},
     ],
 )
-@pytest.mark.parametrize("pairs", [7, windows.MOST_PAIRS])
+@pytest.mark.parametrize("pairs", [7, point_in_time.MOST_PAIRS])
 def test_each_row_gets_what_its_definition_says(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], pairs: int
 ) -> None:
-    monkeypatch.setattr(windows, "MOST_PAIRS", pairs)
+    monkeypatch.setattr(point_in_time, "MOST_PAIRS", pairs)
     rows, events = made(150)
     declared = feature(events, **changed)
 

@@ -117,12 +117,14 @@ def test_models_share_an_entry_only_where_they_define_it_alike(
     monkeypatch.setattr(model_folders, "folders", lambda: homes)
     monkeypatch.setattr(registry, "project_name", lambda home: home.name)
 
+    dataset = contract.dataset
+
     def modules(home: Path, *names: str) -> tuple[Any, Any]:
         class Features:
             FEATURES = [pl.col("late_7d")]
             ENTITY_FEATURES = [declared(window=timedelta(days=windows[home]))]
 
-        return contract.dataset, Features
+        return dataset, Features
 
     monkeypatch.setattr(model_folders, "modules", modules)
 

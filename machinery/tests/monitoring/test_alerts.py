@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
-from rung_ops.features.sqlite_store import SqliteStore
+from rung_ops.features.store import SqliteStore
 from rung_ops.monitoring import check, exposition
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes

@@ -12,9 +12,8 @@ import pytest
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
 from machinery.tests.monitoring.test_check import FRESH, NO_OUTCOMES
-from rung_ops.features import sqlite_store
-from rung_ops.features.sqlite_store import SqliteStore
-from rung_ops.features.store import StoredView
+from rung_ops.features import store
+from rung_ops.features.store import SqliteStore, StoredView
 from rung_ops.monitoring import check, exposition, feature_quality, report
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.result import MonitorResult
@@ -166,7 +165,7 @@ def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("RELEASES", str(tmp_path))
     assert feature_quality.filled() == {}
 
-    kept = SqliteStore(sqlite_store.path())
+    kept = SqliteStore(store.store_file())
     kept.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))])
 
     assert feature_quality.filled() == {"view": 5}

@@ -12,8 +12,9 @@ from machinery.tests.projects import moved
 from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Addon, AddonError, Verb
+from rung_ops.errors import NoProjectError
 from rung_ops.monitoring import hooks as monitoring_hooks
-from rung_ops.project import current, hooks, paths
+from rung_ops.project import Project, current, hooks, paths
 from rung_ops.verbs import VERBS
 
 CALLS: list[Any] = []
@@ -121,9 +122,9 @@ def test_what_no_add_on_has_a_say_in_runs_without_it() -> None:
 
 @pytest.mark.parametrize("listed", ["governance", [1], {"governance": True}])
 def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
-    monkeypatch.setattr(paths, "settings", lambda: {"addons": listed})
+    monkeypatch.setattr(Project, "table", lambda _: {"addons": listed})
 
-    with pytest.raises(AddonError, match="must be a list of names"):
+    with pytest.raises(NoProjectError, match=r"\[tool.rung\] expected .* `\$.addons"):
         addons.listed()
 
 

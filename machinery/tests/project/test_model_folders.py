@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.project import Project, current, model_files, model_folders, models
+from rung_ops.project import Project, current, model_folders, models
 
 
 @pytest.fixture
@@ -12,17 +12,17 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another model, in a folder of its own."""
     monkeypatch.setattr(model_folders, "models_folder", lambda: tmp_path)
     monkeypatch.setattr(model_folders, "shown", str)
-    monkeypatch.setattr(model_files, "gitlab_file", lambda: tmp_path / "models.yml")
+    monkeypatch.setattr(models, "gitlab_file", lambda: tmp_path / "models.yml")
     return models.add("another_one")
 
 
 def test_what_a_later_rung_adds_is_written(new: Path) -> None:
-    (new / model_files.TASKS_FILE).write_text("# of another rung\n", encoding="utf-8")
-    assert model_files.outdated() == [new / model_files.TASKS_FILE]
+    (new / models.TASKS_FILE).write_text("# of another rung\n", encoding="utf-8")
+    assert models.outdated() == [new / models.TASKS_FILE]
 
-    model_files.write(new)
+    models.write_kept(new)
 
-    assert model_files.outdated() == []
+    assert models.outdated() == []
 
 
 def test_a_command_in_a_models_folder_is_about_that_model() -> None:
@@ -38,7 +38,7 @@ def test_a_new_model_begins_as_a_copy_of_the_first(new: Path) -> None:
 
     assert (new / "src/another_one/dataset.py").read_bytes() == package.read_bytes()
     assert (new / "params.toml").read_bytes() == (current().repository / "params.toml").read_bytes()
-    assert model_files.outdated() == []
+    assert models.outdated() == []
     assert not list(new.rglob("dvc.lock"))
 
 
@@ -54,11 +54,11 @@ def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
 
 def test_each_model_has_a_port_of_its_own(new: Path) -> None:
     earlier = models.add("and_one_more")
-    ports = [(folder / model_files.TASKS_FILE).read_text("utf-8") for folder in (new, earlier)]
+    ports = [(folder / models.TASKS_FILE).read_text("utf-8") for folder in (new, earlier)]
 
     assert ['default = "8001"' in text for text in ports] == [True, False]
     assert ['default = "8002"' in text for text in ports] == [False, True]
-    assert model_files.outdated() == []
+    assert models.outdated() == []
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_a_model_without_a_package_is_named(new: Path) -> None:
 
 
 def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model_files.gitlab_file().write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
-    assert model_files.outdated() == [model_files.gitlab_file()]
+    models.gitlab_file().write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
+    assert models.outdated() == [models.gitlab_file()]
 
-    model_files.write_list()
+    models.write_list()
 
-    text = model_files.gitlab_file().read_text("utf-8")
+    text = models.gitlab_file().read_text("utf-8")
     assert text == "# Which\n      - MODEL: [., models/another_one]\n"
     monkeypatch.undo()
     known = [each["folder"] for each in models.listed()]

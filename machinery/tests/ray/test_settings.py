@@ -13,7 +13,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 from rung_ops.project import Project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
-from rung_ops.system.ports import free_port
+from rung_ops.system.processes import free_port
 
 
 def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(

@@ -15,7 +15,7 @@ import pytest
 from machinery.tests.redis_server import RedisServer, running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
 from rung_ops import prediction_log
-from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
+from rung_ops.features import EntityFeature, materialize, point_in_time, store, stores
 from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
 from rung_ops.model.bundle import BadBundle
@@ -55,7 +55,7 @@ def declared(**changed: Any) -> EntityFeature:
 
 def write(views: Sequence[store.StoredView]) -> None:
     """Fill the store."""
-    sqlite_store.SqliteStore(sqlite_store.path()).write(views)
+    store.SqliteStore(store.store_file()).write(views)
 
 
 def filled(view: View, now: datetime = NOW) -> None:
@@ -213,7 +213,7 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
     caller: Caller, view: View, broken: str
 ) -> None:
     assert caller.post("/predict", ROW).json["prediction"] == 21.0
-    file = sqlite_store.path()
+    file = store.store_file()
     file.unlink()
     if broken == "not a store":
         file.write_bytes(b"x" * 5_000)

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from machinery.tests.serving.calls import ROW, Caller, calling, release
-from rung_ops.project import hooks as named
+from rung_ops.project import Project, ProjectSettings
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import hooks, serve
 from rung_ops.serving.hooks import HookError, ServiceHooks
@@ -86,7 +86,7 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     monkeypatch.syspath_prepend(tmp_path)
 
     def name(**targets: str) -> None:
-        monkeypatch.setattr(named, "settings", lambda: {"hooks": targets})
+        monkeypatch.setattr(Project, "settings", lambda _: ProjectSettings(hooks=targets))
 
     return name
 

@@ -23,7 +23,7 @@ from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving import local_token, serve, server
 from rung_ops.serving.metrics import Metrics
-from rung_ops.system.ports import free_port
+from rung_ops.system.processes import free_port
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 

@@ -120,13 +120,3 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
         draft.write_bytes(b"rows")
 
     assert (drafted, path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, 0o600, b"rows")
-
-
-def test_a_private_draft_that_fails_leaves_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), atomic.writing(path, private=True):
-        1 / 0  # noqa: B018
-
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"old"

@@ -6,7 +6,6 @@ something since, from the beginning. Two spellings of a name or an address are o
 
 import os
 import re
-import subprocess
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.autopilot.commits import IDENTITY
 from rung_ops.project import current
 from rung_ops.release import source_hash
+from rung_ops.system import git
 
 
 def marks(text: str) -> frozenset[str]:
@@ -150,18 +150,6 @@ def _leads_to(root: Path, before: str, commit: str) -> bool:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            env=os.environ | source_hash.PLAIN,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        message = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1:]
-        raise MissingFactError(
-            f"git does not tell who developed it: {' '.join(message)}"
-        ) from error
-    return done.stdout
+        return git.output(root, *arguments, variables=source_hash.PLAIN)
+    except git.GitError as error:
+        raise MissingFactError(f"git does not tell who developed it: {error}") from error

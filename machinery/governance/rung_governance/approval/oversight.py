@@ -68,7 +68,7 @@ def routes(service: Service) -> list[Route]:
     """Make the routes that let people oversee a service."""
     try:
         holders = from_environment()
-    except tokens.BadTokens as error:  # it goes on predicting, without oversight
+    except tokens.TokensError as error:  # it goes on predicting, without oversight
         LOG.error("%s", error)
         holders = {}
     oversight = Oversight(service, release_folders.environment(service.environment))

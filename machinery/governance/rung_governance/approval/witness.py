@@ -5,9 +5,7 @@ back what a remote has, where its branch `audit-log/ENVIRONMENT` forbids force p
 note is a commit without files; its message names a line's number and hash.
 """
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from rung_governance.approval import anchors, plan
 from rung_ops.errors import OpsError
 from rung_ops.project import current
+from rung_ops.system import git
 
 BRANCH = "audit-log"
 SECONDS = 30  # for a remote to answer
@@ -167,21 +166,8 @@ def _contains(tip: str, before: str) -> bool:
 def _git(*arguments: str, **variables: str) -> str:
     quiet = {"GIT_TERMINAL_PROMPT": "0"}
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=current().root,
-            env=os.environ | quiet | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=True,
-            timeout=SECONDS,
-        )
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines()
-        raise WitnessError(lines[-1] if lines else f"git {arguments[0]} failed") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return git.output(
+            current().root, *arguments, variables=quiet | variables, seconds=SECONDS
+        ).strip()
+    except git.GitError as error:
         raise WitnessError(str(error)) from error
-    return done.stdout.strip()

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract import row_file
+from rung_ops.contract import raw_file
 from rung_ops.errors import OpsError
 from rung_ops.prediction_log import sealed
 from rung_ops.system import atomic
@@ -202,7 +202,7 @@ def take_out(path: Path, subject: Subject) -> int:
     if not mask.any():
         return 0
     mode, was_sealed = stat.S_IMODE(path.stat().st_mode), sealed.is_sealed(path)
-    of_rung = row_file.is_row_file(path)
+    of_rung = raw_file.is_row_file(path)
     kept = frame.filter(~mask)
     with atomic.writing(path, writer="erase", private=True) as draft:
         if path.suffix == ".csv":
@@ -210,7 +210,7 @@ def take_out(path: Path, subject: Subject) -> int:
         elif was_sealed:
             sealed.write(kept, draft)
         elif of_rung:
-            row_file.write(kept, draft)
+            raw_file.write_rows(kept, draft)
         else:
             kept.write_parquet(draft)
         draft.chmod(mode)

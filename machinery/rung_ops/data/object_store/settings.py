@@ -1,18 +1,36 @@
 """What ops/store.toml says: where the raw data is, and which part of it the project takes."""
 
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from rung_ops.data.object_store.errors import StoreError
+import msgspec
+
+from rung_ops import settings
+from rung_ops.errors import OpsError, SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 
 
-def settings_file() -> Path:
-    """Return the path of ops/store.toml."""
-    return current().root / "ops/store.toml"
+class ObjectStoreError(OpsError):
+    """The store, or the way to it, is not as it should be; says what, where and what to do."""
+
+
+class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    endpoint: str = ""
+    bucket: str = ""
+    prefix: str = ""
+
+
+class _Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    files: tuple[str, ...] = ("*",)
+    columns: tuple[str, ...] = ()
+    rows: str = ""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    store: _Store = _Store()
+    take: _Take = _Take()
 
 
 @dataclass(frozen=True)
@@ -56,40 +74,26 @@ class Settings:
         return any(fnmatchcase(name, pattern) for pattern in self.files)
 
 
+def settings_file() -> Path:
+    """Return the path of ops/store.toml."""
+    return current().root / "ops/store.toml"
+
+
 def read(path: Path | None = None) -> Settings:
     """Read ops/store.toml.
 
     Raises:
-        StoreError: it is missing, or something in it is.
+        SettingsError: it names no bucket, is not valid TOML, or has an unknown name or a wrong value.
     """
     path = path or settings_file()
-    try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{shown(path)}: cannot be read ({error}). Fix it.") from error
-    store, take = text.get("store", {}), text.get("take", {})
-    settings = Settings(
-        endpoint=_words(path, store, "endpoint", ""),
-        bucket=_words(path, store, "bucket", ""),
-        prefix=_words(path, store, "prefix", "").strip("/"),
-        files=_list(path, take, "files", ["*"]),
-        columns=_list(path, take, "columns", []),
-        rows=_words(path, take, "rows", ""),
+    file = settings.read(path, _File)
+    if not file.store.bucket.strip():
+        raise SettingsError(f"{shown(path)}: `bucket` is missing under [store]. Name the bucket.")
+    return Settings(
+        endpoint=file.store.endpoint.strip(),
+        bucket=file.store.bucket.strip(),
+        prefix=file.store.prefix.strip().strip("/"),
+        files=file.take.files,
+        columns=file.take.columns,
+        rows=file.take.rows.strip(),
     )
-    if not settings.bucket:
-        raise StoreError(f"{shown(path)}: `bucket` is missing under [store]. Name the bucket.")
-    return settings
-
-
-def _words(path: Path, table: dict[str, object], name: str, default: str) -> str:
-    value = table.get(name, default)
-    if not isinstance(value, str):
-        raise StoreError(f"{shown(path)}: `{name}` is {value!r}; it must be a text in quotes.")
-    return value.strip()
-
-
-def _list(path: Path, table: dict[str, object], name: str, default: list[str]) -> tuple[str, ...]:
-    value = table.get(name, default)
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise StoreError(f"{shown(path)}: `{name}` is {value!r}; it must be a list of texts.")
-    return tuple(value)

@@ -1,17 +1,15 @@
 """Say what was taken from the warehouse, `poe data`, or take what is new, `poe data pull`."""
 
-import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 
+import click
 import pyarrow.parquet as pq
 
-from rung_ops.data.warehouse import extract, query, settings, url, windows
-from rung_ops.data.warehouse.errors import WarehouseError
-from rung_ops.data.warehouse.pull import SNAPSHOT, pull
-from rung_ops.data.warehouse.settings import Settings
-from rung_ops.data.warehouse.url import Address
+from rung_ops.command import verb
+from rung_ops.data.warehouse import query, settings
+from rung_ops.data.warehouse.pull import SNAPSHOT, note_of, pull
+from rung_ops.data.warehouse.settings import Address, Settings
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
 
@@ -25,7 +23,7 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     asked = query.read(says.query, says.watermark)
     unset = ": the sample's own, as WAREHOUSE_URL is not set" if where.is_sample else ""
     lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(says.query)}"]
-    done = windows.taken(folder)
+    done = query.taken(folder)
     names = [window.file_name for window in done] if says.watermark else [SNAPSHOT]
     here = [folder / name for name in names if (folder / name).exists()]
     away = [name for name in names if (folder / f"{name}.dvc").exists()]
@@ -39,7 +37,7 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     lines.append(f"rows       {sum(counts.values()):,} in {counted(len(here), 'file')}")
     if not here and not away:
         lines.append("Nothing was taken yet: `uv run poe data pull`.")
-    others = Counter(extract.note(path).get("query") == asked.hash for path in here)[False]
+    others = Counter(note_of(path).get("query") == asked.hash for path in here)[False]
     if others:
         lines.append(
             f"Taken by another text of {shown(says.query)}: {counted(others, 'file')}. Where that "
@@ -48,19 +46,16 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     return lines
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe data", description=__doc__.splitlines()[0])
-    parser.add_argument("verb", nargs="?", choices=["list", "pull"], default="list")
-    verb = parser.parse_args(arguments).verb
-    try:
-        says, where = settings.read(), url.read()
-        if verb == "list":
-            print("\n".join(describe(says, where, settings.taken_folder())))
-            return 0
-        rows = pull(says, where, settings.taken_folder())
-    except WarehouseError as error:
-        print(error, file=sys.stderr)
-        return 1
+@verb("poe data")
+@click.argument(
+    "action", metavar="[list|pull]", type=click.Choice(["list", "pull"]), default="list"
+)
+def main(action: str) -> int:
+    """Say what was taken from the warehouse, or take what is new."""
+    says, where = settings.read(), settings.read_address()
+    if action == "list":
+        print("\n".join(describe(says, where, settings.taken_folder())))
+        return 0
+    rows = pull(says, where, settings.taken_folder())
     print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
     return 0

@@ -3,15 +3,20 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from rung_ops.data.warehouse.errors import WarehouseError, column_in
+from rung_ops import contract
+from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.row_checks import inspect
 from rung_ops.data.warehouse.query import Query
-from rung_ops.data.warehouse.source import BATCH, Ends, Rows
-from rung_ops.data.warehouse.url import Address
-from rung_ops.project.paths import shown
+from rung_ops.data.warehouse.settings import Address, WarehouseError
+from rung_ops.data.warehouse.source import BATCH, Ends, Rows, column_in, full_disk
+from rung_ops.project import current
+from rung_ops.project.paths import raw_files_in, shown
+from rung_ops.system import atomic
 
 MEMORY = "1GB"  # what sorts and joins may take; beyond that DuckDB works on the disk
 # Nothing is fetched from the network in the middle of a query.
@@ -101,3 +106,38 @@ def warehouse_error(error: Exception, address: Address, query: Query) -> Warehou
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def fill_sample(file: Path) -> None:
+    """Make the file: a table for each file of data/sample, of its name, with the columns of Row.
+
+    Raises:
+        WarehouseError: a file of the sample cannot be read, or breaks Row; or there is none.
+    """
+    files = raw_files_in(current().sample)
+    if not files:
+        raise WarehouseError(
+            "WAREHOUSE_URL is not set, and data/sample has no rows to make a warehouse of: set it, "
+            "in the environment or in .env."
+        )
+    try:
+        with atomic.writing(file) as draft, duckdb.connect(draft) as connection:
+            for path in files:
+                _table(connection, path)
+    except (OSError, duckdb.IOException) as error:
+        full = full_disk(OSError(*error.args), shown(file))
+        if full is None:
+            raise
+        raise full from None
+
+
+def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        rows, problems = inspect(read(path), contract.Row.to_schema(), shown(path))
+    except UnreadableFileError as error:
+        raise WarehouseError(str(error)) from error
+    if problems:
+        raise WarehouseError(f"{problems[0]}. Fix data/sample, or set WAREHOUSE_URL.")
+    connection.register("rows", rows.to_arrow())
+    name = path.stem.replace('"', '""')
+    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')

@@ -1,5 +1,6 @@
 """PostgreSQL, through ADBC: rows come as Arrow, never as Python objects."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -9,11 +10,11 @@ import pyarrow as pa
 from adbc_driver_manager import Error
 from adbc_driver_postgresql import dbapi
 
-from rung_ops.data.warehouse.errors import WarehouseError, advice, column_in, first_lines
 from rung_ops.data.warehouse.query import Query
-from rung_ops.data.warehouse.source import BATCH, Ends, Rows
-from rung_ops.data.warehouse.url import Address
+from rung_ops.data.warehouse.settings import Address, WarehouseError
+from rung_ops.data.warehouse.source import AGAIN, BATCH, Ends, Rows, column_in
 from rung_ops.project.paths import shown
+from rung_ops.system.printable import printable
 
 # One moment of the warehouse for all batches, and no way to change anything.
 QUIET = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCAL TIME ZONE 'UTC'")
@@ -21,6 +22,61 @@ QUIET = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCA
 # until they are wanted: a cursor does both.
 WITHOUT_COPY = {"adbc.postgresql.use_copy": "false"}
 UNDEFINED_COLUMN = "42703"
+
+# What PostgreSQL's client says where it gives no code, and what it means.
+KNOWN_ERRORS = (
+    (
+        "password authentication failed",
+        "The warehouse refused the user or the password. A password that has expired (VALID UNTIL) "
+        "is refused in the same words: ask the administrator, then set WAREHOUSE_URL.",
+    ),
+    ("no password supplied", "The warehouse asks for a password: put one into WAREHOUSE_URL."),
+    (
+        "is not permitted to log in",
+        "The user is blocked: ask the administrator of the warehouse to unblock it.",
+    ),
+    ("does not exist", "WAREHOUSE_URL names a user or a database that does not exist: fix it."),
+    (
+        "no pg_hba.conf entry",
+        "The warehouse does not let this machine in with this user: ask its administrator. Some "
+        "warehouses want `?sslmode=require` at the end of WAREHOUSE_URL.",
+    ),
+    ("translate host name", "There is no such host: fix WAREHOUSE_URL, or check the network."),
+    (
+        "timeout expired",
+        "It did not answer in time: look whether this machine may reach it (VPN, firewall).",
+    ),
+    (
+        "Connection refused",
+        "Nothing answers there: look whether the warehouse is up, and whether host and port in "
+        "WAREHOUSE_URL are right.",
+    ),
+    ("server closed the connection", f"It went away in the middle. {AGAIN}"),
+    ("terminating connection", f"It went away in the middle. {AGAIN}"),
+    ("could not receive data", f"The connection broke. {AGAIN}"),
+    ("no connection to the server", f"The connection broke. {AGAIN}"),
+    ("starting up", "It is starting: try again in a minute."),
+    ("shutting down", f"It is being stopped. {AGAIN}"),
+    ("too many", "It has no connection free: try again later."),
+    ("SSL", "Look at `sslmode` in WAREHOUSE_URL, and at the certificates."),
+)
+# PostgreSQL's codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
+CODES = {
+    "42601": "Fix the query: it is not valid SQL.",
+    "42P01": "The query names a table that does not exist, or that the user may not see: fix it.",
+    "42883": "The query calls an unknown function, or compares types that do not match: fix it.",
+    "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",
+    "42501": "Ask the administrator of the warehouse for the right to read this (GRANT SELECT).",
+    "53100": f"The disk of the warehouse is full: tell its administrator. {AGAIN}",
+    "53200": "The warehouse has no memory left: make `window_days` smaller in ops/warehouse.toml.",
+    "53300": "It has no connection free: try again later.",
+    "57014": "The warehouse stopped the query, which took too long: make `window_days` smaller in "
+    "warehouse.toml, or index the watermark.",
+    "57P01": f"It was stopped in the middle. {AGAIN}",
+    "57P02": f"It crashed in the middle. {AGAIN}",
+    "57P03": "It is starting: try again in a minute.",
+}
+OTHERWISE = "Fix the query, or WAREHOUSE_URL."
 
 
 class PostgreSQL:
@@ -98,3 +154,22 @@ def warehouse_error(error: Error, address: Address, query: Query | None = None) 
     where = f", asked for {shown(query.file)}" if query else ""
     gone = column_in(message) if code == UNDEFINED_COLUMN else None
     return WarehouseError(f"{address.shown}{where}: {message}. {advice(message, code)}", gone)
+
+
+def advice(message: str, code: str | None = None) -> str:
+    """Say what to do about an error of PostgreSQL.
+
+    Args:
+        message: its message.
+        code: its SQLSTATE, where there is one.
+    """
+    if code in CODES:
+        return CODES[code]
+    return next((words for part, words in KNOWN_ERRORS if part in message), OTHERWISE)
+
+
+def first_lines(message: str) -> str:
+    """Shorten a driver's message to what a person reads: without the query, which is known."""
+    lines = [line.strip() for line in message.split("Query was:")[0].splitlines()]
+    text = printable(" ".join(line for line in lines if line))
+    return re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", text).rstrip(".?")

@@ -1,32 +1,51 @@
-"""What ops/warehouse.toml says."""
+"""Where the warehouse is and how rows are taken: WAREHOUSE_URL and ops/warehouse.toml."""
 
-import tomllib
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+import os
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from rung_ops.data.warehouse.errors import WarehouseError
+import msgspec
+
+from rung_ops import settings
+from rung_ops.errors import OpsError, SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 
+VARIABLE = "WAREHOUSE_URL"
+UNSET = f"$({VARIABLE})"  # what Azure Pipelines gives for a variable that is not there
+POSTGRESQL = {"postgresql", "postgres"}
+# Of libpq, in seconds: without them it waits for minutes if no server answers, and for hours if
+# a connection has died without a word.
+PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+SECRET = {"password", "sslpassword"}
 
-def settings_file() -> Path:
-    """Return the path of ops/warehouse.toml."""
-    return current().root / "ops/warehouse.toml"
+
+class WarehouseError(OpsError):
+    """Rows cannot be taken; the message says why and what to do.
+
+    Attributes:
+        gone: the column that the query asks for and the warehouse does not have, where that is why.
+    """
+
+    def __init__(self, message: str, gone: str | None = None) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
-def taken_folder() -> Path:
-    """Return the folder of the rows that were taken from a warehouse."""
-    return current().warehouse
-
-
-# where the windows lie
-
-
-def sample_warehouse() -> Path:
-    """Return the path of the warehouse that the sample is in."""
-    return current().root / "data/warehouse.duckdb"
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    query: str
+    watermark: str
+    first: date
+    window_days: Annotated[int, msgspec.Meta(ge=1)]
+    lag_hours: Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,21 @@ class Settings:
     lag: timedelta
 
 
+def settings_file() -> Path:
+    """Return the path of ops/warehouse.toml."""
+    return current().root / "ops/warehouse.toml"
+
+
+def taken_folder() -> Path:
+    """Return the folder of the rows that were taken from a warehouse."""
+    return current().warehouse
+
+
+def sample_warehouse() -> Path:
+    """Return the path of the warehouse that the sample is in."""
+    return current().root / "data/warehouse.duckdb"
+
+
 def read(file: Path | None = None, root: Path | None = None) -> Settings:
     """Read ops/warehouse.toml.
 
@@ -56,35 +90,87 @@ def read(file: Path | None = None, root: Path | None = None) -> Settings:
         root: the folder that `query` is relative to.
 
     Raises:
-        WarehouseError: it is missing, cannot be read, or says what cannot be.
+        SettingsError: it is missing, is not valid TOML, or has an unknown name or a wrong value.
     """
     file = settings_file() if file is None else file
     root = current().root if root is None else root
-    try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WarehouseError(f"{shown(file)} is missing: take it back from git.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WarehouseError(f"{shown(file)} is not valid TOML: {error}.") from None
-    unknown = sorted(set(settings) - {"query", "watermark", "first", "window_days", "lag_hours"})
-    if unknown:
-        raise WarehouseError(f"{shown(file)}: `{unknown[0]}` is not a setting.")
-    watermark = _typed(file, settings, "watermark", str, "a column of the query, or empty")
-    first = _typed(file, settings, "first", date, "a day, such as 2013-01-01")
-    if isinstance(first, datetime):
-        raise WarehouseError(f"{shown(file)}: `first` must be a day, without a time.")
-    days = _typed(file, settings, "window_days", int, "a number of days")
-    hours = _typed(file, settings, "lag_hours", int, "a number of hours")
-    if days < 1 or hours < 0:
+    if not file.is_file():
+        raise SettingsError(f"{shown(file)} is missing: take it back from git.")
+    content = settings.read(file, _File)
+    return Settings(
+        query=root / content.query,
+        watermark=content.watermark or None,
+        first=content.first,
+        window=timedelta(days=content.window_days),
+        lag=timedelta(hours=content.lag_hours),
+    )
+
+
+@dataclass(frozen=True)
+class Address:
+    """A warehouse's address.
+
+    Attributes:
+        shown: how to speak of it: without what is secret.
+        url: the whole, for PostgreSQL's driver; never to be printed.
+        file: DuckDB's file; None for PostgreSQL.
+        is_sample: it is the sample's own, as WAREHOUSE_URL is not set.
+    """
+
+    shown: str
+    url: str = field(default="", repr=False)
+    file: Path | None = None
+    is_sample: bool = False
+
+    def scrub(self, message: str) -> str:
+        """Remove the password from a text."""
+        parts = urlsplit(self.url)
+        secrets = {parts.password, unquote(parts.password or ""), os.environ.get("PGPASSWORD")}
+        secrets |= {value for name, value in parse_qsl(parts.query) if name in SECRET}
+        message = message.replace(self.url, self.shown) if self.url else message
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            message = message.replace(secret, "***")
+        return message
+
+
+def read_address() -> Address:
+    """Read WAREHOUSE_URL; unset or empty it means the sample's own warehouse.
+
+    Raises:
+        WarehouseError: no driver reads such an address. The message does not repeat it, as it
+            holds a password.
+    """
+    url = os.environ.get(VARIABLE, "").strip()
+    if url in ("", UNSET):
+        return Address(shown(sample_warehouse()), file=sample_warehouse(), is_sample=True)
+    scheme = url.partition(":")[0].lower()
+    if scheme == "duckdb":
+        file = current().root / unquote(urlsplit(url).path)
+        return Address(shown(file), file=file)
+    if scheme not in POSTGRESQL or "://" not in url:
         raise WarehouseError(
-            f"{shown(file)}: `window_days` must be 1 or more, and `lag_hours` 0 or more."
+            f"{VARIABLE} begins with neither `postgresql://` nor `duckdb:`, and there is no driver "
+            "for anything else."
         )
-    query = root / _typed(file, settings, "query", str, "a file")
-    return Settings(query, watermark or None, first, timedelta(days=days), timedelta(hours=hours))
+    return _postgresql_address(url)
 
 
-def _typed(file: Path, settings: dict[str, Any], name: str, kind: type, words: str) -> Any:
-    value = settings.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise WarehouseError(f"{shown(file)}: `{name}` must be {words}.")
-    return value
+def _postgresql_address(url: str) -> Address:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        clear = parts.netloc.count("@") <= 1 and not parts.fragment
+    except ValueError:
+        clear = False
+    if not clear:
+        raise WarehouseError(
+            f"{VARIABLE} cannot be read as postgresql://USER@HOST:PORT/DATABASE, with "
+            "USER:PASSWORD in the place of USER. Signs such as @ : / ? # % in the password are "
+            "written as %40 %3A %2F %3F %23 %25."
+        )
+    asked = dict(parse_qsl(parts.query))
+    waits = urlencode({name: value for name, value in PATIENCE.items() if name not in asked})
+    patient = parts._replace(query="&".join(filter(None, [parts.query, waits]))).geturl()
+    user = f"{parts.username}@" if parts.username else ""
+    host = f"{parts.hostname or 'localhost'}{f':{port}' if port else ''}"
+    return Address(f"postgresql://{user}{host}{parts.path}", url=patient)

@@ -1,5 +1,7 @@
 """What is asked of a warehouse, whichever it is."""
 
+import errno
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,7 +11,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from rung_ops.data.warehouse.query import Query
+from rung_ops.data.warehouse.settings import WarehouseError
 
+AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
 BATCH = 32_768  # rows in memory at a time
 
 Ends = tuple[datetime, datetime] | None  # since and until, in UTC without a zone; None for all rows
@@ -39,3 +43,16 @@ class Source(Protocol):
 
     def rows(self, query: Query, ends: Ends) -> AbstractContextManager[Rows]:
         """Ask for all rows, of one moment of the warehouse; they come batch by batch."""
+
+
+def column_in(message: str) -> str | None:
+    """Find the name of the column that a message begins with or speaks of first."""
+    match = re.search(r'column "?(?:\w+\.)?(\w+)"?', message)
+    return match[1] if match else None
+
+
+def full_disk(error: OSError, where: str) -> WarehouseError | None:
+    """Say that a disk is full; None for an error of another kind."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+        return None
+    return WarehouseError(f"The disk is full, and {where} was not written. Make room. {AGAIN}")

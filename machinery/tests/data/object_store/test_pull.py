@@ -10,8 +10,8 @@ import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.projects import moved
-from rung_ops.data.object_store import command, fetch, narrow, pull, record, settings
-from rung_ops.data.object_store.objects import fits
+from rung_ops.data.object_store import client, command, pull, settings
+from rung_ops.data.object_store.client import fits
 
 CONTENT = bytes(range(256)) * 40
 
@@ -27,9 +27,9 @@ def store() -> Iterator[FakeStore]:
 def incoming(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "incoming"
     moved(monkeypatch, incoming=folder)
-    monkeypatch.setattr(record, "record_file", lambda: tmp_path / "store.lock")
+    monkeypatch.setattr(pull, "record_file", lambda: tmp_path / "store.lock")
     monkeypatch.setattr(settings, "settings_file", lambda: tmp_path / "store.toml")
-    monkeypatch.setattr(fetch, "PAUSE", 0.0)
+    monkeypatch.setattr(client, "PAUSE", 0.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     write_settings(tmp_path, store)
@@ -111,7 +111,7 @@ def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
     store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
-    store.cuts = [1000] + [0] * fetch.TRIES
+    store.cuts = [1000] + [0] * client.TRIES
 
     assert command.main(["pull"]) == 1
 
@@ -159,7 +159,7 @@ def test_a_file_of_the_user_is_not_overwritten(
 
     assert "a.csv: not fetched" in capsys.readouterr().err
     assert (incoming / "a.csv").read_bytes() == b"mine, and mine"
-    assert list(record.read()) == ["same.csv"]
+    assert list(pull.read_record()) == ["same.csv"]
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(
@@ -189,13 +189,13 @@ def test_a_kill_between_record_and_file_is_made_good(store: FakeStore, incoming:
     command.main(["pull"])
     path = incoming / "a.csv"
     etag = store.etag("raw/a.csv").strip('"')
-    path.rename(record.draft_of(path, etag))
+    path.rename(pull.draft_of(path, etag))
     path.write_bytes(b"old")
 
     assert command.main(["pull"]) == 0
 
     assert path.read_bytes() == b"new"
-    assert not record.draft_of(path, etag).exists()
+    assert not pull.draft_of(path, etag).exists()
 
 
 def test_two_pulls_at_once_are_one_too_many(
@@ -223,7 +223,7 @@ def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
 ) -> None:
     table = tmp_path / "table.csv"
     pl.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6], "c": [7, 8, 9]}).write_csv(table)
-    monkeypatch.setattr(narrow, "_scanned", lambda *_: pl.scan_csv(table))
+    monkeypatch.setattr(client, "_scanned", lambda *_: pl.scan_csv(table))
     store.objects = {"raw/a.csv": table.read_bytes(), "raw/b.data": b"as it is"}
     write_settings(tmp_path, store, 'columns = ["c", "a"]\nrows = "b > 4"')
 
@@ -234,7 +234,7 @@ def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
         "a": [2, 3],
     }
     assert (incoming / "b.data").read_bytes() == b"as it is"
-    assert record.read()["a.csv.parquet"].part == "columns c, a; rows b > 4"
+    assert pull.read_record()["a.csv.parquet"].part == "columns c, a; rows b > 4"
 
 
 def test_a_column_that_is_not_there_is_named(
@@ -245,7 +245,7 @@ def test_a_column_that_is_not_there_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = pl.LazyFrame({"a": [1]})
-    monkeypatch.setattr(narrow, "_scanned", lambda *_: table)
+    monkeypatch.setattr(client, "_scanned", lambda *_: table)
     store.objects = {"raw/a.csv": b"a\n1\n"}
     write_settings(tmp_path, store, 'columns = ["b"]')
 

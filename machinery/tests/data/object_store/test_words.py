@@ -7,8 +7,9 @@ import botocore.exceptions as raised
 import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
-from rung_ops.data.object_store import command, remote, settings
-from rung_ops.data.object_store.errors import StoreError, named
+from rung_ops.data.object_store import client, command, settings
+from rung_ops.data.object_store.client import store_error
+from rung_ops.errors import SettingsError
 
 UNSAID = "never-to-be-printed"
 
@@ -69,23 +70,24 @@ def test_what_the_store_refuses_is_put_into_words(
     ],
 )
 def test_what_happens_on_the_way_is_put_into_words(error: Exception, word: str) -> None:
-    assert word in str(named(error, "s3://data/raw/ at AWS"))
+    assert word in str(store_error(error, "s3://data/raw/ at AWS"))
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("[store\n", "cannot be read"),
+        ("[store\n", "is not valid TOML"),
         ("[store]\nprefix = 'raw'\n", "`bucket` is missing"),
-        ("[store]\nbucket = 3\n", "`bucket` is 3"),
-        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`files` is '*'"),
+        ("[store]\nbucket = 3\n", "`$.store.bucket`"),
+        ("[store]\nbucket = 'data'\nbuckt = 'a'\n", "`buckt`"),
+        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`$.take.files`"),
     ],
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "store.toml"
     path.write_text(text)
 
-    with pytest.raises(StoreError, match="store.toml") as broken:
+    with pytest.raises(SettingsError, match="store.toml") as broken:
         settings.read(path)
 
     assert word in str(broken.value)
@@ -99,8 +101,8 @@ def test_of_the_remote_of_dvc_the_reason_is_reported(
         "[core]\n    remote = store\n['remote \"store\"']\n    url = s3://data/dvc\n"
         f"    endpointurl = {store.endpoint}\n"
     )
-    monkeypatch.setattr(remote, "config_file", lambda: config)
+    monkeypatch.setattr(client, "dvc_config", lambda: config)
 
-    assert "s3:PutObject" in remote.advice()
+    assert "s3:PutObject" in client.remote_advice()
     store.says = 400, "ExpiredToken"
-    assert "s3://data/dvc/" in remote.advice() and "have expired" in remote.advice()
+    assert "s3://data/dvc/" in client.remote_advice() and "have expired" in client.remote_advice()

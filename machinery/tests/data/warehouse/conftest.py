@@ -11,8 +11,7 @@ import pytest
 
 from rung_ops.data.warehouse import duckdb as embedded
 from rung_ops.data.warehouse import pull
-from rung_ops.data.warehouse.settings import Settings
-from rung_ops.data.warehouse.url import Address
+from rung_ops.data.warehouse.settings import Address, Settings
 
 ROW = {"sold": pl.Datetime("us"), "item": pl.String(), "price": pl.Float64()}
 QUERY = (

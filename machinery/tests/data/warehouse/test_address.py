@@ -2,9 +2,9 @@
 
 import pytest
 
-from rung_ops.data.warehouse import connect
-from rung_ops.data.warehouse import url as address
-from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse import pull
+from rung_ops.data.warehouse import settings as address
+from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.project import current
 
 PASSWORD = "Tr0ub4dor"  # pragma: allowlist secret
@@ -19,7 +19,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_an_address_is_shown_without_its_password(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("WAREHOUSE_URL", URL)
-    result = address.read()
+    result = address.read_address()
 
     assert result.shown == "postgresql://ada@db.example.org:5433/sales"
     assert PASSWORD not in repr(result)
@@ -30,7 +30,9 @@ def test_an_address_is_shown_without_its_password(variables: pytest.MonkeyPatch)
 def test_what_the_driver_says_is_shown_without_the_password(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("WAREHOUSE_URL", URL.replace(PASSWORD, f"%40{PASSWORD}"))
     variables.setenv("PGPASSWORD", "another")  # pragma: allowlist secret
-    scrubbed = address.read().scrub(f"cannot use @{PASSWORD}, %40{PASSWORD} or another here")
+    scrubbed = address.read_address().scrub(
+        f"cannot use @{PASSWORD}, %40{PASSWORD} or another here"
+    )
 
     assert scrubbed == "cannot use ***, *** or *** here"
 
@@ -52,7 +54,7 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
     variables.setenv("WAREHOUSE_URL", url)
 
     with pytest.raises(WarehouseError) as refused:
-        address.read()
+        address.read_address()
 
     assert "WAREHOUSE_URL" in str(refused.value)
     assert PASSWORD not in str(refused.value)
@@ -64,19 +66,19 @@ def test_no_address_means_the_warehouse_of_the_sample(
 ) -> None:
     variables.setenv("WAREHOUSE_URL", nothing)
 
-    assert address.read().is_sample
+    assert address.read_address().is_sample
 
 
 def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
     variables: pytest.MonkeyPatch,
 ) -> None:
     variables.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
-    result = address.read()
+    result = address.read_address()
 
     assert result.file == current().root / "data/own.duckdb"
     assert not result.is_sample
     with pytest.raises(WarehouseError, match="data/own.duckdb does not exist"):
-        with connect.connected(result):
+        with pull.connected(result):
             pass
 
 
@@ -86,7 +88,7 @@ def test_a_server_that_does_not_answer_is_reported_with_what_to_do(
     variables.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nothing answers there") as refused:
-        with connect.connected(address.read()):
+        with pull.connected(address.read_address()):
             pass
 
     assert PASSWORD not in str(refused.value)

@@ -3,7 +3,7 @@
 import pytest
 
 from machinery.tests.data.warehouse.conftest import Shop
-from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse.settings import WarehouseError
 
 ALL = "SELECT * FROM sales WHERE sold >= $since AND sold < $until ORDER BY sold"
 FILE = "2024-01-01--2024-01-02.parquet"

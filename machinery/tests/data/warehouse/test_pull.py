@@ -9,8 +9,8 @@ import pytest
 
 from machinery.tests.data.warehouse.conftest import QUERY, Shop
 from machinery.tests.projects import moved
-from rung_ops.data.warehouse import duckdb, extract
-from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse import duckdb, pull
+from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.project import paths
 
 
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_pull_goes_on(
 
 
 def test_two_pulls_at_a_time_are_refused(shop: Shop) -> None:
-    with extract.alone(shop.folder), pytest.raises(WarehouseError, match="Another pull"):
+    with pull.alone(shop.folder), pytest.raises(WarehouseError, match="Another pull"):
         shop.pull()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rung_ops.data.warehouse import query
-from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse.settings import WarehouseError
 
 ENDS = "at >= $since AND at < $until"
 

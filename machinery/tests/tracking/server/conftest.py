@@ -9,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
-from rung_ops.system import ports
+from rung_ops.system import processes
 from rung_ops.tracking import last_run, registry, server_check, store_address
 
 
@@ -68,7 +68,7 @@ def there(with_a_run: Path, tmp_path: Path) -> MlflowClient:
 @pytest.fixture
 def free_port() -> int:
     """Find a free port."""
-    return ports.free_port()
+    return processes.free_port()
 
 
 def policy(path: Path, uri: str, when_down: str = "stop") -> None:

@@ -1,0 +1,62 @@
+"""Git works on the repository of the folder that it is run in, whatever the environment says."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rung_ops.system import git
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one committed file, and another one beside it."""
+    who = {
+        f"GIT_{role}_{key}": "ada@here"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
+    for name in ("mine", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"{name}.txt").write_bytes(f"of {name}".encode() + b"\xff\n")
+        for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", name]):
+            assert git.run(folder, *words, variables=who).returncode == 0
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GIT_DIR", "other/.git"),
+        ("GIT_WORK_TREE", "other"),
+        ("GIT_INDEX_FILE", "other/.git/index"),
+        ("GIT_OBJECT_DIRECTORY", "other/.git/objects"),
+        ("GIT_COMMON_DIR", "other/.git"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+    ],
+)
+def test_no_variable_leads_to_another_repository(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    at = repository.parent / value
+    monkeypatch.setenv(variable, str(at) if at.exists() else value)
+
+    assert git.run(repository, "ls-files", "--", ":(glob)**/*.txt").stdout == "mine.txt\n"
+    assert git.run(repository, "log", "--all", "--format=%s").stdout == "mine\n"
+    assert git.run(repository, "status", "--porcelain").stdout == ""
+
+
+def test_what_git_prints_comes_as_text_or_as_the_bytes_that_were_committed(
+    repository: Path,
+) -> None:
+    assert git.output(repository, "log", "--format=%s") == "mine"
+    assert git.content(repository, "show", "HEAD:mine.txt") == b"of mine\xff\n"
+
+
+@pytest.mark.parametrize("ask", [git.output, git.content])
+def test_what_git_refuses_is_an_error_with_its_last_line(
+    repository: Path, ask: Callable[..., object]
+) -> None:
+    with pytest.raises(git.GitError, match="unknown revision|bad revision"):
+        ask(repository, "rev-list", "nothing", "--")
