@@ -37,6 +37,8 @@ class Verb:
         except click.ClickException as error:
             error.show()
             return error.exit_code
+        except click.Abort as error:  # what click makes of Ctrl-C
+            raise KeyboardInterrupt from error
         except OpsError as error:
             print(error, file=sys.stderr)
             return error.exit_code

@@ -18,7 +18,7 @@ class OpsError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str = "", remedy: str = "") -> None:
-        super().__init__(f"{message} {remedy}".strip())
+        super().__init__(f"{message} {remedy}" if remedy else message)
         self.message = message
         self.remedy = remedy
 

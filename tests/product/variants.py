@@ -157,8 +157,10 @@ def validators_key(project: Project) -> Path | None:
 
 # A person writes each document for their model; one text serves for what the tests are about.
 WRITTEN = "Loan officers of our bank in Trento read this beside the file, and decide themselves."
-WRITE = "import sys; from rung_governance import example_text, approval as of; "
-WRITE += "example_text.rewrite(of.ROOT, sys.argv[1])"
+WRITE = (
+    "import sys; from rung_governance import example_text; from rung_ops.project import current; "
+)
+WRITE += "example_text.rewrite(current().root, sys.argv[1])"
 
 
 def write_documents(project: Project) -> None:

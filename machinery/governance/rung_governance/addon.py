@@ -4,7 +4,7 @@ from rung_ops.addons import Addon, Verb
 
 VERBS = {
     "records": Verb(
-        "rung_governance.records",
+        "rung_governance.documents.records",
         "records",
         "check the governance records against their schemas",
         is_keyless=True,
@@ -13,7 +13,7 @@ VERBS = {
         "rung_ops.training.fairness", "all", "compare how the model treats groups", is_keyless=True
     ),
     "fairness-check": Verb(
-        "rung_governance.group_check",
+        "rung_governance.approval.group_check",
         "all",
         "compare the groups with the change control plan",
         is_keyless=True,
@@ -22,67 +22,87 @@ VERBS = {
         "rung_ops.training.explain", "all", "explain predictions with SHAP", is_keyless=True
     ),
     "registry gate": Verb(
-        "rung_governance.rejudge", "all", "compare a version with the registry's champion"
+        "rung_governance.approval.rejudge", "all", "compare a version with the registry's champion"
     ),
     "approve": Verb(
-        "rung_governance.approve", "all", "approve of a version with your own key, or withdraw it"
+        "rung_governance.approval.approve",
+        "all",
+        "approve of a version with your own key, or withdraw it",
     ),
     "governance release": Verb(
-        "rung_governance.release", "all", "write a version as a signed bundle, unless withdrawn"
+        "rung_governance.approval.release",
+        "all",
+        "write a version as a signed bundle, unless withdrawn",
     ),
     "registry promote": Verb(
-        "rung_governance.registry_promotion", "all", "make an approved version champion"
+        "rung_governance.approval.registry_champion:promote",
+        "all",
+        "make an approved version champion",
     ),
     "registry rollback": Verb(
-        "rung_governance.registry_rollback", "all", "restore the previous champion"
+        "rung_governance.approval.registry_champion:rollback",
+        "all",
+        "restore the previous champion",
     ),
     "governance keys": Verb(
-        "rung_governance.keys", "all", "create the keys that sign releases and the audit log"
+        "rung_governance.approval.keys",
+        "all",
+        "create the keys that sign releases and the audit log",
     ),
     "governance gate": Verb(
-        "rung_governance.rejudge", "all", "compare a version with champion, plan and approval"
+        "rung_governance.approval.rejudge",
+        "all",
+        "compare a version with champion, plan and approval",
     ),
     "governance deploy": Verb(
-        "rung_governance.deploy",
+        "rung_governance.approval.deploy",
         "all",
         "deploy a release to staging, or to production as a shadow",
     ),
     "governance promote": Verb(
-        "rung_governance.promote", "all", "promote an approved version in production"
+        "rung_governance.approval.promote", "all", "promote an approved version in production"
     ),
     "governance rollback": Verb(
-        "rung_governance.rollback", "all", "roll back to the previous release"
+        "rung_governance.approval.rollback", "all", "roll back to the previous release"
     ),
     "governance predict": Verb(
-        "rung_governance.batch",
+        "rung_governance.approval.batch",
         "all",
         "score a file of rows and log each prediction",
         is_keyless=True,
     ),
     "governance stop": Verb(
-        "rung_governance.kill_switch:stop", "all", "stop the model, with a reason"
+        "rung_governance.approval.kill_switch:stop", "all", "stop the model, with a reason"
     ),
     "governance resume": Verb(
-        "rung_governance.kill_switch:resume", "all", "resume a stopped model"
+        "rung_governance.approval.kill_switch:resume", "all", "resume a stopped model"
     ),
-    "governance audit-log": Verb("rung_governance.audit", "all", "verify and print the audit log"),
+    "governance audit-log": Verb(
+        "rung_governance.approval.audit", "all", "verify and print the audit log"
+    ),
     "governance technical-file": Verb(
-        "rung_governance.technical_file", "all", "assemble the technical file", is_keyless=True
+        "rung_governance.documents.technical_file",
+        "all",
+        "assemble the technical file",
+        is_keyless=True,
     ),
     "governance examine": Verb(
-        "rung_governance.examine", "all", "show which requirement is met by what", is_keyless=True
+        "rung_governance.documents.examine",
+        "all",
+        "show which requirement is met by what",
+        is_keyless=True,
     ),
     "governance monitor": Verb(
         "rung_governance.monitor", "all", "monitor predictions by the monitoring plan"
     ),
     "governance erase": Verb(
-        "rung_governance.erasure.command", "all", "erase a person's rows, or show where they are"
+        "rung_governance.privacy.erasure", "all", "erase a person's rows, or show where they are"
     ),
     "governance retention": Verb(
-        "rung_governance.retention", "all", "delete what is past its date in retention.yaml"
+        "rung_governance.privacy.retention", "all", "delete what is past its date in retention.yaml"
     ),
     "ray predict-logged": Verb(
-        "rung_governance.batch:on_ray",
+        "rung_governance.approval.batch:on_ray",
         "all",
         "score on Ray and log each prediction",
         is_keyless=True,
@@ -93,13 +113,13 @@ ADDON = Addon(
     summary="approval, audit, documents, privacy",
     path="governance",
     verbs=VERBS,
-    guard="rung_governance.oversight",
+    guard="rung_governance.approval.oversight",
     keys=("governance/audit.pub",),
-    model_format="rung_governance.plan:refuse_own_format",
+    model_format="rung_governance.approval.plan:refuse_own_format",
     stages=("governance/dvc.yaml",),
-    documents="rung_governance.records:of_a_model",
+    documents="rung_governance.documents.records:of_a_model",
     checks=("records",),
     approval="check its figures and its validation (governance/validation/README.md), then run "
     "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`",
-    stand_in="rung_governance.stand_in",
+    stand_in="rung_governance.approval.stand_in",
 )

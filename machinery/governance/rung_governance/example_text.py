@@ -1,7 +1,7 @@
-"""Find what the documents still say of the example that a project was generated with.
+"""Text of the example that a project's documents still contain.
 
-A sentence is known by the hash of its words. A part (a field of a record, or what is below one
-heading) is the example's where more than half of its words are in such sentences.
+A sentence is known by the hash of its words. A part (a field of a record, or the text below one
+heading) is the example's if more than half of its words are in such sentences.
 """
 
 import hashlib
@@ -73,8 +73,8 @@ def objections(root: Path) -> list[str]:
     for part in untouched(root):
         places.setdefault((part.file, _asked(part, root)), []).append(f"{part.line}, {part.place}")
     return [
-        f"{file}:{'; '.join(each)}: still the text of the example. {asked}"
-        for (file, asked), each in places.items()
+        f"{file}:{'; '.join(each)}: still the text of the example. {remedy}"
+        for (file, remedy), each in places.items()
     ]
 
 

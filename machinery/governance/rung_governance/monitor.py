@@ -1,10 +1,10 @@
-"""Check predictions against the thresholds of the monitoring plan: `uv run poe monitor`.
+"""The monitor under governance: predictions against the monitoring plan (`poe monitor`).
 
-As rung_ops.monitoring.observation, with the limits of governance/monitoring_plan.yaml in place of those of
-ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
-its predictions are not reviewed. What answers has to be approved still, and reviews and findings
-that are past their day are named. Problems go into the audit log when they begin, change and end:
-what looks runs code of the release, in a process without the key that signs them.
+It does what rung_ops.monitoring.observation does, with the limits of governance/monitoring_plan.yaml in place
+of those of ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few
+that nobody reviews its predictions. The release that answers must still be approved, and overdue
+reviews and findings are reported. Problems go into the audit log when they begin, change and end.
+The check runs code of the release, so it runs in a process without the key that signs.
 """
 
 import re
@@ -16,18 +16,20 @@ from typing import Any
 
 import polars as pl
 
-from rung_governance import (
-    approval,
+from rung_governance.approval import (
     audit,
     keys,
-    override_counts,
+    overrides,
     plan,
     readiness,
-    retention,
     serving_check,
+    validation,
     witness,
 )
-from rung_governance.overrides import Overrides
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.overrides import Overrides
+from rung_governance.approval.plan import PlanError
+from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.command import USAGE
 from rung_ops.model import bundle
@@ -71,7 +73,7 @@ def past_their_day(folder: Path, release: str) -> list[str]:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     except bundle.BadBundle:
         return []  # which serving_check says
-    return readiness.warnings(approval.released_version(manifest))
+    return readiness.warnings(validation.released_version(manifest))
 
 
 def _overruled(folder: Path, result: MonitorResult) -> int:
@@ -104,7 +106,7 @@ def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
     try:
         keys.private_key()
         return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
-    except (keys.NoKey, OSError, locks.LockTimeoutError, state.StateError) as error:
+    except (AuditKeyError, OSError, locks.LockTimeoutError, state.StateError) as error:
         return [f"Findings of the monitor are not in the audit log: {error}"]
 
 
@@ -125,7 +127,7 @@ def main(**chosen: Any) -> int:
     folder = release_folders.environment(options.environment)
     try:
         plan.thresholds()
-    except plan.BadPlan as error:
+    except PlanError as error:
         print(error, file=sys.stderr)
         return 2
     for problem in serving_check.relay_withdrawals(folder, release_folders.person()):
@@ -168,7 +170,7 @@ def check(chosen: dict[str, Any], unfitting: list[str]) -> tuple[int, dict[str, 
         made = Overrides(folder).count(result.since.isoformat())
         doubts = [*audit.report(folder), *unfitting]
         further += [f"the audit log cannot be relied on: {each}" for each in doubts]
-        further += filter(None, [override_counts.unlogged(folder, made)])
+        further += filter(None, [overrides.unlogged(folder, made)])
         checked.update(release=result.release.id, problems=[*result.problems, *further])
         return further
 

@@ -1,4 +1,4 @@
-"""Check one governance record against its JSON schema."""
+"""The check of a governance record against its JSON schema."""
 
 import json
 import re

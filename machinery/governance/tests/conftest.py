@@ -24,7 +24,7 @@ from machinery.tests.conftest import (
     trained,
 )
 from machinery.tests.projects import moved
-from rung_governance import approval, deploy, keys, plan, served_model
+from rung_governance.approval import deploy, keys, plan, served_model, validation
 from rung_ops.gate import rules as gate_rules
 from rung_ops.project import current, keyless
 
@@ -171,7 +171,7 @@ def candidates(
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
-    moved(monkeypatch, approval, root=tmp_path)
+    moved(monkeypatch, validation, root=tmp_path)
     # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
     monkeypatch.setattr(served_model, "differences", lambda path: [])
@@ -212,7 +212,7 @@ def approve(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
     """Writes the record of a validation of a version; what is given replaces a part."""
 
     def write(version: str, /, **changes: Any) -> None:
-        path = tmp_path / approval.RECORDS / f"{FACTS['model']}-{version}.yaml"
+        path = tmp_path / validation.RECORDS / f"{FACTS['model']}-{version}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         record = {"version": int(version)} | APPROVED | changes
         path.write_text(yaml.safe_dump(record), encoding="utf-8")

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import approved_line, new_key, source_of
 from machinery.tests.in_project import copied
-from rung_governance import audit, signatures
-from rung_governance.signed_log import APPROVED
+from rung_governance.approval import audit, signatures
+from rung_governance.approval.signed_log import APPROVED
 from rung_ops.model import bundle
 from rung_ops.release import state
 from rung_ops.system.processes import free_port

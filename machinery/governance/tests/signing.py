@@ -16,14 +16,14 @@ import yaml
 from machinery.governance.tests.conftest import APPROVED
 from machinery.tests.conftest import FACTS
 from machinery.tests.projects import moved
-from rung_governance import (
-    approval,
+from rung_governance.approval import (
     approve,
     bound_facts,
     plan,
     rejudge,
     signatures,
     signed_approval,
+    validation,
 )
 from rung_ops.gate import rules
 from rung_ops.gate import rules as gate_rules
@@ -192,7 +192,7 @@ class Desk:
             "data_hash": version.tags["data_hash"],
             "validator": {"name": name, "email": address.rstrip(">")},
         }
-        path = self.folder / approval.RECORDS / f"{version.name}-{version.version}.yaml"
+        path = self.folder / validation.RECORDS / f"{version.name}-{version.version}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(record | changes))
 
@@ -207,7 +207,7 @@ class Desk:
 
     def resign(self, version: Any, validator: str = VERA, **changes: Any) -> None:
         """Sign another statement about a version."""
-        path = approval.approval_path(version)
+        path = validation.approval_path(version)
         content = json.loads(path.read_text()) | changes
         signed_approval.write(path, content, self.key(validator))
 
@@ -220,13 +220,13 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no"))
-    moved(monkeypatch, approval, root=folder)
+    moved(monkeypatch, validation, root=folder)
     monkeypatch.setattr(rules, "rules_file", lambda: folder / "ops/gate.toml")
     monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
     moved(monkeypatch, reports=folder / "reports")
     made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}
-    (folder / approval.INVENTORY).write_text(yaml.safe_dump(inventory))
+    (folder / validation.INVENTORY).write_text(yaml.safe_dump(inventory))
     plan.path(folder).write_text("approval: {valid_days: 30}\n")
     made.git("init", "-q", "-b", "main")
     made.allow(VERA)

@@ -7,9 +7,10 @@ import pytest
 
 from machinery.governance.tests.signing import approved_line, new_key
 from machinery.tests.conftest import FACTS
-from rung_governance import admission, audit, bound_facts, signatures
-from rung_governance.admission import Admission
-from rung_governance.signed_log import APPROVED, WITHDRAWN, SignedLog
+from rung_governance.approval import admission, audit, bound_facts, signatures
+from rung_governance.approval.admission import Admission
+from rung_governance.approval.bound_facts import NotApprovedError
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
 from rung_ops.release import state
 from rung_ops.serving.state_reader import Objection
 
@@ -215,5 +216,5 @@ def test_an_approval_that_cannot_be_read_does_not_count(door: Door) -> None:
     line = approved_line(RELEASE, door.key)
     for wrong in ("[]", "{", '"text"'):
         line |= {"approval": wrong, "approval_signature": signatures.sign(wrong.encode(), door.key)}
-        with pytest.raises(admission.NotApproved):
+        with pytest.raises(NotApprovedError):
             admission.approved(line, MANIFEST, door.signers.read_text())

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
-from rung_governance import (
-    approval,
+from rung_governance.approval import (
     approve,
     bound_facts,
     plan,
@@ -21,6 +20,7 @@ from rung_governance import (
     signatures,
     signed_approval,
     stand_in,
+    validation,
 )
 from rung_ops.project import current
 from rung_ops.release import make
@@ -50,9 +50,9 @@ def test_the_stand_in_of_a_replay_may_approve_in_its_copy(tmp_path: Path) -> Non
 def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
-    assert approval.objections(approved, facts) == []
+    assert validation.objections(approved, facts) == []
 
-    path = approval.approval_path(approved)
+    path = validation.approval_path(approved)
     signed = json.loads(path.read_text())
     assert set(bound_facts.BOUND) <= set(signed)
     assert signed["verdict"]["challenger"] == 0.79
@@ -83,7 +83,7 @@ def test_what_the_gate_refuses_is_not_signed(desk: Desk, capsys: Capture) -> Non
     assert desk.approve(version) == 1
 
     assert "worse than the champion" in capsys.readouterr().err
-    assert not approval.approval_path(version).exists()
+    assert not validation.approval_path(version).exists()
 
 
 def test_a_number_that_no_version_has_is_answered_with_those_there_are(
@@ -103,14 +103,14 @@ def test_no_record_is_begun_of_what_would_be_refused(desk: Desk, capsys: Capture
 
     assert approve.main(words) == 1
     assert "worse than the champion" in capsys.readouterr().err
-    assert approval.record_paths(version) == []
+    assert validation.record_paths(version) == []
 
     desk.judge(PASSED)
     (desk.folder / "governance/oversight.yaml").write_text("review_by: 2020-01-31\n")
 
     assert approve.main(words) == 1
     assert "2020-01-31 has passed" in capsys.readouterr().err
-    assert approval.record_paths(version) == []
+    assert validation.record_paths(version) == []
 
 
 @pytest.mark.tried(
@@ -126,14 +126,14 @@ def test_a_key_that_may_not_approve_is_refused_with_the_line_to_add(
 
     output = capsys.readouterr().err
     assert 'otto@example.org namespaces="rung-approval" ssh-ed25519 AAAA' in output
-    assert not approval.approval_path(version).exists()
+    assert not validation.approval_path(version).exists()
 
 
 def test_a_refused_approval_leaves_the_one_that_is_there(desk: Desk, approved: Any) -> None:
     words = [str(approved.version), "--key", desk.key(OTTO)]
 
     assert approve.main(words) == 1
-    assert approval.objections(approved) == []
+    assert validation.objections(approved) == []
 
 
 @pytest.mark.tried(
@@ -194,7 +194,7 @@ def test_an_approval_is_void_when_what_it_binds_changes(
 ) -> None:
     edit(desk, approved)
 
-    (objection,) = approval.objections(registry.version(str(approved.version)))
+    (objection,) = validation.objections(registry.version(str(approved.version)))
 
     assert (
         objection.startswith(f"{reason} since it was approved")
@@ -210,33 +210,33 @@ def test_an_approval_is_void_when_what_it_binds_changes(
 def test_an_edited_tag_of_the_registry_is_found(desk: Desk, approved: Any, name: str) -> None:
     tag(name)(desk, approved)
 
-    assert f"names {name}" in approval.objections(registry.version(str(approved.version)))[0]
+    assert f"names {name}" in validation.objections(registry.version(str(approved.version)))[0]
 
 
 @pytest.mark.tried("Promote on another verdict than the approved one", "the approval is void")
 def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
-    assert approval.objections(approved, facts | {"challenger": 0.7900001}) == []
-    (objection,) = approval.objections(approved, facts | {"champion_version": "7"})
+    assert validation.objections(approved, facts | {"challenger": 0.7900001}) == []
+    (objection,) = validation.objections(approved, facts | {"champion_version": "7"})
     assert "(auc 0.79 against no champion, now auc 0.79 against 7)" in objection
-    assert len(approval.objections(approved, facts | {"challenger": 0.8})) == 1
+    assert len(validation.objections(approved, facts | {"challenger": 0.8})) == 1
 
 
 def test_a_plan_that_changes_later_does_not_stop_what_answers(desk: Desk, approved: Any) -> None:
     text("governance/change_control_plan.yaml")(desk, approved)
 
-    assert approval.objections(approved, answered=True) == []
+    assert validation.objections(approved, answered=True) == []
 
 
 @pytest.mark.parametrize("file", ["approval.json", "approval.json.sig"])
 @pytest.mark.tried("Edit a signed approval", "its signature does not count")
 def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str) -> None:
-    path = approval.approval_path(approved)
+    path = validation.approval_path(approved)
     path = path.with_name(path.name.replace("approval.json", file))
     path.write_text(path.read_text().replace("2", "3").replace("A", "B"))
 
-    (objection,) = approval.objections(approved)
+    (objection,) = validation.objections(approved)
     assert "is not of a key that" in objection
 
 
@@ -244,11 +244,11 @@ def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str)
 def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: Any) -> None:
     other = desk.version()
     desk.record(other)
-    ours, theirs = (approval.approval_path(each) for each in (approved, other))
+    ours, theirs = (validation.approval_path(each) for each in (approved, other))
     for one, another in ((ours, theirs), *[(map_sig(ours), map_sig(theirs))]):
         another.write_bytes(one.read_bytes())
 
-    objections = approval.objections(other)
+    objections = validation.objections(other)
 
     assert f"approves of {approved.name} {approved.version}" in objections[0]
 
@@ -260,13 +260,13 @@ def map_sig(path: Path) -> Path:
 @pytest.mark.tried("Use an approval past its date", "refused")
 def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> None:
     today = datetime.now(UTC).date()
-    signed = json.loads(approval.approval_path(approved).read_text())
+    signed = json.loads(validation.approval_path(approved).read_text())
     assert signed["expires"] == (today + timedelta(days=30)).isoformat()
     assert plan.approval_terms(desk.folder / "none").valid_for == timedelta(days=365)
 
     desk.resign(approved, expires=(today - timedelta(days=1)).isoformat())
 
-    (objection,) = approval.objections(approved, answered=True)
+    (objection,) = validation.objections(approved, answered=True)
     assert objection.startswith(f"the approval expired on {today - timedelta(days=1)}")
 
 
@@ -284,7 +284,7 @@ def test_a_withdrawn_version_is_not_approved_nor_released(
 
     assert withdraw(desk, approved) == 0
 
-    (objection,) = approval.objections(approved, answered=True)
+    (objection,) = validation.objections(approved, answered=True)
     assert objection.startswith("the approval was withdrawn by") and objection.endswith(
         "it leans on age"
     )
@@ -303,22 +303,22 @@ def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: A
     file.unlink()
     desk.commit(ADA, message="Clean up")
 
-    (objection,) = approval.objections(approved)
+    (objection,) = validation.objections(approved)
     assert f"withdrawn, and {file.name} was deleted since" in objection
 
 
 def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
-    approval.approval_path(approved).unlink()
+    validation.approval_path(approved).unlink()
 
-    assert "the approval was withdrawn" in approval.withdrawal_objections(approved)[0]
+    assert "the approval was withdrawn" in validation.withdrawal_objections(approved)[0]
 
 
 def test_a_new_approval_after_a_withdrawal_counts(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
     desk.resign(approved, approved=datetime.now(UTC).isoformat())
 
-    assert approval.objections(approved) == []
+    assert validation.objections(approved) == []
 
 
 def test_a_key_that_may_not_approve_cannot_withdraw(
@@ -329,7 +329,7 @@ def test_a_key_that_may_not_approve_cannot_withdraw(
     words = [str(approved.version), "--key", desk.key(ADA), "--withdraw", "no reason"]
 
     assert approve.main(words) == 1
-    assert approval.withdrawal_objections(approved) == []
+    assert validation.withdrawal_objections(approved) == []
 
 
 @pytest.mark.tried(
@@ -344,11 +344,11 @@ def test_without_allowed_signers_the_record_alone_counts_unless_they_were_delete
     version = desk.version()
     desk.record(version)
 
-    (objection,) = approval.objections(version)
+    (objection,) = validation.objections(version)
     assert "allowed_signers was deleted" in objection
 
     desk.patch.setattr(signed_approval, "in_history", lambda path: False)
-    assert approval.objections(version) == []
+    assert validation.objections(version) == []
     desk.patch.setattr(approve, "_key", lambda given: pytest.fail("no key is needed"))
     assert desk.approve(version) == 1
     assert "In a team of one the record alone approves" in capsys.readouterr().err

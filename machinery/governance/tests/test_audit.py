@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_governance import anchors, audit, keys
+from rung_governance.approval import anchors, audit, keys
+from rung_governance.approval.signed_log import SignedLog
 from rung_ops.project import current
 from rung_ops.release import history, state
 
@@ -123,11 +124,33 @@ def test_what_is_done_to_the_log_without_the_key_is_found(
 def test_what_is_written_afterwards_makes_no_tampered_log_good(
     log: Path, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
-    write(log, change(lines(log)))
+    before, tampered = lines(log), change(lines(log))
+    write(log, tampered)
+    problems = override(log, "4")  # written in any case, and signed only behind an intact end
 
-    assert override(log, "4") != []  # the line is written, and not signed
     assert b'"id":"4"' in lines(log)[-1]
+    assert bool(problems) == (tampered[-1:] != before[-1:])
     assert audit.report(log) != []
+    with pytest.raises(audit.UnsignedLogError):  # so nothing is resumed, deployed or rolled back
+        audit.require_signature(log)
+
+
+@pytest.mark.tried(
+    "Change a line in the middle of the audit log, and wait for a command to sign the next one",
+    "the next line is signed, and vouches for itself alone; `poe audit-log` and `poe monitor` name the "
+    "changed line, the service finds it at its next start, and `poe promote`, `deploy`, `resume` and "
+    "`rollback` refuse",
+)
+def test_a_signature_of_a_later_line_does_not_hide_a_change_before_it(log: Path) -> None:
+    write(log, TAMPERED["a line is changed"](lines(log)))
+
+    assert override(log, "4") == []
+
+    assert "line 2 (override) was changed" in audit.report(log)[0]
+    with pytest.raises(audit.UnsignedLogError, match="line 2"):
+        audit.require_signature(log)
+    with pytest.raises(anchors.BrokenLogError, match="line 2"):
+        SignedLog(log).follow()
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
@@ -148,6 +171,7 @@ def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
 
     assert "was not signed with the key of governance/audit.pub" in problems[0]
     assert "lines 1 to 5 are not signed" in problems[1]
+    assert "not signed with the key of governance/audit.pub" in override(log, "4")[0]
 
 
 def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> None:
@@ -156,6 +180,7 @@ def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> 
     for change in ({"lines": 3}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"lines": "x"}):
         path.write_text(json.dumps(last | change) + "\n", encoding="utf-8")
         assert "anchor 1 was not signed" in audit.report(log)[0]
+        assert override(log, "4") != []
 
     staging = log.with_name("staging")
     path.write_text(json.dumps(last) + "\n", encoding="utf-8")
@@ -177,6 +202,16 @@ def test_a_log_and_its_anchors_that_are_cut_off_together_are_found_by_a_witness(
     assert audit.report(log) == []
     assert "was cut off or replaced" in audit.report(log, witness)[0]
     assert audit.main(["--witness", witness]) == 1
+
+
+def test_no_line_is_signed_beside_a_state_that_is_not_of_the_last_change(log: Path) -> None:
+    """The next change would start from that state, and sign it."""
+    served = history.read(log / state.HISTORY)[0]
+    assert override(log, "4") == []
+
+    state.restore(log, served)  # without the stop
+
+    assert "an older file was put in its place" in override(log, "5")[0]
 
 
 def test_a_change_that_the_state_knows_and_the_log_lacks_is_named(log: Path) -> None:
@@ -245,7 +280,7 @@ def test_what_people_send_cannot_look_like_a_line_of_its_own(
 WRITER = """
 import sys
 from pathlib import Path
-from rung_governance import audit, keys
+from rung_governance.approval import audit, keys
 keys.PUBLIC = Path(sys.argv[2])
 for number in range(int(sys.argv[4])):
     name = f"{sys.argv[3]}-{number}"

@@ -9,8 +9,8 @@ import pytest
 
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance import anchors, approve, audit, batch, plan
-from rung_governance.plan import ApprovalTerms
+from rung_governance.approval import anchors, approve, audit, batch, plan
+from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
@@ -160,7 +160,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(batch.carried_approval, "objections", lambda: iter(["it has expired"]))
+    monkeypatch.setattr(batch, "carried_objections", lambda: iter(["it has expired"]))
 
     (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
 

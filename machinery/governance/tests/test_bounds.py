@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rung_governance import bounds, group_bounds, plan
-from rung_governance.bounds import Facts
+from rung_governance.approval import bounds, plan
+from rung_governance.approval.bounds import Facts
 
 BOUNDS = plan.Bounds(
     parameters={"model.C": {"least": 0.1, "most": 1}, "model.kind": {"one_of": ["a", "b"]}},
@@ -193,7 +193,7 @@ def test_a_bound_may_be_of_one_class_alone() -> None:
 
     def of(name: str) -> list[str]:
         bound = BOUNDS.fairness[0] | {"class": name}
-        return list(group_bounds.violations([bound], report))
+        return list(bounds.group_violations([bound], report))
 
     assert of("skilled") == []
     assert "selection_rate of manager differs by 0.300 by age" in of("manager")[0]
@@ -224,21 +224,21 @@ MANAGERS = "fairness: true_positive_rate of manager by sex is not measured: 1 ro
 
 
 def test_a_class_of_too_few_rows_is_refused_with_the_line_that_would_allow_it() -> None:
-    assert list(group_bounds.violations([OF_SEX], RARE)) == [
+    assert list(bounds.group_violations([OF_SEX], RARE)) == [
         f"{MANAGERS}. Two groups need 5 rows (smallest_group under [fairness]): bring more test rows, "
         "or say in governance/change_control_plan.yaml that it may be so, by this line for the bound: "
         "`- {group: sex, figure: true_positive_rate, greatest_difference: 0.3, "
         "may_be_unmeasured: [manager]}`"
     ]
-    assert group_bounds.unmeasured([OF_SEX], RARE) == ([], [])
+    assert bounds.unmeasured([OF_SEX], RARE) == ([], [])
 
 
 def test_the_line_of_a_refusal_lets_the_class_pass_and_it_is_named() -> None:
-    (refusal,) = group_bounds.violations([OF_SEX], RARE)
+    (refusal,) = bounds.group_violations([OF_SEX], RARE)
     (bound,) = yaml.safe_load(refusal.split("`")[1])
 
-    assert list(group_bounds.violations([bound], RARE)) == []
-    assert group_bounds.unmeasured([bound], RARE) == ([f"{MANAGERS}, as the plan allows"], [])
+    assert list(bounds.group_violations([bound], RARE)) == []
+    assert bounds.unmeasured([bound], RARE) == ([f"{MANAGERS}, as the plan allows"], [])
 
 
 def test_a_class_that_may_be_unmeasured_is_bounded_as_soon_as_it_is_not() -> None:
@@ -247,22 +247,22 @@ def test_a_class_that_may_be_unmeasured_is_bounded_as_soon_as_it_is_not() -> Non
     measured = {**RARE, "groups": {"sex": {"differences": differences}}, "not_measured": {}}
 
     assert "true_positive_rate of manager differs by 0.400" in "".join(
-        group_bounds.violations([bound], measured)
+        bounds.group_violations([bound], measured)
     )
 
 
 def test_what_no_bound_is_of_is_named_too() -> None:
     bound = OF_SEX | {"class": "skilled"}
 
-    assert list(group_bounds.violations([bound], RARE)) == []
-    assert group_bounds.unmeasured([bound], RARE) == ([], [f"{MANAGERS}, and no plan bounds it"])
+    assert list(bounds.group_violations([bound], RARE)) == []
+    assert bounds.unmeasured([bound], RARE) == ([], [f"{MANAGERS}, and no plan bounds it"])
 
 
 def test_of_groups_that_are_too_small_the_plan_cannot_allow_it() -> None:
     bound = OF_SEX | {"may_be_unmeasured": ["manager", "skilled"]}
     small = RARE | {"too_small": {"sex": {"female": 4}}}
 
-    (refusal,) = group_bounds.violations([bound], small)
+    (refusal,) = bounds.group_violations([bound], small)
 
     assert refusal.startswith(MANAGERS)
     assert "cut sex into fewer groups under [fairness.groups] in params.toml" in refusal
@@ -281,7 +281,7 @@ def test_a_class_that_does_not_exist_is_not_allowed_to_be_unmeasured(
 ) -> None:
     bound = BOUNDS.fairness[0] | {"may_be_unmeasured": ["manger"]}
 
-    refusals = "".join(group_bounds.violations([bound], report))
+    refusals = "".join(bounds.group_violations([bound], report))
 
     assert f"fairness: may_be_unmeasured of the plan names manger, {is_}" in refusals
 
@@ -295,7 +295,7 @@ def test_of_one_number_the_refusal_names_the_rows_and_the_bound() -> None:
     }
     bound = {"group": "age", "figure": "mean_error", "greatest_difference": 2}
 
-    (refusal,) = group_bounds.violations([bound], report)
+    (refusal,) = bounds.group_violations([bound], report)
 
     assert "mean_error by age is not measured: 88 rows of a, 12 rows of b. Two groups" in refusal
     assert refusal.endswith("`- {group: age, figure: mean_error, greatest_difference: 2}`")

@@ -9,8 +9,8 @@ import pytest
 
 from machinery.governance.tests.signing import new_key
 from machinery.tests.projects import moved
-from rung_governance import approval, audit, carried_approval, plan, signatures, signed_approval
-from rung_governance.signed_log import WITHDRAWN
+from rung_governance.approval import audit, batch, plan, signatures, signed_approval, validation
+from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops import contract
 from rung_ops.release import source_hash, state
 
@@ -21,7 +21,7 @@ MODEL = b"the bytes of the model"
 def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a model, as an image carries it, without approval."""
     (tmp_path / "model.skops").write_bytes(MODEL)
-    (tmp_path / approval.RECORDS).mkdir(parents=True)
+    (tmp_path / validation.RECORDS).mkdir(parents=True)
     (tmp_path / "src/credit").mkdir(parents=True)
     (tmp_path / "src/credit/features.py").write_text("FEATURES = []\n")
     monkeypatch.setattr(contract, "package", lambda: "credit")
@@ -29,7 +29,7 @@ def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> 
     signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
     plan.path(tmp_path).write_text("approval: {}\n")
     moved(monkeypatch, model_file=tmp_path / "model.skops")
-    moved(monkeypatch, carried_approval, root=tmp_path)
+    moved(monkeypatch, batch, root=tmp_path)
     monkeypatch.setattr(signatures, "signers_file", lambda: signers)
     with audit.signed(production):
         state.serve(production, "v1-aaaaaaaa-bbbbbb", "Ada")
@@ -41,7 +41,7 @@ def sign(image: Path) -> Callable[..., Path]:
     """Signs an approval of the model; what is given replaces a part; returns the file."""
 
     def write(number: int = 1, key: str = "vera.key", **changes: str) -> Path:
-        path = image / approval.RECORDS / f"credit-{number}.approval.json"
+        path = image / validation.RECORDS / f"credit-{number}.approval.json"
         content = {
             "model_file": hashlib.sha256(MODEL).hexdigest(),
             "source_hash": source_hash.of_folder(image, "credit"),
@@ -54,7 +54,7 @@ def sign(image: Path) -> Callable[..., Path]:
 
 
 def refusal() -> str:
-    (reason,) = carried_approval.objections()
+    (reason,) = batch.carried_objections()
     return reason
 
 
@@ -65,7 +65,7 @@ def digest(path: Path) -> str:
 def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -> None:
     sign()
 
-    assert list(carried_approval.objections()) == []
+    assert list(batch.carried_objections()) == []
 
 
 @pytest.mark.tried(
@@ -100,7 +100,7 @@ def test_what_has_expired_or_was_withdrawn_is_not(
     assert refusal() == "its approval was withdrawn"
 
     path = sign(expires="2099-02-01")
-    assert list(carried_approval.objections()) == []
+    assert list(batch.carried_objections()) == []
     audit.record(production, WITHDRAWN, "Vera", approval=digest(path))
     assert refusal() == "its approval was withdrawn"
 
@@ -126,7 +126,7 @@ def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
 
     assert "mount the folder of the releases at /app/releases" in refusal()
     plan.path(image).unlink()  # as at rung 2, where nothing is served
-    assert list(carried_approval.objections()) == []
+    assert list(batch.carried_objections()) == []
 
 
 def test_a_team_of_one_has_no_signature_that_names_the_model(image: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
-from rung_governance import committed, gate, plan, rejudge
+from rung_governance.approval import gate, plan, rejudge
 from rung_ops.gate import registry_gate
 
 VERDICT = rejudge.verdict  # a desk replaces it
@@ -31,11 +31,11 @@ def record(desk: Desk) -> Path:
 def test_a_file_that_judges_and_is_not_as_committed_is_named(
     desk: Desk, record: Path, name: str
 ) -> None:
-    assert list(committed.uncommitted(record, root=desk.folder)) == []
+    assert list(rejudge.uncommitted(record, root=desk.folder)) == []
 
     (desk.folder / name).write_text("# another\n")
 
-    (reason,) = committed.uncommitted(record, root=desk.folder)
+    (reason,) = rejudge.uncommitted(record, root=desk.folder)
     assert f"{Path(name).name} is not as it is committed" in reason
 
 
@@ -47,9 +47,9 @@ def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
     desk.commit(ADA, {FILES[-1]: "# approved\n"})
     for words in (["fetch", "-q", "origin"], ["checkout", "-q", "FETCH_HEAD", "--", "governance"]):
         subprocess.run(["git", *words], cwd=clone, check=True)
-    desk.patch.setattr(committed.rules, "rules_file", lambda: clone / "ops/gate.toml")
+    desk.patch.setattr(rejudge.gate_rules, "rules_file", lambda: clone / "ops/gate.toml")
 
-    assert list(committed.uncommitted(clone / FILES[-1], root=clone)) == []
+    assert list(rejudge.uncommitted(clone / FILES[-1], root=clone)) == []
 
 
 @pytest.mark.parametrize("rung", [2, 3])
@@ -65,7 +65,7 @@ def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
     monkeypatch.setattr(registry_gate, "registry_verdict", lambda version: PASSED)
     if rung == 2:
         monkeypatch.setattr(plan, "path", lambda root=None: tmp_path / "none.yaml")
-    monkeypatch.setattr(committed, "uncommitted", lambda *further: ["params.toml is not"])
+    monkeypatch.setattr(rejudge, "uncommitted", lambda *further: ["params.toml is not"])
 
     verdict = rejudge.verdict("1")
 
@@ -79,7 +79,7 @@ def test_a_record_is_signed_before_it_is_committed_and_released_after(
     monkeypatch.setattr(rejudge, "verdict", VERDICT)
     monkeypatch.setattr(registry_gate, "registry_verdict", lambda version: PASSED)
     monkeypatch.setattr(plan, "path", lambda root=None: desk.folder / "none.yaml")
-    monkeypatch.setattr(committed, "uncommitted", lambda *more: asked.append(more) or [])
+    monkeypatch.setattr(rejudge, "uncommitted", lambda *more: asked.append(more) or [])
     version = desk.version()
     desk.record(version)
 

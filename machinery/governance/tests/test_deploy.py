@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung_governance import audit, deploy, keys, served_model
+from rung_governance.approval import audit, deploy, keys, served_model
 from rung_ops.release import history, state
 
 Candidates = tuple[str, str]

@@ -9,7 +9,7 @@ import pytest
 
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance import approval, people, plan, signatures
+from rung_governance.approval import developers, plan, signatures, validation
 
 SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 
@@ -20,7 +20,7 @@ def refused(desk: Desk, validator: str = VERA) -> str:
     if desk.approve(version, validator) == 0:
         return ""
     desk.record(version, validator)
-    return "; ".join(approval.person_objections(version, validator.partition("<")[2][:-1]))
+    return "; ".join(validation.person_objections(version, validator.partition("<")[2][:-1]))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_who_trained_it_does_not_validate_it(desk: Desk) -> None:
 
     assert (
         "Vera Valid <vera@example.org> developed the model"
-        in (approval.record_objections(version)[0])
+        in (validation.record_objections(version)[0])
     )
 
 
@@ -121,7 +121,7 @@ def test_what_an_approved_version_held_is_not_counted_again(desk: Desk) -> None:
     desk.commit(ADA, {"src/credit/model.py": "C = 2\n"})
     assert refused(desk) == ""
 
-    for file in approval.approval_path(first).parent.glob("*.sig"):
+    for file in validation.approval_path(first).parent.glob("*.sig"):
         file.unlink()
     assert "developed the model" in refused(desk)
 
@@ -158,11 +158,11 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(
     subprocess.run(
         ["git", "clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone)], check=True
     )
-    moved(monkeypatch, approval, root=clone)
+    moved(monkeypatch, validation, root=clone)
 
-    (objection,) = approval.objections(version)
+    (objection,) = validation.objections(version)
     assert "`git fetch --unshallow`" in objection
-    assert approval.objections(version, answered=True) == []
+    assert validation.objections(version, answered=True) == []
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(
     ],
 )
 def test_spellings_of_a_person(one: str, other: str, same: bool) -> None:
-    assert bool(people.marks(one) & people.marks(other)) is same
+    assert bool(developers.marks(one) & developers.marks(other)) is same

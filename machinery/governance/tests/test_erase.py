@@ -20,10 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import pem
 from machinery.tests.in_project import copied
-from rung_governance.erasure import command, search, tables
-from rung_governance.erasure import rows as person_rows
-from rung_governance.erasure.subject import Subject
-from rung_governance.overrides import Overrides
+from rung_governance.privacy import data_subject, erasure, personal_rows
+from rung_governance.privacy.data_subject import Subject
 from rung_ops import contract, prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
@@ -195,14 +193,14 @@ def test_a_remote_is_named_with_an_address_of_any_length(project: Project) -> No
 
 
 def test_without_yes_it_is_only_shown(project: Project) -> None:
-    before = {path: path.read_bytes() for path in tables.files(project.folder)}
+    before = {path: path.read_bytes() for path in data_subject.files(project.folder)}
 
     output = project.erase(PERSON)
 
     assert "Nothing was changed" in output
     for name in ("known.csv", "applications.parquet: 1 row", "rows.parquet", "local cache"):
         assert name in output
-    assert {path: path.read_bytes() for path in tables.files(project.folder)} == before
+    assert {path: path.read_bytes() for path in data_subject.files(project.folder)} == before
     assert len(stored(project)) == 1
     assert not (project.folder / "releases/production/history.jsonl").exists()
 
@@ -276,7 +274,7 @@ def test_equal_rows_of_the_log_are_named_but_count_as_anothers_by_default(
 @pytest.mark.parametrize("named", [["a", " "], [" "], ["a=1", "b"]])
 def test_who_is_not_named_clearly_is_not_erased(named: list[str]) -> None:
     with pytest.raises(ValueError, match="Name ids"):
-        person_rows.subject_of(named)
+        erasure.subject_of(named)
 
 
 @pytest.mark.parametrize(
@@ -307,11 +305,11 @@ def test_a_column_is_named_as_row_names_it(monkeypatch: pytest.MonkeyPatch) -> N
     schema = pa.DataFrameSchema({"claim id": pa.Column(str)})
     monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: schema))
 
-    assert person_rows.subject_of(["claim id=C1", "sex=F"]).columns == {
+    assert erasure.subject_of(["claim id=C1", "sex=F"]).columns == {
         "claim id": "C1",
         "sex": "F",
     }
-    assert person_rows.subject_of(["Zm9v="]).ids == {"Zm9v="}
+    assert erasure.subject_of(["Zm9v="]).ids == {"Zm9v="}
 
 
 def test_equal_rows_are_found_in_a_table_of_texts(
@@ -327,7 +325,7 @@ def test_equal_rows_are_found_in_a_table_of_texts(
     as_it_came = pl.DataFrame({"day": ["31.1.26"], "at": ["now"], "yes": ["tak"], "number": ["1"]})
     subject = Subject(rows=rows[:1])
 
-    assert subject.mask(tables.read(tmp_path / "scored.csv")).to_list() == [True, False]
+    assert subject.mask(data_subject.read(tmp_path / "scored.csv")).to_list() == [True, False]
     assert subject.mask(as_it_came).to_list() == [False]
 
 
@@ -343,11 +341,11 @@ def test_only_the_holder_of_the_key_can_tell_whose_it_was(
     signing_key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
-    mine = command.pseudonym(["customer=1"])
-    assert mine == command.pseudonym(["customer=1"]) != command.pseudonym(["customer=2"])
+    mine = erasure.pseudonym(["customer=1"])
+    assert mine == erasure.pseudonym(["customer=1"]) != erasure.pseudonym(["customer=2"])
 
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(ec.generate_private_key(ec.SECP256R1())).decode())
-    assert command.pseudonym(["customer=1"]) != mine
+    assert erasure.pseudonym(["customer=1"]) != mine
 
 
 @pytest.mark.tried(
@@ -363,8 +361,8 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     files = LogFiles(tmp_path / "production/predictions")
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
-    places = search.FoundRows(search.widened(Subject(ids=frozenset([PERSON]))))
-    eraser = threading.Thread(target=person_rows._log, args=(places,))
+    places = personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([PERSON]))))
+    eraser = threading.Thread(target=erasure._log, args=(places,))
     write = prediction_log.write
 
     def slowly(*given: object) -> object:
@@ -386,24 +384,6 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     assert prediction_log.read(files.folder).collect().height == COUNT - 1
 
 
-def test_the_audit_log_is_read_once_for_overrides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOGS", str(tmp_path))
-    monkeypatch.setattr(search, "search", search.FoundRows)
-    read: list[Path] = []
-
-    class Counted(Overrides):
-        def __init__(self, folder: Path) -> None:
-            read.append(folder)
-            super().__init__(folder)
-
-    monkeypatch.setattr(person_rows, "Overrides", Counted)
-    person_rows.handle([PERSON], erases=True)
-
-    assert len(read) == 1
-
-
 def test_a_service_goes_on_writing_after_its_files_lost_rows(
     rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,7 +391,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
     asked = rows.drop(contract.TARGET)
     files = LogFiles(tmp_path / "production/predictions")
     files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
-    person_rows._log(search.FoundRows(search.widened(Subject(ids=frozenset([PERSON])))))
+    erasure._log(personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([PERSON])))))
     files.write(prediction_log.assemble([batch(asked[1:3], 8)]))
     files.merge(everything=True)
 
@@ -424,7 +404,7 @@ def test_a_raw_file_that_rung_wrote_is_still_read_without_load(tmp_path: Path) -
     path = tmp_path / "served.parquet"
     raw_file.write_rows(pl.DataFrame({"id": [PERSON, "request-8"]}), path)
 
-    assert tables.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+    assert data_subject.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
 
     assert raw_file.is_row_file(path)
 
@@ -434,7 +414,7 @@ def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:
     path.write_text("id,amount\nrequest-7,1.50\nrequest-8,007\n")
     path.chmod(0o640)
 
-    assert tables.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+    assert data_subject.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
 
     assert path.read_text() == "id,amount\nrequest-8,007\n"
     assert path.stat().st_mode & 0o777 == 0o640

@@ -12,14 +12,10 @@ import yaml
 from machinery.governance.tests.signing import ADA, VERA, Desk
 from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
-from rung_governance import (
-    approval,
-    control_evidence,
-    examine,
-    example_text,
-    file_parts,
-)
-from rung_governance.control_evidence import (
+from rung_governance import example_text
+from rung_governance.approval import validation
+from rung_governance.documents import examine, file_parts
+from rung_governance.documents.examine import (
     MISSING,
     OUTSIDE,
     RUN,
@@ -42,7 +38,7 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
     desk.allow(VERA)
     shutil.copy(ROOT / "dvc.yaml", folder)
     reports = folder / "reports"
-    moved(monkeypatch, control_evidence, examine, repository=folder, root=folder, reports=reports)
+    moved(monkeypatch, examine, examine, repository=folder, root=folder, reports=reports)
     moved(monkeypatch, file_parts, reports=reports)
     (folder / "uv.lock").write_text("version = 1\n")
     example_text.rewrite(folder, OWN)
@@ -50,7 +46,7 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def look(name: str, version: str = "1") -> control_evidence.Evidence:
+def look(name: str, version: str = "1") -> examine.Evidence:
     return evidence_of(REQUIREMENTS["controls"][name], Examined(version))
 
 
@@ -60,9 +56,7 @@ def test_each_requirement_names_a_control_and_each_control_can_be_looked_for() -
     }
 
     assert named == set(REQUIREMENTS["controls"])
-    assert {each["kind"] for each in REQUIREMENTS["controls"].values()} == set(
-        control_evidence.LOOK
-    )
+    assert {each["kind"] for each in REQUIREMENTS["controls"].values()} == set(examine.LOOK)
     for source in REQUIREMENTS["sources"]:
         assert source["seen"].startswith(("copy: ", "secondary: ", "not opened"))
         assert date.fromisoformat(source["as_of"]) <= date.today()
@@ -114,9 +108,9 @@ def test_an_approval_is_a_statement_and_its_absence_is_missing(project: Path, de
     version = desk.version()
     number = str(version.version)
     assert "no validation" in look("validation", number).shown_by
-    entry = yaml.safe_load((project / approval.INVENTORY).read_text())
+    entry = yaml.safe_load((project / validation.INVENTORY).read_text())
     entry["models"][0]["name"] = version.name
-    (project / approval.INVENTORY).write_text(yaml.safe_dump(entry))
+    (project / validation.INVENTORY).write_text(yaml.safe_dump(entry))
     assert desk.approve(version) == 0
 
     evidence = look("validation", number)

@@ -10,7 +10,9 @@ import pytest
 
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
-from rung_governance import deploy, example_text, promote, records
+from rung_governance import example_text
+from rung_governance.approval import deploy, promote
+from rung_governance.documents import records
 from rung_governance.example_text import objections, rewrite, untouched
 from rung_ops.project import current
 from rung_ops.release import state

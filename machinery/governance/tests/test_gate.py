@@ -12,7 +12,9 @@ import yaml
 from machinery.governance.tests.conftest import APPROVED, COMMIT
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
-from rung_governance import approval, gate, plan, signed_approval, version_facts
+from rung_governance.approval import gate, plan, signed_approval, validation
+from rung_governance.approval.bound_facts import MissingFactError
+from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate import registry_gate
 from rung_ops.gate.judge import Verdict
@@ -83,7 +85,7 @@ def approve(tmp_path: Path, **changes: Any) -> None:
     made_of = {"git_commit": COMMIT, "data_hash": "cd" * 16, "model": registry.model_name()}
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
-    path = tmp_path / approval.RECORDS / f"{registry.model_name()}-1.yaml"
+    path = tmp_path / validation.RECORDS / f"{registry.model_name()}-1.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(yaml.safe_dump({"version": 1} | APPROVED | made_of | changes))
 
@@ -197,7 +199,7 @@ def test_a_feature_that_the_plan_does_not_know_is_outside(
 def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
     judged: Callable[..., Verdict], limits: plan.Bounds, trained: Trained
 ) -> None:
-    read = min(version_facts.of_version(registry.version("1")).columns)
+    read = min(gate.of_version(registry.version("1")).columns)
 
     made = judged(replace(limits, never_read=frozenset({read})))
 
@@ -219,8 +221,8 @@ def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
 def test_a_column_counts_as_read_however_a_feature_reaches_it(feature: pl.Expr) -> None:
     rows = pl.DataFrame({"age": [1, 2], "sex": ["f", "male"], "job": ["a", "b"]})
 
-    assert "sex" in version_facts.columns_of([pl.col("age"), feature], rows)
-    assert version_facts.columns_of([pl.col("age")], rows) == {"age"}
+    assert "sex" in gate.columns_of([pl.col("age"), feature], rows)
+    assert gate.columns_of([pl.col("age")], rows) == {"age"}
 
 
 def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
@@ -346,10 +348,10 @@ def test_a_champion_with_unknown_parameters_is_refused(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(run: str) -> dict[str, str]:
-        raise version_facts.Unknown(f"the parameters of run {run} are not known")
+        raise MissingFactError(f"the parameters of run {run} are not known")
 
     assert judged(champion=0.75).reasons == []
-    monkeypatch.setattr(version_facts, "parameters_of", unknown)
+    monkeypatch.setattr(gate, "parameters_of", unknown)
 
     assert "are not known" in judged(champion=0.75).reasons[0]
 
@@ -359,15 +361,15 @@ def test_a_run_that_the_registry_does_not_have_is_not_known(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
 
-    with pytest.raises(version_facts.Unknown, match="the parameters of run none are not known"):
-        version_facts.parameters_of("none")
+    with pytest.raises(MissingFactError, match="the parameters of run none are not known"):
+        gate.parameters_of("none")
 
 
 def test_a_plan_that_cannot_be_read_refuses(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> plan.Bounds:
-        raise plan.BadPlan("the plan is out of date")
+        raise PlanError("the plan is out of date")
 
     judged()
     monkeypatch.setattr(plan, "bounds", broken)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rung_governance import group_check, plan
+from rung_governance.approval import group_check, plan
+from rung_governance.approval.plan import PlanError
 
 BOUNDS = plan.Bounds(
     **dict.fromkeys(("approved", "may_be_left_out", "may_be_added", "never_read"), frozenset()),
@@ -122,7 +123,7 @@ def test_without_a_report_or_a_plan_that_holds_it_fails(
     assert "is missing: `uv run poe pipeline` makes it." in capsys.readouterr().err
 
     def overdue() -> plan.Bounds:
-        raise plan.BadPlan("the plan is out of date")
+        raise PlanError("the plan is out of date")
 
     monkeypatch.setattr(plan, "bounds", overdue)
     assert check() == 1

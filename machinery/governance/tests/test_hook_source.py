@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rung_governance import hook_source
-from rung_governance.hook_source import HookSource
+from rung_governance.approval import signed_state
+from rung_governance.approval.signed_state import HookSource
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current
@@ -25,7 +25,7 @@ def files() -> dict[str, str]:
 
 
 def reason(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, Any], **changed: str) -> str:
-    monkeypatch.setattr(hook_source.hooks, "named", lambda: hooks)
+    monkeypatch.setattr(signed_state.hooks, "named", lambda: hooks)
     objection = HookSource().objection({"id": RELEASE, "files": files() | changed})
     assert objection is None or not objection.refuses
     return "" if objection is None else objection.reason

@@ -8,7 +8,8 @@ import yaml
 
 from machinery.governance.tests.conftest import APPROVED
 from machinery.tests.projects import moved
-from rung_governance import inventory_facts, promote, records
+from rung_governance.approval import promote
+from rung_governance.documents import inventory, records
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import project_name
 from rung_ops.release import state
@@ -22,7 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     moved(
         monkeypatch,
-        inventory_facts,
+        inventory,
         root=tmp_path,
         reports=tmp_path / "reports",
         test=tmp_path / "test.parquet",
@@ -33,16 +34,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(root: Path, **changes: Any) -> None:
-    inventory = {"models": [TEAM | changes]}
-    (root / inventory_facts.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    content = {"models": [TEAM | changes]}
+    (root / inventory.INVENTORY).write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 def problems(root: Path) -> str:
-    return "\n".join(map(str, inventory_facts.contradictions(root)))
+    return "\n".join(map(str, inventory.contradictions(root)))
 
 
 def answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory_facts, "serving", lambda: ("3", "2026-11-20"))
+    monkeypatch.setattr(inventory, "serving", lambda: ("3", "2026-11-20"))
 
 
 def test_nothing_is_asked_that_is_known(project: Path) -> None:
@@ -53,7 +54,7 @@ def test_nothing_is_asked_that_is_known(project: Path) -> None:
     (project / "governance/validation/m-3.yaml").write_text(yaml.safe_dump(record))
     (project / "governance/validation/README.md").write_text("# How\n")
 
-    data = inventory_facts.facts()
+    data = inventory.facts()
 
     assert data["status"] == "in development: nothing answers in production from here"
     assert data["validations"] == "version 3, 2026-11-19: approved by Vera Valid"
@@ -66,7 +67,7 @@ def test_what_is_not_known_is_left_out(project: Path, report: str) -> None:
     (project / "reports").mkdir()
     (project / "reports/validation.json").write_text(report)
 
-    assert "rows" not in inventory_facts.facts() and "features" not in inventory_facts.facts()
+    assert "rows" not in inventory.facts() and "features" not in inventory.facts()
 
 
 @pytest.mark.parametrize(
@@ -104,15 +105,15 @@ def test_before_anything_answers_it_may_be_in_development(project: Path) -> None
 def test_what_answers_is_read_from_production(
     candidates: tuple[str, str], production: Path, judge: Any, approve: Any
 ) -> None:
-    from rung_governance import deploy
+    from rung_governance.approval import deploy
 
-    assert inventory_facts.serving() is None
+    assert inventory.serving() is None
     judge("1", None)
     approve("1")
     assert deploy.main(["production", candidates[0]]) == 0
     assert promote.main(["1"]) == 0
 
-    version, day = inventory_facts.serving() or ("", "")
+    version, day = inventory.serving() or ("", "")
 
     assert version == "1"
     assert day == state.events(production)[-1]["at"][:10]

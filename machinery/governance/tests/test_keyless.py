@@ -15,7 +15,7 @@ import pytest
 
 import rung_ops
 from machinery.governance.tests.probing import make_curious, observations, probe
-from rung_governance import deploy, keys, promote, rejudge
+from rung_governance.approval import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import policy, steps
 from rung_ops.autopilot.step_runner import Tools
@@ -171,11 +171,12 @@ def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
     assert tasks.count("dvc repro") == tasks.count("rung-ops keyless dvc repro") == 4
 
 
-SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge release rollback"
+SIGNING = "approve deploy kill_switch promote registry_champion rejudge release rollback"
 
 
 def test_what_signs_imports_no_code_of_the_project() -> None:
-    imports = ", ".join(f"rung_governance.{name}" for name in SIGNING.split())
+    imports = ", ".join(f"rung_governance.approval.{name}" for name in SIGNING.split())
+    imports += ", rung_governance.monitor"
     code = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
 
     done = subprocess.run(

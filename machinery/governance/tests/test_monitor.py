@@ -10,19 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_governance import (
-    audit,
-    keys,
-    monitor,
-    operation_record,
-    overrides,
-    plan,
-    retention,
-    serving_check,
-)
-from rung_governance.erasure import rows, search
-from rung_governance.erasure.subject import Subject
-from rung_governance.overrides import Overrides
+from rung_governance import monitor
+from rung_governance.approval import audit, keys, overrides, plan, serving_check
+from rung_governance.approval.overrides import Overrides
+from rung_governance.approval.plan import PlanError
+from rung_governance.documents import technical_file
+from rung_governance.privacy import erasure, personal_rows, retention
+from rung_governance.privacy.data_subject import Subject
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import observation, outcomes
@@ -193,9 +187,9 @@ def test_an_override_whose_prediction_was_erased_is_not_called_unknown(
     planned(most_share=1.0)
     overrule(production, 21)  # the last one of a prediction that was never made
     for number in ("1", "7", "20"):
-        places = search.FoundRows(search.widened(Subject(ids=frozenset([number]))))
+        places = personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([number]))))
         overruled = places.subject.ids & set(Overrides(production).count())
-        assert rows.erase(places, overruled)[1] == []
+        assert erasure.erase(places, overruled)[1] == []
 
     assert monitor.main([]) == 1
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
@@ -208,13 +202,13 @@ def test_the_technical_file_counts_as_the_monitor_does(
     overrule(production, 7)
     overrule(production, 8)
 
-    section = operation_record.served("1")
+    section = technical_file.served("1")
 
     assert "Predictions that were overruled: 8, in 15 entries of the audit log." in section
 
     overrule(production, 21)
 
-    assert operation_record.served("1").endswith("1 override names no prediction of the log: 20")
+    assert technical_file.served("1").endswith("1 override names no prediction of the log: 20")
 
 
 def test_the_thresholds_of_the_plan_count_in_place_of_monitor_toml(
@@ -328,7 +322,7 @@ def test_with_an_unreadable_plan_the_monitor_does_not_run(
     production: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken() -> None:
-        raise plan.BadPlan("governance/monitoring_plan.yaml is missing")
+        raise PlanError("governance/monitoring_plan.yaml is missing")
 
     monkeypatch.setattr(plan, "thresholds", broken)
 

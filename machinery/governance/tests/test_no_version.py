@@ -9,14 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.governance.tests.conftest import pem
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
-from rung_governance import (
-    approve,
-    examine,
-    file_parts,
-    promote,
-    registry_promotion,
-    technical_file,
-)
+from rung_governance.approval import approve, promote, registry_champion
+from rung_governance.documents import examine, file_parts, technical_file
 from rung_ops.errors import StageError
 from rung_ops.gate import registry_gate
 from rung_ops.project.paths import project_name
@@ -27,7 +21,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gate": registry_gate.main,
     "approve": approve.main,
     "promote": promote.main,
-    "registry promote": registry_promotion.main,
+    "registry promote": registry_champion.promote,
     "examine": examine.main,
     "technical-file": technical_file.main,
     "lineage": lineage.main,
@@ -97,7 +91,7 @@ def test_an_alias_is_examined_as_the_version_it_stands_for(
 ) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "challenger", "2")
 
-    assert file_parts.asked_version("poe examine", "", ["challenger"]) == "2"
+    assert file_parts.version_of("challenger") == "2"
 
 
 def test_where_the_registry_does_not_answer_the_version_is_taken_as_it_was_typed(
@@ -110,4 +104,4 @@ def test_where_the_registry_does_not_answer_the_version_is_taken_as_it_was_typed
 
     monkeypatch.setattr(registry, "version", down)
 
-    assert file_parts.asked_version("poe examine", "", ["9"]) == "9"
+    assert file_parts.version_of("9") == "9"

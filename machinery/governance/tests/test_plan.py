@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rung_governance import plan
+from rung_governance.approval import plan
+from rung_governance.approval.plan import PlanError
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.model import custom_model
 from rung_ops.model.custom_model import CustomModelRefusedError
@@ -106,12 +107,12 @@ def test_a_plan_that_says_too_little_allows_nothing(
     inner[place[-1]] = value
     write(project, plan.CHANGES, broken)
 
-    with pytest.raises(plan.BadPlan, match=reason):
+    with pytest.raises(PlanError, match=reason):
         plan.bounds(project)
 
 
 def test_without_a_plan_nothing_is_allowed(project: Path) -> None:
-    with pytest.raises(plan.BadPlan, match="change_control_plan.yaml is missing"):
+    with pytest.raises(PlanError, match="change_control_plan.yaml is missing"):
         plan.bounds(project)
 
 
@@ -152,14 +153,14 @@ def test_a_metric_with_a_missing_part_is_refused(project: Path, missing: str) ->
     left = {name: value for name, value in METRIC.items() if name != missing}
     write(project, plan.MONITORING, monitoring(left))
 
-    with pytest.raises(plan.BadPlan, match=f"{missing}: is missing"):
+    with pytest.raises(PlanError, match=f"{missing}: is missing"):
         plan.thresholds(project)
 
 
 def test_two_thresholds_of_one_setting_are_refused(project: Path) -> None:
     write(project, plan.MONITORING, monitoring(METRIC, METRIC))
 
-    with pytest.raises(plan.BadPlan, match="sets drift.false_alarms twice"):
+    with pytest.raises(PlanError, match="sets drift.false_alarms twice"):
         plan.thresholds(project)
 
 

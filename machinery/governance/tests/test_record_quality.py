@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from machinery.governance.tests.signing import VERA, Desk
-from rung_governance import approval, approve, readiness, record_quality
+from rung_governance.approval import approve, readiness, validation
 from rung_ops.tracking import registry
 
 Capture = pytest.CaptureFixture[str]
@@ -28,7 +28,7 @@ def day(days: int) -> str:
 def objections(desk: Desk, **changes: Any) -> str:
     version = desk.version()
     desk.record(version, **changes)
-    return "\n".join(record_quality.objections(version))
+    return "\n".join(readiness.implausible(version))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_implausible_is_named(desk: Desk, changes: dict[str, Any], named
 def test_a_record_without_findings_is_not_signed(desk: Desk, capsys: Capture) -> None:
     version = desk.version()
     desk.record(version)
-    path = approval.record_paths(version)[0]
+    path = validation.record_paths(version)[0]
     record = yaml.safe_load(path.read_text())
     del record["findings"]
     path.write_text(yaml.safe_dump(record))
@@ -77,11 +77,11 @@ def test_figures_are_those_of_the_run(desk: Desk) -> None:
     version = desk.version()
     registry.client().log_metric(version.run_id, "auc", 0.78123)
     desk.record(version, figures={"auc": 0.7812})
-    assert record_quality.objections(version) == []
+    assert readiness.implausible(version) == []
 
     desk.record(version, figures={"auc": 0.79, "brier": 0.1})
 
-    auc, brier = record_quality.objections(version)
+    auc, brier = readiness.implausible(version)
     assert "auc is 0.79, and the run recorded 0.78123" in auc
     assert "brier is 0.1, and the run recorded no such figure" in brier
 
@@ -89,9 +89,9 @@ def test_figures_are_those_of_the_run(desk: Desk) -> None:
 def test_a_release_is_compared_with_the_time_of_its_commit(desk: Desk) -> None:
     version = desk.version()
     desk.record(version, date=day(-3))
-    released = approval.ReleasedVersion(version.name, version.version, version.tags)
+    released = validation.ReleasedVersion(version.name, version.version, version.tags)
 
-    assert "is before the version was made" in record_quality.objections(released)[0]
+    assert "is before the version was made" in readiness.implausible(released)[0]
 
 
 def test_the_skeleton_of_a_record_is_written_and_filled_in(desk: Desk, capsys: Capture) -> None:
@@ -103,7 +103,7 @@ def test_the_skeleton_of_a_record_is_written_and_filled_in(desk: Desk, capsys: C
 
     assert approve.main(words) == 1
 
-    (path,) = approval.record_paths(version)
+    (path,) = validation.record_paths(version)
     assert f"{path.name}. Answer what is empty in it" in capsys.readouterr().err
     record = yaml.safe_load(path.read_text())
     assert record["git_commit"] == version.tags["git_commit"]

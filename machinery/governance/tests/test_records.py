@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rung_governance import records
-from rung_governance.records import main, plan_mismatches, problems
+from rung_governance.documents import records
+from rung_governance.documents.records import main, plan_mismatches, problems
 from rung_ops import contract
 
 SCHEMA = {

@@ -11,7 +11,8 @@ from sklearn.dummy import DummyClassifier
 
 from machinery.governance.tests import conftest
 from machinery.tests.projects import moved
-from rung_governance import approval, champion_check, records, registry_promotion, rejudge
+from rung_governance.approval import registry_champion, rejudge, validation
+from rung_governance.documents import records
 from rung_ops.gate.judge import Verdict
 from rung_ops.project import current
 from rung_ops.tracking import registry
@@ -38,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
-    moved(monkeypatch, approval, root=tmp_path)
+    moved(monkeypatch, validation, root=tmp_path)
     moved(monkeypatch, test=tmp_path / "test.parquet")  # not made yet
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
@@ -51,14 +52,16 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def write_inventory(model: str, developer: str) -> None:
     inventory = {"models": [{"name": model, "developer": developer}]}
-    path = approval.current().root / "governance/model_inventory.yaml"
+    path = validation.current().root / "governance/model_inventory.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
 def write_record(version: str, /, **changes: Any) -> None:
     record = {"model": registry.model_name(), "version": int(version)} | APPROVED | changes
-    path = approval.current().root / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    path = (
+        validation.current().root / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(record), encoding="utf-8")
 
@@ -72,9 +75,9 @@ def champion() -> str | None:
 def test_an_approved_version_becomes_champion(version: str) -> None:
     write_record(version)
 
-    assert registry_promotion.main([version]) == 0
+    assert registry_champion.promote([version]) == 0
     assert champion() == version
-    assert champion_check.objections()[0] == []
+    assert records.champion_objections()[0] == []
 
 
 def test_where_the_rows_are_the_gate_is_run_again(
@@ -87,7 +90,7 @@ def test_where_the_rows_are_the_gate_is_run_again(
     monkeypatch.setattr(rejudge, "verdict", lambda asked: worse)
     current().test.touch()
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
     assert "- worse than the champion" in capsys.readouterr().err
 
@@ -96,10 +99,10 @@ def test_the_text_of_the_example_does_not_become_champion(
     version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(version)
-    (approval.current().root / "docs").mkdir()
-    shutil.copy(current().root / "docs/use_case.md", approval.current().root / "docs")
+    (validation.current().root / "docs").mkdir()
+    shutil.copy(current().root / "docs/use_case.md", validation.current().root / "docs")
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
     assert "- docs/use_case.md:" in capsys.readouterr().err
 
@@ -107,7 +110,7 @@ def test_the_text_of_the_example_does_not_become_champion(
 def test_a_version_without_a_record_is_refused(
     version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
     assert f"-{version}.yaml does not exist" in capsys.readouterr().err
 
@@ -132,7 +135,7 @@ def test_a_record_that_does_not_approve_is_refused(
 ) -> None:
     write_record(version, **changes)
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
     assert reason in capsys.readouterr().err
 
@@ -143,7 +146,7 @@ def test_the_developer_of_the_inventory_is_refused(
     write_inventory(registry.model_name(), "Vera Valid")
     write_record(version)
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert "vera@example.org> developed the model" in capsys.readouterr().err
 
 
@@ -153,7 +156,7 @@ def test_a_model_that_is_not_in_the_inventory_is_refused(
     write_inventory("another", "Ada Lovelace")
     write_record(version)
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert "names no developer" in capsys.readouterr().err
 
 
@@ -162,7 +165,7 @@ def test_a_version_that_does_not_say_where_it_is_from_is_refused(version: str, t
     registry.client().delete_model_version_tag(registry.model_name(), version, tag)
     write_record(version)
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
 
 
@@ -172,28 +175,28 @@ def test_a_version_of_uncommitted_files_is_refused(
     registry.client().set_model_version_tag(registry.model_name(), version, "git_dirty", "true")
     write_record(version)
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert "files that differ from its commit" in capsys.readouterr().err
 
 
 def test_the_record_of_another_version_does_not_serve(version: str) -> None:
     write_record(str(int(version) + 1))
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
 
 
 def test_two_records_of_one_version_are_refused(version: str) -> None:
     write_record(version)
-    record = approval.record_paths(registry.version(version))[0]
+    record = validation.record_paths(registry.version(version))[0]
     shutil.copy(record, record.with_suffix(".md"))
 
-    assert registry_promotion.main([version]) == 1
+    assert registry_champion.promote([version]) == 1
     assert champion() is None
 
 
 def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
-    assert registry_promotion.main(["4711"]) == 1
+    assert registry_champion.promote(["4711"]) == 1
 
 
 def test_an_alias_set_past_the_gate_is_found(version: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
-from rung_governance import deploy, rejudge, release
+from rung_governance.approval import deploy, rejudge, release
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle, verify
 from rung_ops.project import keyless, release_folders

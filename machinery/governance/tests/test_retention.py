@@ -10,8 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from rung_governance import keys, retention, verification
-from rung_governance.retention import BadRetention
+from rung_governance import record_check
+from rung_governance.approval import audit, keys
+from rung_governance.privacy import retention
+from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import current
 from rung_ops.release import history, state
@@ -69,7 +71,7 @@ def test_what_goes_is_in_the_audit_log(
     (line,) = history.read(production / state.HISTORY)
     assert (line["event"], line["by"]) == ("retention", "Ada")
     assert days[DAYS + 1].name in line["detail"]["deleted"][0]
-    assert verification.unsigned(production, keys.private_key().public_key()) == ""
+    assert audit.unsigned(production, keys.private_key().public_key()) == ""
     assert retention.apply("Ada", NOW) == []
 
 
@@ -116,7 +118,7 @@ def test_a_record_that_means_something_else_deletes_nothing(
 ) -> None:
     record(**wrong)
 
-    with pytest.raises(BadRetention):
+    with pytest.raises(SettingsError):
         retention.overdue(TODAY)
     assert len(retention.apply("Ada", NOW)) == 1
     assert all(day.exists() for day in days.values())
@@ -138,7 +140,7 @@ def test_the_verb_shows_and_deletes(
 
 def test_the_record_of_the_example_is_one_that_rung_can_keep() -> None:
     content = yaml.safe_load((current().root / retention.RECORD).read_text())
-    schema = Path(retention.__file__).parent / "schemas/retention.json"
+    schema = record_check.SCHEMAS / "retention.json"
 
     Draft202012Validator(yaml.safe_load(schema.read_text())).validate(content)
     assert dict(retention._kept()) == {"predictions": 1095}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_governance import audit, keys, rollback
+from rung_governance.approval import audit, keys, rollback
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
 

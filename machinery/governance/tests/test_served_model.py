@@ -13,7 +13,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
-from rung_governance import served_model
+from rung_governance.approval import served_model
 from rung_ops.model import bundle, verify
 from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
 from rung_ops.release.to_lightgbm import to_lightgbm

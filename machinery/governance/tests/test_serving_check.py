@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import FACTS
-from rung_governance import approval, audit, deploy, keys, promote, serving_check
-from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_governance.approval import audit, deploy, keys, promote, serving_check, validation
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
 
 Candidates = tuple[str, str]
@@ -74,8 +74,8 @@ def test_a_withdrawal_and_a_rejection_are_found(
     answers: str, production: Path, approve: Write
 ) -> None:
     approve("1", decision="rejected")
-    released = approval.ReleasedVersion(FACTS["model"], "1", {})
-    path = approval.approval_path(released)
+    released = validation.ReleasedVersion(FACTS["model"], "1", {})
+    path = validation.approval_path(released)
     path.with_name(f"{FACTS['model']}-1.withdrawal-000000000000.json").write_text("{}")
 
     rejected, withdrawn = serving_check.problems(production, answers)
@@ -90,7 +90,7 @@ def withdrawn(answers: str, production: Path, tmp_path: Path) -> str:
     digest = "9" * 64
     with audit.signed(production):
         state.note(production, APPROVED, "Vera", release=answers, approval_hash=digest)
-    folder = tmp_path / approval.RECORDS
+    folder = tmp_path / validation.RECORDS
     (folder / f"{FACTS['model']}-1.withdrawal-{digest[:12]}.json").write_text("{}")
     return digest
 

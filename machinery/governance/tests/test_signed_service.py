@@ -22,8 +22,8 @@ from machinery.governance.tests.running import (
 )
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from machinery.tests.projects import moved
-from rung_governance import audit, kill_switch, oversight
-from rung_governance.signed_log import APPROVED, WITHDRAWN
+from rung_governance.approval import audit, kill_switch, oversight
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_ops import __main__ as command
 from rung_ops import addons, prediction_log
 from rung_ops.errors import SettingsError
@@ -312,7 +312,7 @@ def without_governance(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_service_of_a_governed_project_is_guarded_whatever_is_typed() -> None:
-    assert serve.guards() == ["rung_governance.oversight"]
+    assert serve.guards() == ["rung_governance.approval.oversight"]
 
 
 @pytest.mark.tried(
@@ -339,7 +339,7 @@ def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
 ) -> None:
     monkeypatch.setattr(addons, "listed", list)
 
-    assert serve.guards() == ["rung_governance.oversight"]
+    assert serve.guards() == ["rung_governance.approval.oversight"]
 
 
 @pytest.mark.tried(

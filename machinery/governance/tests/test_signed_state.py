@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-from rung_governance import anchors, audit, batch, keys, kill_switch, seen_log, signed_state
-from rung_governance.signed_state import SignedStateReader
+from rung_governance.approval import (
+    anchors,
+    audit,
+    batch,
+    keys,
+    kill_switch,
+    signed_log,
+    signed_state,
+)
+from rung_governance.approval.audit import UnsignedLogError
+from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.release import state
 from rung_ops.release.state import State
 
@@ -157,7 +166,7 @@ def test_what_could_not_be_signed_is_not_resumed(
     else:
         state.note(signed.folder, "override", "Eve")
 
-    with pytest.raises(audit.Unsigned, match="could not be signed"):
+    with pytest.raises(UnsignedLogError, match="could not be signed"):
         kill_switch.switch_on(signed.folder, "Olga", "over")
 
     assert state.read(signed.folder).stopped is not None
@@ -264,7 +273,7 @@ def test_old_files_that_are_put_back_before_a_restart_undo_no_stop(
     with pytest.raises(batch.PredictionError, match="line 3 was signed and is gone"):
         batch._refuse_while_stopped(signed.folder)
 
-    seen_log.path("production").unlink()  # as somebody may who holds both places
+    signed_log.seen_path("production").unlink()  # as somebody may who holds both places
     assert SignedStateReader(signed.folder, remembers=True).read().is_valid
     assert audit.report(signed.folder) == []
 
@@ -273,7 +282,7 @@ def test_what_was_seen_is_in_the_log_as_it_grows(signed: Signed) -> None:
     service = SignedStateReader(signed.folder, remembers=True)
     for number in range(2, 5):
         assert service.read().is_valid
-        recorded = seen_log.read("production")
+        recorded = signed_log.read_seen("production")
         assert recorded is not None and recorded.lines == number
         assert SignedStateReader(signed.folder, remembers=True).read().is_valid
         assert audit.record(signed.folder, "reviewed", "Ada") == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from rung_governance import standard_figures
+from rung_governance.approval import gate
 from rung_ops.model.target import Kind
 
 
@@ -19,7 +19,7 @@ def test_a_half_of_the_rows_without_both_classes_is_left_out() -> None:
     truth[::8] = 1  # each in the first half
     predicted = np.linspace(0, 1, len(truth))
 
-    assert list(standard_figures.differences(_auc, truth, predicted)) == []
+    assert list(gate.misnamed_figures(_auc, truth, predicted)) == []
 
 
 def test_a_figure_that_is_false_on_a_half_alone_is_named() -> None:
@@ -30,7 +30,7 @@ def test_a_figure_that_is_false_on_a_half_alone_is_named() -> None:
     def score(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return _auc(truth, predicted) if len(truth) == whole else {"auc": 0.99}
 
-    (difference,) = standard_figures.differences(score, truth, predicted)
+    (difference,) = gate.misnamed_figures(score, truth, predicted)
     assert difference.startswith("score() in model.py says auc 0.99, and it is ")
 
 
@@ -51,7 +51,7 @@ def _of_classes(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def test_figures_of_several_classes_are_those_of_their_names() -> None:
-    assert list(standard_figures.differences(_of_classes, TRUTH, PROBABILITIES, KIND)) == []
+    assert list(gate.misnamed_figures(_of_classes, TRUTH, PROBABILITIES, KIND)) == []
 
 
 @pytest.mark.parametrize("name", ["brier", "log_loss", "accuracy"])
@@ -59,20 +59,20 @@ def test_a_figure_of_several_classes_that_is_false_is_named(name: str) -> None:
     def score(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return _of_classes(truth, predicted) | {name: 0.123}
 
-    (difference,) = standard_figures.differences(score, TRUTH, PROBABILITIES, KIND)
+    (difference,) = gate.misnamed_figures(score, TRUTH, PROBABILITIES, KIND)
 
     assert difference.startswith(f"score() in model.py says {name} 0.123, and it is ")
 
 
 def test_of_several_classes_another_figure_decides_only_within_a_bound() -> None:
-    assert list(standard_figures.unbounded("brier", [], KIND)) == []
-    assert list(standard_figures.unbounded("auc", ["auc"], KIND)) == []
-    assert len(list(standard_figures.unbounded("auc", [], KIND))) == 1
+    assert list(gate.unbounded_figure("brier", [], KIND)) == []
+    assert list(gate.unbounded_figure("auc", ["auc"], KIND)) == []
+    assert len(list(gate.unbounded_figure("auc", [], KIND))) == 1
 
 
 def test_no_figure_of_quantiles_has_one_meaning() -> None:
     kind = Kind((), (0.1, 0.5, 0.9))
     three = np.sort(DRAWN.random((60, 3)), axis=1)
 
-    assert list(standard_figures.differences(lambda *_: {"mae": 0.1}, TRUTH, three, kind)) == []
-    assert len(list(standard_figures.unbounded("mae", [], kind))) == 1
+    assert list(gate.misnamed_figures(lambda *_: {"mae": 0.1}, TRUTH, three, kind)) == []
+    assert len(list(gate.unbounded_figure("mae", [], kind))) == 1

@@ -12,11 +12,8 @@ import yaml
 
 from machinery.governance.tests.conftest import COMMIT
 from machinery.tests.projects import moved
-from rung_governance import (
-    approval,
-    markdown,
-    technical_file,
-)
+from rung_governance.approval import validation
+from rung_governance.documents import file_parts, technical_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project import current
 from rung_ops.project.paths import project_name
@@ -56,7 +53,7 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "reports").mkdir()
     for name, content in REPORTS.items():
         (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
-    record = tmp_path / approval.RECORDS / f"{project_name()}-1.yaml"
+    record = tmp_path / validation.RECORDS / f"{project_name()}-1.yaml"
     record.write_text(RECORD, encoding="utf-8")
     moved(
         monkeypatch,
@@ -119,7 +116,7 @@ SOURCES = [
     *("governance/risk_register.yaml", "governance/monitoring_plan.yaml"),
     *("governance/change_control_plan.yaml", "governance/retention.yaml", "uv.lock"),
     *("governance/technical_file/annex_iv.md", "test.parquet"),
-    f"{approval.RECORDS}/{project_name()}-1.yaml",
+    f"{validation.RECORDS}/{project_name()}-1.yaml",
     *(f"reports/{name}" for name in REPORTS if name != "run.json"),
 ]
 
@@ -196,7 +193,7 @@ def test_without_a_version_there_is_no_file(
 def test_a_heading_moves_down_and_a_comment_in_code_stays() -> None:
     text = "# One\n```\n# two\n```\n## Three"
 
-    assert markdown.demoted(text, 2) == "### One\n```\n# two\n```\n#### Three"
+    assert file_parts.demoted(text, 2) == "### One\n```\n# two\n```\n#### Three"
 
 
 @pytest.mark.parametrize(
@@ -211,4 +208,4 @@ def test_a_heading_moves_down_and_a_comment_in_code_stays() -> None:
     ],
 )
 def test_records_are_written_as_lists_and_tables(content: Any, text: str) -> None:
-    assert markdown.written(content) == text
+    assert file_parts.written(content) == text

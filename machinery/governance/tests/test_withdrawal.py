@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import FACTS
-from rung_governance import approval, audit, deploy, promote, rollback
-from rung_governance.signed_log import WITHDRAWN
+from rung_governance.approval import audit, deploy, promote, rollback, validation
+from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops.project import release_folders
 from rung_ops.release import state
 
@@ -21,8 +21,8 @@ WHERE = pytest.mark.parametrize("where", ["file", "log"])
 
 def withdraw(production: Path, version: str, where: str) -> None:
     """Withdraw the approval of a version, as its file says or as the audit log says."""
-    released = approval.ReleasedVersion(FACTS["model"], version, {})
-    path = approval.approval_path(released)
+    released = validation.ReleasedVersion(FACTS["model"], version, {})
+    path = validation.approval_path(released)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
-from rung_governance import audit, kill_switch, plan, promote, witness
-from rung_governance.signed_state import SignedStateReader
+from rung_governance.approval import audit, kill_switch, plan, promote, witness
+from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.release import deploy, history, state
 
 BRANCH = "refs/heads/audit-log/production"

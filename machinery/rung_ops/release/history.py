@@ -6,6 +6,7 @@ that lines were cut off at the end.
 """
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ MAX_BYTES = 256 * 1024**2  # some 600,000 lines
 BLOCK = 1 << 15  # bytes that are read at once
 # Hashes of the lines that were appended in this context, where somebody collects them.
 WRITTEN: ContextVar[list[str] | None] = ContextVar("written", default=None)
+# By history: the hash of a line, and the last change up to it.
+_CHANGES: dict[Path, tuple[str, dict[str, Any] | None]] = {}
 # Takes a valid line: its number, counted from 1, and the event.
 Take = Callable[[int, dict[str, Any]], None]
 
@@ -272,6 +275,31 @@ def since(path: Path, known: str) -> list[dict[str, Any]] | None:
         events.append(event)
         expected = event["previous_hash"]
     return events[::-1] if known == START and expected in (None, START) else None
+
+
+def last_change(path: Path) -> dict[str, Any] | None:
+    """Find the last event that changed what is served; in one process, read only what is new.
+
+    A line's hash commits to all lines before it, so what was found up to a line holds while the
+    history goes on from it.
+    """
+    known, change = _CHANGES.get(path, ("", None))
+    new = since(path, known) if known else None
+    if new is None:
+        new = list(itertools.islice(filter(None, map(event_of, _lines_backwards(path))), 1))
+        change = next(filter(_is_change, map(event_of, _lines_of_changes(path))), None)
+    change = next(filter(_is_change, reversed(new)), change)
+    if new:
+        _CHANGES[path] = (new[-1]["hash"], change)
+    return change
+
+
+def _lines_of_changes(path: Path) -> Iterator[bytes]:
+    return (line for line in _lines_backwards(path) if b'"generation":' in line)
+
+
+def _is_change(event: dict[str, Any] | None) -> bool:
+    return event is not None and "generation" in event["detail"] and is_unchanged(event)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Approval and audit: what may be served, who decided that, and the signed log that shows it."""

@@ -1,0 +1,192 @@
+"""Batch scoring as the approval allows, with each prediction logged: `poe predict`.
+
+While production is stopped, nothing is scored. For a model that is not approved, the change control
+plan decides whether nothing is scored (`batch: refuse`) or every row says so (`batch: mark`). At rung
+1, without validation, files are only scored.
+
+The image for scoring runs this too. It has no registry, no git and no OpenSSH: only the committed
+records of governance/ and, where it is mounted, the folder of the releases, which shows what happened
+since the image was built.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rung_governance.approval import (
+    admission,
+    bound_facts,
+    plan,
+    signatures,
+    signed_approval,
+    validation,
+)
+from rung_governance.approval.anchors import BrokenLogError
+from rung_governance.approval.bound_facts import NotApprovedError
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.signed_log import SignedLog
+from rung_governance.approval.signed_state import SignedStateReader
+from rung_ops import contract
+from rung_ops.batch import predict, predict_logged
+from rung_ops.batch.predict import PredictionError
+from rung_ops.errors import StageError
+from rung_ops.model import bundle
+from rung_ops.prediction_log import sealed
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import shown
+from rung_ops.release import source_hash, state
+
+NOT_APPROVED = "not_approved"  # column of the output: why, in every row
+UNKNOWN = "whether it is approved is not known here"
+
+
+def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
+    """Log scored rows as rung_ops.batch.predict_logged does; mark those of an unapproved model.
+
+    Raises:
+        PredictionError: production is stopped, the plan lets no unapproved model score, or the log
+            could not be written.
+    """
+    _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
+    try:
+        sealed.require(sealed.required())
+    except sealed.SealedError as error:
+        raise PredictionError(f"Nothing was scored. {error}") from error
+    if not (reasons := objections()):
+        return predict_logged.log_predictions(scored)
+    message = f"The model is not approved: {'; '.join(reasons)}"
+    if plan.approval_terms().refuses_batch:
+        raise PredictionError(f"Nothing was scored. {message}")
+    print(message, file=sys.stderr)
+    marked = scored.with_columns(pl.lit("; ".join(reasons)).alias(NOT_APPROVED))
+    return predict_logged.log_predictions(marked)
+
+
+def _refuse_while_stopped(folder: Path) -> None:
+    """Raise PredictionError while a stop holds, or if that cannot be determined."""
+    try:
+        stopped = state.read(folder).stopped
+    except state.StateError:
+        stopped = None  # the log says what holds
+    if (folder / state.HISTORY).exists() and not stopped:
+        reading = SignedStateReader(folder).read()
+        stopped = reading.state.stopped
+        if not stopped and not reading.is_valid:
+            raise PredictionError(f"Nothing was scored. {' '.join(reading.problems)}")
+    if stopped:
+        raise PredictionError(
+            f"Nothing was scored: {stopped.by} stopped the model at {stopped.at}: {stopped.reason}"
+        )
+
+
+@functools.cache
+def objections() -> list[str]:
+    """List why this model is not approved; computed once."""
+    if importlib.util.find_spec("mlflow") is None:
+        return list(carried_objections())
+    name = predict_logged.release()
+    version, _, digest = name.removeprefix("v").partition("-")
+    if not version.isdecimal():
+        return [f"model {digest} was not registered by the pipeline"]
+    try:
+        from rung_ops.tracking import registry
+
+        registered = registry.version(version)
+        return [*validation.objections(registered, answered=True), *_not_at_hand(registered)]
+    except (ImportError, StageError) as error:
+        return [f"{UNKNOWN}: {error}"]
+    except Exception as error:  # MLflow's own; the image for scoring does not have it
+        return [f"{UNKNOWN}: {str(error).splitlines()[0]}"]
+
+
+def _not_at_hand(version: validation.Version) -> Iterator[str]:
+    """Say where model/ and src/ are not those of the version that dvc.lock leads to."""
+    if bundle.digest(current().model_file) != version.tags.get("model_file"):
+        yield f"{shown(current().model_file)} is not the model of version {version.version}"
+    commit, package = version.tags.get("git_commit", ""), contract.package()
+    committed = source_hash.of_commit(current().root, commit, package)
+    if not committed:
+        yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"
+    elif source_hash.of_folder(current().root, package) != committed:
+        yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score a file; return the exit code."""
+    if not (current().root / validation.RECORDS).is_dir():
+        return predict.main(arguments)
+    return predict.main(arguments, before_writing=log_predictions)
+
+
+def on_ray(arguments: list[str] | None = None) -> int:
+    """Score on Ray and log each prediction; return the exit code."""
+    from rung_ops.ray import predict as ray_predict  # its packages come with the answer `compute`
+
+    return ray_predict.main(arguments, before_writing=log_predictions)
+
+
+IN_THE_PROJECT = "`uv run poe predict` in the project knows"
+MOUNT = "mount the folder of the releases at /app/releases"
+
+
+def carried_objections() -> Iterator[str]:
+    """Say why this model is not approved, as far as that is known here."""
+    signers = signatures.signers_file()
+    if not signers.is_file():
+        yield f"no signature says here which model was validated: {IN_THE_PROJECT}"
+        return
+    digest = bundle.digest(current().model_file)
+    allowed = signers.read_text(encoding="utf-8")
+    named = [
+        (path, signed)
+        for path in sorted((current().root / validation.RECORDS).glob("*.approval.json"))
+        if (signed := _verified(path, allowed)).get("model_file") == digest
+    ]
+    if not named:
+        yield f"no approval that a validator has signed names this model ({digest[:12]})"
+        return
+    source = source_hash.of_folder(current().root, contract.package())
+    reasons = [list(_lapsed(path, signed, source)) for path, signed in named]
+    yield from min(reasons, key=len)  # a model that was registered twice needs one approval
+
+
+def _verified(path: Path, allowed: str) -> Mapping[str, Any]:
+    """Return an approval; an empty one where its signature does not count."""
+    try:
+        text = path.read_bytes()
+        proof = signed_approval.proof_of(path).read_text(encoding="utf-8")
+        return admission.verified(text, proof, allowed)
+    except (OSError, ValueError, NotApprovedError):
+        return {}
+
+
+def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]:
+    if signed.get("source_hash") != source:
+        yield "src/ is not the source that was approved"
+    yield from bound_facts.overdue(signed)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if signed_approval.withdrawal_of(path, digest).is_file():
+        yield "its approval was withdrawn"
+        return
+    if not plan.path(
+        current().root
+    ).is_file():  # before rung 3 nothing is served, so that there is no log
+        return
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    if not (folder / state.HISTORY).is_file():
+        yield f"whether its approval was withdrawn since is not known here: {MOUNT}"
+        return
+    log = SignedLog(folder)
+    try:
+        log.follow()
+    except (BrokenLogError, AuditKeyError, OSError) as error:
+        yield f"whether its approval was withdrawn since is not known: {error}"
+        return
+    if digest in log.withdrawn:
+        yield "its approval was withdrawn"

@@ -1,0 +1,97 @@
+"""What a signed approval binds of a version, and until when it holds; brings no other packages."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rung_ops.errors import OpsError
+from rung_ops.system.printable import four_digits
+
+# What an approval binds, as its objections name it.
+BOUND = {
+    "model_hash": "the model's bytes",
+    "git_commit": "the commit",
+    "source_hash": "the source in src/",
+    "data_hash": "the data",
+    "params_hash": "params.toml",
+    "record": "the validation record",
+    "plan": "the change control plan",
+    "gate_rules": "the rules in ops/gate.toml",
+}
+# Those of them that travel with a release.
+MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
+# What a line of the audit log names of a release: what its model was exported to, and the rest.
+RELEASE = "release_hash"
+CLOSE = 1e-3  # share by which a figure may differ on another machine
+# What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
+STOP, REPORT = "stop", "report"
+
+
+class NotApprovedError(OpsError):
+    """A version or a release is not approved, or cannot be."""
+
+
+class MissingFactError(OpsError):
+    """Something that has to be known of a version cannot be found out."""
+
+
+def release_hash(manifest: Mapping[str, Any]) -> str:
+    """Hash a release by its verified manifest, which lists the hash of every file."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def changed(
+    signed: Mapping[str, Any], now: Mapping[str, Any], verdict: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Say what has changed since an approval was signed, a sentence each.
+
+    Args:
+        signed: its statement.
+        now: the same names with what is the case now; what is left out is not compared.
+        verdict: of the gate now; None leaves it out.
+    """
+    for name, what in BOUND.items():
+        if name in now and signed.get(name) != now[name]:
+            was, is_ = (str(each or "none")[:12] for each in (signed.get(name), now[name]))
+            yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
+    if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
+        outlines = (_outline(each) for each in (signed.get("verdict") or {}, verdict))
+        yield (
+            "the gate's verdict changed since it was approved "
+            f"({', now '.join(outlines)}), so the approval is void"
+        )
+
+
+def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two verdicts say the same; figures may differ by CLOSE."""
+    return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+
+
+def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
+    """Say that an approval has expired, or is of a day to come."""
+    today = datetime.now(UTC).date().isoformat()
+    if today > str(signed.get("expires", "")):
+        version = signed.get("version", "VERSION")
+        yield (
+            f"the approval expired on {signed.get('expires')}: `uv run poe approve {version}` after a "
+            f"look at it, then `uv run poe promote {version}`, renew it"
+        )
+    if today < str(signed.get("approved", ""))[:10]:
+        yield f"the approval is of {signed.get('approved')}, which is to come"
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=CLOSE)
+    return bool(one == other)
+
+
+def _outline(verdict: Mapping[str, Any]) -> str:
+    against = verdict.get("champion_version")
+    figure = verdict.get("challenger")
+    shown_figure = four_digits(figure) if isinstance(figure, float) else figure
+    figures = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
+    return "; ".join([figures, *verdict.get("reasons", [])])

@@ -1,0 +1,201 @@
+"""The change control plan and the monitoring plan, as the machinery reads them."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung_governance.approval.bound_facts import REPORT, STOP
+from rung_governance.record_check import check_record, read_schema
+from rung_ops.errors import SettingsError
+from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.project import current, documents
+
+CHANGES = "change_control_plan"
+MONITORING = "monitoring_plan"
+VALID_DAYS = 365  # how long an approval holds where the plan does not say
+
+
+FILE = f"governance/{CHANGES}.yaml"
+
+
+class PlanError(SettingsError):
+    """A plan is missing, incomplete or out of date, so it cannot be used."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the change control plan allows.
+
+    Attributes:
+        parameters: bounds by name, as in `model.C`: least and most, or one_of.
+        unrestricted: patterns of parameters that may change freely.
+        approved: features that were approved.
+        may_be_left_out: those of them that may be missing.
+        may_be_added: further features that may be there.
+        never_read: columns that no feature may read.
+        performance: bounds of figures: figure, least, most, greatest_fall, greatest_rise.
+        fairness: bounds of differences: group, figure, greatest_difference; `class` where one is
+            meant, `may_be_unmeasured` where some may have too few rows.
+        decision_threshold: probability from which on the positive class counts as predicted; None
+            where the plan names none.
+    """
+
+    parameters: dict[str, dict[str, Any]]
+    unrestricted: tuple[str, ...]
+    approved: frozenset[str]
+    may_be_left_out: frozenset[str]
+    may_be_added: frozenset[str]
+    never_read: frozenset[str]
+    performance: tuple[dict[str, Any], ...]
+    fairness: tuple[dict[str, Any], ...]
+    decision_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalTerms:
+    """What the plan asks of an approval; a project without a plan has the defaults.
+
+    Attributes:
+        valid_for: how long it holds.
+        signed_commits: whether each commit that made the version has to be signed.
+        refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
+        lapsed: what the service does when it expires or is withdrawn: stop or report.
+        witness: the git remote that keeps notes of the audit log; none for no such notes.
+    """
+
+    valid_for: timedelta = timedelta(days=VALID_DAYS)
+    signed_commits: bool = False
+    refuses_batch: bool = False
+    lapsed: str = STOP
+    witness: str = "origin"
+
+
+def path(root: Path | None = None) -> Path:
+    """Name the file of the change control plan, which comes with rung 3."""
+    root = current().root if root is None else root
+    return root / "governance" / f"{CHANGES}.yaml"
+
+
+def approval_terms(root: Path | None = None) -> ApprovalTerms:
+    """Read what the plan asks of an approval, whatever state the rest of it is in."""
+    root = current().root if root is None else root
+    terms = (documents.record(path(root)) if path(root).is_file() else {}).get("approval", {})
+    return ApprovalTerms(
+        timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
+        terms.get("signed_commits") is True,
+        terms.get("batch") == "refuse",
+        REPORT if terms.get("lapsed") == REPORT else STOP,
+        str(terms.get("witness", "origin")),
+    )
+
+
+def bounds(root: Path | None = None) -> Bounds:
+    """Read the bounds of governance/change_control_plan.yaml.
+
+    Raises:
+        PlanError: it is missing, incomplete or out of date, or bounds a parameter twice.
+    """
+    root = current().root if root is None else root
+    plan = _read(CHANGES, root)
+    protocol = plan["protocol"]
+    parameters: dict[str, dict[str, Any]] = {}
+    for modification in plan["modifications"]:
+        for name, bound in modification.get("parameters", {}).items():
+            if name in parameters:
+                raise PlanError(f"governance/{CHANGES}.yaml bounds {name} twice: keep one of them")
+            parameters[name] = bound
+    judged = {entry["modification"] for entry in plan["impact"]}
+    for modification in plan["modifications"]:
+        if modification["id"] not in judged:
+            raise PlanError(
+                f"governance/{CHANGES}.yaml: `impact` says nothing of {modification['id']}"
+            )
+    return Bounds(
+        parameters=parameters,
+        unrestricted=tuple(protocol["unrestricted_parameters"]),
+        approved=frozenset(protocol["features"]["approved"]),
+        may_be_left_out=_names(plan, "features_left_out"),
+        may_be_added=_names(plan, "features_added"),
+        never_read=frozenset(protocol["features"]["never_read"]),
+        performance=tuple(protocol["performance"]),
+        fairness=tuple(protocol["fairness"]),
+        decision_threshold=protocol.get("decision_threshold"),
+    )
+
+
+def digest(root: Path | None = None) -> str:
+    """Tell which change control plan it is: the SHA-256 of the file, in hexadecimal."""
+    root = current().root if root is None else root
+    return hashlib.sha256(path(root).read_bytes()).hexdigest()
+
+
+def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
+    """Read the thresholds of governance/monitoring_plan.yaml.
+
+    Returns:
+        By table and name of ops/monitor.toml, in whose place they count: {"drift": {"false_alarms":
+        0.01}}. The table `overrides` is not in ops/monitor.toml: rung_governance.monitor
+        reads it. A plan whose review is due counts.
+
+    Raises:
+        PlanError: it is missing or incomplete, or sets a threshold twice.
+    """
+    root = current().root if root is None else root
+    by_table: dict[str, dict[str, float]] = {}
+    for metric in _read(MONITORING, root)["metrics"]:
+        if "setting" not in metric:
+            continue
+        table, name = metric["setting"].split(".")
+        if name in by_table.setdefault(table, {}):
+            raise PlanError(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
+        by_table[table][name] = metric["threshold"]
+    return by_table
+
+
+def owners(root: Path | None = None) -> dict[str, dict[str, str]]:
+    """Tell who answers for a setting of the monitoring plan, and what is done: owner, action."""
+    root = current().root if root is None else root
+    return {
+        metric["setting"]: {"owner": metric["owner"], "action": metric["action"]}
+        for metric in _read(MONITORING, root)["metrics"]
+        if "setting" in metric
+    }
+
+
+def _names(plan: dict[str, Any], key: str) -> frozenset[str]:
+    return frozenset(name for each in plan["modifications"] for name in each.get(key, []))
+
+
+def _read(name: str, root: Path) -> dict[str, Any]:
+    file = root / "governance" / f"{name}.yaml"
+    if not file.is_file():
+        raise PlanError(f"governance/{name}.yaml is missing: nothing is allowed without it")
+    # An outdated plan is better than no monitoring; readiness.warnings() reports it.
+    review = name != MONITORING
+    faults = [str(each) for each in check_record(file, read_schema(name, root), root, review)]
+    if faults:
+        raise PlanError(" ".join(faults))
+    return documents.record(file)
+
+
+def refuse_own_format(root: Path) -> None:
+    """Refuse a model that model.py reads and writes itself, unless the plan allows it.
+
+    Raises:
+        CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
+            or is missing.
+    """
+    plan = root / FILE
+    content = yaml.safe_load(plan.read_text(encoding="utf-8")) if plan.is_file() else None
+    entry = content.get("custom_model_format") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
+        raise CustomModelRefusedError(
+            f"save() and load() in model.py read and write the model, and a file of its own format "
+            f"can run code when it is loaded. {FILE} does not allow that: have "
+            "`custom_model_format: {allowed: true, reason: ...}` approved, or remove save() and "
+            "load()."
+        )

@@ -1,0 +1,268 @@
+"""The verb `poe promote VERSION`: an approved version leaves the shadow and answers everything.
+
+It needs the record of an independent validation that approves it (governance/validation), the gate's
+verdict against the release that answers now, and an audit log that can be relied on. `--reject
+REASON` ends its shadow instead.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rung_governance.approval import (
+    admission,
+    audit,
+    bound_facts,
+    gate_record,
+    keys,
+    readiness,
+    signatures,
+    validation,
+    witness,
+)
+from rung_governance.approval.bound_facts import NotApprovedError
+from rung_governance.approval.deploy import REFUSALS, refuse_another_model, without_keys
+from rung_governance.approval.signed_log import APPROVED
+from rung_ops.command import verb
+from rung_ops.errors import StageError
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import deploy, state
+from rung_ops.release.state import State
+
+
+def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
+    """Let a release answer everything in an environment.
+
+    Args:
+        folder: the environment's.
+        named: the version that it was made of, or its id.
+        by: who wants it.
+
+    Returns:
+        The release, and its version.
+
+    Raises:
+        state.ChangeRefusedError: there are objections; the message lists all of them.
+        keys.AuditKeyError: the audit log could not be signed.
+        BadBundle, SettingsError: the release must not be used.
+    """
+    keys.private_key()
+    now = state.read(folder)
+    release = find(folder, named, now)
+    manifest = bundle.read_manifest(deploy.install(folder, release, without_keys))
+    judged = gate_record.last(folder, release) or {}
+    reasons = [
+        *validation.objections(validation.released_version(manifest), judged.get("facts")),
+        *gate_record.withdrawals(folder, validation.released_version(manifest)),
+        *gate_record.objections(folder, release, now),
+        *readiness.objections(validation.released_version(manifest)),
+    ]
+    _refuse(folder, f"{release} may not answer.", reasons)
+    approved = _approved(manifest, judged)
+    with audit.signed_with_warnings(folder):
+        state.note(folder, APPROVED, by, release=release, **approved)
+        then = state.serve(folder, release, by, now.generation)
+        deploy.delete_unused(folder, then.releases())
+    return release, str(manifest["version"])
+
+
+def renew(folder: Path, release: str, by: str) -> bool:
+    """Write a new approval of the release that answers into the audit log; return whether it was.
+
+    Raises:
+        as promote().
+    """
+    manifest = bundle.read_manifest(release_folders.bundle(folder, release))
+    version = validation.released_version(manifest)
+    path, is_signed = validation.approval_path(version), validation.is_signed()
+    if is_signed and not path.is_file():
+        return False
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if is_signed else None
+    lines = [each["detail"] for each in state.events(folder) if each["event"] == APPROVED]
+    known = [each for each in lines if each.get("release") == release]
+    if not known and not is_signed:
+        return False
+    needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
+    if known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys():
+        if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
+            raise state.ChangeRefusedError(
+                "\n- ".join(["its approval does not count any more.", *lapsed])
+            )
+        return False
+    reasons = [
+        *validation.objections(version, answered=True),
+        *gate_record.withdrawals(folder, version),
+    ]
+    _refuse(folder, "its new approval does not count.", reasons)
+    keys.private_key()
+    judged = gate_record.last(folder, release) or {}
+    if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
+        refuse_another_model(release_folders.bundle(folder, release))
+        judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
+    approved = _approved(manifest, judged)
+    with audit.signed_with_warnings(folder):
+        state.note(folder, APPROVED, by, release=release, **approved)
+    return True
+
+
+def _overdue(line: Mapping[str, Any]) -> Iterator[str]:
+    """Say that the approval in a line of the audit log has expired; without a signature none does."""
+    if signed := line.get("approval"):
+        yield from bound_facts.overdue(json.loads(signed))
+
+
+def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
+    """Raise state.ChangeRefusedError if there are reasons, or where the log cannot be relied on."""
+    faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
+    if unique := dict.fromkeys([*reasons, *faults]):
+        raise state.ChangeRefusedError("\n- ".join([what, *unique]))
+
+
+def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
+    """Describe the approval of a release, as the service verifies it.
+
+    Args:
+        manifest: of the release.
+        judged: the log's line of its deployment, with the hash of the files that were compared.
+
+    Raises:
+        state.ChangeRefusedError: the service would refuse it.
+    """
+    again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
+    if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
+        raise state.ChangeRefusedError(
+            f"{manifest['id']} has other files than were deployed: {again}."
+        )
+    facts = validation.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
+    signers = signatures.signers_file(validation.root())
+    allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
+    try:
+        admission.approved(facts, manifest, allowed)
+    except NotApprovedError as error:
+        raise state.ChangeRefusedError(
+            f"the service would refuse {manifest['id']}: {error}"
+        ) from error
+    return facts
+
+
+def reject(folder: Path, named: str, by: str, reason: str) -> str:
+    """Take a version that was not approved out of the shadow; return its release.
+
+    Raises:
+        state.ChangeRefusedError: it is not in the shadow.
+    """
+    now = state.read(folder)
+    shadow = now.shadow.release if now.shadow else None
+    if shadow is None or named not in (shadow, _version(folder, shadow)):
+        raise state.ChangeRefusedError(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
+    audit.require_signature(folder)
+    with audit.signed_with_warnings(folder):
+        state.abort(folder, reason, by, now.generation, release=shadow)
+    return shadow
+
+
+def find(folder: Path, named: str, now: State) -> str:
+    """Find the release that a version came to production as.
+
+    Raises:
+        StageError: there is no version of that number, or no release of that name, at all.
+        state.ChangeRefusedError: none is there that could answer.
+    """
+    # Before anything answers there is no shadow: a deployed release waits among the bundles.
+    there = [now.shadow.release] if now.shadow else []
+    if not now.serving:
+        there = sorted(
+            path.name for path in release_folders.bundle(folder, "x").parent.glob("[!.]*")
+        )
+    matching = [release for release in there if named in (release, _version(folder, release))]
+    if len(matching) > 1:
+        raise state.ChangeRefusedError(f"{named} is {' and '.join(matching)}: name one of them.")
+    if not matching:
+        raise state.ChangeRefusedError(
+            "\n- ".join([_not_there(folder, named, there), *_unapproved(named)])
+        )
+    return matching[0]
+
+
+def answering(folder: Path, named: str) -> str | None:
+    """Say which release answers, if it is the requested one."""
+    serving = state.read(folder).serving
+    return serving if serving and named in (serving, _version(folder, serving)) else None
+
+
+def _version(folder: Path, release: str) -> str:
+    try:
+        return str(bundle.read_manifest(release_folders.bundle(folder, release))["version"])
+    except bundle.BadBundle:
+        return ""
+
+
+def _not_there(folder: Path, named: str, there: list[str]) -> str:
+    stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
+    waits = f"{named} does not wait in {folder.name} to be promoted; {stands} there."
+    if named in deploy.candidates():
+        return f"{waits} `uv run poe deploy {folder.name} {named}` brings it."
+    way = f"`uv run poe gate {named}`, `uv run poe release {named}` and `uv run poe deploy"
+    return f"version {waits} {way} {folder.name}` bring it."
+
+
+def _unapproved(named: str) -> list[str]:
+    """Say what else is missing, so that all of it can be fixed at once.
+
+    Raises:
+        StageError: there is no version of that number, or no release of that name.
+    """
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    if named in deploy.candidates():
+        return []
+    try:
+        return validation.objections(registry.version(named))
+    except Exception as error:  # whatever a registry that is down or new may raise
+        if not named.isdecimal():
+            raise StageError(deploy.no_such_candidate(named)) from error
+        if isinstance(error, registry.NoVersionError):
+            raise
+        return []  # the other reasons hold
+
+
+@verb("poe promote")
+@click.argument("version")
+@click.option("--reject", "reason", metavar="REASON", help="take it out of the shadow instead")
+def main(version: str, reason: str | None) -> int:
+    """Let an approved version answer in production, or list everything that speaks against it.
+
+    VERSION is its number in the registry, or the id of a release.
+    """
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    try:
+        if reason is not None:
+            release = reject(folder, version, release_folders.person(), reason)
+            print(f"{release} is no longer in the shadow of {folder.name}.")
+            return 0
+        if there := answering(folder, version):
+            # Typed again, it completes what a registry that was down did not take.
+            renewed = renew(folder, there, release_folders.person())
+            print(f"{there} answers in {folder.name} already.")
+            if renewed:
+                print("Its new approval is in the audit log.")
+            print(deploy.set_champion(_version(folder, there)))
+            return 0
+        release, number = promote(folder, version, release_folders.person())
+    except REFUSALS as error:
+        print(f"Refused: {error}", file=sys.stderr)
+        print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
+        return 1
+    print(f"{release} answers in {folder.name}; approved in {validation.RECORDS}.")
+    if state.read(folder).stopped:
+        print(f"{folder.name} stays stopped until `uv run poe resume`.")
+    print(deploy.set_champion(number))
+    if problem := witness.note(folder, release_folders.person()):
+        print(problem, file=sys.stderr)
+    return 0

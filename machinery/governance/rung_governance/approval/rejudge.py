@@ -1,0 +1,153 @@
+"""The gate's verdict, computed again: neither reports/gate.json nor the registry's tags are believed.
+
+What a version is judged by has to be committed, so that it can be looked up later.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_governance.approval import bound_facts, plan, signatures, signed_approval, validation
+from rung_ops.errors import SettingsError
+from rung_ops.gate import registry_gate
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.judge import Verdict
+from rung_ops.project import current, keyless
+from rung_ops.project.paths import shown
+from rung_ops.system import git
+from rung_ops.tracking import model_bytes, registry, server_check, store_address
+
+# A job of CI takes the records of today out of FETCH_HEAD, beside the commit that it runs for.
+COMMITS = ("HEAD", "FETCH_HEAD", "@{upstream}")
+
+
+def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
+    """Say which of the files that judge a version are not as a commit has them.
+
+    Args:
+        further: files beside params.toml, rules, plan and allowed signers.
+        root: the model's folder.
+    """
+    root = current().root if root is None else root
+    judging = (
+        root / "params.toml",
+        gate_rules.rules_file(),
+        plan.path(root),
+        signatures.signers_file(root),
+    )
+    for path in filter(Path.is_file, (*judging, *further)):
+        now = _git_output(path.parent, "hash-object", "--", path.name)
+        if now not in {
+            _git_output(path.parent, "rev-parse", f"{each}:./{path.name}") for each in COMMITS
+        }:
+            yield f"{shown(path)} is not as it is committed: what judges a version is committed first"
+
+
+def _git_output(folder: Path, *arguments: str) -> str:
+    done = git.run(folder, *arguments)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+# Tags that the pipeline writes to a version and to its run.
+ORIGIN = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash", "model_hash")
+
+
+def verdict(version: str, signing: bool = False) -> Verdict:
+    """Run the gate: with the change control plan where there is one, and by what is committed.
+
+    Args:
+        version: its number.
+        signing: whether its validator signs now. Then the record, whose hash is signed, is committed
+            with the signature; `poe release` asks for that.
+
+    Raises:
+        SettingsError: ops/gate.toml cannot be applied.
+        registry.ServerDownError: the registry does not answer.
+    """
+    raises = (SettingsError, registry.ServerDownError)
+    with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
+        again = Verdict(
+            **keyless.call("rung_governance.approval.rejudge:judged", version, raises=raises)
+        )
+        if not again.challenger:
+            return again
+        about = validation.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
+        records = () if signing else validation.record_paths(about)
+        return again.with_reasons(list(uncommitted(*records)))
+
+
+def judged(version: str) -> dict[str, Any]:
+    """Run the gate, which imports the code of version, champion and project; return the verdict.
+
+    Raises:
+        as verdict().
+    """
+    if not plan.path().is_file():
+        return dataclasses.asdict(registry_gate.registry_verdict(version))
+    from rung_governance.approval import gate
+
+    return dataclasses.asdict(gate.verdict(version))
+
+
+def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]:
+    """List what differs from what was recorded of a version, and why the gate refuses it.
+
+    Args:
+        version: its number.
+        released: the manifest of its release, where there is one.
+
+    Raises:
+        as verdict().
+    """
+    registered = registry.version(version)
+    again = verdict(version)
+    differs = [*_origin(registered, released), *_edited(again, gate_rules.verdict_file())]
+    return [*differs, *again.reasons]
+
+
+def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterator[str]:
+    """Compare a version, and its release, with what its run recorded; the model by its bytes."""
+    recorded = registry.client().get_run(str(version.run_id)).data.tags
+    for name in (*ORIGIN, model_bytes.FILE):
+        was, is_ = recorded.get(name), version.tags.get(name)
+        if was != is_:
+            yield (
+                f"the registry's tag {name} of version {version.version} was edited: it is {is_}, "
+                f"and its run recorded {was}"
+            )
+        if released and was and name in ORIGIN and released.get(name) != was:
+            yield f"the release says {name} {released.get(name)}, and its run recorded {was}"
+    if recorded.get("model_hash"):
+        if model_bytes.digest(version) != recorded["model_hash"]:
+            yield f"the model of version {version.version} is not the one that its run recorded"
+
+
+def _edited(again: Verdict, path: Path) -> Iterator[str]:
+    """Compare a verdict with the one that was written, where that is about the same version."""
+    try:
+        verdict = json.loads(path.read_bytes())
+        written, by_plan = signed_approval.verdict_facts(verdict), verdict["figures"].get("plan")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    now = signed_approval.verdict_facts(dataclasses.asdict(again))
+    if written["version"] != now["version"]:
+        return
+    if not bound_facts.same_verdict(written, now):
+        yield (
+            f"{shown(path)} does not say what the gate says: it was edited, or what the version is "
+            "compared with has changed. `uv run poe gate` writes it again"
+        )
+    elif by_plan != again.figures.get("plan"):  # which `poe promote` refuses, too
+        yield (
+            f"the verdict in {shown(path)} is by another change control plan than today's: `uv run "
+            f"poe gate {now['version']}` judges it again"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge a version; return the exit code."""
+    return registry_gate.gate_verb(verdict)(arguments)

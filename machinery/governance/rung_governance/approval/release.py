@@ -1,0 +1,76 @@
+"""Write a version as a signed bundle: `uv run poe release`.
+
+Not one whose approval was withdrawn, nor one that the gate, run again, or its run's record speak
+against. The version's code runs in a process without the key, and what that wrote is signed here.
+"""
+
+import sys
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_governance.approval import rejudge, validation
+from rung_ops.errors import SettingsError
+from rung_ops.model import bundle
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.project import keyless, release_folders
+from rung_ops.project.paths import shown
+from rung_ops.release import ReleaseError, make, registry_artifacts, signing
+from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.system import atomic, locks
+from rung_ops.tracking import registry
+
+FAULTS = (
+    *(BadBundle, signing.SigningKeyError, ReleaseError),
+    *(registry.MlflowException, SettingsError, locks.LockTimeoutError),
+)
+
+
+def write(version: ModelVersion, unsigned: Path | None) -> int:
+    """Write a version and sign it, or leave that to another job; return the exit code.
+
+    Raises:
+        one of FAULTS.
+    """
+    number = str(version.version)
+    if unsigned:
+        return int(
+            keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(unsigned)])
+        )
+    private_key, folder = signing.private_key(), release_folders.candidates()
+    facts = registry_artifacts.facts(version)
+    name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
+    if make.was_released(folder / name, signing.public_key_of(private_key)):
+        return 0
+    with atomic.draft_folder(folder) as draft:
+        built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
+        if code := keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(built)]):
+            return int(code)
+        refuse_without_values(name, ReleaseFiles.of(built / name).json(bundle.CONTRACT))
+        if signing.sign_all(built, private_key) != [name]:
+            raise BadBundle(f"version {number} was not written as {name}")
+        made = make.put(built / name, folder)
+    print(f"released {name}: {shown(made)}")
+    return 0
+
+
+@make.release_verb
+def main(version: str, unsigned: Path | None) -> int:
+    """Write a version as a signed bundle, unless its approval was withdrawn or the gate refuses it.
+
+    VERSION is its number or alias; the challenger by default.
+    """
+    try:
+        found = registry_artifacts.version(version)
+        objections = validation.withdrawal_objections(found)[:1] or rejudge.faults(
+            str(found.version)
+        )
+        if not objections:
+            return write(found, unsigned)
+    except FAULTS as error:
+        print(f"Nothing was released. {error}", file=sys.stderr)
+        return 1
+    listed = "\n- ".join(objections)
+    print(f"Nothing was released of version {found.version}:\n- {listed}", file=sys.stderr)
+    return 1

@@ -1,0 +1,46 @@
+"""Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
+
+As rung_ops.release.rollback, but signed in the audit log, and back only to a release that is still
+approved.
+"""
+
+from pathlib import Path
+
+from rung_governance.approval import audit, gate_record, validation
+from rung_ops.model import bundle
+from rung_ops.project import release_folders
+from rung_ops.release import rollback, state
+
+
+def roll_back(folder: Path, by: str, reason: str) -> str:
+    """Roll an environment back; return what happened, as a sentence.
+
+    Raises:
+        state.ChangeRefusedError: there is nothing to go back to, or what was there may not answer any more.
+    """
+    before = state.read(folder)
+    if folder.name == release_folders.PRODUCTION:
+        audit.require_signature(folder)
+    # Ending a trial brings nothing back, so it needs no approval.
+    if folder.name == release_folders.PRODUCTION and before.previous and not before.on_trial:
+        _refuse_unapproved(folder, before.previous[0])
+    with audit.signed_with_warnings(folder):
+        happened = rollback.roll_back(folder, by, reason, before)
+    return happened
+
+
+def _refuse_unapproved(folder: Path, release: str) -> None:
+    try:
+        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
+    except bundle.BadBundle:
+        return  # rung_ops.release.rollback says what is wrong with it
+    version = validation.released_version(manifest)
+    objections = validation.objections(version, answered=True)
+    if reasons := dict.fromkeys([*objections, *gate_record.withdrawals(folder, version)]):
+        raise state.ChangeRefusedError(
+            "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
+            + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."
+        )
+
+
+main = rollback.rollback_verb(roll_back)

@@ -1,0 +1,93 @@
+"""The check that a release serves its version's model: the export is made again and compared.
+
+An approval names the estimator's bytes, and a service loads what the estimator was exported to. The
+holder of the release key could sign another file, so a deployment compares it, in a process without
+keys.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.model import bundle, source_import, verify
+from rung_ops.model.bundle import BadBundle
+from rung_ops.model.predictors import predictor_of
+from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.release import ReleaseError, export, registry_artifacts
+from rung_ops.release.to_lightgbm import NotLightGBMError
+from rung_ops.training import estimator
+
+AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
+
+
+def differences(path: str) -> list[str]:
+    """Compare the served model of a release with the model of its version, in the registry.
+
+    Args:
+        path: the folder of the release.
+
+    Returns:
+        What differs, a sentence each.
+
+    Raises:
+        BadBundle: the release is not as it was signed.
+    """
+    manifest, files = verify.open_verified(Path(path), verify.public_key())
+    try:
+        version = registry_artifacts.version(str(manifest["version"]))
+        with tempfile.TemporaryDirectory() as temporary:
+            model = registry_artifacts.estimator_of(version, Path(temporary))
+        train, test = registry_artifacts.rows(version)
+    except ReleaseError as error:
+        return [str(error)]
+    return list(compare(manifest, files, model, pl.concat([test, train.select(test.columns)])))
+
+
+def compare(
+    manifest: Mapping[str, Any], files: ReleaseFiles, model: Any, rows: pl.DataFrame
+) -> Iterator[str]:
+    """Say how the served model of a release differs from an estimator.
+
+    Args:
+        manifest, files: of the verified release.
+        model: the estimator.
+        rows: of Row, that it was trained and tested on.
+    """
+    expressions = source_import.features_of(files, manifest["package"])
+    features = export.sample_rows(rows, export.MAX_ROWS, 0).select(expressions)
+    # Trees say what makes a prediction, also where another format answers.
+    for kind in {manifest["format"], *(("lightgbm",) if bundle.LIGHTGBM in files else ())}:
+        yield from _other_bytes(kind, files, model, features)
+    expected = estimator.predict_features(model, features)
+    # Not the tolerance of the manifest: it was written by what is checked here.
+    tolerance = export.tolerance_of(expected, manifest["task"])
+    try:
+        predicted = predictor_of(files, dict(manifest))(features)
+    except BadBundle as error:
+        yield str(error)
+        return
+    if predicted.shape != expected.shape or not (np.abs(predicted - expected) <= tolerance).all():
+        yield f"its predictions are not those of the version's model: {AGAIN}"
+
+
+def _other_bytes(
+    kind: str, files: ReleaseFiles, model: Any, features: pl.DataFrame
+) -> Iterator[str]:
+    """Export the estimator again: its formats for numbers are the same bytes each time."""
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            names = export.write_again(kind, Path(temporary), model, features)
+        except NotLightGBMError as error:
+            yield f"{bundle.LIGHTGBM} is not what the version's model is exported to: {error}"
+            return
+        for name in names:
+            again = (Path(temporary) / name).read_bytes()
+            if name not in files or files.read(name) != again:
+                yield (
+                    f"{name} is not what the version's model is exported to here. Another file, or "
+                    f"other packages than uv.lock has: {AGAIN}"
+                )

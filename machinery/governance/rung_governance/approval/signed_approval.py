@@ -1,0 +1,138 @@
+"""The signed approval of a version: what it binds, until when it holds, and how it is withdrawn.
+
+`<model>-<version>.approval.json` is beside the validation record, with its signature in a file of
+that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal is there in the same way.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rung_governance.approval import plan, signatures
+from rung_governance.approval.ssh_signature import SignatureError
+from rung_ops.gate import rules
+from rung_ops.project import current
+from rung_ops.project.paths import shown
+from rung_ops.system import git
+
+UNMEASURED = "not_measured"  # of a verdict's figures: which bounds the plan let go unmeasured
+
+
+def statement(
+    version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path | None = None
+) -> dict[str, Any]:
+    """Write what a validator signs.
+
+    Args:
+        version: model, version, model_hash, git_commit, data_hash, params_hash.
+        record: the validation record.
+        verdict: of the gate, from verdict_facts().
+        root: the model's folder.
+    """
+    root = current().root if root is None else root
+    now, terms = datetime.now(UTC), plan.approval_terms(root)
+    return dict(version) | {
+        **decided_by(record, root),
+        "verdict": dict(verdict),
+        "approved": now.isoformat(timespec="seconds"),
+        "expires": (now + terms.valid_for).date().isoformat(),
+        "lapsed": terms.lapsed,
+    }
+
+
+def decided_by(record: Path, root: Path | None = None) -> dict[str, str]:
+    """Hash the record, the plan (where there is one) and the rules of the gate."""
+    root = current().root if root is None else root
+    files = {"record": record, "plan": plan.path(root), "gate_rules": rules.rules_file()}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in files.items()
+        if path.is_file()
+    }
+
+
+def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the part of a gate's verdict that an approval binds: versions, figures, reasons."""
+    figures, champion = verdict["figures"], verdict["champion"] or {}
+    unmeasured = {UNMEASURED: figures[UNMEASURED]} if UNMEASURED in figures else {}
+    return unmeasured | {
+        "version": str((verdict["challenger"] or {}).get("version", "")),
+        "champion_version": champion.get("version"),
+        "metric": figures.get("metric"),
+        "challenger": figures.get("challenger"),
+        "champion": (figures.get("champion") or {}).get("figure"),
+        "reasons": list(verdict["reasons"]),
+    }
+
+
+def write(path: Path, content: Mapping[str, Any], key: str) -> None:
+    """Sign content and write both files.
+
+    Raises:
+        SignatureError: the key does not sign.
+    """
+    text = (json.dumps(content, indent=2) + "\n").encode()
+    proof = signatures.sign(text, key)
+    path.write_bytes(text)
+    proof_of(path).write_text(proof, encoding="utf-8")
+
+
+def read(path: Path, root: Path | None = None) -> tuple[dict[str, Any], str]:
+    """Read a signed file; return its content and who signed it.
+
+    Raises:
+        SignatureError: it or its signature is missing or does not count.
+    """
+    root = current().root if root is None else root
+    try:
+        text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
+        content = dict(json.loads(text))
+    except (OSError, ValueError) as error:
+        raise SignatureError(f"{shown(path)} cannot be read: {error}") from error
+    try:
+        return content, signatures.signer(text, proof, root)
+    except SignatureError as error:
+        raise SignatureError(f"{shown(path)}: {error}") from error
+
+
+def withdrawn(approval: Path) -> Iterator[str]:
+    """Say that an approval was withdrawn; a withdrawal that git remembers counts without its file.
+
+    Whether its signature counts does not matter: doubt is enough.
+
+    Args:
+        approval: its file; where it is gone, every withdrawal of the version counts.
+    """
+    files = sorted(approval.parent.glob(withdrawal_of(approval, "*").name))
+    if approval.is_file():
+        withdrawal = withdrawal_of(approval, hashlib.sha256(approval.read_bytes()).hexdigest())
+        if not withdrawal.is_file() and in_history(withdrawal):
+            yield f"the approval was withdrawn, and {withdrawal.name} was deleted since"
+        files = [each for each in files if each == withdrawal]
+    for file in files:
+        try:
+            facts = json.loads(file.read_bytes())
+            by = f"by {facts['by']} on {facts['withdrawn']}: {facts['reason']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            by = f"in {file.name}"
+        yield f"the approval was withdrawn {by}"
+
+
+def withdrawal_of(approval: Path, digest: str) -> Path:
+    """Name the withdrawal of just this approval: one that is signed later is another."""
+    stem = approval.name.removesuffix(".approval.json")
+    return approval.with_name(f"{stem}.withdrawal-{digest[:12]}.json")
+
+
+def proof_of(path: Path) -> Path:
+    """Name the file with a file's signature."""
+    return path.with_name(f"{path.name}.sig")
+
+
+def in_history(path: Path) -> bool:
+    """Return whether git remembers a file, whether or not it is there now."""
+    last_commit = git.run(path.parent, "log", "-1", "--all", "--format=%H", "--", path.name)
+    return bool(last_commit.stdout.strip())

@@ -1,0 +1,232 @@
+"""The signed lines of an audit log, for a service that follows it.
+
+Only new lines are read. A log that was cut or rewritten is found even if its anchors were cut with
+it: while the process runs, what the log said before still counts; after a restart nothing does.
+
+How far the log was seen is noted beside the prediction log, in a second place: whoever puts old files
+back into the folder of the releases, to undo a stop, would have to put back this note too.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rung_governance.approval import anchors, keys
+from rung_governance.approval.anchors import ANCHORS, Anchor, BrokenLogError
+from rung_governance.approval.keys import AuditKeyError
+from rung_ops.project.paths import placed, shown
+from rung_ops.release import history, state
+from rung_ops.system import atomic
+from rung_ops.system.files import read_regular, stamp
+
+APPROVED = "approved"  # event that `poe promote` writes
+WITHDRAWN = "withdrawn"  # event that `poe approve --withdraw` and `poe monitor` write
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log: its hash, and its event where that says what may be served."""
+
+    number: int
+    hash: str
+    event: Event | None
+
+    @property
+    def changes(self) -> bool:
+        """Return whether it is a change of the state."""
+        return self.event is not None and "generation" in self.event["detail"]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What the signed lines say.
+
+    Attributes:
+        lines, head: how many there are, and the hash of the last one.
+        approvals: details of the last approval of each release.
+        change: the last change of the state.
+    """
+
+    lines: int = 0
+    head: str = history.START
+    approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    change: Event | None = None
+
+    def after(self, lines: Iterable[Line]) -> "Signed":
+        """Return what they say with the lines that follow."""
+        approvals, change, last = dict(self.approvals), self.change, None
+        for last in lines:
+            if last.event is not None and last.event["event"] == APPROVED:
+                approvals[str(last.event["detail"].get("release"))] = last.event["detail"]
+            if last.changes:
+                change = last.event
+        if last is None:
+            return self
+        return replace(self, lines=last.number, head=last.hash, approvals=approvals, change=change)
+
+
+class SignedLog:
+    """Follows the log of one environment.
+
+    Attributes:
+        signed: what its signed lines say.
+        unsigned: the lines behind them.
+        withdrawn: hashes of approvals that a line withdraws, signed or not: doubt is enough.
+    """
+
+    def __init__(self, folder: Path, remembers: bool = False) -> None:
+        """Follow the log in the folder of an environment; nothing of it is read yet.
+
+        Args:
+            folder: the environment's.
+            remembers: whether to note how far it was seen, for who follows it after a restart.
+        """
+        self._folder = folder
+        self._remembers = remembers
+        self._checked = history.Checked()
+        self._base, self._lines = Signed(), list[Line]()  # of the file as it is now
+        self._anchor: Anchor | None = None
+        self._anchors: tuple[int, int, int] | None = None  # stamp of their file
+        seen = read_seen(folder.name)
+        self.signed = Signed(seen.lines, seen.head) if seen else Signed()
+        self.unsigned: tuple[Line, ...] = ()
+        self.withdrawn: set[str] = set()
+
+    def follow(self) -> None:
+        """Read what is new.
+
+        Raises:
+            BrokenLogError: log or anchors are not what was signed; `signed` is as it was then.
+            keys.AuditKeyError: governance/audit.pub is missing, so no line counts as signed.
+            OSError: the log cannot be read.
+        """
+        # Before the lines: each anchor is written after the lines that it covers.
+        anchor = self._last_anchor()
+        self._checked = history.follow(self._folder / state.HISTORY, self._checked, self._take)
+        if self._checked.fault is not None:
+            raise BrokenLogError(f"{state.HISTORY}: {self._checked.fault}")
+        if self._checked.lines < self._base.lines + len(self._lines):  # the file is gone
+            self._base, self._lines = Signed(), []
+        covered = self._covered(anchor)
+        base = self._base.after(self._lines[:covered])
+        if self.signed.lines and not self._continues(base, self._lines[:covered]):
+            raise BrokenLogError(
+                f"line {self.signed.lines} was signed and is gone: the log and {ANCHORS} were cut off "
+                f"or rewritten. Where that was right, delete {shown(seen_path(self._folder.name))}"
+            )
+        if self._remembers and base.lines != self.signed.lines:
+            note_seen(self._folder.name, Seen(base.lines, base.head))
+        self._base, self._lines = base, self._lines[covered:]
+        self.signed, self.unsigned = base, tuple(self._lines)
+
+    def _last_anchor(self) -> Anchor | None:
+        """Read the last anchor, if it is another one, and verify it."""
+        try:
+            current = stamp(self._folder / ANCHORS)
+        except FileNotFoundError:
+            return None
+        if current != self._anchors:
+            anchor = anchors.last(self._folder)
+            if anchor is not None:
+                self._check(anchor)
+            self._anchor, self._anchors = anchor, current
+        return self._anchor
+
+    def _check(self, anchor: Anchor) -> None:
+        if not anchor.holds(keys.public_key()):
+            raise BrokenLogError(
+                f"{ANCHORS}: the last anchor was not signed with the key of governance/audit.pub, or "
+                "was changed"
+            )
+        if anchor.environment != self._folder.name:
+            raise BrokenLogError(f"{ANCHORS}: the last anchor is about {anchor.environment}")
+
+    def _take(self, number: int, event: Event) -> None:
+        if number == 1:
+            self._base, self._lines = Signed(), []
+        detail, kind = event["detail"], event["event"]
+        if kind == WITHDRAWN:
+            self.withdrawn.add(str(detail.get("approval")))
+        counts = kind == APPROVED or "generation" in detail
+        self._lines.append(Line(number, event["hash"], event if counts else None))
+
+    def _covered(self, anchor: Anchor | None) -> int:
+        """Count the lines that the last anchor covers."""
+        lines = anchor.lines if anchor is not None else 0
+        count = lines - self._base.lines
+        if anchor is None and not self._base.lines:
+            return 0
+        if anchor is None or count < 0:
+            raise BrokenLogError(f"{ANCHORS}: anchors are gone that were there")
+        if count > len(self._lines):
+            raise BrokenLogError(
+                f"{ANCHORS}: {lines} lines were signed, and {self._checked.lines} are there: the end "
+                "was cut off"
+            )
+        if anchor.head != (self._lines[count - 1].hash if count else self._base.head):
+            raise BrokenLogError(f"{ANCHORS}: line {lines} is another one than was signed")
+        return count
+
+    def _continues(self, base: Signed, lines: Iterable[Line]) -> bool:
+        """Return whether the last line that was seen signed is among those that are signed now."""
+        known = self.signed.lines, self.signed.head
+        signed = {(each.number, each.hash) for each in lines} | {
+            (self._base.lines, self._base.head)
+        }
+        return known in signed
+
+
+def restore(folder: Path) -> state.State:
+    """Write state.json of an environment again as its last signed change has it; return the state.
+
+    Raises:
+        state.StateError: the log cannot be relied on, or holds no signed change.
+        OSError, locks.LockTimeoutError: it could not be read or written.
+    """
+    log = SignedLog(folder)
+    try:
+        log.follow()
+    except (BrokenLogError, AuditKeyError) as error:
+        raise state.StateError(f"{state.STATE} cannot be restored: {error}.") from error
+    if log.signed.change is None:
+        raise state.StateError(f"{state.STATE} cannot be restored: no change of it was signed.")
+    return state.restore(folder, log.signed.change)
+
+
+SEEN_FILE = "audit-log-seen.json"
+MAX_SEEN_BYTES = 1_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """That a log had so many signed lines, the last with this hash."""
+
+    lines: int
+    head: str
+
+
+def seen_path(environment: str) -> Path:
+    """Return the file of an environment, below logs/ or $LOGS."""
+    return placed("LOGS", "logs") / environment / SEEN_FILE
+
+
+def read_seen(environment: str) -> Seen | None:
+    """Read how far the log of an environment was seen; None if not noted yet."""
+    try:
+        data = json.loads(read_regular(seen_path(environment), MAX_SEEN_BYTES))
+        return Seen(int(data["lines"]), str(data["head"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note_seen(environment: str, seen: Seen) -> None:
+    """Note how far the log of an environment is seen, where the disk takes it."""
+    file = seen_path(environment)
+    with contextlib.suppress(OSError):  # it is a second look: what answers goes on without
+        atomic.private_folder(file.parent)
+        atomic.write(file, json.dumps(asdict(seen)).encode())

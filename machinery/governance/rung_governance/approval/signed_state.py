@@ -1,0 +1,170 @@
+"""The state of production according to its signed audit log; state.json decides nothing.
+
+An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks of the service come
+from its own src/ and change what is answered, so hooks of another source than the approved one are
+reported.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rung_governance.approval import signatures
+from rung_governance.approval.admission import Admission
+from rung_governance.approval.anchors import BrokenLogError
+from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.signed_log import Event, Line, SignedLog
+from rung_ops import contract
+from rung_ops.project import current, hooks
+from rung_ops.release import source_hash
+from rung_ops.release import state as states
+from rung_ops.release.state import State, StateError, Stopped, state_of
+from rung_ops.serving.state_reader import Objection, Reading, StateReader
+
+GRACE = 5.0  # seconds within which a line is signed that was just written
+STOPS = ("stop", "abort")  # changes that let nothing answer that did not before
+SEE = "See `uv run poe audit-log`."
+
+
+class SignedStateReader(StateReader):
+    """Follows an environment in which the signed log decides, and only approved releases answer."""
+
+    is_guarded = True
+
+    def __init__(self, folder: Path, remembers: bool = False) -> None:
+        """Follow the folder of an environment; `remembers` as SignedLog has it."""
+        super().__init__(folder)
+        self._log = SignedLog(folder, remembers)
+        self._admission = Admission(self._log, signatures.signers_file())
+        self._hooks = HookSource()
+        self._since: float | None = None  # when something began to be wrong
+
+    def read(self) -> Reading:
+        """Read the state out of the log; say what is not as it was signed."""
+        fault = self._follow()
+        try:
+            signed = _state(self._log.signed.change)
+        except StateError as error:
+            signed, fault = State(), str(error)
+        state = _stopped(signed, self._log.unsigned)
+        fault = fault or self._difference()
+        if not fault or (self._log.signed.change is not None and self._has_just_begun()):
+            self._since = self._since if fault else None
+            unsigned = [] if state == signed else [f"A stop is not signed. {SEE}"]
+            return Reading(state, tuple(unsigned))
+        return Reading(state, (f"{fault}. {SEE}",), is_valid=False)
+
+    def current(self) -> State:
+        """Read the state once more."""
+        return self.read().state
+
+    def objection(self, manifest: dict[str, Any]) -> Objection | None:
+        """Say what speaks against the release of a verified manifest."""
+        return self._admission.objection(manifest) or self._hooks.objection(manifest)
+
+    def _follow(self) -> str:
+        """Read what is new in the log; return what is wrong with it."""
+        try:
+            self._log.follow()
+        except (BrokenLogError, AuditKeyError) as error:
+            return f"The audit log cannot be relied on: {error}"
+        except OSError as error:
+            return f"The audit log cannot be read: {error}"
+        return ""
+
+    def _difference(self) -> str:
+        """Say which change is not signed, or that state.json is not of the last change."""
+        for line in self._log.unsigned:
+            if line.event is not None and line.changes and line.event["event"] not in STOPS:
+                return (
+                    f"line {line.number} of the audit log ({line.event['event']} by "
+                    f"{line.event['by']} at {line.event['at']}) is not signed, and not followed"
+                )
+        try:
+            entry = states.read_with_entry(self.folder)[1]
+        except StateError as error:
+            return f"{states.STATE} is damaged, and not followed: {error.__cause__}"
+        except OSError as error:
+            return f"{states.STATE} cannot be read: {error}"
+        change = self._log.signed.change
+        known = [each.hash for each in self._log.unsigned] + ([change["hash"]] if change else [])
+        if entry is None and not known:
+            return ""
+        if entry is None or entry["hash"] not in known:
+            return (
+                f"{states.STATE} is not of the last change in the audit log, and not followed: it was "
+                "edited, replaced or deleted"
+            )
+        return ""
+
+    def _has_just_begun(self) -> bool:
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since < GRACE
+
+
+def _state(change: Event | None) -> State:
+    """Return the state that a signed change has led to.
+
+    Raises:
+        StateError: the change does not hold it.
+    """
+    if change is None:
+        return State()
+    if not isinstance(change["detail"].get("state"), dict):
+        raise StateError(
+            "The last signed change is of an earlier version and does not hold the state: "
+            "`uv run poe stop`, then `uv run poe resume`, writes one that does"
+        )
+    return state_of(change["detail"]["state"])
+
+
+def _stopped(state: State, unsigned: Iterable[Line]) -> State:
+    """Apply to a signed state what stops, as anybody may stop."""
+    for event in (line.event for line in unsigned if line.event is not None):
+        detail = event["detail"]
+        if event["event"] == "stop":
+            by, reason = str(event["by"]), str(detail.get("reason", ""))
+            state = replace(state, stopped=Stopped(by, str(event["at"]), reason))
+        elif event["event"] == "abort":
+            ended = detail.get("release")
+            canary, shadow = state.canary, state.shadow
+            state = replace(
+                state,
+                canary=None if canary and canary.release == ended else canary,
+                shadow=None if shadow and shadow.release == ended else shadow,
+            )
+    return state
+
+
+# Those of rung_ops.project.hooks that the service calls.
+OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
+
+
+class HookSource:
+    """The hooks of this service, as they were when it started."""
+
+    def __init__(self) -> None:
+        """Read their names, and hash the source that they are imported from."""
+        named = hooks.named()
+        self._named = {name: str(named[name]) for name in OF_SERVICE if name in named}
+        self._hash = (
+            source_hash.of_folder(current().root, contract.package()) if self._named else ""
+        )
+
+    def objection(self, manifest: Mapping[str, Any]) -> Objection | None:
+        """Say that a release of a verified manifest answers through hooks of other source."""
+        for name, target in self._named.items():
+            module = target.partition(":")[0]
+            if module.partition(".")[0] != contract.package():
+                return _reported(manifest, f"{name} of {module}, whose source no approval names")
+        if self._named and self._hash != source_hash.of_files(manifest.get("files", {})):
+            names = ", ".join(self._named)
+            return _reported(manifest, f"{names} of other source in src/ than was approved with it")
+        return None
+
+
+def _reported(manifest: Mapping[str, Any], what: str) -> Objection:
+    return Objection(f"{manifest['id']} answers through the hook {what}", refuses=False)

@@ -1,0 +1,289 @@
+"""Whether an independent validation approves of a version, and by which record and whose signature.
+
+A validation record approves of just one version, and its author is not the model's developer. Where
+governance/allowed_signers is there, the record counts only with an approval that is signed by a
+validator's key (`poe approve`). The check needs no registry, so that it works where MLflow does not.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
+from rung_governance.approval.bound_facts import MissingFactError
+from rung_governance.approval.ssh_signature import SignatureError
+from rung_governance.record_check import check_record, read_schema
+from rung_ops.project import current, documents
+from rung_ops.project.paths import shown
+from rung_ops.release import source_hash
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+INVENTORY = "governance/model_inventory.yaml"
+RECORDS = "governance/validation"
+APPROVED = "approved"
+
+
+class Version(Protocol):
+    """A version of the registry, or the version that a release was made of."""
+
+    @property
+    def name(self) -> str:
+        """The model."""
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What it was made from, as rung_ops.tracking.source_state names it."""
+
+
+def contradictions(version: Version, record: dict[str, Any], root: Path) -> Iterator[str]:
+    """Say why a complete record does not approve of a version.
+
+    Args:
+        version: of the registry, or of a release.
+        record: the fields of its file.
+        root: the model's folder, with the inventory.
+    """
+    if (record["model"], record["version"]) != (version.name, int(version.version)):
+        yield (
+            f"the record is about {record['model']} {record['version']}, "
+            f"not about {version.name} {version.version}"
+        )
+    for tag in ("git_commit", "data_hash"):
+        tagged = version.tags.get(tag)
+        if tagged is None:
+            yield f"version {version.version} has no tag {tag}, so what it was made from is unknown"
+        elif record[tag] != tagged:
+            yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
+    if version.tags.get("git_dirty") == "true":
+        yield f"version {version.version} was made from files that differ from its commit"
+    author = version.tags.get("git_author")
+    if not author:
+        yield f"version {version.version} has no tag git_author, so its developer is unknown"
+    inventory = _developer_of(version.name, root)
+    if not inventory:
+        yield f"{INVENTORY} names no developer of {version.name}"
+    trainer = version.tags.get("git_trainer", "")
+    made_it = developers.known_by([author or "", trainer, *inventory.split(",")])
+    named = record["validator"]
+    if developers.known_by([named["name"], named["email"]]) & made_it:
+        who = f"{named['name']} <{named['email']}>"
+        yield f"{who} developed the model, and cannot be the one who validates it"
+    if record["decision"] != APPROVED:
+        yield f"the validation of {record['date']} has {record['decision']} this version"
+
+
+def _developer_of(model: str, root: Path) -> str:
+    """Read whom the inventory names as the developer of the model."""
+    path = root / INVENTORY
+    entries = documents.record(path).get("models", []) if path.is_file() else []
+    return ",".join(str(e.get("developer", "")) for e in entries if e.get("name") == model)
+
+
+@dataclass(frozen=True)
+class ReleasedVersion:
+    """The version that a release was made of."""
+
+    name: str
+    version: str
+    tags: Mapping[str, str]
+
+
+def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
+    """Take the version out of the manifest of a verified release."""
+    tags = {name: str(value) for name, value in manifest.items() if isinstance(value, str)}
+    tags["source_hash"] = source_hash.of_files(manifest.get("files", {}))
+    return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
+
+
+def objections(
+    version: Version, verdict: Mapping[str, Any] | None = None, answered: bool = False
+) -> list[str]:
+    """List why a version is not approved; empty if it is.
+
+    Args:
+        version: of the registry, or of a release.
+        verdict: of the gate now, from signed_approval.verdict_facts(); None if the gate is not
+            asked.
+        answered: whether it has come to answer already. Then only what it is made of is compared:
+            a plan or rules that changed since bind what comes after it.
+    """
+    reasons = record_objections(version)
+    if is_signed():
+        return reasons or list(_signed_objections(version, verdict, answered))
+    if signed_approval.in_history(signatures.signers_file(current().root)):
+        reasons.append(
+            f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
+        )
+    return reasons
+
+
+def withdrawal_objections(version: Version) -> list[str]:
+    """Say that the approval of a version was withdrawn, and has not been signed again since."""
+    return list(signed_approval.withdrawn(approval_path(version)))
+
+
+def is_signed() -> bool:
+    """Return whether approvals are signed here; a team of one has no second key."""
+    return signatures.signers_file(current().root).is_file()
+
+
+def record_objections(version: Version) -> list[str]:
+    """List why the validation record does not approve of a version."""
+    paths = record_paths(version)
+    if not paths:
+        named = f"{RECORDS}/{version.name}-{version.version}.yaml"
+        return [f"{named} does not exist: there is no validation of version {version.version}"]
+    if len(paths) > 1:
+        both = " and ".join(path.name for path in paths)
+        return [f"{both} in {RECORDS} are records of one version: keep one"]
+    faults = list(check_record(paths[0], read_schema("validation", current().root), current().root))
+    if faults:
+        return [str(fault) for fault in faults]
+    return list(contradictions(version, documents.record(paths[0]), current().root))
+
+
+def record_paths(version: Version) -> list[Path]:
+    """Find the files that claim to be the record of this version."""
+    stem = current().root / RECORDS / f"{version.name}-{version.version}"
+    paths = (stem.parent / f"{stem.name}{ending}" for ending in (".yaml", ".yml", ".md"))
+    return [path for path in paths if path.is_file()]
+
+
+def root() -> Path:
+    """Return the folder of the model whose versions are approved."""
+    return current().root
+
+
+def approval_path(version: Version) -> Path:
+    """Name the file of a version's signed approval."""
+    return current().root / RECORDS / f"{version.name}-{version.version}.approval.json"
+
+
+def made_of(version: Version) -> dict[str, str]:
+    """Tell what a version is made of, by bound_facts.MADE_OF.
+
+    Model and source of a registry's version are hashed; its tags are not asked for them.
+    """
+    tags = dict(version.tags)
+    if not isinstance(version, ReleasedVersion):
+        from rung_ops import contract  # neither is needed by a service
+        from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
+
+        tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
+        commit = tags.get("git_commit", "")
+        tags["source_hash"] = source_hash.of_commit(current().root, commit, contract.package())
+    return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
+
+
+def _signed_objections(
+    version: Version, verdict: Mapping[str, Any] | None, answered: bool
+) -> Iterator[str]:
+    path = approval_path(version)
+    if not path.is_file():
+        yield f"{shown(path)} is missing: a validator signs with `uv run poe approve {version.version}`"
+        yield from withdrawal_objections(version)
+        return
+    try:
+        signed, validator = signed_approval.read(path, current().root)
+    except SignatureError as error:
+        yield str(error)
+        return
+    (record,) = record_paths(version)
+    if (signed.get("model"), signed.get("version")) != (version.name, str(version.version)):
+        yield f"{path.name} approves of {signed.get('model')} {signed.get('version')}"
+    yield from withdrawal_objections(version)
+    yield from bound_facts.overdue(signed)
+    now = made_of(version)
+    if not now["source_hash"]:
+        del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
+    if not answered:
+        now |= signed_approval.decided_by(record, current().root)
+    yield from bound_facts.changed(signed, now, None if answered else verdict)
+    yield from person_objections(version, validator, answered)
+
+
+def person_objections(version: Version, validator: str, answered: bool = False) -> Iterator[str]:
+    """Say why the one who signed may not approve.
+
+    Args:
+        version: that was developed.
+        validator: as governance/allowed_signers names the key.
+        answered: whether it has come to answer already. Then a clone without the history is no
+            objection: a rollback must work there, and the history was asked before.
+    """
+    (record,) = record_paths(version)
+    together = signatures.same_person(current().root)
+    named = documents.record(record)["validator"]
+    me = developers.known_by([validator], together)
+    if not me & developers.marks(str(named["email"])):
+        yield f"the record is by {named['email']}, and {validator} signed it"
+    me |= developers.marks(str(named["name"]))
+    try:
+        made = developers.commits(
+            str(version.tags["git_commit"]), _approved_commits(version), current().root
+        )
+    except MissingFactError as error:
+        if not answered:
+            yield str(error)
+        return
+    terms = plan.approval_terms(current().root)
+    for commit in made:
+        short = commit.id[:10]
+        same = developers.known_by(commit.people, together) & me
+        if same:
+            yield f"{validator} developed the model (commit {short}), and cannot validate it"
+            return
+        if commit.odd:
+            yield f"commit {short} changes {commit.odd[0]}, which the autopilot never does"
+        if terms.signed_commits and commit.people and not commit.signed:
+            yield f"commit {short} is not signed, so that who made it is only a text"
+            return
+
+
+def _approved_commits(version: Version) -> list[str]:
+    """List the commits of the model's other versions that somebody has signed an approval of."""
+    commits = []
+    for path in sorted((current().root / RECORDS).glob(f"{version.name}-*.approval.json")):
+        if path == approval_path(version):
+            continue
+        try:
+            signed, _ = signed_approval.read(path, current().root)
+        except SignatureError:
+            continue
+        if not list(signed_approval.withdrawn(path)):
+            commits.append(str(signed.get("git_commit")))
+    return commits
+
+
+def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Describe what approves of a release: record, its SHA-256, validator, day, and the signature."""
+    version = released_version(manifest)
+    (path,) = record_paths(version)
+    record = documents.record(path)
+    facts = {
+        "record": shown(path),
+        "record_hash": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "validator": f"{record['validator']['name']} <{record['validator']['email']}>",
+        "validated": str(record["date"]),
+    }
+    if not is_signed():
+        return facts | {"signed_by": "nobody: in a team of one there is no second key"}
+    signed = approval_path(version)
+    content, signer = signed_approval.read(signed, current().root)
+    text = signed.read_bytes()
+    return facts | {
+        "signed_by": signer,
+        "expires": str(content["expires"]),
+        "approval_hash": hashlib.sha256(text).hexdigest(),
+        # Themselves, as the service that verifies them has no repository.
+        "approval": text.decode(),
+        "approval_signature": signed_approval.proof_of(signed).read_text(encoding="utf-8"),
+    }

@@ -1,0 +1,358 @@
+"""The search for a person's rows on this machine, in versions that DVC keeps too.
+
+It also lists the places that it cannot reach.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from rung_governance.privacy import data_subject
+from rung_governance.privacy.data_subject import FileRows, Subject, UnreadableTableError
+from rung_ops import prediction_log
+from rung_ops.contract import raw_file
+from rung_ops.data import dvc
+from rung_ops.monitoring import outcomes
+from rung_ops.project import current
+from rung_ops.project.paths import others, placed, raw_files, shown
+from rung_ops.system import git
+from rung_ops.system.printable import counted
+
+MD5 = re.compile(r"[0-9a-f]{32}")
+RECORDS = ("*.dvc", "*dvc.lock")
+USER = re.compile(r"//[^/]*@")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file of some version: its name then, and the name of its content in cache and remote."""
+
+    path: str
+    md5: str
+
+    @property
+    def stored(self) -> str:
+        """Where cache and remote keep it."""
+        return f"files/md5/{self.md5[:2]}/{self.md5[2:]}"
+
+
+@dataclass
+class SearchedVersions:
+    """The result of a search of the versions.
+
+    Attributes:
+        holding: versions with rows of the person, in the local cache, with their number.
+        elsewhere: versions that are not in the local cache.
+        unreadable: versions in it that cannot be read as a table.
+    """
+
+    holding: list[tuple[Version, int]] = field(default_factory=list)
+    elsewhere: list[Version] = field(default_factory=list)
+    unreadable: list[Version] = field(default_factory=list)
+
+
+def cache() -> Path:
+    """Find the local cache of DVC."""
+    done = dvc.run(current().root, "cache", "dir")
+    named = done.stdout.strip()
+    return (
+        (current().root / named)
+        if done.returncode == 0 and named
+        else current().root / ".dvc/cache"
+    )
+
+
+def remotes() -> dict[str, str]:
+    """Find DVC's remotes: names and addresses, without the user and password that one may have."""
+    # As `dvc remote list` breaks its lines at the width of a terminal.
+    listed = (
+        line.partition("=")
+        for line in dvc.run(current().root, "config", "--list").stdout.splitlines()
+    )
+    return {
+        key.removeprefix("remote.").removesuffix(".url"): USER.sub("//", address)
+        for key, _, address in listed
+        if key.startswith("remote.") and key.endswith(".url")
+    }
+
+
+def search_versions(subject: Subject, folder: Path) -> SearchedVersions:
+    """Search the versions of all commits, and of the current files.
+
+    Args:
+        subject: whose rows.
+        folder: DVC's local cache.
+    """
+    searched = SearchedVersions()
+    # Once each, though a run of MLflow keeps a copy of the records that it was made by.
+    once = {
+        each.md5: each for each in sorted(_all(folder), key=lambda each: each.path, reverse=True)
+    }
+    for version in sorted(once.values(), key=lambda each: (each.path, each.md5)):
+        path = folder / version.stored
+        if version.md5.endswith(".dir") or not path.is_file():
+            searched.elsewhere.append(version)
+            continue
+        kind = Path(version.path).suffix
+        try:
+            rows = (
+                data_subject.count(path, subject, kind) if kind in data_subject.SUFFIXES else None
+            )
+        except UnreadableTableError:
+            rows = None
+        if rows is None:
+            searched.unreadable.append(version)
+        if rows:
+            searched.holding.append((version, rows))
+    return searched
+
+
+def forget(version: Version, folder: Path) -> None:
+    """Delete a version from the local cache.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    (folder / version.stored).unlink(missing_ok=True)
+
+
+def _all(folder: Path) -> set[Version]:
+    """List versions of tables, of raw files of any kind, and of folders whose list is not here."""
+    versions = set()
+    for record, text in _records():
+        for version in _outputs(record, text):
+            if version.md5.endswith(".dir"):
+                versions |= set(_members(version, folder)) or {version}
+            elif record.endswith(".dvc") or version.path.endswith(data_subject.SUFFIXES):
+                versions.add(version)
+    return versions
+
+
+def _members(version: Version, folder: Path) -> Iterator[Version]:
+    """List the files of a folder that DVC keeps as one; nothing if its list is not here."""
+    try:
+        listed = json.loads((folder / version.stored).read_bytes())
+    except (OSError, ValueError):
+        return
+    for each in listed:
+        yield Version(f"{version.path}/{each['relpath']}", each["md5"])
+
+
+def _records() -> Iterator[tuple[str, str]]:
+    """Read every version of DVC's records, of all commits and of the working tree, with its path."""
+    named = (f":(glob)**/{name}" for name in RECORDS)
+    listed = git.run(current().root, "rev-list", "--all", "--objects", "--", *named)
+    for line in listed.stdout.splitlines():
+        blob, _, path = line.partition(" ")
+        if path.endswith((".dvc", "dvc.lock")):
+            yield path, git.run(current().root, "cat-file", "blob", blob).stdout
+    for file in current().root.rglob("*"):
+        is_record = file.suffix == ".dvc" or file.name == "dvc.lock"
+        inside = file.relative_to(current().root)
+        if is_record and file.is_file() and not data_subject.PASSED_OVER & set(inside.parts):
+            yield inside.as_posix(), file.read_text(encoding="utf-8")
+
+
+def _outputs(record: str, text: str) -> Iterator[Version]:
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        return  # of a commit with markers of a conflict
+    if not isinstance(content, dict):
+        return
+    stages = content.get("stages")
+    holders = [content, *(stages.values() if isinstance(stages, dict) else [])]
+    for holder in holders:
+        outs = holder.get("outs") if isinstance(holder, dict) else None
+        for each in outs if isinstance(outs, list) else []:
+            if isinstance(each, dict) and MD5.match(str(each.get("md5"))):
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(record), each["path"]))
+                yield Version(path, each["md5"])
+
+
+SHOWN = 5  # ids that are named
+RUNS = ("mlartifacts", "mlruns")
+
+
+@dataclass
+class FoundRows:
+    """Where the rows of a person are.
+
+    Attributes:
+        subject: the person, with the ids and rows of its predictions.
+        files: that can be rewritten.
+        old: versions of the data.
+        searched: number of tables that were read.
+        unreached: where rows are, or may be, that this cannot take out; sentences.
+    """
+
+    subject: Subject
+    files: list[FileRows] = field(default_factory=list)
+    old: SearchedVersions = field(default_factory=SearchedVersions)
+    searched: int = 0
+    unreached: list[str] = field(default_factory=list)
+
+
+def logs() -> Path:
+    """Return the folder of the logs of all environments."""
+    return placed("LOGS", "logs")
+
+
+def log_files() -> list[Path]:
+    """List all files of the prediction logs, also those that a larger one covers by now."""
+    return [path for path in data_subject.files(logs()) if path.parent.name.startswith("date=")]
+
+
+def _predictions() -> Iterator[pl.DataFrame]:
+    """Read ids and rows of the prediction logs, one environment after the other."""
+    for folder in sorted(logs().glob("*/predictions")):
+        yield prediction_log.read(folder).select("id", "row").collect()
+
+
+def widened(subject: Subject) -> Subject:
+    """Add the ids and the rows of its predictions to what is known of a person.
+
+    Raises:
+        UnreadableTableError: a file of the log cannot be read.
+    """
+    for log in [log.filter(subject.mask(log)) for log in _predictions()]:
+        if log.height:
+            subject = subject.having(log)
+    return subject
+
+
+def search(subject: Subject) -> FoundRows:
+    """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
+    result = FoundRows(widened(subject))
+    tracked, named = _in_git(), set[Path]()
+    for path in _tables():
+        try:
+            rows = data_subject.count(path, result.subject)
+        except UnreadableTableError as error:
+            result.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
+            continue
+        result.searched += 1
+        if not rows:
+            continue
+        named.add(path)
+        if reason := _out_of_reach(path, tracked):
+            result.unreached.append(f"{shown(path)}, {counted(rows, 'row')}: {reason}")
+        else:
+            result.files.append(FileRows(path, rows))
+    result.unreached += _raw(result, tracked, named) + _alike(result.subject)
+    result.old = search_versions(result.subject, cache())
+    result.unreached += _of_versions(result.old) + _beyond()
+    return result
+
+
+def _tables() -> Iterator[Path]:
+    """List the tables of the project, and of the folders that variables have moved elsewhere."""
+    folders = [current().root, logs(), outcomes.outcomes_folder(), placed("RELEASES", "releases")]
+    moved = [each for each in folders[1:] if not each.resolve().is_relative_to(current().root)]
+    yield from (
+        path for path in data_subject.files(current().root) if not _is_of_another_model(path)
+    )
+    for folder in moved:
+        yield from data_subject.files(folder)
+
+
+def _is_of_another_model(path: Path) -> bool:
+    return any(path.is_relative_to(current().root / folder) for folder in others())
+
+
+def _out_of_reach(path: Path, tracked: set[Path]) -> str:
+    if path.is_relative_to(placed("RELEASES", "releases")):
+        return (
+            "a signed release carries it, as those of an earlier Rung do. Release the version again, "
+            "deploy that, and delete this bundle."
+        )
+    if any(path.is_relative_to(current().root / folder) for folder in RUNS):
+        return "a run of MLflow keeps it. Delete the run, then `mlflow gc`."
+    if path in tracked:
+        return (
+            "git holds it, and its history keeps it. Take it out with `git filter-repo`, and have "
+            "everybody clone again."
+        )
+    return ""
+
+
+def _raw(result: FoundRows, tracked: set[Path], named: set[Path]) -> list[str]:
+    """Search, through load(), raw files that are not tables with the contract's columns."""
+    unreached = []
+    for path in (path for path in raw_files() if path not in named):
+        try:
+            rows = int(result.subject.mask(raw_file.read(path)).sum())
+        except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
+            unreached.append(f"{shown(path)} cannot be read: {error}.")
+            continue
+        if rows:
+            reason = _out_of_reach(path, tracked) or (
+                "it is not a .parquet or .csv with the contract's columns. Delete these rows by "
+                "hand, run `uv run poe incoming`, and commit."
+            )
+            unreached.append(f"{shown(path)}, {counted(rows, 'row')}: {reason}")
+    return unreached
+
+
+def _alike(subject: Subject) -> list[str]:
+    """Name predictions for rows that are equal to those of the person, whosever they are."""
+    ids: set[str] = set()
+    for log in _predictions():
+        if log.height:
+            same = log.filter(subject.equal(log["row"].struct.unnest()))
+            ids |= set(same["id"].to_list()) - subject.ids
+    if not ids:
+        return []
+    named = ", ".join(sorted(ids)[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+    return [
+        f"The log has {counted(len(ids), 'prediction')} for equal rows: {named}. Name them too if they are "
+        "the same person's."
+    ]
+
+
+def _of_versions(searched: SearchedVersions) -> list[str]:
+    unreached = [
+        f"{each.path}, version {each.stored}: it cannot be read as a table."
+        for each in searched.unreadable
+    ]
+    if searched.elsewhere:
+        unreached.append(
+            "Not in the local cache, and not searched: "
+            f"{counted(len(searched.elsewhere), 'version')} of the data. Run `uv run dvc fetch "
+            "--all-commits`, then this again."
+        )
+    if searched.holding or searched.elsewhere:
+        unreached += [
+            f"The remote {name} ({address}) keeps old versions. `uv run dvc gc --workspace --cloud "
+            f"--remote {name}` deletes all that the current files do not use, and with them "
+            "the way to train old versions of the model again."
+            for name, address in remotes().items()
+        ]
+    return unreached
+
+
+def _beyond() -> list[str]:
+    """Name what no search here reaches."""
+    unreached = [
+        "Models that learned from the rows are as they were: `uv run poe pipeline`, and promote.",
+        "Backups, files that `poe predict` wrote elsewhere, other machines, and what other systems "
+        "received.",
+    ]
+    for name, what in (("store", "object store"), ("warehouse", "warehouse")):
+        if (current().root / f"ops/{name}.toml").is_file():
+            unreached.append(
+                f"The {what} of ops/{name}.toml: the next `poe data pull` brings the rows again."
+            )
+    unreached += [f"The model in {folder}: run this there." for folder in others()]
+    return unreached
+
+
+def _in_git() -> set[Path]:
+    listed = git.run(current().root, "ls-files", "-z", errors="surrogateescape").stdout
+    return {current().root / name for name in listed.split("\0") if name}
