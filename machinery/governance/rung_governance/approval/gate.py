@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
-from rung_ops.training.groups import UnknownGroupError
 from sklearn import metrics
 
 from rung_governance.approval import bounds, group_check, plan, signed_approval, validation
@@ -36,6 +35,7 @@ from rung_ops.release import ReleaseError, production_gate, registry_artifacts
 from rung_ops.tracking import registry, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
+from rung_ops.training.fairness import UnknownGroupError
 
 TRIED_ROWS = 1_000
 
