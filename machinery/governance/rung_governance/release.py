@@ -12,8 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_governance import approval, rejudge
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.bundle import BadBundle, ReleaseFiles
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import keys, make, registry_artifacts, sign, signing

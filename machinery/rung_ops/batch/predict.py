@@ -15,8 +15,7 @@ from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
-from rung_ops.model.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
-from rung_ops.model.target import Kind
+from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic

@@ -7,7 +7,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import forecast
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 from rung_ops.system.printable import printable
 
 SHOWN = 5  # row numbers and values printed for one problem

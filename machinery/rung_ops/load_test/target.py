@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from rung_ops.model import release as released
+from rung_ops.model import released as released
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import limits
 from rung_ops.release import state

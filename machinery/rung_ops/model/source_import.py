@@ -21,9 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.model.bundle import SOURCE, BadBundle
+from rung_ops.model.bundle import SOURCE, BadBundle, PrivateCopy, ReleaseFiles
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.model.release_files import PrivateCopy, ReleaseFiles
 
 Release = Path | ReleaseFiles
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, source_import, verify
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model import bundle, source_import, verification
+from rung_ops.model.bundle import BadBundle, ReleaseFiles
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -61,7 +60,7 @@ def load(folder: Path, public_key: bytes) -> Released:
     Raises:
         BadBundle: it must not be used; the message says why.
     """
-    manifest, files = verify.open_verified(folder, public_key)
+    manifest, files = verification.open_verified(folder, public_key)
     try:
         reference = pl.read_parquet(io.BytesIO(files.read(bundle.REFERENCE)))
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.contract import synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
-from rung_ops.model.dtypes import UnknownType, family_of, text_of
+from rung_ops.model.columns import UnknownType, family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
 from rung_ops.model.target import kind_of
 

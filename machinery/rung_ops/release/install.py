@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rung_ops.model import bundle, verify
-from rung_ops.model import release as released
+from rung_ops.model import bundle, verification
+from rung_ops.model import released as released
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
@@ -107,7 +107,7 @@ def check(path: Path | str) -> None:
         BadBundle, SettingsError: as install(); also where the feature store lacks values.
     """
     path = Path(path)
-    loaded = released.load(path, verify.public_key(), limits())
+    loaded = released.load(path, verification.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BadBundle(

@@ -9,11 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.model import bundle, release
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.verify import verify
+from rung_ops.model import bundle, released
+from rung_ops.model.bundle import BadBundle, ReleaseFiles
+from rung_ops.model.predictors import CustomModelRefusedError
+from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import content, keys, signing
@@ -87,7 +86,7 @@ def put(staged: Path, folder: Path) -> Path:
 
 def _load(staged: Path, public_key: bytes) -> None:
     try:
-        release.load(staged, public_key)
+        released.load(staged, public_key)
     except BadBundle as error:  # often too slow, and then it matters why it is in no faster format
         formats = bundle.read_manifest(staged)["parity"]["formats"]
         unused = [_format_line(each) for each in formats if not each["ok"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rung_ops.model import bundle
 from rung_ops.model.bundle import MANIFEST, SIGNATURE, BadBundle
-from rung_ops.model.verify import verify
+from rung_ops.model.verification import verify
 from rung_ops.release import keys, signing
 from rung_ops.system.printable import printable
 

@@ -10,9 +10,8 @@ import numpy as np
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from rung_ops.model.predictions import columns
 from rung_ops.model.reasons import Reason
-from rung_ops.model.target import Kind
+from rung_ops.model.target import Kind, columns
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.jobs import Job
 

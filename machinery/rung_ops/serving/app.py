@@ -8,8 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.tables import Table
+from rung_ops.model.rows import Refusal, Table
 from rung_ops.serving import answers, explaining
 from rung_ops.serving.arrow import FORMS
 from rung_ops.serving.body_budget import BodyBudget

@@ -6,9 +6,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from rung_ops.model.columns import Column, series_of
-from rung_ops.model.refusal import Refusal, wrong_column
-from rung_ops.model.tables import Table
-from rung_ops.model.validation_errors import check_row_count
+from rung_ops.model.rows import Refusal, Table, check_row_count, wrong_column
 from rung_ops.serving import arrow_guard
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.rules import ColumnRules

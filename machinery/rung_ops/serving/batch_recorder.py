@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from rung_ops.model.predictions import numbers
 from rung_ops.model.reasons import Reason, Reasons
+from rung_ops.model.target import numbers
 from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.explaining import Explainer
 from rung_ops.serving.held_releases import HeldReleases

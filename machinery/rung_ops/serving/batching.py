@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.hooks import HookRunError, Score, score_release
 from rung_ops.serving.jobs import Job, Part, Scored, ScoringError, score_parts

@@ -3,7 +3,7 @@
 import asyncio
 from types import TracebackType
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 
 
 class BodyBudget:

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from rung_ops.model.predictions import labels
 from rung_ops.model.reasons import Reason
+from rung_ops.model.target import labels
 from rung_ops.serving.jobs import Job
 
 

@@ -8,8 +8,7 @@ import polars as pl
 
 from rung_ops.features import store
 from rung_ops.model.bundle import BadBundle
-from rung_ops.model.requests import Reader
-from rung_ops.model.tables import Missing, Table
+from rung_ops.model.rows import Missing, Reader, Table
 from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
 
 

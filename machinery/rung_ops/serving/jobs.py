@@ -9,8 +9,7 @@ import numpy as np
 
 from rung_ops.model import source_import
 from rung_ops.model.reasons import Reason
-from rung_ops.model.row_values import Rows
-from rung_ops.model.tables import Missing, Table, by_row
+from rung_ops.model.rows import Missing, Rows, Table, by_row
 from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.model import bundle
-from rung_ops.model import release as releases
+from rung_ops.model import released as releases
 from rung_ops.model.bundle import BadBundle
 from rung_ops.model.columns import columns_of
-from rung_ops.model.release import Release
-from rung_ops.model.requests import Reader
-from rung_ops.model.row_features import MAX_ROWS
+from rung_ops.model.released import Release
+from rung_ops.model.row_path import MAX_ROWS
+from rung_ops.model.rows import Reader
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.arrow import ArrowReader
 from rung_ops.serving.latency_model import LatencyModel

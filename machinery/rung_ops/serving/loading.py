@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_ops.model import bundle, verify
+from rung_ops.model import bundle, verification
 from rung_ops.model.bundle import BadBundle
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
@@ -96,7 +96,7 @@ class Loader:
         def load() -> None:
             try:
                 outcome: LoadedRelease | str = loaded_release.load(
-                    path, verify.public_key(), limits, "serving", self._admit
+                    path, verification.public_key(), limits, "serving", self._admit
                 )
             except BadBundle as error:
                 outcome = str(error)

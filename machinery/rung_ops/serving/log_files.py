@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.model.row_values import schema_text
+from rung_ops.model.rows import schema_text
 from rung_ops.prediction_log import Batch, log_parts, sealed
 from rung_ops.prediction_log.log_parts import Part
 from rung_ops.system import locks

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rung_ops.model.reasons import Reason
-from rung_ops.model.row_values import Rows
+from rung_ops.model.rows import Rows
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.prediction_log import Batch, now
 from rung_ops.serving.log_files import FULL_ROWS, Files, frames

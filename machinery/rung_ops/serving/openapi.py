@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 
 from rung_ops.model.columns import Column
-from rung_ops.model.refusal import Problem
-from rung_ops.model.requests import Reader
+from rung_ops.model.rows import Problem, Reader
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.access import Access

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from rung_ops.model.refusal import Problem
+from rung_ops.model.rows import Problem
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.connections import Connections
 

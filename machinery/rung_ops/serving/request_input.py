@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.serving.body_budget import BodyBudget, UnfinishedBody
 
 Message = MutableMapping[str, Any]

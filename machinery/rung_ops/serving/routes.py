@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.serving import docs_page, openapi, status
 from rung_ops.serving.metrics import CONTENT_TYPE
 from rung_ops.serving.service import Service

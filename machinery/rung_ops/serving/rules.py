@@ -5,9 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.model.columns import SECOND, Column, ticks
-from rung_ops.model.dtypes import time_zone
-from rung_ops.model.refusal import Refusal, wrong_column, wrong_value
+from rung_ops.model.columns import SECOND, Column, ticks, time_zone
+from rung_ops.model.rows import Refusal, wrong_column, wrong_value
 
 Rule = Callable[[pl.Series], pl.Series]
 

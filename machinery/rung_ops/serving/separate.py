@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from rung_ops.model import source_import, verify
+from rung_ops.model import source_import, verification
 from rung_ops.model.bundle import CONTRACT, BadBundle
 from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
 from rung_ops.project import keyless
@@ -157,7 +157,7 @@ def main(folder: str) -> None:
     os.dup2(2, 1)  # what the release's code prints must not reach the answer
     loaded: LoadedRelease | str
     try:
-        loaded = loaded_release.load(Path(folder), verify.public_key(), limits(), "serving")
+        loaded = loaded_release.load(Path(folder), verification.public_key(), limits(), "serving")
     except source_import.FAULTS as error:
         loaded = str(error)
     while True:

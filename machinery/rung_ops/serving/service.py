@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import secrets
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from rung_ops.model.release import Release
+from rung_ops.model.released import Release
 from rung_ops.serving.service import Service
 
 MANIFEST = (

@@ -18,10 +18,10 @@ from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.sources import Events
 from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.features.stores import project_store
-from rung_ops.model import release, source_import
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import source_import
+from rung_ops.model.bundle import BadBundle, ReleaseFiles
 from rung_ops.model.entity_feature import views_of
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.released import load
 from rung_ops.project import release_folders
 from rung_ops.release import install, make, sign
 
@@ -201,7 +201,7 @@ def test_a_release_is_refused_until_its_features_are_materialized(
 
     last = trained.train[contract.TIME or ""].max()
     assert materialize.main(["--as-of", str(last)]) == 0
-    loaded = release.load(released(tmp_path / "made"), release_key)
+    loaded = load(released(tmp_path / "made"), release_key)
 
     looked_up = loaded.contract["columns"][-1]
     assert (looked_up["name"], looked_up["required"], looked_up["default"]) == (

@@ -23,8 +23,8 @@ from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
-from rung_ops.model.verify import verify
+from rung_ops.model.columns import PLAIN, UnknownType, dtype_of, family_of, text_of
+from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import contract_file, export_trial, keys, make, registry_artifacts

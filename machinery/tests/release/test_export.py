@@ -27,8 +27,7 @@ from sklearn.preprocessing import (
 
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
-from rung_ops.model.onnx_model import OnnxOutput
-from rung_ops.model.predictors import predictor_of, row_predictor
+from rung_ops.model.predictors import OnnxOutput, predictor_of, row_predictor
 from rung_ops.project import current
 from rung_ops.release import export, parity, speed
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm

@@ -14,7 +14,7 @@ from model_signing import verifying
 from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BadBundle
-from rung_ops.model.verify import verify
+from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.release import keys, signing
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.serving.body_budget import BodyBudget
 from rung_ops.serving.request_input import Disconnected, read_body
 

@@ -15,7 +15,7 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from rung_ops.model import bundle
-from rung_ops.model import release as releases
+from rung_ops.model import released as releases
 from rung_ops.serving import separate as separate_module
 from rung_ops.serving.separate import ProcessFailed, SeparateRelease
 

@@ -20,15 +20,17 @@ from rung_ops.model.bundle import (
     MANIFEST,
     SIGNATURE,
     BadBundle,
+    ReleaseFiles,
     digest,
     parse_json,
     parse_manifest,
     paths_of,
     read_small,
 )
-from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project import release_folders
 from rung_ops.system.files import read_regular
+
+# ---- verify
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -15,19 +15,18 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import bundle, source_import
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import UnknownType, dtype_of
+from rung_ops.model.bundle import BadBundle, ReleaseFiles
+from rung_ops.model.columns import UnknownType, dtype_of
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.model.predictions import finite_rows, shape
 from rung_ops.model.predictors import Predictor, RowPredictor, predictor_of, row_predictor
-from rung_ops.model.reasons import CannotExplainError, Reasons, of_release
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.row_code import UntranslatedError
-from rung_ops.model.row_features import RowFeatures, of_contract
-from rung_ops.model.row_values import RowValues
-from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
-from rung_ops.model.verify import open_verified
+from rung_ops.model.reasons import CannotExplainError, Reasons, reasons_of
+from rung_ops.model.row_path import RowFeatures, UntranslatedError, contract_features
+from rung_ops.model.rows import RowValues
+from rung_ops.model.target import ONE_NUMBER, Kind, finite_rows, kind_in, shape
+from rung_ops.model.verification import open_verified
 from rung_ops.project.service_settings import Limits
+
+# ---- release
 
 LOG = logging.getLogger("service")
 
@@ -150,7 +149,7 @@ def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
     if not release.manifest.get("row_features", {}).get("used"):
         return None
     try:
-        features = of_contract(release.features, release.contract, release.schema, rows)
+        features = contract_features(release.features, release.contract, release.schema, rows)
     except UntranslatedError as error:
         LOG.warning("%s: polars computes the features of each request: %s", release.id, error)
         return None
@@ -160,7 +159,7 @@ def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
 
 def _reasons(release: Release) -> Reasons | str:
     try:
-        return of_release(release.files, release.contract, release.features, release.predictor)
+        return reasons_of(release.files, release.contract, release.features, release.predictor)
     except CannotExplainError as error:
         return str(error)
 
