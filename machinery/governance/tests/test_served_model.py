@@ -141,5 +141,5 @@ def test_a_release_of_another_key_is_not_read(
 ) -> None:
     (release / bundle.CONTRACT).write_text("{}")
 
-    with pytest.raises(verification.BadBundle, match="was changed after it was signed"):
+    with pytest.raises(verification.BundleError, match="was changed after it was signed"):
         differences(release)

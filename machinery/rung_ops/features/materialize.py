@@ -21,7 +21,7 @@ from rung_ops.features.sources import Events
 from rung_ops.features.store import FeatureStore, StoredView, StoreError
 from rung_ops.features.windows import AS_OF
 from rung_ops.model import bundle, source_import, verification
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
 from rung_ops.project import current, keyless, release_folders
@@ -92,7 +92,7 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
             if not described.get("entity_features"):
                 continue
             declared = source_import.entity_features_of(files, manifest["package"])
-        except (BadBundle, OSError) as error:
+        except (BundleError, OSError) as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
         # Named as the release names them: another version of Polars may write expressions otherwise.

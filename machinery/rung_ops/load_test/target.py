@@ -91,7 +91,7 @@ def own(environment: str) -> Iterator[Target]:
 
     Raises:
         Unreachable: the environment serves nothing, or the service does not start.
-        bundle.BadBundle: the service would refuse the release.
+        bundle.BundleError: the service would refuse the release.
         settings.SettingsError: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """

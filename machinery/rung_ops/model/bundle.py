@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.system.files import open_regular, read_regular
 
 SCHEMA = 1  # version of the manifest; readers refuse others
@@ -67,7 +68,7 @@ REQUIRED = {
 }
 
 
-class BadBundle(Exception):
+class BundleError(OpsError):
     """The folder is not a valid release; the message says why and what to do."""
 
 
@@ -80,7 +81,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read manifest.json without verifying its signature; verify() does that.
 
     Raises:
-        BadBundle: it is missing or invalid.
+        BundleError: it is missing or invalid.
     """
     return parse_manifest(folder, read_small(folder / MANIFEST))
 
@@ -89,17 +90,17 @@ def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
     """Parse manifest.json and check its required keys.
 
     Raises:
-        BadBundle: it is invalid.
+        BundleError: it is invalid.
     """
     manifest = parse_json(folder / MANIFEST, content)
     if manifest.get("schema") != SCHEMA:
-        raise BadBundle(
+        raise BundleError(
             f"{folder.name}/{MANIFEST}: got schema {manifest.get('schema')!r}; expected {SCHEMA}. "
             "Release the version again with `uv run poe release`."
         )
     for name, kind in REQUIRED.items():
         if not isinstance(manifest.get(name), kind):
-            raise BadBundle(
+            raise BundleError(
                 f"{folder.name}/{MANIFEST}: `{name}` is missing or not a {kind.__name__}"
             )
     return manifest
@@ -109,29 +110,29 @@ def read_small(path: Path) -> bytes:
     """Read a file of at most MAX_JSON_BYTES.
 
     Raises:
-        BadBundle: it is missing, not a regular file, or too large.
+        BundleError: it is missing, not a regular file, or too large.
     """
     name = f"{path.parent.name}/{path.name}"
     try:
         return read_regular(path, MAX_JSON_BYTES)
     except FileNotFoundError:
-        raise BadBundle(f"{name} is missing") from None
+        raise BundleError(f"{name} is missing") from None
     except OSError as error:
-        raise BadBundle(f"{name} cannot be read: {error}") from error
+        raise BundleError(f"{name} cannot be read: {error}") from error
 
 
 def parse_json(path: Path, content: bytes) -> dict[str, Any]:
     """Parse the JSON object of a file.
 
     Raises:
-        BadBundle: it is not a JSON object.
+        BundleError: it is not a JSON object.
     """
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadBundle(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
+        raise BundleError(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise BadBundle(f"{path.parent.name}/{path.name} is not a JSON object")
+        raise BundleError(f"{path.parent.name}/{path.name} is not a JSON object")
     return value
 
 
@@ -142,7 +143,7 @@ def files_of(folder: Path) -> dict[str, str]:
         SHA-256 in hexadecimal by path, relative to the folder, with slashes; sorted.
 
     Raises:
-        BadBundle: see paths_of().
+        BundleError: see paths_of().
     """
     hashes = {path: digest(folder / path) for path in paths_of(folder)}
     return {path: hashes[path] for path in hashes if path not in (MANIFEST, SIGNATURE)}
@@ -152,15 +153,15 @@ def paths_of(folder: Path) -> list[str]:
     """List every file below a folder, relative to it and with slashes; sorted.
 
     Raises:
-        BadBundle: it has a link or a special file, exceeds MAX_FILES or MAX_BYTES, or changes
+        BundleError: it has a link or a special file, exceeds MAX_FILES or MAX_BYTES, or changes
             while it is listed.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise BadBundle(f"{folder.name} is not a folder")
+        raise BundleError(f"{folder.name} is not a folder")
     try:
         return _listed(folder)
     except OSError as error:  # a file may go between its name and its size
-        raise BadBundle(f"{folder.name} cannot be listed: {error}") from error
+        raise BundleError(f"{folder.name} cannot be listed: {error}") from error
 
 
 def _listed(folder: Path) -> list[str]:
@@ -178,9 +179,9 @@ def _listed(folder: Path) -> list[str]:
                     paths.append(path)
                     total += entry.stat(follow_symlinks=False).st_size
                 else:
-                    raise BadBundle(f"{folder.name}: {path} is a link or not a regular file")
+                    raise BundleError(f"{folder.name}: {path} is a link or not a regular file")
                 if len(paths) + len(folders) > MAX_FILES or total > MAX_BYTES:
-                    raise BadBundle(
+                    raise BundleError(
                         f"{folder.name} has more than {MAX_FILES:,} files "
                         f"or {MAX_BYTES / 1024**3:.0f} GiB"
                     )
@@ -193,7 +194,7 @@ def digest(path: Path) -> str:
         with open_regular(path) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise BadBundle(f"{path} cannot be read: {error}") from error
+        raise BundleError(f"{path} cannot be read: {error}") from error
 
 
 class ReleaseFiles:
@@ -238,24 +239,24 @@ class ReleaseFiles:
             limit: a larger file, in bytes, is refused.
 
         Raises:
-            BadBundle: it is missing, too large, not a regular file, or not what was signed.
+            BundleError: it is missing, too large, not a regular file, or not what was signed.
         """
         name = f"{self.folder.name}/{path}"
         try:
             content = read_regular(self.folder / path, limit)
         except FileNotFoundError:
-            raise BadBundle(f"{name} is missing") from None
+            raise BundleError(f"{name} is missing") from None
         except OSError as error:
-            raise BadBundle(f"{name} cannot be read: {error}") from error
+            raise BundleError(f"{name} cannot be read: {error}") from error
         if self.is_verified and hashlib.sha256(content).hexdigest() != self._hashes.get(path):
-            raise BadBundle(f"{self.folder.name}: {path} was changed after it was signed")
+            raise BundleError(f"{self.folder.name}: {path} was changed after it was signed")
         return content
 
     def json(self, path: str) -> dict[str, Any]:
         """Read the JSON object of a file of at most MAX_JSON_BYTES.
 
         Raises:
-            BadBundle: see read(), or it is not a JSON object.
+            BundleError: see read(), or it is not a JSON object.
         """
         return parse_json(self.folder / path, self.read(path, MAX_JSON_BYTES))
 
@@ -274,7 +275,7 @@ class ReleaseFiles:
         """Copy a file or a folder to a place that only this process uses.
 
         Raises:
-            BadBundle: see read().
+            BundleError: see read().
         """
         return PrivateCopy({path: self.read(path) for path in self.below(prefix)})
 

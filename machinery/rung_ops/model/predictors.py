@@ -31,8 +31,9 @@ import numpy as np
 import polars as pl
 
 from rung_ops import addons
+from rung_ops.errors import OpsError
 from rung_ops.model import bundle, source_import
-from rung_ops.model.bundle import SKOPS, BadBundle, ReleaseFiles
+from rung_ops.model.bundle import SKOPS, BundleError, ReleaseFiles
 from rung_ops.model.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
 
 # What scikit-learn's own estimators hold and skops does not know. A list, as any name of a module,
@@ -119,7 +120,7 @@ def untrusted(saved: Path | bytes, listed: Iterable[str], name: str) -> str | No
     )
 
 
-class CustomModelRefusedError(Exception):
+class CustomModelRefusedError(OpsError):
     """An add-on of the project does not allow a model in a format of the project's own."""
 
 
@@ -274,10 +275,6 @@ FLOAT64, ROW_MAJOR, NORMAL, CONTRIBUTIONS, FIRST, ALL = 1, 1, 0, 3, 0, -1  # of 
 PARAMETERS = b"num_threads=1"
 
 
-class NoLightGBMError(Exception):
-    """LightGBM is not installed, or not as expected."""
-
-
 class Booster:
     """A model in LightGBM's text format: of one number, or of several."""
 
@@ -289,7 +286,7 @@ class Booster:
             columns: how many it expects.
 
         Raises:
-            NoLightGBMError: LightGBM is missing.
+            BundleError: LightGBM is missing.
             ValueError: this is not such a model.
         """
         self._library = _library()
@@ -400,7 +397,7 @@ def _library() -> ctypes.CDLL:
                 library = ctypes.CDLL(str(path))
                 library.LGBM_GetLastError.restype = ctypes.c_char_p
                 return library
-    raise NoLightGBMError(
+    raise BundleError(
         "this release needs LightGBM: add `lightgbm` to the dependencies in pyproject.toml"
     )
 
@@ -413,7 +410,7 @@ def load_estimator(release: Path | ReleaseFiles, package: str) -> Any:
         package: the name of the user's package.
 
     Raises:
-        BadBundle: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
+        BundleError: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
     """
     import skops.io  # imports scikit-learn: seconds of start
 
@@ -422,7 +419,7 @@ def load_estimator(release: Path | ReleaseFiles, package: str) -> Any:
     content = files.read(SKOPS)
     listed = list(getattr(source_import.module_of(files, package, "model"), "TRUSTED", []))
     if reason := untrusted(content, listed, files.name):
-        raise BadBundle(reason)
+        raise BundleError(reason)
     modules = {name.rpartition(".")[0] for name in listed}
     with source_import.importable_by_name(files, package, modules):
         return skops.io.loads(content, trusted=trusted_types(listed))
@@ -441,22 +438,22 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
         manifest: its `format`, its `task`, and the name of the user's `package`.
 
     Raises:
-        BadBundle: it is of an unknown format, or cannot be loaded.
+        BundleError: it is of an unknown format, or cannot be loaded.
     """
     files = ReleaseFiles.of(release)
     load = FORMATS.get(manifest["format"])
     if load is None:
-        raise BadBundle(
+        raise BundleError(
             f"{files.name}: the model's format is {manifest['format']!r}, and this service knows "
             f"{', '.join(FORMATS)}. Bring the service up to date, or release the version again."
         )
     try:
         return load(files, manifest)
-    except BadBundle:
+    except BundleError:
         raise
     except Exception as error:  # each runtime raises different errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise BadBundle(
+        raise BundleError(
             f"{files.name}: the model cannot be loaded ({type(error).__name__}: {reason})"
         ) from error
 
@@ -583,7 +580,7 @@ def _custom(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # By the model.py that the release carries, signed as everything in it.
     module = source_import.module_of(files, manifest["package"], "model")
     if not is_custom(module):
-        raise BadBundle(f"{files.name}: model.py lacks save() and load(), which read its model")
+        raise BundleError(f"{files.name}: model.py lacks save() and load(), which read its model")
     copy = files.copy(bundle.CUSTOM)
     model = module.load(copy.folder / bundle.CUSTOM)
 

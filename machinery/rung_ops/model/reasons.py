@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from rung_ops.errors import StageError
+from rung_ops.errors import OpsError, SettingsError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.model.columns import columns_of
@@ -24,10 +24,6 @@ from rung_ops.model.rows import Reader
 from rung_ops.model.target import MULTICLASS, QUANTILE
 
 HIGH, LOW = "high", "low"
-
-
-class BadAdverseError(StageError):
-    """The setting means nothing; the message says what it may be."""
 
 
 def adverse_in(settings: Mapping[str, Any], classes: Sequence[str] = ()) -> str | list[str] | None:
@@ -41,7 +37,7 @@ def adverse_in(settings: Mapping[str, Any], classes: Sequence[str] = ()) -> str 
         HIGH or LOW, or the unfavourable classes in the order of all; None if nothing is said.
 
     Raises:
-        BadAdverseError: it is something else.
+        SettingsError: it is something else.
     """
     given = settings.get("reasons", {}).get("adverse")
     if given is None:
@@ -55,7 +51,7 @@ def adverse_in(settings: Mapping[str, Any], classes: Sequence[str] = ()) -> str 
     expected = f'"{HIGH}" or "{LOW}"'
     if classes:
         expected = f"a list with some of {', '.join(classes)}, but not with all of them"
-    raise BadAdverseError(f"params.toml, [reasons]: adverse is {given!r}; expected {expected}.")
+    raise SettingsError(f"params.toml, [reasons]: adverse is {given!r}; expected {expected}.")
 
 
 # From features, shape (n_rows, n_features), to shape (n_rows, n_features + 1), or (n_rows,
@@ -189,7 +185,7 @@ NONE = 5e-5
 TOLERANCE = 0.01
 
 
-class CannotExplainError(Exception):
+class CannotExplainError(OpsError):
     """A release or a row has no reasons; the message says why."""
 
 

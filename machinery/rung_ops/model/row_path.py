@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from rung_ops.model.columns import INTEGERS
 from rung_ops.model.rows import Layout, RowValues, Values, layout_of
-from rung_ops.model.rules import INTEGERS
 from rung_ops.model.source_import import FAULTS
 
 Node = Any  # of an expression, as polars writes it in JSON

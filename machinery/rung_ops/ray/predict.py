@@ -19,11 +19,12 @@ import polars as pl
 
 from rung_ops.batch.predict import PredictionError, schema
 from rung_ops.contract.row_checks import SHOWN, Problem
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block
-from rung_ops.ray.settings import InvalidSettings, Settings, settings
+from rung_ops.ray.settings import Settings, settings
 from rung_ops.system.printable import counted
 
 
@@ -37,7 +38,7 @@ def run(
 
     Raises:
         PredictionError: the input cannot be scored, or the output cannot be written.
-        Unreachable: Ray cannot be used.
+        UnreachableError: Ray cannot be used.
     """
     # Workers may have another working directory.
     target = target.absolute()
@@ -165,7 +166,7 @@ def main(
         return 1
     try:
         rows, bad, problems = run(options.input, target, settings(), before_writing)
-    except (PredictionError, InvalidSettings, connect.Unreachable) as error:
+    except (PredictionError, SettingsError, connect.UnreachableError) as error:
         print(error, file=sys.stderr)
         return 1
     for problem in problems:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import tempfile
 from typing import Any
 
@@ -11,7 +10,7 @@ import polars as pl
 
 from rung_ops.ray import connect
 from rung_ops.ray import errors as ray_errors
-from rung_ops.ray.settings import InvalidSettings, Settings, settings
+from rung_ops.ray.settings import Settings, settings
 from rung_ops.tracking import tune
 from rung_ops.tracking.tune import Search, TuningError
 
@@ -35,7 +34,7 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
                 raise TuningError(ray_errors.explain(error)) from error
-    except connect.Unreachable as error:
+    except connect.UnreachableError as error:
         raise TuningError(str(error)) from error
 
 
@@ -77,9 +76,5 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Search on Ray; return the exit code."""
-    try:
-        chosen = settings()
-    except InvalidSettings as error:
-        print(error, file=sys.stderr)
-        return 1
+    chosen = settings()
     return tune.main(arguments, lambda search, rows: on_ray(search, rows, chosen), chosen.together)

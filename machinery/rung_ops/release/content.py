@@ -82,7 +82,7 @@ def fill(
     """Write the files of a release and its manifest; see make.write() for the arguments.
 
     Raises:
-        BadBundle: the source cannot be imported.
+        BundleError: the source cannot be imported.
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a request cannot hold.
     """

@@ -11,7 +11,7 @@ import polars as pl
 from skops.io import dump
 
 from rung_ops.model import bundle, predictors, source_import
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import load_estimator, predictor_of, refuse_custom_model
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current
@@ -20,7 +20,7 @@ from rung_ops.release.parity import FormatResult, ParityCheck
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 
-_EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
+_EXPLAINED = (BundleError, NoLightGBM)  # their messages need no type name
 
 
 class NoFormat(Exception):
@@ -176,7 +176,7 @@ def _write_skops(folder: Path, package: str, estimator: Any) -> None:
 def _write_custom(folder: Path, module: ModuleType, estimator: Any) -> None:
     module.save(estimator, folder / bundle.CUSTOM)
     if not (folder / bundle.CUSTOM).exists():
-        raise BadBundle("save() in model.py did not write to the path that it got")
+        raise BundleError("save() in model.py did not write to the path that it got")
 
 
 def _trial_folder(staged: Path, kind: str) -> Path:

@@ -52,7 +52,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         path = release_folders.bundle(folder, served)
         loaded = released.load(path, verification.public_key(), ANY_SPEED)
         slices = _slices(loaded.files)
-    except (state.BadState, bundle.BadBundle, OSError) as error:
+    except (state.BadState, bundle.BundleError, OSError) as error:
         raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))

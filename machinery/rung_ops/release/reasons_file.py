@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops.errors import SettingsError
 from rung_ops.model import reasons
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import EncodedBooster, Predictor
 from rung_ops.model.reasons import (
     TOLERANCE,
@@ -54,7 +55,7 @@ def describe(
         features' terms over `background_rows` training rows.
 
     Raises:
-        BadBundle: a setting means nothing.
+        BundleError: a setting means nothing.
     """
     task = contract["task"]
     unfavourable = _adverse(contract, settings)
@@ -110,8 +111,8 @@ def _of_additive(
 def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[str] | None:
     try:
         return adverse_in({"reasons": settings}, contract.get("classes") or ())
-    except reasons.BadAdverseError as error:
-        raise BadBundle(str(error)) from error
+    except SettingsError as error:
+        raise BundleError(str(error)) from error
 
 
 def _refuse_unexplainable(task: str, unfavourable: object) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.features import store
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.rows import Missing, Reader, Table
 from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
 
@@ -155,7 +155,7 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | Non
         reader: of its rows.
 
     Raises:
-        BadBundle: the store lacks their values, as they are declared in the release.
+        BundleError: the store lacks their values, as they are declared in the release.
     """
     described = contract.get("entity_features")
     if not described:
@@ -164,7 +164,7 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | Non
         online = online_store()
         online.refuse_unless_filled(described)
     except store.StoreError as error:
-        raise BadBundle(f"{error}") from error
+        raise BundleError(f"{error}") from error
     views = [
         LookedUpView(
             view["id"],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.model import bundle, verification
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import loaded_release
@@ -52,7 +52,7 @@ class Loader:
             limits: how slow a release may be.
             loaded: called when a release is loaded, or is found to be bad.
             refused: called when a release is found to be bad, unless that was known.
-            admit: asked before the code of a release is imported; may raise BadBundle.
+            admit: asked before the code of a release is imported; may raise BundleError.
         """
         self._admit = admit
         self._folder = folder
@@ -67,7 +67,7 @@ class Loader:
         """Give a release that was verified, warmed and checked; None while it is being loaded.
 
         Raises:
-            BadBundle: it must not be used; the message says why.
+            BundleError: it must not be used; the message says why.
         """
         if name in self._held:
             return self._held[name]
@@ -77,7 +77,7 @@ class Loader:
         if not believed and name not in self._loading:
             self._start(name, now)
         if bad is not None:
-            raise BadBundle(bad.reason)
+            raise BundleError(bad.reason)
         return None
 
     def keep(self, used: Collection[str], known: Collection[str]) -> None:
@@ -98,7 +98,7 @@ class Loader:
                 outcome: LoadedRelease | str = loaded_release.load(
                     path, verification.public_key(), limits, "serving", self._admit
                 )
-            except BadBundle as error:
+            except BundleError as error:
                 outcome = str(error)
             except Exception as error:  # whatever it is, what answers goes on
                 outcome = f"{name} cannot be loaded ({type(error).__name__}: {error})"

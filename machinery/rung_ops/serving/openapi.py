@@ -136,7 +136,7 @@ def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dic
         # Of the OpenAPI registry: a `date-time` has an offset.
         value["format"] = "date-time-local" if column.without_offset else "date-time"
     if "pattern" in value:  # as the contract writes it, not as Python does
-        value["pattern"] = column.pattern
+        value["pattern"] = column.rules["pattern"]
     if not column.required:
         schema["default"] = column.default
     return schema

@@ -1,14 +1,12 @@
-"""The rules of a contract for whole columns, as value_types.py has them for single values."""
+"""The columns of a table that a request sends, converted without loss and held against the contract."""
 
 from collections.abc import Callable
-from typing import Any
 
 import polars as pl
 
-from rung_ops.model.columns import SECOND, Column, ticks, time_zone
+from rung_ops.model.columns import Column, time_zone
 from rung_ops.model.rows import Refusal, wrong_column, wrong_value
-
-Rule = Callable[[pl.Series], pl.Series]
+from rung_ops.model.rules import rules_of
 
 # Bytes: a dictionary or a view repeats a long text as often as it likes, in a small body.
 MAX_TEXT = 64_000_000
@@ -29,7 +27,7 @@ class ColumnRules:
     def __init__(self, column: Column) -> None:
         """Make the checks."""
         self.column = column
-        self._rules = list(_rules(column))
+        self._rules = rules_of(column)
 
     def held(self, values: pl.Series) -> pl.Series:
         """Give values in the type of the contract, where they keep its rules; null is empty.
@@ -51,7 +49,7 @@ class ColumnRules:
         values = _exact(values, column)
         for rule in self._rules:
             # Empty values break no rule: what compares as null is left out.
-            row = (~rule(values)).arg_true()
+            row = (~rule.kept(values)).arg_true()
             if len(row):
                 raise wrong_value(row[0] + 1, column.name, values[row[0]], column.words)
         return values.cast(column.dtype)
@@ -85,37 +83,3 @@ def _exact(values: pl.Series, column: Column) -> pl.Series:
         row = lost.arg_true()[0]
         raise wrong_value(row + 1, column.name, values[row], column.words)
     return converted
-
-
-def _rules(column: Column) -> Any:
-    for name, limit in column.bounds.items():
-        yield _compared(name, *_comparable(column, limit))
-    if column.isin is not None:
-        allowed = [_comparable(column, value)[1] for value in column.isin]
-        of = _comparable(column, None)[0]
-        yield lambda values: of(values).is_in(allowed)
-    if column.pattern is not None:
-        yield lambda values: values.str.contains(column.pattern)
-    least, most = column.lengths
-    if least is not None:
-        yield lambda values: values.str.len_chars() >= least
-    if most is not None:
-        yield lambda values: values.str.len_chars() <= most
-
-
-def _comparable(column: Column, limit: Any) -> tuple[Rule, Any]:
-    """Convert a column and a value so that they can be compared: times become ticks."""
-    if isinstance(column.dtype, pl.Datetime):
-        second = SECOND[column.dtype.time_unit]
-        value = None if limit is None else ticks(limit, second)
-        return lambda values: values.cast(pl.Int64), value
-    return lambda values: values, limit
-
-
-def _compared(name: str, of: Rule, limit: Any) -> Rule:
-    return {
-        "ge": lambda values: of(values) >= limit,
-        "gt": lambda values: of(values) > limit,
-        "le": lambda values: of(values) <= limit,
-        "lt": lambda values: of(values) < limit,
-    }[name]

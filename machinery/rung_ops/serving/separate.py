@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import source_import, verification
-from rung_ops.model.bundle import CONTRACT, BadBundle
+from rung_ops.model.bundle import CONTRACT, BundleError
 from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
 from rung_ops.project import keyless
 from rung_ops.project.service_settings import limits
@@ -141,7 +141,7 @@ def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
     """Score a table; return the frames of the answer."""
     try:
         if isinstance(loaded, str):
-            raise BadBundle(loaded)
+            raise BundleError(loaded)
         rows = pl.read_ipc_stream(io.BytesIO(content))
         if loaded.lookup is not None:
             rows = loaded.lookup.complete(rows, ())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.release import state as states
 from rung_ops.release.state import State
@@ -32,7 +32,7 @@ LOG = logging.getLogger("service")
 STEP = 1.0  # seconds between two checks of a canary or shadow
 
 
-class NotAdmitted(BadBundle):
+class NotAdmitted(BundleError):
     """A release may not answer, so its code is not imported."""
 
 
@@ -115,7 +115,7 @@ class Watch:
                 return None
             try:
                 served = self._loader.get(name) or current
-            except BadBundle as error:
+            except BundleError as error:
                 problems.append(f"{error}.")
                 continue
             if served is None:
@@ -139,7 +139,7 @@ class Watch:
         except NotAdmitted as error:
             problems.append(f"{error}.")
             return False
-        except BadBundle:
+        except BundleError:
             pass  # the loader says what is wrong with it
         return True
 
@@ -164,7 +164,7 @@ class Watch:
     def _on_trial(self, name: str, problems: list[str]) -> LoadedRelease | None:
         try:
             return self._loader.get(name)
-        except BadBundle as error:
+        except BundleError as error:
             problems.append(f"{error}.")
             self._unloadable[name] = str(error)
             return None

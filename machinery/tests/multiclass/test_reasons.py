@@ -17,9 +17,10 @@ from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller
 from rung_ops import prediction_log
 from rung_ops.checks import promises
-from rung_ops.errors import StageError
-from rung_ops.model import bundle, predictors, reasons
+from rung_ops.errors import SettingsError
+from rung_ops.model import bundle, predictors
 from rung_ops.model import released as serving_release
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.reasons import Reasons, adverse_in
 from rung_ops.model.released import Release
 from rung_ops.project.paths import params
@@ -165,7 +166,7 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
         assert reason.columns == [{"hour": "handed_in"}.get(named, named)]
 
     def missing() -> None:
-        raise predictors.NoLightGBMError("this release needs LightGBM")
+        raise BundleError("this release needs LightGBM")
 
     monkeypatch.setattr(predictors, "_library", missing)
     without = serving_release.load(folder, release_key, ANY_SPEED)
@@ -180,10 +181,12 @@ def test_what_names_no_unfavourable_classes_is_refused_by_the_check(said: Path, 
     text = said.read_text()
     said.write_text(f"{text[: text.index('adverse')]}adverse = {value}\n")
 
-    with pytest.raises(StageError, match=r"\[reasons\]: adverse is .*; expected a list with some"):
+    with pytest.raises(
+        SettingsError, match=r"\[reasons\]: adverse is .*; expected a list with some"
+    ):
         adverse_in(params(), CLASSES)
     with pytest.raises(
-        StageError, match="expected a list with some of on time, late, lost & found"
+        SettingsError, match="expected a list with some of on time, late, lost & found"
     ):
         promises.parameters_fit()
 
@@ -191,5 +194,5 @@ def test_what_names_no_unfavourable_classes_is_refused_by_the_check(said: Path, 
 def test_a_number_has_a_direction_and_no_classes() -> None:
     assert adverse_in({"reasons": {"adverse": "low"}}) == "low"
     assert adverse_in({}) is None
-    with pytest.raises(reasons.BadAdverseError, match='expected "high" or "low"'):
+    with pytest.raises(SettingsError, match='expected "high" or "low"'):
         adverse_in({"reasons": {"adverse": ["late"]}})

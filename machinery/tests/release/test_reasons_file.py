@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle, ReleaseFiles
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import EncodedBooster, Predictor
 from rung_ops.model.reasons import (
     AdditiveEffects,
@@ -433,7 +433,7 @@ def test_without_a_direction_there_are_no_reasons() -> None:
 
 
 def test_a_direction_that_means_nothing_is_refused() -> None:
-    with pytest.raises(BadBundle, match=r"\[reasons\]: adverse is 'up'; expected"):
+    with pytest.raises(BundleError, match=r"\[reasons\]: adverse is 'up'; expected"):
         described(probabilities(logistic()), adverse="up")
 
 
