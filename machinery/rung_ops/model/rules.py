@@ -221,7 +221,7 @@ def _integer(column: Column) -> tuple[Any, list[Rule]]:
     rules = column.rules
     least = max(least, rules.get("ge", least), rules.get("gt", least - 1) + 1)
     most = min(most, rules.get("le", most), rules.get("lt", most + 1) - 1)
-    if least >= -LARGEST - 1 and most <= LARGEST:
+    if all(-LARGEST - 1 <= limit <= LARGEST for limit in (least, most)):
         return Annotated[int, msgspec.Meta(ge=least, le=most)], []
     published = {"minimum": least, "maximum": most}
     return int, [_fits(lambda value: least <= value <= most, published)]
