@@ -11,7 +11,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops.errors import SettingsError
 from rung_ops.project import Project
-from rung_ops.ray import connect, errors, settings
+from rung_ops.ray import connect, settings
 from rung_ops.ray.settings import Settings
 from rung_ops.system.ports import free_port
 
@@ -105,4 +105,4 @@ def test_a_full_disk_is_called_one() -> None:
     worker = RuntimeError("Traceback (most recent call last): ...")
     worker.__cause__ = OSError(errno.ENOSPC, "No space left on device")
 
-    assert "A disk is full" in errors.explain(worker)
+    assert "A disk is full" in connect.explain(worker)
