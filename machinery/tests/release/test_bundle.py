@@ -315,8 +315,8 @@ def test_a_release_without_a_key_is_tried_and_left_unsigned(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
-    load = make.release.load
-    monkeypatch.setattr(make.release, "load", lambda *given: tried.append(load(*given).id))
+    load = make.released.load
+    monkeypatch.setattr(make.released, "load", lambda *given: tried.append(load(*given).id))
 
     made = make.write(tmp_path, trained.estimator, trained.train, trained.test, FACTS, None)
 
@@ -337,7 +337,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
         raise BundleError("too slow")
 
     shutil.copytree(release_folder, tmp_path / release_folder.name)
-    monkeypatch.setattr(make.release, "load", refuse)
+    monkeypatch.setattr(make.released, "load", refuse)
 
     with pytest.raises(BundleError, match="(?s)^too slow\nlightgbm: not used: "):
         make.write(
