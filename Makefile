@@ -47,6 +47,8 @@ check: lint
 
 lint: $(UV)
 	@$(UV) run --quiet ruff check .
+# Private modules of others are not imported, and text has its encoding: rules that Ruff has as a preview.
+	@$(UV) run --quiet ruff check --quiet --preview --select PLC2701,PLW1514 generator machinery/rung_ops
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet --group machinery lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy

@@ -1,4 +1,4 @@
-"""What the tests share: the template, and its renderings, each made once."""
+"""Fixtures and constants of all tests: the template, its questions, and renders that are made once."""
 
 import contextlib
 import hashlib
@@ -9,33 +9,36 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import copier as copier_api
 import pytest
+import yaml
 
 from rung.levels.ladder import load_vendors
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]
 
-GAMES = ["velocity", "governance"]
-TEAM_SIZES = ["one", "team", "teams"]
+QUESTIONS = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
+
+
+def choices(question: str) -> list[Any]:
+    """Return the answers that a question offers, the default first."""
+    return list(QUESTIONS[question]["choices"].values())
+
+
+GAMES, TEAM_SIZES, LEVELS = choices("use_case"), choices("team_size"), [0, 1, 2, 3, 4]
 CI = load_vendors(ROOT / "levels")
-LEVELS = [0, 1, 2, 3, 4]
 VENDORS = [name for name, vendor in CI.items() if vendor.up_to == LEVELS[-1]]
-# The default of each comes first.
-INFRASTRUCTURE: dict[str, list[Any]] = {
-    "data": ["files", "store", "warehouse"],
-    "tracking": ["local", "server"],
-    "compute": ["machine", "ray", "kubernetes", "ray_on_kubernetes"],
-    "orchestrator": ["ci", "airflow", "none"],
-    "features": ["embedded", "redis"],
+INFRASTRUCTURE = {
+    question: choices(question)
+    for question in ("data", "tracking", "compute", "orchestrator", "features")
 }
-PLAIN = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
-# What is answered where nothing is said. At rung 0 `ci` is recorded only where it was said.
+PLAIN: dict[str, Any] = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
+# The default answers. At rung 0 `ci` is recorded only if it was answered.
 DEFAULTS = {"use_case": "velocity", "team_size": "one"}
 DEFAULTS_ABOVE = DEFAULTS | {"ci": "github"}
 RELEASE = "99.99.99"  # as pytest-copier tags the template
@@ -47,81 +50,56 @@ CORE: dict[str, list[Any]] = {
 }
 CHOICES = CORE | INFRASTRUCTURE
 
-# Every pair of answers to two questions is in one of these at least.
-VARIANTS: list[dict[str, Any]] = [
-    dict(zip(CHOICES, answers, strict=True))
-    for answers in [
-        ("governance", "one", "github", 0, "files", "server", "machine", "ci", "redis"),
-        ("velocity", "teams", "github", 0, "warehouse", "local", "ray", "airflow", "embedded"),
-        ("velocity", "team", "gitlab", 0, "store", "server", "kubernetes", "none", "embedded"),
-        (
-            "velocity",
-            "team",
-            "azure",
-            0,
-            "warehouse",
-            "local",
-            "ray_on_kubernetes",
-            "airflow",
-            "embedded",
-        ),
-        ("velocity", "one", "azure", 1, "warehouse", "server", "machine", "none", "embedded"),
-        ("velocity", "team", "github", 1, "store", "local", "ray", "ci", "redis"),
-        ("governance", "teams", "gitlab", 1, "files", "local", "kubernetes", "airflow", "embedded"),
-        ("velocity", "one", "gitlab", 1, "files", "server", "ray_on_kubernetes", "ci", "embedded"),
-        ("velocity", "teams", "github", 2, "store", "server", "machine", "airflow", "embedded"),
-        ("governance", "team", "github", 2, "files", "server", "ray", "airflow", "embedded"),
-        ("governance", "one", "gitlab", 2, "warehouse", "local", "kubernetes", "ci", "embedded"),
-        ("governance", "teams", "azure", 2, "store", "local", "ray_on_kubernetes", "none", "redis"),
-        ("velocity", "teams", "gitlab", 3, "warehouse", "local", "machine", "none", "redis"),
-        ("velocity", "team", "azure", 3, "files", "local", "ray", "none", "embedded"),
-        ("governance", "one", "github", 3, "files", "local", "kubernetes", "airflow", "embedded"),
-        (
-            "governance",
-            "one",
-            "github",
-            3,
-            "store",
-            "server",
-            "ray_on_kubernetes",
-            "ci",
-            "embedded",
-        ),
-        ("governance", "team", "github", 4, "files", "server", "machine", "none", "embedded"),
-        ("velocity", "one", "gitlab", 4, "store", "server", "ray", "airflow", "embedded"),
-        ("governance", "team", "azure", 4, "store", "local", "kubernetes", "airflow", "redis"),
-        (
-            "governance",
-            "teams",
-            "azure",
-            4,
-            "warehouse",
-            "local",
-            "ray_on_kubernetes",
-            "ci",
-            "embedded",
-        ),
+# Answers to the questions of CHOICES, with numbers for vendors. The rows contain every pair of answers.
+TABLE = """\
+governance one    0 0 files     server machine           ci      redis
+velocity   teams  0 0 warehouse local  ray               airflow embedded
+velocity   team   1 0 store     server kubernetes        none    embedded
+velocity   team   2 0 warehouse local  ray_on_kubernetes airflow embedded
+velocity   one    2 1 warehouse server machine           none    embedded
+velocity   team   0 1 store     local  ray               ci      redis
+governance teams  1 1 files     local  kubernetes        airflow embedded
+velocity   one    1 1 files     server ray_on_kubernetes ci      embedded
+velocity   teams  0 2 store     server machine           airflow embedded
+governance team   0 2 files     server ray               airflow embedded
+governance one    1 2 warehouse local  kubernetes        ci      embedded
+governance teams  2 2 store     local  ray_on_kubernetes none    redis
+velocity   teams  1 3 warehouse local  machine           none    redis
+velocity   team   2 3 files     local  ray               none    embedded
+governance one    0 3 files     local  kubernetes        airflow embedded
+governance one    0 3 store     server ray_on_kubernetes ci      embedded
+governance team   0 4 files     server machine           none    embedded
+velocity   one    1 4 store     server ray               airflow embedded
+governance team   2 4 store     local  kubernetes        airflow redis
+governance teams  2 4 warehouse local  ray_on_kubernetes ci      embedded
+"""
+
+
+def every_pair() -> list[dict[str, Any]]:
+    """Return the rows of TABLE, and one for each pair that it lacks because an answer is new."""
+    rows = [line.split() for line in TABLE.splitlines()]
+    result = [
+        dict(zip(CHOICES, [*row[:2], VENDORS[int(row[2])], int(row[3]), *row[4:]], strict=True))
+        for row in rows
     ]
+    for one, other in combinations(CHOICES, 2):
+        for answers in product(CHOICES[one], CHOICES[other]):
+            if not any(answers == (known[one], known[other]) for known in result):
+                plain = {question: choices[0] for question, choices in CHOICES.items()}
+                result.append(plain | dict(zip((one, other), answers, strict=True)))
+    return result
+
+
+VARIANTS = every_pair()
+# Each team size and each vendor at least once: what every rung of both games is tested with.
+TOGETHER = [
+    (TEAM_SIZES[number % len(TEAM_SIZES)], VENDORS[number % len(VENDORS)])
+    for number in range(max(len(TEAM_SIZES), len(VENDORS)))
 ]
-
-
-# Each team size with a vendor, for what every rung of both games is looked at.
-TOGETHER = list(zip(TEAM_SIZES, VENDORS, strict=False))
-
-
-def seldom(answers: dict[str, Any]) -> bool:
-    """Tell what only the slow suites look at: each other pair is in a variant."""
-    return (answers["team_size"], answers["ci"]) not in TOGETHER
-
-
-# Every combination of the answers that nearly all of the template depends on.
-EVERY = [dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values())]
-# These, and the variants.
-COMBINATIONS: list[Any] = [
-    pytest.param(each, marks=pytest.mark.slow) if seldom(each) else each for each in EVERY
+COMBINATIONS: list[dict[str, Any]] = [
+    dict(zip(CORE, [game, team_size, ci, level], strict=True))
+    for game, (team_size, ci), level in product(GAMES, TOGETHER, LEVELS)
 ] + VARIANTS
-# Every rung of both games, and every pair of answers.
-OFTEN = [each for each in EVERY if not seldom(each)] + VARIANTS
 
 Render = Callable[..., Path]
 
@@ -134,7 +112,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def name_of(answers: dict[str, Any]) -> str:
     """Name a combination, for test ids and file names."""
     plain = [str(answers[question]) for question in CORE]
-    special = [answers[each] for each in PLAIN if answers.get(each, PLAIN[each]) != PLAIN[each]]
+    special = [answers[name] for name in PLAIN if answers.get(name, PLAIN[name]) != PLAIN[name]]
     return "-".join(plain + special)
 
 
@@ -149,7 +127,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the renders of tests, and what they trust, out of the person's own folders."""
+    """Keep renders and trusted templates out of the user's own folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         config = tmp_path_factory.mktemp("config")
@@ -161,15 +139,15 @@ def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
-    """Tell pytest-copier what of this repository is the template."""
+    """Return the paths of this repository that pytest-copier copies as the template."""
     return TEMPLATE_PATHS
 
 
 @pytest.fixture(scope="session")
 def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Render:
-    """Render a project with Copier, without trust, once for each set of answers.
+    """Return a function that renders a project with Copier, without trust, once per set of answers.
 
-    Processes that test side by side share what was rendered: do not change it.
+    Parallel test processes share the renders: do not change them.
     """
     mine = tmp_path_factory.mktemp("rendering")
     together = mine.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else mine.parent
@@ -178,7 +156,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
 
     def rendered(**answers: Any) -> Path:
         plain = DEFAULTS_ABOVE if answers.get("level") else DEFAULTS
-        special = {each: answers[each] for each in answers if answers[each] != plain.get(each)}
+        special = {name: answers[name] for name in answers if answers[name] != plain.get(name)}
         key = json.dumps(special, sort_keys=True).encode()
         made = shared / hashlib.sha256(key).hexdigest()[:16]
         if not made.exists():
@@ -191,7 +169,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
                 defaults=True,
                 quiet=True,
             )
-            with contextlib.suppress(OSError):  # another process was faster
+            with contextlib.suppress(OSError):  # another process has rendered it
                 new.rename(made)
         return made / "project"
 
@@ -199,15 +177,15 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serve a folder without a line for each request."""
+    """A server of a folder that does not log requests."""
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def index_folder(tmp_path: Path) -> Path:
-    """Make an index of plain HTML, which has no days, with two empty packages."""
+    """Make a package index of plain HTML, without upload dates, with two empty packages."""
     for package in ("tiny", "poethepoet"):
         page = tmp_path / f"index/simple/{package}/index.html"
         page.parent.mkdir(parents=True)
@@ -225,7 +203,7 @@ def index_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(index_folder: Path) -> Iterator[str]:
-    """Serve the index on this machine; its address."""
+    """Serve the index on this machine; return its address."""
     handler = partial(Quiet, directory=str(index_folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -16,7 +16,7 @@ from rung.core import creation
 from rung.core.template_source import Source, choose
 from rung.errors import RungError
 from rung.levels import template_answers
-from tests.conftest import files_of
+from tests.conftest import VENDORS, files_of
 from tests.parsing import PARSERS
 
 NASTY = [
@@ -65,7 +65,7 @@ ANSWERS = st.fixed_dictionaries(
         | st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1),
         "use_case": st.sampled_from(["velocity", "governance", "", "both"]),
         "team_size": st.sampled_from(["one", "team", "teams"]),
-        "ci": st.sampled_from(["github", "gitlab", "azure"]),
+        "ci": st.sampled_from(VENDORS),
         "level": st.sampled_from([0, 1, 2, "2", "x", -1]),
     },
 )
@@ -128,7 +128,10 @@ def test_answers_are_refused_or_give_a_project_that_parses(
 
 @pytest.mark.slow
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ANSWERS)
 def test_many_answers_are_refused_or_give_a_project_that_parses(
@@ -137,6 +140,7 @@ def test_many_answers_are_refused_or_give_a_project_that_parses(
     holds(source, given_answers)
 
 
+@settings(derandomize=True)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_file_of_answers_is_read_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -25,7 +25,7 @@ from rung.assess.answers import (
 from rung.assess.assessment import Assessment, advised, assess
 from rung.assess.strategy import Choice
 from rung.errors import RungError
-from rung.formats import FORMATS, writer
+from rung.output_formats import FORMATS, writer
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
 
 NO_RESPONSES = Responses({}, Choice())

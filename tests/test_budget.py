@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Render, files_of
+from tests.conftest import GAMES, ROOT, VENDORS, Render, files_of
 
 DATA = {".parquet", ".data", ".whl"}  # not read by people
 # What may be Python of Rung's beside src/, pipeline/ and tests/.
@@ -68,7 +68,7 @@ def test_the_readme_counts_files_as_rung_new_does(render: Render) -> None:
     assert f"{least} files on rung 0, {most} on rung 4" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("game", ["velocity", "governance"])
+@pytest.mark.parametrize("game", GAMES)
 def test_the_page_on_new_projects_has_their_sizes(render: Render, game: str) -> None:
     sizes = [size(render(use_case=game, level=rung, team_size="one")) for rung in (0, 2, 4)]
 
@@ -77,7 +77,7 @@ def test_the_page_on_new_projects_has_their_sizes(render: Render, game: str) -> 
     assert f"| {game} 0, 2, 4 | {files} | {lines} |" in (ROOT / "docs/new.md").read_text()
 
 
-@pytest.mark.parametrize("ci", ["github", "gitlab", "azure"])
+@pytest.mark.parametrize("ci", VENDORS)
 @pytest.mark.parametrize("data", ["store", "warehouse"])
 def test_the_largest_project_is_within_its_budget(render: Render, ci: str, data: str) -> None:
     project = render(**LARGEST_ANSWERS, ci=ci, data=data)
@@ -86,7 +86,7 @@ def test_the_largest_project_is_within_its_budget(render: Render, ci: str, data:
     assert stray_python(project) == []
 
 
-@pytest.mark.parametrize("game", ["velocity", "governance"])
+@pytest.mark.parametrize("game", GAMES)
 def test_a_climb_from_rung_2_to_3_can_be_reviewed(render: Render, game: str) -> None:
     files, lines = size(render(use_case=game, level=2, team_size="one"))
     more_files, more_lines = size(render(use_case=game, level=3, team_size="one"))

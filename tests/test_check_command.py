@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rung.check import report
+from rung import output_formats
 from rung.check.report import facts
 from rung.check.review.review import Review, review
 from rung.errors import RungError
@@ -151,7 +151,7 @@ def test_a_base_that_is_not_a_commit_is_named(tmp_path: Path) -> None:
 
 def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
     reviewed = look(plant(tmp_path, TESTED))
-    data = json.loads(report.write(reviewed, "sarif"))
+    data = json.loads(output_formats.writer("check", "sarif")(reviewed))
     (run,) = data["runs"]
     rules = run["tool"]["driver"]["rules"]
 
@@ -169,7 +169,9 @@ def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
 
 
 def test_the_badge_is_svg_with_its_words_for_all(tmp_path: Path) -> None:
-    badge = ElementTree.fromstring(report.write(look(plant(tmp_path, TESTED)), "badge"))
+    badge = ElementTree.fromstring(
+        output_formats.writer("check", "badge")(look(plant(tmp_path, TESTED)))
+    )
 
     assert "MLOps rung: 1 Tested" == badge.attrib["aria-label"]
 
@@ -195,7 +197,7 @@ class Tags(HTMLParser):
 
 def test_the_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
     files = TESTED | {"predict.py": "model.predict('<script>alert(1)</script>')\n"}
-    page = report.write(look(plant(tmp_path, files)), "html")
+    page = output_formats.writer("check", "html")(look(plant(tmp_path, files)))
     tags = Tags()
     tags.feed(page)
 
@@ -212,11 +214,15 @@ def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
     result = look(folder)
 
     assert 1 == result.level
-    assert "waiver until 2026-12-31: A frozen archive" in report.write(result, "text")
+    assert "waiver until 2026-12-31: A frozen archive" in output_formats.writer("check", "text")(
+        result
+    )
     late = review(folder, limits=PLENTY, today=date(2027, 1, 1))
     assert 0 == late.level
     assert "The waiver of `ci-build-test` in rung.toml expired on 2026-12-31." in late.notes
-    assert "The waiver of <code>ci-build-test</code> in rung.toml" in report.write(late, "html")
+    assert "The waiver of <code>ci-build-test</code> in rung.toml" in output_formats.writer(
+        "check", "html"
+    )(late)
 
 
 def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
@@ -229,7 +235,7 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
     assert ("governance", "rung.toml") == (result.game, result.game_from)
     assert "used" == result.findings["human-approval-gate"].tier
     for form in ("text", "markdown", "html"):
-        assert "https://example.org/environments" in report.write(result, form)
+        assert "https://example.org/environments" in output_formats.writer("check", form)(result)
     (one,) = (
         each
         for each in facts.facts(result)["findings"]

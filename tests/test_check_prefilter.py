@@ -91,7 +91,7 @@ DOTTED = re.compile(r"\w+(\.\w+)*")
 @given(st.lists(st.sampled_from(NAMES), max_size=12).map("".join))
 @settings(max_examples=300, deadline=None)
 def test_what_is_imported_or_called_is_not_held_back(text: str) -> None:
-    source = python.read(text)
+    source = python.Source(text)
     # What does not parse may be read as names that have a quote in them.
     predicates = [
         FilePredicate(kind, [bare], {})

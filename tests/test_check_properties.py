@@ -15,14 +15,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rung.check import report
+from rung import output_formats
 from rung.check.report import facts
 from rung.check.review.findings import Finding, Statement
 from rung.check.review.rating import rate
 from rung.check.review.review import Review, review
 from rung.errors import RungError
-from rung.formats import FORMATS
 from rung.levels.ladder import TIERS
+from rung.output_formats import FORMATS
 from tests.conftest import GAMES, ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 from tests.test_check_command import TESTED
@@ -89,12 +89,12 @@ def look(folder: Path) -> Review:
 def test_any_tree_is_reviewed_and_twice_alike(tree: dict[str, str | bytes]) -> None:
     with planted(tree) as folder:
         result = look(folder)
-        written = report.write(result, "json")
+        written = output_formats.writer("check", "json")(result)
 
-        assert written == report.write(look(folder), "json")
+        assert written == output_formats.writer("check", "json")(look(folder))
         SCHEMA.validate(json.loads(written))
         for form in FORMATS["check"]:
-            assert report.write(result, form)
+            assert output_formats.writer("check", form)(result)
 
 
 @SOME

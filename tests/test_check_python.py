@@ -1,5 +1,6 @@
 """Python is read by tokens, whatever its version, and its structure by `ast` where it parses."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from rung.check.review import python, reachability
 from rung.check.review.modules import Modules
 from rung.check.review.python import Source
+from tests.conftest import ROOT
 from tests.repositories import evidence, plant
 
 CODE = [
@@ -24,11 +26,11 @@ CODE = [
 
 @pytest.mark.parametrize(("text", "code"), CODE)
 def test_code_is_distinguished_from_strings_and_comments(text: str, code: str) -> None:
-    assert code == python.read(text).code
+    assert code == python.Source(text).code
 
 
 def test_calls_are_read_with_their_lines_in_their_order() -> None:
-    source = python.read(
+    source = python.Source(
         "from a import b as c\n@deco\nclass D(c.Base):\n    def f (self):\n        c.g (1)(2); .h(3)\n"
         "        self.f()\n        self.f()\n"
     )
@@ -60,7 +62,7 @@ first(1)
 
 @pytest.mark.parametrize("magic", ["", "%matplotlib inline\n!pip install a\n"])
 def test_functions_have_lines_and_calls(magic: str) -> None:
-    source = python.read(magic + FUNCTIONS)
+    source = python.Source(magic + FUNCTIONS)
     first = magic.count("\n")
     lines = {name: (min(one.lines) - first, max(one.lines) - first) for name, one in source.functions.items() if name}  # fmt: skip
 
@@ -70,6 +72,61 @@ def test_functions_have_lines_and_calls(magic: str) -> None:
     assert "first" in source.functions[""].calls
     reached = python.leads_to(source.functions["second"], source.functions)
     assert ["second", "first", "helper"] == [one.name for one in reached]
+
+
+FILES = sorted((ROOT / "generator/rung/check/review").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_what_follows_a_line_does_not_change_it(file: Path) -> None:
+    text = file.read_text("utf-8")
+    lines = Source(text).lines
+
+    for number in range(1, len(lines) + 1, 7):
+        assert lines[:number] == Source(text).until(number).lines[:number]
+
+
+AROUND = """\
+import a
+
+@a.mark(
+    "x",
+)
+def test_one():
+    return fit() == expected()
+
+def fit(): a.train()
+
+def expected(): return 1
+
+def other(): syntax error
+
+class Case:
+    def test_two(self): self.third()
+    def third(self): fit()
+"""
+
+
+def test_functions_that_lead_to_lines_are_parsed_with_what_they_call() -> None:
+    source = Source(AROUND)
+    around = source.functions_around(re.compile("^test_one"), [{9}])
+    reached = python.leads_to(around["test_one"], around)
+
+    assert source.tree is None  # one of its functions does not parse
+    assert {"test_one", "fit", "expected", ""} == set(around)
+    assert ["test_one", "fit", "expected"] == [function.name for function in reached]
+    assert {6, 7} == around["test_one"].lines
+    assert {"test_two", "third", "fit", ""} == set(
+        source.functions_around(re.compile("^test_two"), [{9}])
+    )
+    assert {""} == set(source.functions_around(re.compile("^test_one"), [{9}, {13}]))
+
+
+def test_code_in_a_string_defines_no_function() -> None:
+    source = Source('TEMPLATE = """\ndef test_a():\n    fit()\n"""\n')
+    around = source.functions_around(re.compile(""), [{3}])
+
+    assert {"": {1, 2, 3, 4, 5}} == {name: function.lines for name, function in around.items()}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +141,7 @@ def test_functions_have_lines_and_calls(magic: str) -> None:
     ids=["Python 2", "open brackets", "signs", "calls of calls", "a null byte"],
 )
 def test_what_does_not_parse_is_read_by_tokens(text: str) -> None:
-    source = python.read(text)
+    source = python.Source(text)
 
     assert source.tree is None
     assert "torch" in source.imports and "torch.save" in source.calls
@@ -109,13 +166,13 @@ IDLE = [
 
 @pytest.mark.parametrize(("text", "is_test", "lines"), IDLE)
 def test_lines_that_never_run_are_known(text: str, is_test: bool, lines: set[int]) -> None:
-    source: Source = python.read(text)
+    source: Source = python.Source(text)
 
     assert lines == source.idle_lines(range(1, 9), is_test)
 
 
 def test_only_lines_below_a_condition_matter() -> None:
-    source = python.read("if TYPE_CHECKING:\n    import a\nb()\n")
+    source = python.Source("if TYPE_CHECKING:\n    import a\nb()\n")
 
     assert frozenset() == source.idle_lines([3], is_test=False)
     assert "tree" not in vars(source)

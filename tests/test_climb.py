@@ -69,7 +69,7 @@ def wherever(files: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     "use_case, stairs",
-    [FAST, *(pytest.param(*one, marks=pytest.mark.slow) for one in STAIRS)],
+    [FAST, *(pytest.param(*stair, marks=pytest.mark.slow) for stair in STAIRS)],
     ids=str,
 )
 def test_a_climb_gives_the_files_of_a_fresh_project(
@@ -83,8 +83,8 @@ def test_a_climb_gives_the_files_of_a_fresh_project(
         # What was answered above stays recorded below.
         answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
         assert (answers["use_case"], answers["level"]) == (use_case, level)
-        given = {name: answer for name, answer in answers.items() if not name.startswith("_")}
-        assert wherever(files_of(project)) == wherever(files_of(render(**given)))
+        recorded = {name: answer for name, answer in answers.items() if not name.startswith("_")}
+        assert wherever(files_of(project)) == wherever(files_of(render(**recorded)))
 
 
 @pytest.mark.slow

@@ -11,19 +11,6 @@ from rung.system import process
 from tests.command import rung
 
 
-def test_the_table_has_a_row_for_each_rung() -> None:
-    climbed = [
-        demo.RungResult(0, 40, 9, "auc 0.701", 31.4),
-        demo.RungResult(1, 55, 120, "auc 0.701", 48.0),
-    ]
-
-    assert [
-        "rung  files  tests passed      score  seconds",
-        "   0     40             9  auc 0.701       31",
-        "   1     55           120  auc 0.701       48",
-    ] == demo.table(climbed).splitlines()
-
-
 def test_a_program_that_fails_shows_its_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,15 +28,6 @@ def test_a_program_runs_outside_rungs_own_environment(
         monkeypatch.setenv(name, "ours")
 
     assert "ours" not in process.environment().values()
-
-
-def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
-    directory = tmp_path / "a place"
-
-    assert f"cd '{directory}' && uv run poe runs" in demo.results(directory, 2)
-    assert f"cd '{directory}' && uv run poe serve" in demo.results(directory, 3)
-    assert f"{directory}/reports/replay/timeline.html" in demo.results(directory, 4)
-    assert not [where for where in demo.results(directory, 1) if "poe runs" in where]
 
 
 def test_a_replay_that_fails_is_a_failure(

@@ -1,10 +1,11 @@
 """What this machine lacks of what a project needs is named, with what to do about it."""
 
 import json
+import shutil
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 import yaml
 
 from rung.__main__ import main
-from rung.core.doctor import load_needs
+from rung.core.needs import load_needs
 from rung.errors import NotDoneError
 from rung.system import process, shortage
 from tests.conftest import ROOT, VENDORS, Quiet
 
-REAL_UV = process.uv()  # before a test changes PATH
+REAL_UV, OPENSSL = process.uv(), shutil.which("openssl")  # before a test changes PATH
 # As `uv --version`, `uv python find` and `uv pip compile` answer on a machine where all is well.
 UV = """
 case "$1" in
@@ -328,7 +329,6 @@ def private_index(
     index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Serve the index with a self-signed certificate, as a proxy would; return its file."""
-    pytest.importorskip("cryptography")
     file = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
@@ -343,26 +343,18 @@ def private_index(
 
 def certificate(folder: Path) -> Path:
     """Write a self-signed certificate for 127.0.0.1 and its key into one file."""
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "The company")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), True)
-        .sign(key, hashes.SHA256())
+    if OPENSSL is None:
+        pytest.skip("openssl is not on this machine")
+    made = folder / "company.pem"
+    (folder / "settings").write_text(
+        "[req]\nprompt = no\ndistinguished_name = name\nx509_extensions = more\n"
+        "[name]\nCN = The company\n[more]\nsubjectAltName = IP:127.0.0.1\n"
     )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "company.pem").write_bytes(made.public_bytes(pem) + secret)
-    return folder / "company.pem"
+    options = ("-x509", "-nodes", "-newkey", "rsa:2048", "-config", "settings", "-keyout", "key")
+    command = [OPENSSL, "req", *options, "-out", str(made)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    made.write_text(made.read_text() + (folder / "key").read_text())
+    return made
 
 
 def test_a_certificate_of_a_company_is_refused_by_uv_until_its_file_is_named(

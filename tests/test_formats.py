@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rung.formats import FORMATS, writer
+from rung.output_formats import FORMATS, writer
 
 MODULE = "def count(*of, **more):\n    return f'{len(of)} given\\n'\n"
 ADD = (
     "import sys\n"
-    "from rung.formats import FORMATS\n"
+    "from rung.output_formats import FORMATS\n"
     "FORMATS[sys.argv[1]]['count'] = 'counting:count'\n"
     "from rung.__main__ import main\n"
     "sys.exit(main(sys.argv[1:]))\n"

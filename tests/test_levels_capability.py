@@ -1,5 +1,6 @@
 """A new capability is one file of levels/capabilities/ and its name on its rung."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ import copier
 import pytest
 import yaml
 
+from rung import output_formats
 from rung.check.review.review import review
 from rung.errors import RungError
 from rung.levels import ladder, show, template
@@ -83,6 +85,29 @@ def test_a_review_looks_for_it_where_there_is_something_of_its_kind(
     assert ("used", 1) == rung_that_asks("earning", known.earned_by)
     assert (None, 1) == rung_that_asks("other", known.not_earned_by)
     assert (None, None) == rung_that_asks("without", {"train.py": "print()\n"})
+
+
+@pytest.mark.usefixtures("levels")
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("text", f"  Not applicable: {NAME}"),
+        ("markdown", f"| 1 | {NAME} | not applicable |  |"),
+        ("html", f'<p class="quiet">Not applicable: {NAME}</p>'),
+    ],
+)
+def test_each_report_names_what_is_not_applicable(form: str, line: str, tmp_path: Path) -> None:
+    result = review(plant(tmp_path / "repository", {"train.py": "print()\n"}))
+
+    assert line in output_formats.writer("check", form)(result).splitlines()
+
+
+@pytest.mark.usefixtures("levels")
+def test_json_says_whether_a_capability_is_applicable(tmp_path: Path) -> None:
+    result = review(plant(tmp_path / "repository", {"train.py": "print()\n"}))
+    findings = json.loads(output_formats.writer("check", "json")(result))["findings"]
+
+    assert [NAME] == [f["capability"] for f in findings if not f["applicable"]]
 
 
 def test_a_file_that_no_rung_names_is_refused_with_what_to_add(levels: Path) -> None:

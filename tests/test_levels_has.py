@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import jinja2
@@ -11,7 +10,7 @@ import yaml
 
 from rung.core import level_contents
 from rung.core.template_source import Source
-from tests.conftest import CHOICES, ROOT, VARIANTS, VENDORS, name_of
+from tests.conftest import ROOT, VARIANTS, name_of
 
 SAY = """\
 {% from 'levels/has.jinja' import collect with context %}
@@ -20,19 +19,6 @@ SAY = """\
 {{ [has.commands.items() | list, has.asks, has.answers_ask] | tojson }}
 """
 SETTINGS = yaml.safe_load((ROOT / "copier.yml").read_text().partition("---")[0])["_envops"]
-
-
-class Kept(Source):
-    """The template of this repository, each file of which is read once."""
-
-    def read(self, path: str) -> Any:
-        """Return a YAML file of the template."""
-        if path not in READ:
-            READ[path] = yaml.safe_load((ROOT / path).read_text("utf-8"))
-        return READ[path]
-
-
-READ: dict[str, Any] = {}
 
 
 def questions() -> Iterator[tuple[str, Any]]:
@@ -61,21 +47,10 @@ def macro() -> Any:
     return has
 
 
-def agree(macro: Any, answers: dict[str, Any]) -> None:
+@pytest.mark.parametrize("answers", VARIANTS, ids=name_of)
+def test_template_and_plan_say_the_same(macro: Any, answers: dict[str, Any]) -> None:
     said = macro(answers)
-    found = level_contents.contents(Kept(str(ROOT), "", None), answers)
+    found = level_contents.contents(Source(str(ROOT), "", None), answers)
 
     commands = [list(command) for command in found.commands.items()]
     assert [commands, found.asks, found.answers_ask] == said
-
-
-@pytest.mark.parametrize("answers", VARIANTS, ids=name_of)
-def test_template_and_plan_say_the_same(macro: Any, answers: dict[str, Any]) -> None:
-    agree(macro, answers)
-
-
-@pytest.mark.slow
-def test_template_and_plan_say_the_same_for_every_combination(macro: Any) -> None:
-    # The CI vendor changes files alone, which tests/test_levels.py looks at.
-    for answers in product(*(CHOICES | {"ci": VENDORS[:1]}).values()):
-        agree(macro, dict(zip(CHOICES, answers, strict=True)))

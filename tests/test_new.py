@@ -127,8 +127,10 @@ def test_a_team_is_warned_about_answers_for_one_person(
     page = (tmp_path / "made" / "RUNG.md").read_text()
     here = page.partition("## The next rung")[0]
 
-    assert message == {each for each in (REMOTE, REGISTRY) if each in " ".join(done.stdout.split())}
-    assert message == {each for each in (REMOTE, REGISTRY) if each in here}
+    assert message == {
+        place for place in (REMOTE, REGISTRY) if place in " ".join(done.stdout.split())
+    }
+    assert message == {place for place in (REMOTE, REGISTRY) if place in here}
 
 
 def test_a_dry_run_lists_every_file_and_writes_none(
@@ -366,7 +368,7 @@ def test_of_two_at_once_the_loser_deletes_nothing_of_the_winners(
     assert [] == list(tmp_path.rglob(".rung-*"))
 
 
-def test_the_cache_is_the_persons_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
 
     assert 0o700 == stat.S_IMODE(cache.bare("renders").parent.stat().st_mode)

@@ -1,5 +1,7 @@
-"""A program of a project that fails: what is said beside its own output."""
+"""A program of a project that fails, and a command that is stopped."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,18 @@ def test_an_index_without_days_is_reported(
     process.run("lock", command, folder)
 
     assert "tiny" in (folder / "uv.lock").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_in_a_finalizer_is_raised_at_the_end() -> None:
+    """Python ignores what is raised there."""
+
+    class Last:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), process.stopped_like_ctrl_c():
+        Last()
+
+    with process.stopped_like_ctrl_c():
+        process.raise_lost_stop()  # the next command is not stopped

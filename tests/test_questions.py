@@ -1,6 +1,5 @@
 """The interview: the game first, and a question only where its answer changes something."""
 
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -136,22 +135,3 @@ def test_an_update_asks_with_the_recorded_answer_in_the_line(
         typist.type("", "Which game")
         typist.type("\r", "Churn")
         typist.type(" 2\r", "package called")
-
-
-PAGE: dict[str, Any] = runpy.run_path(str(ROOT / "docs/generate/questions.py"))
-
-
-def test_the_page_says_defaults_and_conditions_in_words() -> None:
-    page = PAGE["page"]()
-
-    assert "{{" not in page and "{%" not in page
-    assert "|[`package`](#package)|computed from `project_name`|always|" in page
-    assert "`0` with `use_case=velocity` and `team_size=one`, else `1`" in page
-    assert "|[`store_prefix`](#store_prefix)|computed from `package`|with `data=store`|" in page
-    assert "|[`features`](#features)|`embedded`|from rung 3 on|" in page
-
-
-@pytest.mark.parametrize("when", ["{{ level < 2 }}", "{{ team_size in ['one'] }}", "{{ True }}"])
-def test_a_condition_that_the_page_has_no_words_for_is_refused(when: str) -> None:
-    with pytest.raises(ValueError, match="has no words for the condition"):
-        PAGE["condition"](when)

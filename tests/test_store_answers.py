@@ -15,61 +15,19 @@ FINE: dict[str, list[str]] = {
     "store_endpoint": [
         "",
         "https://minio.example.org:9000",
-        "http://127.0.0.1:8333",
-        "http://localhost:8333/",
         "http://[::1]:8333",
-        "https://project.supabase.co/storage/v1/s3",
+        "https://a/v1/s3",
     ],
     "store_bucket": ["abc", "flights-2026.raw", "0" * 63],
     "store_prefix": ["", "flights", "team/late-flights_2026", "dt=2026/a.b"],
 }
+INJECTED = ["a\n", 'a"b', "a b", "a#b", "{{ package }}"]  # into TOML, an INI file or Jinja
 BAD: dict[str, list[str]] = {
-    "store_endpoint": [
-        "minio:9000",
-        "ftp://there",
-        "https://",
-        "https://somebody:secret@there",
-        'https://there"',
-        "https://there\n",
-        "https://there\n[store]\nbucket = 'mine'",
-        "https://there?x=1",
-        "https://there #x",
-        "https://{{ package }}",
-        "https://there:port",
-        "https://-there",
-    ],
-    "store_bucket": [
-        "",
-        "ab",
-        "a" * 64,
-        "Upper",
-        "under_score",
-        "a..b",
-        "-abc",
-        "abc-",
-        "a b",
-        "abc\n",
-        "abc/def",
-        'abc"',
-        "s3://abc",
-        "{{ package }}",
-    ],
-    "store_prefix": [
-        "/flights",
-        "flights/",
-        "a//b",
-        "..",
-        "a/../b",
-        "a/./b",
-        ".hidden",
-        "a b",
-        "a\n",
-        'a"b',
-        "a\\b",
-        "a%b",
-        "a#b",
-        "{{ package }}",
-    ],
+    "store_endpoint": ["minio:9000", "ftp://there", "https://", "https://somebody:secret@there"]
+    + ["https://there?x=1", "https://there:port", "https://-there"]
+    + [f"https://{text}" for text in INJECTED],
+    "store_bucket": ["", "ab", "a" * 64, "Upper", "a..b", "-abc", "abc/def", "s3://abc", *INJECTED],
+    "store_prefix": ["/flights", "flights/", "a//b", "..", "a/../b", ".hidden", "a%b", *INJECTED],
 }
 
 

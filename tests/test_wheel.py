@@ -132,13 +132,6 @@ def test_it_makes_what_a_clone_makes(alone: Alone, copier_template: Path, game: 
     assert recorded == {key: value for key, value in expected.items() if key[0] != "_"}
 
 
-def test_the_network_is_cut_if_a_test_says_so(offline: list[str]) -> None:
-    names = ["cat", "/proc/net/dev"]
-    reached = subprocess.run([*offline, *names], capture_output=True, text=True, check=True).stdout
-
-    assert ["lo"] == [line.split(":")[0].strip() for line in reached.splitlines()[2:]]
-
-
 def test_a_project_is_made_and_climbs_offline_and_equals_a_fresh_one(cut_off: Alone) -> None:
     made, fresh = cut_off.new("made", "--level", "0"), cut_off.new("fresh", "--level", "2")
     done = cut_off("climb", made, "--to", "2", "--no-verify")
@@ -232,13 +225,3 @@ def test_a_version_that_is_not_in_the_cache_is_looked_for_at_the_url(cut_off: Al
     assert f"The template {template.url()} could not be read at v9.9.9" in done.stderr
     assert "Traceback" not in done.stderr
     assert git(made, "status", "--porcelain") == ""
-
-
-def test_plain_copiers_own_cache_is_left_alone(alone: Alone) -> None:
-    alone.new("made")
-
-    assert not (alone.place / "cache/copier").exists()
-
-
-def test_the_ladder_is_shown(alone: Alone) -> None:
-    assert alone("levels").stdout == rung("levels").stdout

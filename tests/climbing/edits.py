@@ -12,7 +12,7 @@ from random import Random
 
 Edit = Callable[[Path, Random, str], bool]
 
-# Files of higher rungs, in whose place a person may already have one.
+# Files of higher rungs, in whose place a user may already have one.
 OF_HIGHER_RUNGS = ["Dockerfile", "dvc.yaml", "compose.yaml", "docs/model_card.md", "gate.toml"]
 
 

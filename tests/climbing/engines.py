@@ -8,9 +8,8 @@ from typing import Any
 
 import copier
 
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, planner
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.template_source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
@@ -46,9 +45,9 @@ def rungs(source: Source) -> Engine:
         with planner.prepare(project, ChangeRequest(changed), source.address) as prepared:
             conflicts = [conflict.path for conflict in prepared.plan.conflicts]
             if conflicts:
-                climbing.climb_on_branch(prepared, "climb", f"Climb: {changed}\n")
+                apply.climb_on_branch(prepared, "climb", f"Climb: {changed}\n")
             else:
-                climbing.climb(prepared, f"Climb: {changed}\n", verify=False)
+                apply.climb(prepared, f"Climb: {changed}\n", verify=False)
             named = {*prepared.plan.kept, *prepared.plan.ignored}
 
         def decide() -> None:
@@ -97,7 +96,7 @@ def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
 
 
 def _left(project: Path) -> list[str]:
-    """Return the files that a person has to decide: unmerged ones, markers and rejects."""
+    """Return the files that a user has to decide: unmerged ones, markers and rejects."""
     entries = git(project, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
     left = []
     for entry in filter(None, entries.split("\0")):

@@ -35,9 +35,9 @@ class Climbed:
         done: Whether the project is now where it was to climb.
         conflicts: The files in which both sides met.
         reported: Every path that was named besides, such as those kept; a line in it is not lost.
-        decide: What a person does about the conflicts, who keeps each such file as it was, and
+        decide: What a user does about the conflicts, who keeps each such file as it was, and
             commits; what the engine left is judged before that.
-        moved: Whether the engine left something in the work tree, for the person to decide there.
+        moved: Whether the engine left something in the work tree, for the user to decide there.
     """
 
     done: bool
@@ -81,7 +81,7 @@ class History:
         self.fresh = fresh
         self.answers = dict(answers)
         self.tokens: dict[str, str] = {}
-        self.deleted: set[str] = set()  # by the person; such files stay away on every rung
+        self.deleted: set[str] = set()  # by the user; such files stay away on every rung
         self.log: list[str] = [f"start with {dict(answers)}"]
 
     def edit(self, kind: Edit, seed: int) -> None:
@@ -96,7 +96,7 @@ class History:
         shutil.rmtree(self.project, ignore_errors=True)
 
     def commit(self) -> None:
-        """Commit the edits, as a person does before a climb."""
+        """Commit the edits, as a user does before a climb."""
         git(self.project, "add", "--all")
         git(self.project, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Edit")
 
@@ -118,7 +118,7 @@ class History:
         self.commit()
         before, where = tree(self.project), self.places()
         self.deleted = (self.deleted | (last.keys() - before.keys())) - before.keys()
-        # What another edit deleted or replaced is the person's own doing.
+        # What another edit deleted or replaced is the user's own doing.
         self.tokens = {token: kind for token, kind in self.tokens.items() if token in where}
         head = git(self.project, "rev-parse", "HEAD")
         old, new = self.answers, {**self.answers, **changed}
@@ -182,7 +182,7 @@ class Verdict:
         conflicts: Files in which both sides met; the engine named them.
         lost: Tokens that are neither on disk nor in a file that was reported.
         broken: What can no longer be read, and what was left undone.
-        stale: Files that the person never edited and that are not those of a fresh project.
+        stale: Files that the user never edited and that are not those of a fresh project.
     """
 
     up: bool

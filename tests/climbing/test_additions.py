@@ -1,4 +1,4 @@
-"""Entries are added to a person's files, and nothing that is there changes."""
+"""Entries are added to a user's files, and nothing that is there changes."""
 
 import tomllib
 
@@ -137,7 +137,7 @@ def test_a_project_table_is_written_only_where_nothing_packages(
     merged, got, _ = complete.add_to_toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
-    assert has != any("dependency-groups.model" in one for one in got)
+    assert has != any("dependency-groups.model" in entry for entry in got)
 
 
 def test_src_is_named_where_packaging_does_not_know_it() -> None:
@@ -165,7 +165,7 @@ def test_what_is_not_such_a_file_stays_as_it_is_and_it_is_reported_why(
     assert why in reason
 
 
-def test_a_text_where_a_list_goes_is_the_persons_to_change() -> None:
+def test_a_text_where_a_list_goes_is_the_users_to_change() -> None:
     mine = b'[tool.poe]\ninclude = "mine.toml"\n'
     merged, got, by_hand = complete.add_to_toml(mine, RUNG)
 

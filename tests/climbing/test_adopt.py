@@ -11,12 +11,11 @@ import pytest
 import yaml
 
 from rung.core import template_source, transaction
-from rung.core.adoption import adopt as adopting
+from rung.core.adoption import adoption as adopting
 from rung.core.adoption import complete, summary
-from rung.core.adoption.adopt import Adoption
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.adoption.adoption import Adoption
+from rung.core.climbing import apply, planner
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import NotDoneError, RungError
@@ -134,7 +133,7 @@ def test_a_file_of_the_same_name_is_left_alone_and_reported(
     made = adopt(folder, template, level=1)
 
     assert "Dockerfile" in made.kept
-    assert "README.md" not in made.added  # some systems take it for the person's readme.md
+    assert "README.md" not in made.added  # some systems take it for the user's readme.md
     assert "  = Dockerfile" in summary.text(made)
 
 
@@ -399,7 +398,7 @@ def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: Sourc
 def climbed(folder: Path, template: Source, level: int) -> Any:
     with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
         assert [] == prepared.plan.conflicts
-        climbing.climb(prepared, f"Climb to {level}\n", verify=False)
+        apply.climb(prepared, f"Climb to {level}\n", verify=False)
         return prepared.plan
 
 
@@ -407,8 +406,8 @@ def climbed(folder: Path, template: Source, level: int) -> Any:
 def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     tmp_path: Path, template: Source, shape: str, merge: bool
 ) -> None:
-    had = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
-    folder = repository(tmp_path / "late", had)
+    files = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
+    folder = repository(tmp_path / "late", files)
     made = adopt(folder, template, merge=merge)
 
     up = climbed(folder, template, 2)
@@ -419,7 +418,7 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
 
     assert not (folder / "docs/datasheet.md").exists()
     now = files_of(folder)
-    kept = {path: text.encode() for path, text in had.items() if path not in made.merged}
+    kept = {path: text.encode() for path, text in files.items() if path not in made.merged}
     assert kept == {path: now.get(path) for path in kept}
 
 

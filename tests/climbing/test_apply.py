@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,9 @@ from typing import Any
 import pytest
 
 from rung.core import preconditions, transaction
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.planner import PreparedPlan
+from rung.core.climbing.plans import ChangeRequest
 from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny
@@ -39,7 +39,7 @@ HALF = "# Rung 1\n\nWi"  # what a git that was killed may leave of RUNG.md
 
 
 def carry_out(observed: PreparedPlan) -> None:
-    climbing.climb(observed, messages.message(observed.plan), verify=False)
+    apply.climb(observed, messages.message(observed.plan), verify=False)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
 
 def begin(project: Path, pending: str) -> None:
     """Note a commit as what a climb leads to, which is as far as a killed one had come."""
-    git(project, "update-ref", transaction.PENDING, pending)
+    transaction._begin(project, pending)
 
 
 def planned(project: Path, small: Path, level: int) -> str:
@@ -101,6 +101,13 @@ def planned(project: Path, small: Path, level: int) -> str:
         new = prepared.bench.commit(tree, [prepared.plan.head], "New")
         prepared.bench.keep(prepared.plan.head, new)
     return new
+
+
+def begun(project: Path, small: Path) -> None:
+    """Let a climb be killed in its fast-forward, after which the user goes on."""
+    begin(project, planned(project, small, 1))
+    (project / "RUNG.md").write_text(HALF)
+    tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
 
 
 def ended(project: Path) -> transaction.Recovered | None:
@@ -181,16 +188,15 @@ def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> 
 
 def _snapshots(project: Path, path: str) -> Iterator[bytes]:
     """Read a file as it was kept, the newest first."""
-    for one in git(project, "rev-list", "refs/rung/crash").split():
-        yield ((plain_git.show(project, one, path) or "") + "\n").encode()
+    for revision in git(project, "rev-list", "refs/rung/crash").split():
+        yield ((plain_git.show(project, revision, path) or "") + "\n").encode()
 
 
 def test_what_was_on_disk_is_kept_and_reported(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)
-    begin(project, planned(project, small, 1))
-    (project / "RUNG.md").write_text(HALF)
+    begun(project, small)
     (project / "ops/one.py").write_text('"""What a fir')
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         assert prepared.recovered == transaction.Recovered(str(project), "before", True)
@@ -206,11 +212,7 @@ def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
     """It has the same size, and was written within the second of the old one."""
     project = new_project(0)
     old = files_of(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
-        new = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
-        )
-        prepared.bench.keep(prepared.plan.head, new)
+    new = planned(project, small, 1)
     begin(project, new)
     git(project, "config", "core.trustctime", "false")
     page, long_ago = project / "RUNG.md", (10**9, 10**9)
@@ -230,9 +232,8 @@ def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, sm
     project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    begin(project, planned(project, small, 1))
+    begun(project, small)
     (project / "Dockerfile").write_text("mine\n")
-    (project / "RUNG.md").write_text(HALF)
     ended(project)
 
     assert "mine\n" == (project / "Dockerfile").read_text()
@@ -260,8 +261,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     project = new_project(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    begin(other, planned(other, small, 1))
-    (other / "RUNG.md").write_text(HALF)
+    begun(other, small)
     (project / "README.md").write_text("not committed yet\n")
 
     assert ended(project) is None
@@ -272,11 +272,22 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     assert "" == git(other, "status", "--porcelain")
 
 
-def begun(project: Path, small: Path) -> None:
-    """Let a climb be killed in its fast-forward, after which the person goes on."""
-    begin(project, planned(project, small, 1))
-    (project / "RUNG.md").write_text(HALF)
-    tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
+def test_garbage_collection_in_another_work_tree_keeps_the_pending_commit(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    project = new_project(0)
+    other = tmp_path / "other"
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
+    old = files_of(other)
+    begun(other, small)
+
+    git(project, "gc", "--quiet", "--prune=now")
+
+    assert transaction.Recovered(str(other), "before", True) == ended(other)
+    assert old == files_of(other)
+    assert ["refs/rung/crash"] == git(
+        other, "for-each-ref", "--format=%(refname)", "refs/rung", "refs/worktree"
+    ).split()
 
 
 @pytest.mark.parametrize("arguments", [("plan", "."), ("adopt", "--dry-run")])
@@ -345,7 +356,7 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
     for number, shape in enumerate(SHAPES if up else SHAPES[::-1]):
         for path in files_of(project):
             (project / path).unlink()
-        for folder in sorted((one for one in project.rglob("*") if one.is_dir()), reverse=True):
+        for folder in sorted(filter(Path.is_dir, project.rglob("*")), reverse=True):
             if ".git" not in folder.parts:
                 folder.rmdir()
         tiny.write(project, shape)
@@ -409,6 +420,59 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     assert [] == list((tmp_path / "tmp").iterdir())
 
 
+STOPPED_IN_A_FINALIZER = """
+import importlib, os, signal, sys
+from rung.__main__ import main
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def stopped(*arguments, **options):
+    result = step(*arguments, **options)
+    Last()
+    return result
+
+module, *owner, name = sys.argv[1].split(":")
+owner = getattr(importlib.import_module(module), *owner) if owner else importlib.import_module(module)
+step = getattr(owner, name)
+setattr(owner, name, stopped)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        ("rung.core.rendering.rendered_trees:render", ["plan"]),
+        ("rung.core.rendering.rendered_trees:render", ["climb", "--no-verify"]),
+        ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--no-verify"]),
+        ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--branch", "try"]),
+    ],
+    ids=str,
+)
+def test_a_stop_in_a_finalizer_is_not_lost(
+    new_project: NewProject, small: Path, tmp_path: Path, step: str, command: list[str]
+) -> None:
+    """Python ignores what is raised there."""
+    project = new_project(0)
+    old = state_of(project)
+    words = [*command, "--to", "1", "--template", str(small)]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_IN_A_FINALIZER, step, *words],
+        cwd=project,
+        env=os.environ | {"RUNG_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "rung: stopped; nothing is left half-done." in done.stderr
+    assert (130, "") == (done.returncode, done.stdout)
+    assert old == state_of(project)
+    assert ["main"] == git(project, "branch", "--format=%(refname:short)").split()
+
+
 def test_somebody_who_commits_meanwhile_is_not_overrun(
     new_project: NewProject, small: Path
 ) -> None:
@@ -432,7 +496,7 @@ MEANWHILE: dict[str, str | bytes | None] = {
 
 
 def go_on_working(project: Path) -> dict[str, bytes]:
-    """Do what a person may do while the checks run; return every file."""
+    """Do what a user may do while the checks run; return every file."""
     tiny.write(project, MEANWHILE)
     git(project, "add", "--force", "forced.log")
     git(project, "add", "README.md")
@@ -534,7 +598,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
 ) -> None:
     project = new_project(0)
     old = state_of(project)
-    configuration = tmp_path / "gitconfig"  # the person's; a filter of the repository's is off
+    configuration = tmp_path / "gitconfig"  # the user's; a filter of the repository's is off
     configuration.write_text('[filter "deadly"]\nsmudge = "kill -9 $PPID; cat"\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
@@ -548,7 +612,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     assert old == state_of(project)
 
 
-def test_what_another_climb_is_writing_is_not_taken_for_the_persons_work(
+def test_what_another_climb_is_writing_is_not_taken_for_the_users_work(
     new_project: NewProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
@@ -603,7 +667,7 @@ def test_of_many_climbs_at_once_one_wins(new_project: NewProject, small: Path, m
         )
         for number in range(many)
     ]
-    ends = [(one.communicate()[1], one.returncode) for one in climbs]
+    ends = [(child.communicate()[1], child.returncode) for child in climbs]
 
     won = [code for _, code in ends if code == 0]
     refused = [message for message, code in ends if code == 2]
@@ -695,7 +759,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     with planner.prepare(project, ChangeRequest({"level": 2}), str(large)) as prepared:
         began = time.monotonic()
         os.waitpid(_climbing(prepared), 0)
-        took = time.monotonic() - began  # in a child as well: it starts slower than one thinks
+        duration = time.monotonic() - began  # in a child as well, which starts slowly
         new = state_of(project)
         assert len(new[1]) > 3000
         ends = []
@@ -714,9 +778,9 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
             ends.append(now == new)
 
         for number in range(kills):
-            kill_after(chance.uniform(number, number + 1) / kills * 1.5 * took)
+            kill_after(chance.uniform(number, number + 1) / kills * 1.5 * duration)
         if True not in ends:  # the machine was less busy when the time was taken
-            seconds = 1.5 * took
+            seconds = 1.5 * duration
             while True not in ends:
                 seconds *= 2
                 kill_after(seconds)

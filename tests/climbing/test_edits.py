@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, messages, planner
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.merging import tree_merge
 from rung.errors import RungError
 from tests.climbing import tiny
@@ -210,7 +209,7 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
     with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
-        climbing.climb_on_branch(prepared, "side", messages.message(prepared.plan))
+        apply.climb_on_branch(prepared, "side", messages.message(prepared.plan))
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
     assert "rung" in git(project, "show", "side:data/table.bin.rung-3")
@@ -317,7 +316,7 @@ def test_a_link_of_yours_stays_a_link(new_project: NewProject, small: Path, tmp_
     commit(project)
     result = plan(project, small, level=1).conflicts
 
-    assert [("ops/zero.py", "kind")] == [(one.path, one.why) for one in result]
+    assert [("ops/zero.py", "kind")] == [(conflict.path, conflict.why) for conflict in result]
     (project / "ops/zero.py").unlink()
     commit(project)
     climb(project, small, level=1)
@@ -353,7 +352,7 @@ def test_a_file_of_yours_where_the_folder_of_settings_goes_is_a_conflict(tmp_pat
     tiny.release(made_from, "v0.2.0", {"files/machinery/code.py": "CODE = 1\n"})
     result = plan(project, made_from, "v0.2.0").conflicts
 
-    assert [("machinery", "kind")] == [(one.path, one.why) for one in result]
+    assert [("machinery", "kind")] == [(conflict.path, conflict.why) for conflict in result]
     assert "mine\n" == (project / "machinery").read_text()
 
 
@@ -403,7 +402,7 @@ def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
 def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
     new_project: NewProject, small: Path
 ) -> None:
-    """As .dvc/.gitignore is, where the person has run `dvc init` before."""
+    """As .dvc/.gitignore is, where the user has run `dvc init` before."""
     project = new_project(0)
     write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     commit(project)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
@@ -72,7 +72,7 @@ def test_source_takes_the_place_of_the_wheel_and_back(
     assert not any(path.startswith("vendor/") for path in ejected)
     assert "ejected: true" in (project / ".copier-answers.yml").read_text()
     output = capsys.readouterr().out
-    assert "Machinery from wheel to source:" in output
+    assert "Library from wheel to source:" in output
     assert "`uv run poe pipeline` runs all of them once more" in output
     assert "uv sync" in output
 
@@ -120,7 +120,9 @@ def test_an_update_of_the_edited_line_is_a_conflict(template: Path, project: Pat
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
     with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(template)) as prepared:
-        assert ["machinery/rung_ops/service.py"] == [one.path for one in prepared.plan.conflicts]
+        assert ["machinery/rung_ops/service.py"] == [
+            conflict.path for conflict in prepared.plan.conflicts
+        ]
         output = messages.stopped(prepared.plan, "rung update")
 
     assert "yours |     return 9000" in output
@@ -138,7 +140,7 @@ def test_a_file_rewritten_by_the_user_is_a_conflict_too(template: Path, project:
 
     plan = tiny.plan(project, template, "v0.2.0")
 
-    assert ["machinery/rung_ops/service.py"] == [one.path for one in plan.conflicts]
+    assert ["machinery/rung_ops/service.py"] == [conflict.path for conflict in plan.conflicts]
     assert [] == plan.own
 
 

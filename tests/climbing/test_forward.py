@@ -1,4 +1,4 @@
-"""A fast-forward is one whatever the person has set, or the project is led back."""
+"""A fast-forward is one whatever the user has set, or the project is led back."""
 
 import os
 import re
@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 
 from rung.core import template_source, transaction
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, messages, planner
+from rung.core.climbing.plans import ChangeRequest
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG, rung
 
-# What a person may have set that changes what `git merge` or `git status` does.
+# What a user may have set that changes what `git merge` or `git status` does.
 SETTINGS = {
     "squash": {"branch.main.mergeOptions": "--squash"},
     "no-commit": {"branch.main.mergeOptions": "--no-commit --no-ff"},
@@ -84,7 +83,7 @@ def test_a_forward_that_does_something_else_is_led_back(
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(transaction, "_forward", otherwise)
         with pytest.raises(RungError, match="as it was"):
-            climbing.climb(prepared, messages.message(prepared.plan), verify=False)
+            apply.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert before == git(project, "rev-parse", "HEAD")
     assert files == files_of(project)
@@ -123,7 +122,7 @@ def test_a_file_written_right_after_the_forward_stays(
 
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(transaction, "_forward", going_on)
-        climbing.climb(prepared, messages.message(prepared.plan), verify=False)
+        apply.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert "mine\n" == (project / "README.md").read_text()
     assert "M README.md" == git(project, "status", "--porcelain")

@@ -28,7 +28,7 @@ KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
 PARTS = 4  # which can run beside each other
 CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000")) // PARTS  # in each part
 BATCH = 10  # histories with one seed, so that a failure can be found again soon
-# Of the climbs up; a rung's file where the person has one of another kind is a conflict by right.
+# Of the climbs up; a rung's file where the user has one of another kind is a conflict by right.
 CONFLICTS_UP = 0.05
 
 
@@ -91,9 +91,9 @@ def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
         def judge(self, changed: dict[str, Any]) -> None:
             verdict = self.history.climb(engine, changed)
             tally.count(verdict)
-            self.wrong += [f"lost: {one}" for one in verdict.lost]
-            self.wrong += [f"broken: {one}" for one in verdict.broken]
-            self.wrong += [f"not Rung's: {one}" for one in verdict.stale]
+            self.wrong += [f"lost: {path}" for path in verdict.lost]
+            self.wrong += [f"broken: {path}" for path in verdict.broken]
+            self.wrong += [f"not Rung's: {path}" for path in verdict.stale]
 
         @invariant()
         def every_line_is_there_or_reported_and_nothing_is_broken(self) -> None:

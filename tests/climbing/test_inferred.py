@@ -28,7 +28,7 @@ def looked_at(
 
 
 def fact(observed: Inferred, about: str) -> str:
-    return next(one.value for one in observed.facts if one.about == about)
+    return next(fact.value for fact in observed.facts if fact.about == about)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def change(text: str, *pairs: tuple[str, str]) -> str:
 def test_toml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    result = key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+    result = key_merge.merge("a.toml", PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
 
     assert change(PROJECT, merged) == result
 
@@ -96,7 +96,7 @@ def test_one_value_changed_by_both_is_a_conflict(
     mine: tuple[str, str], rungs: tuple[str, str]
 ) -> None:
     with pytest.raises(UnmergeableError):
-        key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+        key_merge.merge("a.toml", PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
 
 
 STEPS = """\
@@ -148,7 +148,7 @@ jobs:
 def test_yaml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    result = key_merge.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
+    result = key_merge.merge("a.yml", STEPS, change(STEPS, mine), change(STEPS, rungs))
 
     if "name: Mine" in merged[1]:
         names = [step.get("name") for step in yaml.safe_load(result)["jobs"]["check"]["steps"]]
@@ -191,7 +191,7 @@ jobs:
 )  # fmt: skip
 def test_what_rung_adds_is_indented_like_its_neighbours(mine: str, rungs: str) -> None:
     was, our, their = (yaml.safe_load(text)["jobs"] for text in (CI, mine, rungs))
-    result = yaml.safe_load(key_merge.yaml_text(CI, mine, rungs))["jobs"]
+    result = yaml.safe_load(key_merge.merge("a.yml", CI, mine, rungs))["jobs"]
 
     assert was.keys() | our.keys() | their.keys() == result.keys()
     assert [*our["lint"]["script"], *their["lint"]["script"][2:]] == result["lint"]["script"]
@@ -220,7 +220,7 @@ def test_lines_that_would_mean_another_thing_are_not_merged(
     base: str, mine: str, rungs: str
 ) -> None:
     with pytest.raises(UnmergeableError):
-        key_merge.yaml_text(base, mine, rungs)
+        key_merge.merge("a.yml", base, mine, rungs)
 
 
 @pytest.mark.parametrize(
@@ -287,9 +287,9 @@ def test_a_merge_holds_each_sides_changes_or_gives_up(
 ) -> None:
     """Where one side alone changed a key, the merged file has that side's value."""
     was, mine, rungs = map(as_toml, (base, ours, theirs))
-    assert mine == key_merge.toml(was, mine, was) or not was.strip()
+    assert mine == key_merge.merge("a.toml", was, mine, was) or not was.strip()
     try:
-        merged = tomllib.loads(key_merge.toml(was, mine, rungs))
+        merged = tomllib.loads(key_merge.merge("a.toml", was, mine, rungs))
     except UnmergeableError:
         return
     three = [tomllib.loads(text) for text in (was, mine, rungs)]

@@ -13,7 +13,7 @@ from tests.climbing.tiny import commit, files_of, git
 
 
 def rung(*arguments: object) -> int:
-    return main([str(one) for one in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

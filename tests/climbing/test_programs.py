@@ -144,7 +144,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
     from rung.core import transaction
     from rung.core.climbing import planner
-    from rung.core.climbing.plan import ChangeRequest
+    from rung.core.climbing.plans import ChangeRequest
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
     project = new_project(0)
@@ -264,7 +264,7 @@ def test_the_server_of_a_template_is_asked_without_the_projects_settings(
     assert "" == ran(evil)
 
 
-def test_a_filter_of_the_persons_own_still_runs(
+def test_a_filter_of_the_users_own_still_runs(
     new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """Git LFS is one, where `git lfs install` has set it up."""

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from rung.core import cache, creation, template_source
-from rung.core.climbing import plan as planning
-from rung.core.climbing import planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import planner, plans
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import answers_file, rendered_trees, workbench
 from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
@@ -211,25 +210,44 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
     settings.write_text("defaults: {tone: warm}\n")
     request = ChangeRequest({}, "v0.2.0")
     with planner.prepare(project, request, str(template)) as prepared:
-        planning.save(tmp_path / "plan", project, request, str(template), prepared.plan)
-    saved = planning.load(tmp_path / "plan")
-    planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
+        plans.save(tmp_path / "plan", project, request, str(template), prepared.plan)
+    saved = plans.load(tmp_path / "plan")
+    plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
 
     settings.write_text("defaults: {tone: cold}\n")
 
     with pytest.raises(RungError, match="what the climb would give changed"):
-        planning.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
+        plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
     tiny.climb(project, template, "v0.2.0")
     assert "cold\n" == (project / "tone.txt").read_text()
+
+
+def test_settings_that_are_missing_are_refused_though_the_renders_are_kept(
+    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project(0)
+    monkeypatch.delenv("COPIER_SETTINGS_PATH")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))  # without settings of Copier
+    monkeypatch.setenv("HOME", str(home))  # the same on macOS
+    tiny.plan(project, small, level=1)
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(home / "gone.yml"))
+
+    with pytest.raises(RungError, match=r"Copier's settings .*gone\.yml cannot be read: "):
+        tiny.plan(project, small, level=1)
 
 
 @pytest.mark.parametrize("answers", [{}, {"level": 1, "ci": "gitlab"}], ids=str)
 def test_the_first_climb_of_a_new_project_renders_only_what_is_to_come(
     small: Path, tmp_path: Path, home: Path, answers: dict[str, Any]
 ) -> None:
-    template = template_source.choose(str(small), None)
-    made = creation.create(tmp_path / "project", template, answers, defaults=True)
-    recorded = answers_file.answers(answers_file.read(made.folder))
+    """Copier records a name of the commit, which may differ from the one that was chosen."""
+    chosen = template_source.choose(str(small), git(small, "rev-parse", "HEAD"))
+    made = creation.create(tmp_path / "project", chosen, answers, defaults=True)
+    content = answers_file.read(made.folder)
+    recorded, template = (
+        answers_file.answers(content),
+        template_source.followed(content, str(small)),
+    )
     with workbench.opened(made.folder) as bench:
         before = kept(home)
         tree = rendered_trees.rendered(bench, template, recorded)

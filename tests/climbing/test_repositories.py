@@ -136,7 +136,7 @@ def test_a_repository_of_sha256(small: Path, tmp_path: Path) -> None:
         ("files/sub/{{ '.G' ~ 'IT' }}/config", "git's own folder"),
         ("files/{{ 'GIT~' ~ '1' }}/config", "git's own folder"),
         ("files/{{ '..%s..%sout' | replace('%s', _copier_conf.sep) }}", "forbidden"),
-        ("files/{{ 'RUNG.MD' }}", "take for one"),
+        ("files/{{ 'RUNG.MD' }}", "same file on some systems"),
     ],
 )
 def test_a_path_that_leads_where_no_file_may_be_written_is_refused(

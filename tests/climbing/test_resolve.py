@@ -1,4 +1,4 @@
-"""What is settled by itself, and what is left to a person."""
+"""What is settled by itself, and what is left to a user."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ from rung.core import preconditions
 from rung.core.climbing import messages
 from rung.core.merging import line_merge
 from rung.core.merging.conflict import Hunk, hunks
-from rung.core.rendering import answers_file, rendered_trees
+from rung.core.rendering import answers_file
 from rung.errors import RungError
+from rung.system import globs
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, plan
@@ -24,10 +25,12 @@ from tests.climbing.tiny import climb, commit, plan
         ("other/src/flights/model.py", "src/*/model.py", False),
         ("README.md", "README.md", True),
         ("docs/README.md", "README.md", False),
+        ("docs/README.md", "**/*.md", True),
+        ("README.md", "**/*.md", True),
     ],
 )
-def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, matches: bool) -> None:
-    assert matches == bool(rendered_trees.matching([path], [pattern]))
+def test_a_glob_begins_at_the_root(path: str, pattern: str, matches: bool) -> None:
+    assert matches == bool(globs.matching([path], [pattern]))
 
 
 def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
     tiny.release(made_from, "v0.2.0", {"files/page": rungs})
     observed = plan(project, made_from, "v0.2.0")
 
-    assert ([], ["page"]) == (observed.own, [one.path for one in observed.conflicts])
+    assert ([], ["page"]) == (observed.own, [conflict.path for conflict in observed.conflicts])
 
 
 def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -> None:
@@ -139,7 +142,9 @@ def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -
     observed = plan(project, made_from, level=1)
 
     assert [] == observed.own
-    assert {".copier-answers.yml", "pyproject.toml"} == {one.path for one in observed.conflicts}
+    assert {".copier-answers.yml", "pyproject.toml"} == {
+        conflict.path for conflict in observed.conflicts
+    }
 
 
 PAGE = "# Rung {{ level }}\n\n" + "".join(f"{n} of {{{{ level }}}}\n" for n in range(9))

@@ -9,18 +9,18 @@ import pytest
 
 from rung.core import template_source
 from rung.core.climbing import planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.rendering.render import render
 from rung.core.rendering.workbench import Workbench
 from rung.core.template_source import Source
 from tests.climbing.tiny import commit, git
 from tests.conftest import (
+    COMBINATIONS,
     CORE,
     GAMES,
     INFRASTRUCTURE,
     LEVELS,
-    OFTEN,
     TOGETHER,
     VARIANTS,
     name_of,
@@ -29,7 +29,7 @@ from tests.conftest import (
 COMMON: dict[str, Any] = {"use_case": "velocity", "team_size": "one", "ci": "github", "level": 0}
 # Each climb to one other answer begins beside each answer to each other question, which is what
 # VARIANTS holds, and on the highest rung of both games, which has all files.
-BEGINNINGS = [each for each in OFTEN if each in VARIANTS or each["level"] == LEVELS[-1]]
+BEGINNINGS = [step for step in COMBINATIONS if step in VARIANTS or step["level"] == LEVELS[-1]]
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest
+from rung.core.climbing import apply, messages, planner
+from rung.core.climbing.plans import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -36,7 +35,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def verified(project: Path, small: Path, level: int) -> None:
     with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as prepared:
-        climbing.climb(prepared, messages.message(prepared.plan), verify=True)
+        apply.climb(prepared, messages.message(prepared.plan), verify=True)
 
 
 def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
@@ -96,7 +95,7 @@ def test_a_wheel_of_the_library_that_keeps_its_name_is_locked_again(
 
     tiny.release(template, "v0.1.1", {f"files/{wheel}": "new\n"})
     with planner.prepare(project, ChangeRequest({}, newest=True), str(template)) as prepared:
-        climbing.climb(prepared, messages.message(prepared.plan), verify=True)
+        apply.climb(prepared, messages.message(prepared.plan), verify=True)
 
     assert calls.read_text().splitlines()[1:] == [
         "lock --quiet --upgrade-package rung-ops",

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rung.core import template_source
-from rung.core.climbing import climb as climbing
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plan import ChangeRequest, Plan
+from rung.core.climbing import apply, messages, planner
+from rung.core.climbing.plans import ChangeRequest, Plan
 from rung.core.rendering.render import render
 
 CODE = """\
@@ -189,7 +188,7 @@ def climb(folder: Path, made_from: Path, version: str | None = None, **answers: 
     with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as prepared:
         assert [] == prepared.plan.conflicts
         if not prepared.plan.changes_nothing:
-            climbing.climb(prepared, messages.message(prepared.plan), verify=False)
+            apply.climb(prepared, messages.message(prepared.plan), verify=False)
         assert "" == git(folder, "status", "--porcelain")
         return prepared.plan
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
@@ -21,7 +20,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import variants
 from tests.product.conftest import environment, made_once
-from tests.product.traffic import request
+from tests.product.traffic import Request, request
 
 MAKER = ROOT / "tests/assets/served_releases.py"
 READY_SECONDS = 300  # for a release to load on a machine that does much else
@@ -119,10 +118,6 @@ class Served:
         )
         return result
 
-    def bundle(self, name: str) -> Path:
-        """Find a release that was deployed."""
-        return self.folder / "releases/production/bundles" / self.names[name]
-
     def set(self, file: str, table: str, **values: Any) -> None:
         """Set values of a table of a settings file, which are there already or not."""
         path = self.folder / file
@@ -186,11 +181,9 @@ class Service:
                 total += float(value)
         return total
 
-    def bodies(self) -> list[bytes]:
+    def bodies(self) -> list[Request]:
         """Write a request of one row for each of the rows."""
-        return [
-            request(self.port, "/predict", json.dumps(row).encode()) for row in self.served.rows
-        ]
+        return [request("/predict", row) for row in self.served.rows]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; return the exit code."""
@@ -216,26 +209,12 @@ def free_port() -> int:
         return int(opened.getsockname()[1])
 
 
-def cores() -> tuple[int, int] | None:
-    """Name a core for the server and one for the client, where there are two."""
-    able = sorted(os.sched_getaffinity(0))
-    return (able[0], able[1]) if len(able) > 1 else None
-
-
 @contextlib.contextmanager
-def serving(
-    served: Served,
-    *,
-    ready: bool = True,
-    before: tuple[str, ...] = (),
-    settings: Mapping[str, str] | None = None,
-) -> Iterator[Service]:
+def serving(served: Served, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
     """Start the service of a project, wait until it is ready, and end it afterwards.
 
     Args:
         served: the project.
-        ready: wait until it says that it is; otherwise until it is alive.
-        before: Python arguments in place of `-m rung_ops serve`.
         settings: environment variables.
     """
     port = free_port()
@@ -243,9 +222,7 @@ def serving(
     with log.open("wb") as written:
         process = subprocess.Popen(
             [
-                *_pinned(),
-                served.folder / ".venv/bin/python",
-                *(before or ("-m", "rung_ops", "serve")),
+                *(served.folder / ".venv/bin/python", "-m", "rung_ops", "serve"),
                 *("--host", "127.0.0.1", "--port", str(port)),
             ],
             cwd=served.folder,
@@ -256,8 +233,7 @@ def serving(
         )
     service = Service(served, port, process, log)
     try:
-        page = "/health/ready" if ready else "/health/live"
-        assert eventually(lambda: _answers(service, page), READY_SECONDS), log.read_text()
+        assert eventually(lambda: _is_ready(service), READY_SECONDS), log.read_text()
         yield service
     finally:
         if process.poll() is None:
@@ -265,17 +241,10 @@ def serving(
         process.wait()
 
 
-def _pinned() -> tuple[str, ...]:
-    # The client is the test's own process, which the scheduler then puts onto another core.
-    pair = cores()
-    taskset = shutil.which("taskset")
-    return (taskset, "--cpu-list", str(pair[0])) if pair and taskset else ()
-
-
-def _answers(service: Service, page: str) -> bool:
+def _is_ready(service: Service) -> bool:
     assert service.process.poll() is None, service.log.read_text()
     try:
-        return service.get(page)[0] == 200
+        return service.get("/health/ready")[0] == 200
     except OSError:
         return False
 

@@ -1,13 +1,10 @@
-"""Object stores on this machine, and lines to them that break."""
+"""Object stores on this machine."""
 
 import contextlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +17,6 @@ from tests.product.serving import eventually, free_port
 
 BUCKET = "flights"
 KEYS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret-of-somebody"}
-POWERLESS = {"AWS_ACCESS_KEY_ID": "powerless", "AWS_SECRET_ACCESS_KEY": "secret-of-powerless"}
 # What is done with a store beside what a project does: by a client of its own.
 ASK = """
 import json, sys, boto3
@@ -113,14 +109,6 @@ class Store:
         """Upload a file; a large one in parts, as clients do."""
         self.ask("upload_file", Filename=str(path), Bucket=BUCKET, Key=key)
 
-    def gives(self, key: str) -> bool:
-        """Say whether a file can be read: after a start its name is there some seconds earlier."""
-        try:
-            self.ask("get_object", Bucket=BUCKET, Key=key, Range="bytes=0-0")
-        except AssertionError:
-            return False
-        return True
-
     def keys(self, prefix: str = "") -> list[str]:
         """List the keys of the bucket."""
         result = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
@@ -129,22 +117,11 @@ class Store:
 
 @contextlib.contextmanager
 def seaweed(tools: Path, folder: Path) -> Iterator[Store]:
-    """Run SeaweedFS, with one who may do all and one who may do nothing."""
+    """Run SeaweedFS, with one who may do everything."""
     ports = [free_port() for _ in range(8)]
-    people = [(KEYS, ["Admin", "Read", "Write", "List"]), (POWERLESS, ["Read:elsewhere"])]
-    identities = [
-        {
-            "name": keys["AWS_ACCESS_KEY_ID"],
-            "credentials": [
-                {
-                    "accessKey": keys["AWS_ACCESS_KEY_ID"],
-                    "secretKey": keys["AWS_SECRET_ACCESS_KEY"],
-                }
-            ],
-            "actions": actions,
-        }
-        for keys, actions in people
-    ]
+    keys = {"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    actions = ["Admin", "Read", "Write", "List"]
+    identities = [{"name": keys["accessKey"], "credentials": [keys], "actions": actions}]
     folder.mkdir()
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     named = [
@@ -182,79 +159,3 @@ def moto(tools: Path, folder: Path) -> Iterator[Store]:
         yield store
     finally:
         store.kill()
-
-
-class Line:
-    """A line to a store, which can be cut and slowed.
-
-    Attributes:
-        cut_after: bytes from the store after which a connection breaks; None: never.
-        pause: seconds before each piece of what the store sends.
-        carried: bytes that the store has sent through it.
-        connections: how many there were.
-        port: of the store.
-    """
-
-    PIECE = 65_536
-
-    def __init__(self, port: int) -> None:
-        self.cut_after: int | None = None
-        self.pause = 0.0
-        self.carried = 0
-        self.connections = 0
-        self.port = port
-        self._ends: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self._server.close()
-
-    def cut(self) -> None:
-        """Break what is open, and whatever is opened from now on before a whole answer."""
-        self.cut_after = 100
-        self._end(*self._ends)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            self.connections += 1
-            try:
-                far = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-            except OSError:
-                near.close()
-                continue
-            self._ends += [near, far]
-            threading.Thread(target=self._there, args=(near, far), daemon=True).start()
-            threading.Thread(target=self._back, args=(near, far), daemon=True).start()
-
-    def _there(self, near: socket.socket, far: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while piece := near.recv(self.PIECE):
-                far.sendall(piece)
-        self._end(near, far)
-
-    def _back(self, near: socket.socket, far: socket.socket) -> None:
-        left = self.cut_after
-        with contextlib.suppress(OSError):
-            while piece := far.recv(self.PIECE):
-                if self.pause:
-                    time.sleep(self.pause)
-                piece = piece if left is None else piece[:left]
-                near.sendall(piece)
-                self.carried += len(piece)
-                left = None if left is None else left - len(piece)
-                if left == 0:
-                    break
-        self._end(near, far)
-
-    def _end(self, *ends: socket.socket) -> None:
-        for end in ends:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import VENDORS, Render
+from tests.conftest import Render
 from tests.product.ci_site import site
 from tests.product.ci_trials import a_year_passes, went_through_a_pass
 from tests.product.conftest import Started, environment, run
@@ -151,23 +151,3 @@ def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_
 def few(template: Path, folder: Path) -> Project:
     """Start a project on few rows whose training Airflow starts."""
     return on_few_rows(template, folder / "project", orchestrator="airflow")
-
-
-@pytest.mark.parametrize("ci", VENDORS)
-@pytest.mark.parametrize("orchestrator", ["airflow", "none"])
-def test_the_ci_has_no_schedule_of_its_own(render: Render, ci: str, orchestrator: str) -> None:
-    """And is the same in all else, so that somebody can still start its jobs."""
-    with_schedule = render(ci=ci, level=4, use_case="velocity")
-    without = render(ci=ci, level=4, use_case="velocity", orchestrator=orchestrator)
-    folder = {"github": ".github/workflows", "gitlab": ".gitlab/ci", "azure": ".pipelines"}[ci]
-
-    for job in ("train", "monitor", "autopilot"):
-        before = (with_schedule / folder / f"{job}.yml").read_text().splitlines()
-        after = (without / folder / f"{job}.yml").read_text().splitlines()
-        gone = [line for line in before if line not in after]
-        assert any("schedule" in line for line in gone), job
-        assert set(after) <= set(before)
-        acts = [line for line in after if not line.lstrip().startswith("#")]
-        assert not any("cron" in line or '"schedule"' in line for line in acts), job
-        manual = {"github": "workflow_dispatch", "gitlab": "manual", "azure": "trigger: none"}[ci]
-        assert any(manual in line for line in acts), job

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.product.flown import (
     share_environment,
     tree,
 )
+from tests.product.serving import eventually
 
 __all__ = ["first_release"]  # a fixture
 pytestmark = pytest.mark.slow
@@ -149,32 +149,6 @@ def test_looking_changes_nothing(moved: Flown, tmp_path: Path) -> None:
     assert before == tree(flown.folder)
 
 
-def test_a_pass_that_is_killed_around_each_step_comes_to_the_same_end(
-    moved: Flown, undisturbed: Flown, tmp_path: Path
-) -> None:
-    """Each step is killed once before its work, and once when only its record is missing."""
-    flown = moved.copy(tmp_path / "project")
-
-    def killed(number: int, when: str) -> tuple[str, bool]:
-        code, output = wait_for(flown.begin(KILLED_PASS, str(number), when, "--now", MOMENT))
-        assert code == -signal.SIGKILL, output
-        last = flown.passes()[-1]["steps"][-1]
-        return last["step"], bool(last["ended"])
-
-    assert killed(1, "after") == (STEPS[0], False)
-    for step, following in itertools.pairwise([*STEPS, None]):
-        assert killed(2, "before") == (step, False)
-        # The next run begins with this step again, and is killed when it has begun the one after.
-        if following:
-            assert killed(3, "after") == (following, False)
-        else:
-            assert killed(2, "after") == (step, True)
-
-    flown.autopilot()
-
-    assert came_to(undisturbed) == came_to(flown)
-
-
 def test_a_machine_that_is_switched_off_in_the_middle_of_each_step_loses_nothing(
     moved: Flown, undisturbed: Flown, tmp_path: Path
 ) -> None:
@@ -218,9 +192,7 @@ def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) 
     flown = moved.copy(tmp_path / "project")
     # It gets as far as it takes to see that it went on, and dies before it trains.
     first = flown.begin(KILLED_PASS, "8", "before", "--now", MOMENT)
-    until = time.monotonic() + PATIENCE
-    while not flown.passes() and time.monotonic() < until:
-        time.sleep(0.05)
+    assert eventually(flown.passes, PATIENCE)
 
     reported = flown.python("-m", "rung_ops", "autopilot", "--now", MOMENT, expect=1)
     code, output = wait_for(first)
@@ -248,26 +220,6 @@ def test_a_pass_that_failed_can_be_given_up(moved: Flown, tmp_path: Path) -> Non
     assert "No pass is open" in flown.autopilot("--abandon")
 
 
-def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
-    moved: Flown, tmp_path: Path
-) -> None:
-    flown = moved.copy(tmp_path / "project")
-    with (flown.folder / "params.toml").open("a") as params:
-        params.write("# a thought\n")
-
-    output = flown.autopilot(expect=1)
-    kept = flown.git("status", "--porcelain")
-    flown.git("checkout", "params.toml")
-    code, said_then = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
-
-    assert "params.toml" in output
-    assert "commit or revert them" in output
-    assert kept == "M params.toml"
-    assert code == -signal.SIGKILL  # with the rows collected: what follows is not the subject here
-    assert "continuing at `collect`" in said_then
-    assert flown.passes()[-1]["steps"][-1]["ended"]
-
-
 def test_a_version_that_the_gate_refuses_answers_no_request(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
     flown.override("ops/gate.toml", "min_rows = 200", "min_rows = 1000000")
@@ -281,30 +233,6 @@ def test_a_version_that_the_gate_refuses_answers_no_request(moved: Flown, tmp_pa
     assert flown.state()["shadow"] is None
     assert "held back, as" in again
     assert flown.versions() == ["1", "2"]
-
-
-def test_a_promoted_release_that_is_worse_is_rolled_back(
-    undisturbed: Flown, tmp_path: Path
-) -> None:
-    flown = undisturbed.copy(tmp_path / "project")
-    before = flown.state()["serving"]
-    promote = (
-        "from rung_ops.project import release_folders; from rung_ops.release import state; folder = release_folders.environment('production');"
-        "state.canary(folder, state.read(folder).shadow.release, 'service');"
-        "state.promote(folder, 'service')"
-    )
-    flown.python("-c", promote)
-    flown.answer("2013-06-01", "2013-06-20", "--guess")
-
-    output = flown.autopilot("--now", "2013-06-20")
-    again = flown.autopilot("--now", "2013-06-21")
-
-    assert "was promoted and is served" in output
-    assert flown.passes()[1]["outcome"] == "rolled back"
-    assert flown.state()["serving"] == before
-    assert flown.history()[-1]["event"] == "roll_back"
-    assert "is worse than" in flown.history()[-1]["detail"]["reason"]
-    assert "Decided: nothing" in again
 
 
 def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_path: Path) -> None:

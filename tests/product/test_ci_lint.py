@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import (
+    CI,
     COMBINATIONS,
     GAMES,
     LEVELS,
@@ -19,7 +20,7 @@ from tests.conftest import (
 )
 from tests.product.conftest import run, tool
 
-FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
+FOLDERS = tuple({path.split("/")[0] for ci in CI.values() for path in ci.jobs.values()})
 FILES = (
     *(".gitlab-ci.yml", ".pre-commit-config.yaml", "renovate.json"),
     *(

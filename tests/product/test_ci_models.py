@@ -6,10 +6,7 @@ import pytest
 
 from tests.product.ci_site import RELEASE_JOBS, Site, job_of_github, site
 from tests.product.ci_trials import (
-    a_year_passes,
-    as_the_status_says,
     brings_a_first_release,
-    went_through_a_pass,
 )
 from tests.product.conftest import Started
 from tests.product.flown import override
@@ -45,22 +42,6 @@ def test_gitlab_deploys_the_second_model_to_a_folder_of_its_own(
 
     assert [on_gitlab.production()["serving"]] == on_gitlab.candidates()
     assert on_gitlab.of(".").candidates() == []
-
-
-def test_gitlab_monitors_the_second_model(on_gitlab: Site, venv: Path) -> None:
-    a_year_passes(on_gitlab)
-
-    done = on_gitlab.gitlab(f"monitor: [{SECOND}]", venv)
-
-    (kept,) = (on_gitlab.project.folder / ".gitlab-ci-local/artifacts").glob("monitor*")
-    as_the_status_says(done, kept / SECOND / "reports/monitor", may_fail=True)
-
-
-def test_gitlab_autopilot_makes_a_pass_of_the_second_model(on_gitlab: Site, venv: Path) -> None:
-    done = on_gitlab.gitlab(f"autopilot: [{SECOND}]", venv)
-
-    assert done.returncode == 0, done.stdout
-    went_through_a_pass(on_gitlab)
 
 
 def test_github_under_governance_a_person_releases_the_second_model(

@@ -15,7 +15,7 @@ from tests.product.serving import Served, released
 
 __all__ = ["released"]  # a fixture
 pytestmark = pytest.mark.slow
-SIMULATION = ROOT / "tests/assets/drift_power.py"
+SIMULATION = ROOT / "benchmarks/drift_power.py"
 
 
 @pytest.fixture(scope="module")

@@ -76,10 +76,11 @@ def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @often
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
-    assert "Machinery from wheel to source:" in ejected.output
+    assert "Library from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
     where = ejected.run("uv", "run", "python", "-c", "import rung_ops; print(rung_ops.__file__)")
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
+    assert (ejected.game == "governance") == (ejected.folder / "machinery/governance").exists()
 
 
 @often

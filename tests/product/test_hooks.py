@@ -15,6 +15,7 @@ REFUSED = {
     "settings.txt": (f"aws = '{KEY}'\n", "Find secrets"),
     "half.md": ("<" * 7 + " before updating\n", "Refuse conflict markers"),
     "half.md.rej": ("a change\n", "Refuse .rej files"),
+    "data/incoming/new.csv": ("a,b\n1,2\n", "Refuse raw rows where DVC versions them"),
     "big.bin": ("0" * 5_000_001, "Refuse files over 5 MB"),
 }
 
@@ -22,7 +23,7 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def project(start: Started) -> Path:
     """Start a project whose hooks are installed."""
-    project = start(ci="github", level=1, use_case="governance")
+    project = start(ci="github", level=2, use_case="governance")
     run("uv", "run", "poe", "hooks", cwd=project)
     return project
 

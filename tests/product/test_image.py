@@ -95,22 +95,6 @@ def test_the_image_scores_as_the_project_does(start: Started, daemon: str, use_c
     run("uv", "run", "python", "-c", SAME, cwd=project)
 
 
-@pytest.mark.parametrize("use_case", ["velocity"])
-def test_the_image_holds_what_scores_and_no_more(
-    start: Started, daemon: str, use_case: str
-) -> None:
-    inside = "import rung_ops, os, sys; print(os.getuid(), *sorted(os.listdir('/app')))"
-    done = run(
-        *("docker", "--host", daemon, "run", "--rm", "--network", "host"),
-        *("--entrypoint", "python", f"scoring-{use_case}", "-c", inside),
-        cwd=Path.cwd(),
-    )
-
-    user, *held = done.stdout.split()
-    assert user == "10001"
-    assert held == [".venv", "model", "params.toml", "pyproject.toml", "src"]
-
-
 @pytest.fixture(scope="module")
 def served(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy a project that has a signed release in production."""

@@ -7,9 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,10 @@ def test_the_service_of_staging_runs_in_its_pod(pods: Podman, project: Served) -
     assert page(service, "/health/live") == 0
 
 
+def has_logged(service: Service, rows: int) -> bool:
+    return service.metric("prediction_log_rows_total", outcome="written") >= rows
+
+
 def files_of_log(project: Served, environment_: str) -> list[Path]:
     return list((project.folder / "logs" / environment_ / "predictions").rglob("*.parquet"))
 
@@ -219,7 +223,7 @@ def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Serve
     ):
         deploy(project, "production", "alike")
         for service in (first, second):
-            with_traffic(service, lambda: time.sleep(3))
+            with_traffic(service, partial(eventually, partial(has_logged, service, 100), SECONDS))
         with_traffic(first, until(first, lambda now: now["serving"] == alike))
         assert eventually(
             lambda: (

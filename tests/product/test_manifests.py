@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.conftest import GAMES, Render
+from tests.conftest import Render
 from tests.product.conftest import run, tool
-from tests.product.manifests import built, holds, of_kind
+from tests.product.manifests import built, of_kind
 
 pytestmark = pytest.mark.slow
 
@@ -42,20 +41,6 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a project, to be changed."""
     folder = tmp_path_factory.mktemp("manifests") / "project"
     return shutil.copytree(render(compute="kubernetes", use_case="velocity", level=4), folder)
-
-
-@pytest.mark.parametrize("use_case", GAMES)
-def test_the_manifests_hold_against_the_schemas_of_kubernetes(
-    render: Render, tmp_path: Path, use_case: str
-) -> None:
-    folder = render(compute="kubernetes", use_case=use_case, level=4, features="redis")
-    for overlay in ("staging", "production", "scheduled"):
-        file = tmp_path / f"{overlay}.yaml"
-        file.write_text(yaml.safe_dump_all(built(folder, overlay)))
-        holds(tmp_path, file)
-
-        file.write_text(file.read_text().replace("securityContext:", "securityContexts:", 1))
-        assert "ERROR" in holds(tmp_path, file, expect=1)
 
 
 @pytest.fixture(scope="module")
@@ -103,48 +88,3 @@ def test_what_operators_bring_holds_against_their_schemas(
     for wrong in copy.deepcopy(result):
         wrong["spec"] = {"endpoints": "none", "rules": "none", "groups": "none"}
         assert validated([wrong]).returncode == 1, wrong["kind"]
-
-
-def test_prometheus_reads_the_rule_of_the_cluster(project: Path, tmp_path: Path) -> None:
-    (rule,) = of_kind(built(project, "scheduled"), "PrometheusRule")
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
-    series = 'up{job="service", environment="production", pod="a"}'
-    (tmp_path / "test.yml").write_text(
-        yaml.safe_dump(
-            {
-                "rule_files": ["rules.yml"],
-                "tests": [
-                    {
-                        "interval": "1m",
-                        "input_series": [{"series": series, "values": "1x10 _x20"}],
-                        "alert_rule_test": [
-                            {"eval_time": "9m", "alertname": "ServiceMissing", "exp_alerts": []},
-                            {
-                                "eval_time": "25m",
-                                "alertname": "ServiceMissing",
-                                "exp_alerts": [
-                                    {
-                                        "exp_labels": {
-                                            "severity": "critical",
-                                            "environment": "production",
-                                        }
-                                    }
-                                ],
-                            },
-                        ],
-                    }
-                ],
-            }
-        )
-    )
-    text = (tmp_path / "test.yml").read_text()
-    annotations = rule["spec"]["groups"][0]["rules"][0]["annotations"]
-    filled = {
-        key: value.replace("{{ $labels.environment }}", "production")
-        for key, value in annotations.items()
-    }
-    spec = yaml.safe_load(text)
-    spec["tests"][0]["alert_rule_test"][1]["exp_alerts"][0]["exp_annotations"] = filled
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(spec))
-
-    run(tool("promtool"), "test", "rules", tmp_path / "test.yml", cwd=tmp_path)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import rung
+from tests.command import git, rung
+from tests.product.conftest import commit
 from tests.product.serving import free_port
 from tests.product.variants import Project, ask, in_production, promise_less, serving
 
@@ -119,13 +120,32 @@ def climb(project: Project, template: Path, level: int) -> None:
     project.run("uv sync")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("yields", marks=pytest.mark.every_commit), "tickets", "sensors"]
-)
+@pytest.mark.parametrize("name", ["tickets", "sensors"])
 def test_other_data_climbs_all_rungs(copier_template: Path, tmp_path: Path, name: str) -> None:
     project = start(copier_template, tmp_path / name)
     bring(project, name)
-    goes_up(project, copier_template, rung_by_rung=name == "yields")
+    goes_up(project, copier_template)
+
+
+@pytest.mark.every_commit
+def test_other_data_climbs_all_rungs_where_there_is_no_governance(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    """The template has neither source nor wheel of governance; the other game needs none."""
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
+    git(template, "rm", "-rq", "machinery/governance")
+    git(template, "rm", "-q", "templates/project/vendor/rung_governance-*.whl")
+    commit(template, "Take governance away")
+    git(template, "tag", "100.0.0")
+    project = start(template, tmp_path / "yields")
+    bring(project, "yields")
+
+    goes_up(project, template, rung_by_rung=True)
+
+    assert "governance" not in project.run("uv run rung-ops --help").lower()
+    assert "rung-governance" not in (project.folder / "uv.lock").read_text()
+    assert [] == list((project.folder / ".venv").rglob("rung_governance*"))
 
 
 def start(template: Path, folder: Path, level: int = 0) -> Project:

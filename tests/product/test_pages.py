@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rung.check import report
+from rung import output_formats
 from rung.check.fleet import page
 from rung.check.fleet.row import Row
 from rung.check.review.findings import Trial
@@ -78,10 +78,10 @@ def pages(render: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     odd = plant(tmp_path_factory.mktemp("odd") / word, ML | {f"train_{word}.py": "fit(1)\n"})
     runs = replace(result, findings=tried, tried=True, trials=(failed, passed))
     return {
-        "report": report.write(result, "html"),
-        "report with runs": report.write(runs, "html"),
-        "report of nothing": report.write(review(nothing, limits=PLENTY), "html"),
-        "report of long names": report.write(review(odd, limits=PLENTY), "html"),
+        "report": output_formats.writer("check", "html")(result),
+        "report with runs": output_formats.writer("check", "html")(runs),
+        "report of nothing": output_formats.writer("check", "html")(review(nothing, limits=PLENTY)),
+        "report of long names": output_formats.writer("check", "html")(review(odd, limits=PLENTY)),
         "fleet": page.make(rows, "ours"),
     }
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +18,6 @@ import pytest
 from tests.conftest import ROOT
 from tests.product.conftest import environment
 from tests.product.processes import end_group
-from tests.product.serving import free_port
-from tests.product.small_disk import small_disk
 from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
@@ -174,8 +171,6 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
         for line in process.stdout:
             messages.append(line)
             if line.startswith("trial 4 of"):
-                # The next round has begun, or does now.
-                time.sleep(1)
                 cluster.lose_a_machine()
         process.wait(PATIENT)
     finally:
@@ -183,59 +178,6 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
 
     assert process.returncode == 0, "".join(messages)
     assert tuning.read_text() == tuned.tuning
-
-
-def test_ray_on_one_machine_finds_what_one_machine_finds(tuned: Tuned) -> None:
-    (tuned.folder / "reports/tuning.json").unlink(missing_ok=True)
-
-    tuned.says("-m", "rung_ops", "ray", "tune", "--trials", str(TRIALS))
-
-    assert (tuned.folder / "reports/tuning.json").read_text() == tuned.tuning
-
-
-def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
-    rows, target = tuned.rows(16), tuned.folder / "reports/killed.parquet"
-    process = tuned.project.begin("-m", "rung_ops", "ray", "predict", rows, target)
-    try:
-        until(lambda: parts(target) >= 1, process)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert not target.exists()
-
-    tuned.says("-m", "rung_ops", "ray", "predict", rows, target)
-
-    tuned.equal(target, tuned.scored_plainly(rows))
-    left = [path.name for path in target.parent.iterdir() if path.name.endswith(".unfinished")]
-    assert left == []
-    end_group(process)
-
-
-def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tuned) -> None:
-    web = tuned.project.begin("-m", "http.server", "--bind", "127.0.0.1", port := str(free_port()))
-    settings = tuned.folder / "ops/ray.toml"
-    before = settings.read_text()
-    set_values(settings, wait_seconds="8")
-    rows = tuned.folder / "data/test.parquet"
-    try:
-        time.sleep(3)
-        reported = tuned.says(
-            "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{port}"
-        )
-    finally:
-        settings.write_text(before)
-        end_group(web)
-
-    assert "did not answer like a Ray cluster" in reported
-
-
-def test_a_full_disk_is_reported_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    with small_disk(small, 1):
-        target = small / "scored.parquet"
-        reported = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
-        assert "disk is full" in reported and "Traceback" not in reported
-        assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""A release takes over step by step by itself, or is rolled back; no caller changes arms."""
+"""A release takes over step by step, also after the service was killed; no caller changes arms.
 
-import asyncio
+What sends a release back is tried in machinery/tests/serving/test_rollout.py.
+"""
+
 import json
-import re
 import signal
 from collections import defaultdict
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.product.serving import Served, Service, eventually, own, released, serving
-from tests.product.traffic import Reply, closed_loop, during, request
+from tests.product.traffic import Reply, during, request
 
 __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
@@ -32,18 +33,14 @@ def events(served: Served) -> list[dict[str, Any]]:
     return [event for event in happened if event["event"] != "without_gate"]
 
 
-def with_traffic(service: Service, work: Callable[[], Any], failing: bool = False) -> list[Reply]:
+def with_traffic(service: Service, work: Callable[[], Any]) -> list[Reply]:
     """Send rows of five hundred callers, each with a key of its own, while something happens."""
-    bodies = [
-        request(service.port, "/predict", json.dumps(row).encode(), f"x-key: caller-{number}")
+    requests = [
+        request("/predict", row, x_key=f"caller-{number}")
         for number, row in enumerate(service.served.rows)
     ]
-
-    async def traffic(stop: Callable[[], bool]) -> list[Reply]:
-        return await closed_loop(service.port, bodies, 4, stop)
-
-    replies, _ = asyncio.run(during(traffic, work))
-    assert {reply.status for reply in replies} == ({200, 500} if failing else {200})
+    replies, _ = during(service.port, work, (requests, 4))
+    assert {reply.status for reply in replies} == {200}
     return replies
 
 
@@ -91,79 +88,6 @@ def switched_back(replies: list[Reply], release: str) -> list[int]:
         for reply in replies
         if reply.due > first[reply.number] and reply.json["release"] != release
     ]
-
-
-def test_a_release_that_contradicts_is_sent_back_from_the_shadow(own: Served) -> None:
-    hurry(own, share=1.0)
-    own.deploy("good")
-    with serving(own) as service:
-        own.deploy("other")
-
-        replies = with_traffic(service, until(service, lambda now: now["shadow"] is None))
-
-    happened = events(own)
-    print(f"\n{len(replies)} answers; {happened[-1]['detail']}")
-    assert [event["event"] for event in happened] == ["serve", "shadow", "abort"]
-    assert {reply.json["release"] for reply in replies} == {own.names["good"]}
-
-
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ({"BREAK_AFTER": "1500"}, "requests failed"),
-        # Where the machine is busy, answers break the promise before their typical time is certain.
-        (
-            {"SLOW_ROUNDS": "60000", "SLOW_AFTER": "1500"},
-            r"request takes|failed \(0\) or took longer than",
-        ),
-    ],
-)
-def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
-    own: Served, fault: dict[str, str], reason: str
-) -> None:
-    hurry(own, share=0)
-    # A small share: who answers waits for it in turn, and where all do both are slow alike.
-    own.set("ops/rollout.toml", "canary", steps=[0.05, 1.0], min_requests=5000)
-    own.deploy("good")
-    own.deploy("slow")
-    with serving(own, settings=fault) as service:
-        failing = "BREAK_AFTER" in fault
-        replies = with_traffic(service, until(service, lambda now: now["canary"] is None), failing)
-        served = [service.predict(row)[0] for row in own.rows[:50]]
-
-    happened = events(own)
-    observed = seeing(replies, own.names["slow"])
-    failed = [reply.number for reply in replies if reply.status == 500]
-    print(f"\n{len(replies)} answers, {len(failed)} failed; {happened[-1]['detail']}")
-    assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
-    assert re.search(reason, happened[-1]["detail"]["reason"])
-    assert 0 < len(observed | set(failed)) < 0.35 * len(own.rows)
-    assert set(served) == {200}
-
-
-def test_a_rollback_ends_a_canary_for_good(own: Served) -> None:
-    hurry(own, share=0)
-    own.set("ops/rollout.toml", "canary", steps=[0.5, 1.0], min_seconds=3600)
-    own.deploy("good")
-    with serving(own) as service:
-        own.deploy("alike")
-        assert eventually(lambda: by_release(service, own, "alike") > 0)
-        own.python("-m", "rung_ops", "rollback", "production", "--reason", "a test")
-        with_traffic(service, lambda: eventually(lambda: by_release(service, own, "alike") == 0))
-        assert by_release(service, own, "alike") == 0
-
-    assert [event["event"] for event in events(own)] == ["serve", "canary", "roll_back"]
-    assert own.state()["canary"] is None
-    assert own.state()["serving"] == own.names["good"]
-
-
-def by_release(service: Service, served: Served, name: str) -> int:
-    """Count how many of fifty callers a release answers."""
-    answers = [
-        service.predict(row, **{"x-key": f"caller-{number}"})[1]["release"]
-        for number, row in enumerate(served.rows[:50])
-    ]
-    return answers.count(served.names[name])
 
 
 def test_a_rollout_goes_on_where_it_was_when_the_service_was_killed(own: Served) -> None:

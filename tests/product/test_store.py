@@ -1,15 +1,11 @@
 """A project takes its raw data from an object store, whatever happens on the way.
 
-The stores are SeaweedFS and moto's server. What a store may answer, word by word, and what a pull
-does with it is tried with a small one in machinery/tests/data/object_store.
+The stores are SeaweedFS and moto's server. What a store may answer, and a line that is cut, is tried
+with a small store in machinery/tests/data/object_store.
 """
 
-import contextlib
-import os
 import re
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -18,13 +14,10 @@ from typing import Any
 import pytest
 
 from tests.command import git
-from tests.product.conftest import run, tool
-from tests.product.serving import eventually
+from tests.product.conftest import run
 from tests.product.stores import (
     BUCKET,
     KEYS,
-    POWERLESS,
-    Line,
     Store,
     moto,
     seaweed,
@@ -34,7 +27,6 @@ from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
 
-LARGE = 24_000_000  # bytes; enough for a transfer to be cut in the middle
 PULL = "uv run poe data pull"
 # A year of the sample, a year later, in three files; the last one as text.
 FLIGHTS = """
@@ -98,14 +90,6 @@ def raw(made: Project, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    """A file that takes a while; no line and no piece of it is like another."""
-    path = tmp_path / "large.bin"
-    path.write_bytes(os.urandom(LARGE))
-    return path
-
-
 def settings(project: Project, **values: str) -> None:
     set_values(project.folder / "ops/store.toml", **values)
 
@@ -166,127 +150,6 @@ def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
     tracked = git(project.folder, "ls-files", "data/incoming", "store.lock").split()
     assert tracked == ["data/incoming/.gitignore", "store.lock"]
     assert "data/incoming/march.csv: 99 rows" in typed(project, "uv run poe validate")
-
-
-@pytest.mark.parametrize(
-    ("keys", "arguments"),
-    [
-        ({}, ("no credentials", "AWS_ACCESS_KEY_ID", ".env")),
-        (
-            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_DEFAULT_REGION": ""},
-            ("no credentials", "AWS_ACCESS_KEY_ID"),
-        ),
-        (KEYS | {"AWS_ACCESS_KEY_ID": "nobody"}, ("does not know", "AWS_ACCESS_KEY_ID")),
-        (
-            KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"},
-            ("does not belong to the access key", "AWS_SECRET_ACCESS_KEY"),
-        ),
-        (POWERLESS, ("may not", "s3:ListBucket")),
-    ],
-    ids=["none", "empty", "unknown", "wrong", "powerless"],
-)
-@pytest.mark.parametrize("command", ["uv run poe data", PULL])
-def test_credentials_that_do_not_do_are_named(
-    project: Project, real: Store, keys: dict[str, str], arguments: tuple[str, ...], command: str
-) -> None:
-    reach(project, real.endpoint, "raw")
-
-    output = typed(project, command, expect=None, keys=keys)
-
-    assert f"s3://{BUCKET}/raw/ at {real.endpoint}: " in output
-    assert [word for word in arguments if word not in output] == []
-    assert "Traceback" not in output
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in output
-    typed(project, command, keys=KEYS)
-
-
-def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
-    reach(project, real.endpoint, "raw")
-    wrong = f"{tool('faketime')} '+2 hours' .venv/bin/python -m rung_ops object-store"
-
-    output = typed(project, wrong, expect=1)
-
-    assert "clock of this machine is wrong" in output and "timedatectl" in output
-    typed(project, ".venv/bin/python -m rung_ops object-store")
-
-
-@pytest.fixture
-def line(real: Store) -> Iterator[Line]:
-    opened = Line(real.port)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextlib.contextmanager
-def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
-    """Pull slowly through a line, and give the process when a third has passed."""
-    line.pause = 0.02
-    pulling = project.begin("-m", "rung_ops", "object-store", "pull", **KEYS)
-    try:
-        assert eventually(lambda: line.carried > LARGE / 3, seconds=60)
-        yield pulling
-    finally:
-        line.pause = 0.0
-        pulling.kill()
-        pulling.wait()
-
-
-INTERRUPTED: dict[str, Callable[[Store, Line, subprocess.Popen[str]], None]] = {
-    "the line": lambda store, line, pulling: line.cut(),
-    "the store": lambda store, line, pulling: store.kill(),
-    "the pull": lambda store, line, pulling: pulling.kill(),
-}
-
-
-@pytest.mark.parametrize("what", INTERRUPTED)
-def test_a_pull_that_is_cut_off_in_the_middle_loses_nothing_and_goes_on_where_it_was(
-    project: Project, store_tools: Path, tmp_path: Path, large: Path, what: str
-) -> None:
-    with seaweed(store_tools, tmp_path / "data") as store:
-        store.put("raw/large.bin", large)
-        line = Line(store.port)
-        reach(project, line.endpoint, "raw")
-        with half_way(project, line) as pulling:
-            INTERRUPTED[what](store, line, pulling)
-            output, _ = pulling.communicate(timeout=180)
-
-        assert fetched(project) == {}
-        if what != "the pull":
-            assert pulling.returncode == 1
-            assert f"raw/large.bin at {line.endpoint}: " in output and "Type it again" in output
-            assert "Traceback" not in output
-        line.cut_after = None
-        if store.process is None:
-            store.start()
-        assert eventually(lambda: store.gives("raw/large.bin"), seconds=60)
-        before = line.carried
-        typed(project, PULL)
-        line.close()
-
-    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
-    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
-
-
-def test_an_object_that_changes_in_the_middle_is_never_half_old_half_new(
-    project: Project, real: Store, line: Line, large: Path, tmp_path: Path
-) -> None:
-    real.put("changes/large.bin", large)
-    reach(project, line.endpoint, "changes")
-    with half_way(project, line) as pulling:
-        pulling.send_signal(signal.SIGKILL)
-        pulling.wait()
-    other = tmp_path / "other.bin"
-    other.write_bytes(os.urandom(LARGE))
-    real.put("changes/large.bin", other)
-
-    typed(project, PULL)
-
-    assert {"large.bin": sha256(other.read_bytes()).hexdigest()} == fetched(project)
-    assert list((project.folder / "data/incoming").glob(".*.tmp")) == [
-        project.folder / "data/incoming/.pull.tmp"
-    ]
 
 
 def peak(project: Project, *program: str) -> int:

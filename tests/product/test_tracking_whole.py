@@ -123,34 +123,6 @@ def test_a_deployment_moves_the_champion_and_neither_it_nor_a_rollback_waits_for
     flown.poe("gate")
 
 
-def test_under_governance_the_servers_champion_is_checked(
-    flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
-) -> None:
-    _, server = flying
-    project = start(
-        copier_template, tmp_path / "project", use_case="governance", level=2, tracking="server"
-    )
-    settings(project, uri=server.uri)
-    project.commit("Use our server")
-    project.run("uv run poe pipeline")
-    assert "there is no validation of version 1" in project.fail("uv run poe promote 1")
-    alias = {"name": model_name(project), "alias": "champion", "version": "1"}
-    server.ask("registered-models/alias", alias)  # past the gate, as anybody can
-
-    output = project.fail("uv run poe records")
-
-    assert (
-        "the registry, alias champion: " in output
-        and "there is no validation of version 1" in output
-    )
-    server.end()
-    output = project.run("uv run poe records")
-    server.up()
-    assert "was not checked" in output and "connection refused" in output
-    validate(project)
-    assert "records: complete" in project.run("uv run poe records")
-
-
 def test_under_governance_a_release_and_its_approval_go_by_the_server(
     flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
 ) -> None:

@@ -1,10 +1,10 @@
-"""A project takes its rows out of a real PostgreSQL, through everything that can go wrong."""
+"""A project takes its rows out of a real PostgreSQL.
+
+What a pull that ends in the middle leaves is tried in machinery/tests/data/warehouse.
+"""
 
 import contextlib
 import os
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import yaml
 
 from tests.command import git
 from tests.product.postgres import READER, Server, running
-from tests.product.serving import eventually
-from tests.product.variants import Project, set_values, start
+from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
 
@@ -23,12 +22,6 @@ TABLE = (
     "destination varchar(3), distance smallint, late boolean)"
 )
 PULL = ".venv/bin/python -m rung_ops warehouse pull"  # what `uv run poe data pull` runs
-# Prints the peak of its own memory, in kB, at the end.
-MEASURED = (
-    '.venv/bin/python -c "import pathlib; from rung_ops.data.warehouse import command; '
-    "print(command.main(['pull'])); "
-    "print(pathlib.Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\""
-)
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +58,6 @@ class Trial:
         assert READER not in reported
         return reported
 
-    def begun(self) -> subprocess.Popen[str]:
-        """Begin to take what is new, in a process that is the one to kill."""
-        return self.project.begin("-m", "rung_ops", "warehouse", "pull", WAREHOUSE_URL=self.url)
-
-    def wait_for(self, windows: int) -> None:
-        """Wait until so many windows were taken."""
-        assert eventually(lambda: len(list(self.folder.glob("2*"))) >= windows, seconds=60)
-
     def insert(self, first: str, days: int, a_day: int = 50) -> None:
         """Add flights to the warehouse, the same number each day."""
         self.server.sql(
@@ -84,15 +69,6 @@ class Trial:
     def files(self) -> dict[str, bytes]:
         """Read everything in the folder, hidden files too."""
         return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*"))}
-
-    def counted(self) -> tuple[int, int]:
-        """Count the rows that were taken, and the different ones among them."""
-        output = self.project.run(
-            '.venv/bin/python -c "import polars; rows = '
-            f"polars.read_parquet('{self.folder}/*.parquet'); "
-            'print(rows.height, rows.n_unique())"'
-        )
-        return (int(output.split()[0]), int(output.split()[1]))
 
     def there(self) -> int:
         """Count the rows in the warehouse."""
@@ -111,20 +87,6 @@ def trial(made: Project, server: Server) -> Iterator[Trial]:
     server.sql("DROP TABLE IF EXISTS flights", TABLE)
     made.run("git checkout --quiet . && rm -rf data/incoming/warehouse")
     yield Trial(made, server)
-
-
-def test_a_newcomer_pulls_offline_out_of_the_sample(trial: Trial) -> None:
-    trial.url = ""
-
-    assert "Nothing was taken yet" in trial.project.run("uv run poe data")
-    assert "50,004 rows taken" in trial.pull("uv run poe data pull")
-    assert "There is nothing new" in trial.pull("uv run poe data pull")
-    assert "50,004 in 13 files" in trial.project.run("uv run poe data")
-    assert trial.project.is_clean()
-
-    output = trial.project.run("uv run poe train")
-
-    assert "validated 50,004 rows of 13 files" in output  # and not those of data/sample once more
 
 
 def test_env_gives_the_address_and_is_not_part_of_the_repository(trial: Trial) -> None:
@@ -196,89 +158,6 @@ def test_what_the_server_refuses_is_reported_with_what_to_do(trial: Trial, what:
     assert text in output
     assert f"reader@127.0.0.1:{trial.server.port}" in output
     assert trial.files() == {}
-
-
-def test_a_query_with_a_mistake_is_named(trial: Trial) -> None:
-    query = trial.project.folder / "queries/rows.sql"
-    query.write_text(query.read_text().replace("from flights", "form flights"))
-    output = trial.refused()
-
-    assert "queries/rows.sql" in output
-    assert "syntax error" in output
-    assert "Fix the query" in output
-
-
-def test_no_driver_is_reported(trial: Trial) -> None:
-    site = next((trial.project.folder / ".venv/lib").glob("python*/site-packages"))
-    driver, away = site / "adbc_driver_postgresql", site / "driver_taken_away"
-    driver.rename(away)
-    try:
-        output = trial.refused()
-    finally:
-        away.rename(driver)
-
-    assert "`uv sync`" in output
-
-
-def in_the_middle_of_a_file(trial: Trial, windows: int) -> subprocess.Popen[str]:
-    """Begin a pull, and return when so many windows are there and a file is half written."""
-    pulling = trial.begun()
-    trial.wait_for(windows)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and not list(trial.folder.glob(".*.tmp")):
-        time.sleep(0.001)
-    return pulling
-
-
-@pytest.mark.parametrize("what", ["server", "session", "pull"])
-def test_what_ends_in_the_middle_loses_nothing_and_takes_nothing_twice(
-    trial: Trial, what: str
-) -> None:
-    trial.insert("2013-01-01", days=300, a_day=4000)
-    drafts = 0
-    for windows in (1, 3, 6) if what == "pull" else (2,):
-        pulling = in_the_middle_of_a_file(trial, windows)
-        if what == "pull":
-            pulling.send_signal(signal.SIGKILL)
-        elif what == "server":
-            trial.server.stop("immediate")
-        else:
-            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            trial.server.sql(f"{ended} WHERE usename = 'reader'")
-        output, _ = pulling.communicate(timeout=60)
-        drafts += len(list(trial.folder.glob(".*.tmp")))
-    before = trial.files()
-    if what == "server":
-        trial.server.start()
-
-    if what == "pull":
-        assert drafts, "no pull was killed in the middle of a file"
-    else:
-        assert (pulling.returncode, drafts) == (1, 0)
-        assert "`uv run poe data pull` goes on where this one stopped" in output
-        assert READER not in output
-        assert "Traceback" not in output
-
-    trial.pull()
-
-    assert {name: trial.files()[name] for name in windows_of(before)} == windows_of(before)
-    assert trial.counted() == (1_200_000, 1_200_000)
-    assert not list(trial.folder.glob(".*"))
-    assert trial.project.is_clean()
-
-
-def test_memory_does_not_grow_with_the_table(trial: Trial) -> None:
-    set_values(trial.project.folder / "ops/warehouse.toml", window_days="2000")
-    trial.insert("2013-01-01", days=1)
-    few = int(trial.pull(MEASURED).split()[-1])
-    trial.project.run("rm -r data/incoming/warehouse")
-    trial.insert("2013-02-01", days=1500, a_day=2500)
-    many = int(trial.pull(MEASURED).split()[-1])
-
-    assert trial.there() == 3_750_050
-    assert len(trial.files()) == 1
-    print(f"{few / 1e3:.0f} MB for 50 rows, {many / 1e3:.0f} MB for 3.75 million")
-    assert many - few < 150_000, "the rows of one window were all in memory"
 
 
 @pytest.mark.every_commit

@@ -106,25 +106,18 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             self.begin()
 
-    def begin(self, *before: str, bucket: bool = True, **more: str) -> None:
-        """Start MLflow with compose.yaml's command line, and wait until its check passes.
-
-        Args:
-            before: a program that starts it.
-            bucket: begin with start.py, which looks for the bucket and ends where it may not.
-            more: variables in place of compose.yaml's.
-        """
+    def begin(self) -> None:
+        """Start MLflow with compose.yaml's command line, and wait until its check passes."""
         service, beside = self.services["mlflow"], self.project.folder / ".venv/bin"
         here = {
             "--host=0.0.0.0": "--host=127.0.0.1",
             "--port=5000": f"--port={self.port}",
             "start.py": str(self.project.folder / "tracking/start.py"),
         }
-        reported = service["command"] if bucket else service["command"][2:]
-        program, *arguments = (here.get(part, part) for part in reported)
-        variables = environment(**self._variables() | more)
+        program, *arguments = (here.get(part, part) for part in service["command"])
+        variables = environment(**self._variables())
         variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
-        command = [*before, str(beside / program), *arguments]
+        command = [str(beside / program), *arguments]
         self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
         assert eventually(self._healthy, PATIENCE), self.log()
         _, check, *rest, code = service["healthcheck"]["test"]
@@ -149,17 +142,6 @@ class Server:
                 return bool(answer.status == 200)
         except OSError:
             return False
-
-    def store_again(self) -> None:
-        """Restart the store, whatever state it is in."""
-        self.store.kill()
-        self.store.start()
-
-    def database_again(self) -> None:
-        """Restart the database, whatever state it is in."""
-        with contextlib.suppress(AssertionError):
-            self.database.stop("immediate")
-        self.database.start()
 
     def log(self) -> str:
         """Repeat the last words of MLflow."""
@@ -216,15 +198,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(project: Project, tools: Path, directory: Path | None = None) -> Iterator[Server]:
+def running(project: Project, tools: Path) -> Iterator[Server]:
     """Start a project's server, and take it away.
 
     Args:
-        project: with a tracking/compose.yaml.
-        tools: with SeaweedFS, as stores.tools() makes them.
-        directory: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
+        project: With a tracking/compose.yaml.
+        tools: With SeaweedFS, as stores.tools() makes them.
     """
-    folder = directory or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
+    # PostgreSQL runs as somebody else, who has to reach the folder.
+    folder = Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
     folder.chmod(0o755)
     server = Server(project, folder, tools)
     try:
@@ -233,5 +215,4 @@ def running(project: Project, tools: Path, directory: Path | None = None) -> Ite
         yield server
     finally:
         server.down()
-        if directory is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rung import formats
+from rung import output_formats
 
 Answer = str | None
 
@@ -56,7 +56,7 @@ def assess(
     start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
     target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=formats.names("assess"))
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("assess"))
     ] = "text",
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every reason, term by term, and each fix.")
@@ -79,7 +79,7 @@ def assess(
     from rung.assess.weights import load
     from rung.levels import ladder, template
 
-    render = formats.writer("assess", form)
+    render = output_formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
     if questions:
@@ -96,6 +96,6 @@ def assess(
         print(note, file=sys.stderr)
     print(render(result, explain=explain), end="")
     if write is not None:
-        markdown = formats.writer("assess", "markdown")
+        markdown = output_formats.writer("assess", "markdown")
         print(f"Wrote {page.write(write, markdown(result, explain=True))}.", file=sys.stderr)
     return 0

@@ -54,12 +54,12 @@ def _mark(markdown: str) -> str:
 
 def _replace(page: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(dir=page.parent, prefix=".strategy-")
-    room = Path(name)
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        room.chmod(0o644)
-        room.replace(page)
+        temporary.chmod(0o644)
+        temporary.replace(page)
     except BaseException:
-        room.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

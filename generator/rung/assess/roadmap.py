@@ -60,7 +60,7 @@ class Step:
         because: Why it is done.
         items: Its capabilities up to the target.
         later: Those that can wait.
-        tasks: What to do beside capabilities.
+        tasks: What to do besides capabilities.
         block: The block and how its priority came about.
         days: What it takes by hand, without a project of Rung, in working days of one person.
         owner: Who answers for it.

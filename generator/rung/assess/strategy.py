@@ -277,8 +277,8 @@ def _start(shares: Shares, scan: Scan | None) -> Rung:
     rule = shares.weights.start
     mean = sum(shares[name] for name in rule.questions) / len(rule.questions)
     level = round(round(rule.times * mean, DIGITS))
-    of = ", ".join(rule.questions)
-    because = [f"{rule.times:g} x {mean:.2f}, the mean of {of}, is nearest to rung {level}"]
+    questions = ", ".join(rule.questions)
+    because = [f"{rule.times:g} x {mean:.2f}, the mean of {questions}, is nearest to rung {level}"]
     alone = shares["size"] == 0
     most = rule.at_most_alone if alone else rule.at_most
     if level > most:

@@ -276,8 +276,8 @@ class Weights(Record, frozen=True):
         """Return whether these answers hold, for each question of `where`, one of those named."""
         for name, wanted in where.items():
             names = answers.get(name, ())
-            of_domains = {a.name for a in map(self.questions[name].answer, names) if a}
-            if not {*names, *of_domains} & set(wanted):
+            domains = {a.name for a in map(self.questions[name].answer, names) if a}
+            if not {*names, *domains} & set(wanted):
                 return False
         return True
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -84,6 +84,49 @@ def bare(name: str, kind: str = "sha1") -> Path:
     except OSError as error:
         raise _unwritable(error) from error
     return repository
+
+
+def run(
+    repository: Path, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None
+) -> str:
+    """Run git in a bare repository of the cache; the arguments are those of `git.run`."""
+    return git.run(
+        repository, *arguments, stdin=stdin, extra=_named(repository) | dict(extra or {})
+    )
+
+
+def revision(repository: Path, name: str) -> str | None:
+    """Return the id of an object in a bare repository of the cache, or None."""
+    verify = ("rev-parse", "--verify", "--quiet", name)
+    return git.output(repository, *verify, extra=_named(repository))
+
+
+def _named(repository: Path) -> dict[str, str]:
+    # Stated, since git may be configured not to discover bare repositories.
+    return {"GIT_DIR": str(repository)}
+
+
+def store(repository: Path, folder: Path, modes: Mapping[str, str]) -> str:
+    """Store files in a bare repository of the cache as they are, and return their tree.
+
+    Args:
+        repository: The repository.
+        folder: The folder of the files.
+        modes: Git's mode of each file, by its path in the folder.
+    """
+    plain = [path for path, mode in modes.items() if mode != git.LINK]
+    hashing = ("hash-object", "-w", "--no-filters")
+    names = "".join(f"{folder / path}\n" for path in plain)
+    hashes = run(repository, *hashing, "--stdin-paths", stdin=names).split()
+    oids = dict(zip(plain, hashes, strict=True))
+    for path in modes.keys() - oids.keys():
+        target = str((folder / path).readlink())
+        oids[path] = run(repository, *hashing, "--stdin", stdin=target).strip()
+    lines = "".join(f"{mode} {oids[path]}\t{path}\0" for path, mode in modes.items())
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        run(repository, "update-index", "-z", "--index-info", stdin=lines, extra=index)
+        return run(repository, "write-tree", extra=index).strip()
 
 
 @contextlib.contextmanager

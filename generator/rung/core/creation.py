@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,9 @@ def create(
         render(source, room, answers, defaults=defaults)
         files = _files(room)
         recorded = answers_file.read(room)
-        rendered_trees.keep(source, answers_file.answers(recorded), room)
+        # A climb names the version as Copier has recorded it: by a tag, if it is near.
+        version = replace(source, ref=str(recorded.get("_commit")))
+        rendered_trees.keep(version, answers_file.answers(recorded), room)
         own = outer is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
     asks = level_contents.contents(source, recorded).answers_ask

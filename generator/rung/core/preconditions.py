@@ -57,6 +57,15 @@ def committed_root(folder: Path) -> Path:
     return top
 
 
+def committed_head(folder: Path) -> tuple[Path, str]:
+    """Return the repository's root and last commit, as `committed_root` does."""
+    top = committed_root(folder)
+    head = transaction.head(top)
+    if head is None:
+        raise RungError(f"{top} has no commit yet. Commit everything, then run the command again.")
+    return top, head
+
+
 def _users_uncommitted(top: Path) -> list[str]:
     """Return what is not in a commit. Changes that a running climb is writing do not count."""
     changed = transaction.uncommitted(top)

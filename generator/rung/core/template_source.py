@@ -295,51 +295,35 @@ def _is_own(address: str) -> bool:
 
 
 def _is_kept(version: str) -> bool:
-    return (_repository() / "HEAD").is_file() and bool(_revision(f"refs/tags/{version}"))
+    return (_repository() / "HEAD").is_file() and bool(
+        cache.revision(_repository(), f"refs/tags/{version}")
+    )
 
 
 def _keep_installed() -> None:
     """Put the installed template into the cache under its tag, beside the versions already there."""
     version = template.tag()
-    cache.bare("template")
-    tree = _tree(template.folder())
-    if _revision(f"refs/tags/{version}^{{tree}}") == tree:
+    kept = cache.bare("template")
+    tree = _stored_template(template.folder())
+    if cache.revision(kept, f"refs/tags/{version}^{{tree}}") == tree:
         return
-    commit = _git("commit-tree", tree, "-m", f"Rung {version}", extra=git.SAME_EVERYWHERE).strip()
-    _git("update-ref", f"refs/tags/{version}", commit)
-    _git("update-ref", "refs/heads/main", commit)
-    _git("symbolic-ref", "HEAD", "refs/heads/main")
+    message = ("-m", f"Rung {version}")
+    commit = cache.run(kept, "commit-tree", tree, *message, extra=git.SAME_EVERYWHERE).strip()
+    cache.run(kept, "update-ref", f"refs/tags/{version}", commit)
+    cache.run(kept, "update-ref", "refs/heads/main", commit)
+    cache.run(kept, "symbolic-ref", "HEAD", "refs/heads/main")
 
 
-def _git(*arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
-    # Stated, since git may be configured not to discover bare repositories.
-    named = {"GIT_DIR": str(_repository()), **(extra or {})}
-    return git.run(_repository(), *arguments, stdin=stdin, extra=named)
-
-
-def _revision(name: str) -> str | None:
-    named = {"GIT_DIR": str(_repository())}
-    return git.output(_repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
-
-
-def _tree(source: Path) -> str:
+def _stored_template(folder: Path) -> str:
     """Store the template's files unchanged, whatever its ignore and attribute files say."""
-    files = sorted(
+    files = [
         path
         for part in ("copier.yml", "levels", "templates")
-        for path in ([source / part] if part == "copier.yml" else (source / part).rglob("*"))
+        for path in (folder / part, *(folder / part).rglob("*"))
         if path.is_file() and path.suffix != ".pyc"
-    )
-    paths = "".join(f"{path}\n" for path in files)
-    hashes = _git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=paths).split()
-    lines = [
-        f"{'100755' if path.stat().st_mode & 0o100 else '100644'} {digest}\t"
-        f"{path.relative_to(source).as_posix()}\0"
-        for path, digest in zip(files, hashes, strict=True)
     ]
-    index = {"GIT_INDEX_FILE": str(_repository() / f"index.{os.getpid()}")}
-    try:
-        _git("update-index", "-z", "--index-info", stdin="".join(lines), extra=index)
-        return _git("write-tree", extra=index).strip()
-    finally:
-        Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+    modes = {
+        path.relative_to(folder).as_posix(): "100755" if path.stat().st_mode & 0o100 else "100644"
+        for path in files
+    }
+    return cache.store(_repository(), folder, modes)

@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rung.core.rendering.workbench import SUBMODULE, Workbench
+from rung.core.rendering.workbench import Workbench
 from rung.errors import RungError
-from rung.system import git, lock, shortage
+from rung.system import git, lock, process, shortage
 
 # Refs below refs/worktree belong to one work tree. So a command recovers only its own work tree, and
 # a copied or hostile repository cannot lead it to another folder.
@@ -80,9 +80,10 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
     with locked(top) as descriptor:
         refuse_interrupted(top)
         _refuse_what_changed(top, before)
+        process.raise_lost_stop()
         try:
             bench.keep(before, commit)
-            git.run(top, "update-ref", PENDING, commit)
+            _begin(top, commit)
         except (RungError, OSError) as error:
             raise RungError(
                 f"The climb could not be prepared in {top}: {error}\n"
@@ -98,8 +99,30 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         if failed:
             _report(top, failed, _recover_after(top, failed))
         else:
-            git.run(top, "update-ref", "-d", PENDING)
+            _end(top)
     return commit
+
+
+def _begin(top: Path, commit: str) -> None:
+    """Store a commit as the one that HEAD is about to be moved to."""
+    lines = "".join(f"update {ref} {commit}\n" for ref in _pending_refs(top))
+    git.run(top, "update-ref", "--stdin", stdin=lines)
+
+
+def _end(top: Path) -> None:
+    lines = "".join(f"delete {ref}\n" for ref in _pending_refs(top))
+    git.run(top, "update-ref", "--stdin", stdin=lines)
+
+
+def _pending_refs(top: Path) -> list[str]:
+    """Return the refs that hold the pending commit, of which the first counts.
+
+    `git gc` in one work tree does not know the refs of a linked one, so there a second ref, which
+    all of them share, keeps the commit.
+    """
+    own = (top / git.run(top, "rev-parse", "--git-dir").rstrip("\n")).resolve()
+    linked = (own / "commondir").exists()
+    return [PENDING, f"refs/rung/pending/{own.name}"] if linked else [PENDING]
 
 
 @contextlib.contextmanager
@@ -339,7 +362,7 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
     Raises:
         RungError: Git cannot write, for example because the disk is full; run it again later.
     """
-    _remove_git_locks(top, [PENDING, CRASH], patience=0.0)
+    _remove_git_locks(top, [*_pending_refs(top), CRASH], patience=0.0)
     pending = _pending(top)
     if pending is None:
         return None
@@ -351,7 +374,7 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
         recovered = _take_back(top, before, pending)
     else:
         recovered = Recovered(str(top), "pending" if now == pending else "elsewhere")
-    git.run(top, "update-ref", "-d", PENDING)
+    _end(top)
     return recovered
 
 
@@ -408,7 +431,7 @@ def _changes(top: Path, command: str, *arguments: str) -> Changes:
     changes = {}
     for facts, path in zip(fields[0::2], fields[1::2], strict=False):
         old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
-        if SUBMODULE not in (old_mode, new_mode):
+        if git.SUBMODULE not in (old_mode, new_mode):
             changes[path] = ((old_mode, old_id), (new_mode, new_id))
     return changes
 
@@ -420,17 +443,11 @@ def _index(top: Path, versions: dict[str, Version], file: Path) -> dict[str, str
     the same size, has the times and the size that the user's index knows.
     """
     extra = {"GIT_INDEX_FILE": str(file)}
-    there = {path: version for path, version in versions.items() if version[0] != NOTHING}
-    lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in there.items())
+    present = {path: version for path, version in versions.items() if version[0] != NOTHING}
+    lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in present.items())
     arguments = ("update-index", "-z", "--index-info")
     git.run(top, *arguments, settings=SETTINGS, stdin="".join(lines), extra=extra)
     return extra
-
-
-def _copy_index(top: Path, to: Path) -> None:
-    own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(top / own, to)  # with its time, by which git knows which entries to distrust
 
 
 def _unlike(top: Path, index: dict[str, str]) -> set[str]:
@@ -513,7 +530,11 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
     extra = {"GIT_INDEX_FILE": str(index)}
     try:
         # Start from the user's index, which has ignored files that they added.
-        _copy_index(top, index)
+        own = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(
+                top / own, index
+            )  # with its time, by which git knows which entries to distrust
         settings = git.QUIET_AS_IGNORED
         git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
         tree = git.run(top, "write-tree", extra=extra).strip()
@@ -532,7 +553,7 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
 def _own_files(top: Path) -> list[str]:
     """Return pathspecs for all files except submodules, whose configuration may name programs."""
     entries = git.run(top, "ls-files", "--stage", "-z").split("\0")
-    inner = [line.partition("\t")[2] for line in entries if line.startswith(SUBMODULE)]
+    inner = [line.partition("\t")[2] for line in entries if line.startswith(git.SUBMODULE)]
     return [".", *(f":(exclude,literal){path}" for path in inner)]
 
 

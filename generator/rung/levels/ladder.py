@@ -1,7 +1,6 @@
 """The ladder: the files of levels/ as typed records (decision 58)."""
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -9,7 +8,7 @@ import msgspec
 import yaml
 
 from rung.errors import RungError
-from rung.system import plain_yaml
+from rung.system import globs, plain_yaml
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -117,7 +116,7 @@ class Vendor(msgspec.Struct, frozen=True):
 
     def runs(self, path: str) -> bool:
         """Return whether it runs a file."""
-        return any(fnmatchcase(path, glob) for glob in self.files)  # `*` matches `/` as well
+        return bool(globs.matching([path], self.files))
 
 
 class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

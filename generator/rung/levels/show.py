@@ -133,7 +133,7 @@ def _section(rung: Level) -> str:
 
 def _models(models: Mapping[str, Any], levels: Sequence[Level]) -> str:
     stages: dict[str, list[str]] = {stage: [] for stage in models["workflow"]}
-    for capability in (each for rung in levels for each in rung.capabilities.values()):
+    for capability in (entry for rung in levels for entry in rung.capabilities.values()):
         stages[capability.workflow].append(f"`{capability.id}`")
     return MODELS.format(
         checked=models["checked"],

@@ -93,6 +93,8 @@ USER_SCOPES = {"system", "global", "command"}  # scopes that a repository cannot
 # Settings of Git LFS by which a repository names programs for it.
 LFS_PROGRAM = re.compile(r"lfs\.(extension|customtransfer)\.|lfs\..*standalonetransferagent$")
 
+LINK, SUBMODULE = "120000", "160000"  # modes in a tree
+
 # For commits that are the same on every machine, with the same id.
 SAME_EVERYWHERE = {
     f"GIT_{who}_{what}": value

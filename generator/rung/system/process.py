@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -30,6 +30,7 @@ NO_DAYS = (
     "says what is installed."
 )
 HEARTBEAT = 10.0  # seconds between lines where no spinner can be shown
+_received: list[int] = []  # the signals that have stopped this command
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -103,6 +104,7 @@ def attempt(
         child = begin(command, folder, extra, output)
         try:
             _watch(child, title, time.monotonic())
+            raise_lost_stop()
         except BaseException:
             child.terminate()
             child.wait()
@@ -130,21 +132,12 @@ def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None
 
 
 @contextlib.contextmanager
-def stopped_like_ctrl_c() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM and SIGHUP clean up as Ctrl-C does; lend what raises a stop that was lost.
-
-    Python ignores what is raised in a finalizer, and so loses a signal that arrives in one. Call it
-    before the step that cannot be undone.
-    """
-    received: list[int] = []
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+        _received.append(number)
         raise KeyboardInterrupt
-
-    def raise_lost() -> None:
-        if received:
-            raise KeyboardInterrupt
 
     try:
         before = {
@@ -154,7 +147,18 @@ def stopped_like_ctrl_c() -> Iterator[Callable[[], None]]:
     except (ValueError, AttributeError):  # not in the main thread; no SIGHUP on this system
         before = {}
     try:
-        yield raise_lost
+        yield
+        raise_lost_stop()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _received.clear()
+
+
+def raise_lost_stop() -> None:
+    """Raise KeyboardInterrupt again if Python ignored it, as it does in a finalizer.
+
+    Call it after a long step, and before a step that cannot be undone.
+    """
+    if _received:
+        raise KeyboardInterrupt

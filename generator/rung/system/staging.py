@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rung.errors import RungError
 from rung.system import lock
-from rung.system.process import stopped_like_ctrl_c
+from rung.system.process import raise_lost_stop, stopped_like_ctrl_c
 
 # A new clone of an empty repository counts as empty.
 ALLOWED = {".git"}
@@ -50,7 +50,7 @@ def staged(destination: Path) -> Iterator[Path]:
     missing = [up for up in (parent, *parent.parents) if not os.path.lexists(up)]
     # The name is chosen first, so that the cleanup knows it whenever it is interrupted.
     room = parent / f".rung-{secrets.token_hex(8)}"
-    with stopped_like_ctrl_c() as raise_lost_stop, contextlib.ExitStack() as stack:
+    with stopped_like_ctrl_c(), contextlib.ExitStack() as stack:
         try:
             try:
                 parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rung import formats
+from rung import output_formats
 from rung.errors import RungError
 from rung.options import BELOW, Game, refuse_unknown_game
 
@@ -29,7 +29,7 @@ def check(
     ] = Path(),
     game: Game = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=formats.names("check"))
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("check"))
     ] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
@@ -55,7 +55,7 @@ def check(
     from rung.check.review.review import review
 
     refuse_unknown_game(game)
-    write = formats.writer("check", form)
+    write = output_formats.writer("check", form)
     limits = Limits(seconds=seconds)
     result = review(path, game, limits)
     if prove:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rung import formats
+from rung import output_formats
 from rung.options import BELOW, Game, refuse_unknown_game
 
 
@@ -17,7 +17,7 @@ def fleet(
     ],
     game: Game = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=formats.names("fleet"))
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("fleet"))
     ] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 if one is below this.")
@@ -34,7 +34,7 @@ def fleet(
     from rung.system.printable import printable
 
     refuse_unknown_game(game)
-    write = formats.writer("fleet", form)
+    write = output_formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))
     # A repository that could not be read counts as below: its rung is unknown.

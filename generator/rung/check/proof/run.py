@@ -57,6 +57,7 @@ def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str
             result = "timed out"
         finally:
             _end(child)
+        process.raise_lost_stop()
         return Outcome(result, time.monotonic() - started, _tail(output))
 
 

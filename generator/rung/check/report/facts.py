@@ -116,6 +116,7 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
         "block": capability.block,
         "tier": finding.tier,
         "points": finding.points,
+        "applicable": finding.applies,
         "proof": finding.proof,
         "why": capability.why,
         "evidence": [

@@ -63,6 +63,11 @@ def make(review: Review, before: Review | None = None) -> str:
             lines.append(
                 f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {evidence} |"
             )
+    lines += [
+        f"| {level.level} | {name} | not applicable |  |"
+        for level in review.levels
+        for name in review.not_applicable(level.level)
+    ]
     lines += ["", "</details>", ""]
     missing = left_out(review)
     if missing:

@@ -39,7 +39,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     if review.machine_learning:
         yield f"  {counts_as(review)}"
     for note in review.notes:
-        yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from _folded(note, "  ")
     if before is not None:
         yield f"  The base is on rung {before.level}."
         for change in changes(review, before):
@@ -49,6 +49,8 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
         for finding in review.required(level.level):
             yield _finding(finding)
+        if names := review.not_applicable(level.level):
+            yield from _folded(f"Not applicable: {', '.join(names)}", "  ")
     yield from _runs(review)
     yield "\nProfile (points on average, 0 to 1)"
     for block, (points, number) in review.rating.profile.items():
@@ -106,15 +108,21 @@ def _next(review: Review) -> Iterator[str]:
     for blocker in blockers:
         capability = blocker.finding.capability
         yield f"  {capability.id} ({capability.effort}, +{blocker.brings:g}): {blocker.reason}"
-        yield from textwrap.wrap(
-            capability.fix, WIDTH, initial_indent="    ", subsequent_indent="    "
-        )
+        yield from _folded(capability.fix, "    ")
 
 
 def _why_not_required(review: Review, finding: Finding) -> str:
     if finding.applies:
-        return f"The {review.game} game does not ask for it."
-    return "It is not asked for: by its answers, the project has nothing of this kind."
+        return f"The {review.game} game does not require it."
+    return (
+        "Not applicable: the repository, or the project by its answers, has nothing of this kind."
+    )
+
+
+def _folded(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def explain(review: Review, name: str) -> str:

@@ -87,7 +87,7 @@ class Content:
         if self.source_characters > SOURCE_CHARACTERS:
             self.sources.clear()
             self.source_characters = len(text)
-        self.sources[path] = python.read(text)
+        self.sources[path] = Source(text)
         return self.sources[path]
 
     def _cells(self, path: str) -> str | None:

@@ -10,7 +10,7 @@ import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import yaml
@@ -238,8 +238,14 @@ def search(node: Node, path: str) -> Iterator[Node]:
             # A merge key of YAML adds no level.
             if key == "<<" or name == "**":
                 waiting.append((below, index))
-            elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
+            elif name == "*" or (key is not None and _key_regex(name).fullmatch(key)):
                 waiting.append((below, index + 1))
+
+
+@cache
+def _key_regex(name: str) -> re.Pattern[str]:
+    """Return the regular expression of a name in a path, where `*` is any text."""
+    return re.compile(".*".join(map(re.escape, name.split("*"))), re.IGNORECASE | re.DOTALL)
 
 
 def walk(node: Node) -> Iterator[tuple[str | None, Node]]:

@@ -245,8 +245,15 @@ class Files:
                 endings = [other for other in self.by_ending if not other or other.endswith(ending)]
             paths = [path for ending in endings for path in self.by_ending.get(ending, ())]
             if glob.lower() != f"**/*.{ending}":
+                # Most paths lack the longest literal of a glob, and are not matched with its regex.
+                literals = ("",) if "[" in glob else re.split(r"[*?]+", glob.lower())
+                longest = max((part.strip("/") for part in literals), key=len)
                 matches = glob_regex(glob).fullmatch
-                paths = [path for path in paths if matches(self.lower[path])]
+                paths = [
+                    path
+                    for path in paths
+                    if longest in (lower := self.lower[path]) and matches(lower)
+                ]
             self.by_glob[glob] = sorted(paths, key=self.order.__getitem__)
         return self.by_glob[glob]
 

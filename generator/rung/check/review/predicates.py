@@ -140,7 +140,7 @@ class File:
         file = cls(content, file.path, file.prefilter)
         lines = enumerate(file.raw.split(b"\n"), 1)
         file.raw = b"\n".join(b"" if number in numbers else line for number, line in lines)
-        file.source = python.read(content.decoded(file.raw) or "")
+        file.source = Source(content.decoded(file.raw) or "")
         return file
 
     @cached_property
@@ -178,18 +178,13 @@ class File:
     def searchable(self) -> Sequence[str]:
         """The file's lines without comments."""
         if self.is_python:
-            return self.source.text.split("\n") if self.source else [""]
+            return self.source.lines if self.source else [""]
         text = documents.without_comments(self.path, self.content.text(self.path) or "")
         lines = text.split("\n")
         # A line that only prints is no evidence.
         if documents.ending(self.path) in documents.RECIPES:
             return [line if executed(line.strip()) else "" for line in lines]
         return lines
-
-    @cached_property
-    def calling(self) -> Sequence[str]:
-        """The lines of Python, in which a call differs from a definition."""
-        return self.source.calling_text.split("\n") if self.source else [""]
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -240,19 +235,20 @@ class File:
         """Yield the numbers of the lines in which an expression may match."""
         files = self.content.files
         clauses = required(regex.pattern)
-        lines: Iterable[tuple[int, int, int]]
-        if self.path.endswith(".ipynb"):  # its lines are strings of JSON
-            lines = [(number, 0, 0) for number in range(1, len(self.searchable) + 1)]
-        elif not clauses:
-            lines = [(number, 0, 0) for number in range(1, self.raw.count(b"\n") + 2)]
-        else:
-            lines = self.holding(clauses)
-        for number, begin, end in lines:
+        is_notebook = self.path.endswith(".ipynb")  # whose lines are strings of JSON
+        if not clauses or is_notebook:
+            last = len(self.searchable) if is_notebook else self.raw.count(b"\n") + 1
+            for number in range(1, last + 1):
+                if files.clock.stops(files.left_out, self.path):
+                    return
+                yield number
+            return
+        for number, begin, end in self.holding(clauses):
             if files.clock.stops(files.left_out, self.path):
                 return
             written = self.raw[begin : min(end, begin + 4 * files.limits.line)]
             line = written.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
-            if not end or not self.is_python or _may_match(regex, line[: files.limits.line]):
+            if not self.is_python or _may_match(regex, line[: files.limits.line]):
                 yield number
 
     def has_word(self, word: bytes) -> bool:
@@ -267,21 +263,39 @@ class File:
             )
         return self.words[word]
 
-    def may_import(self, words: Sequence[bytes]) -> bool:
-        """Return whether the file may import a dotted name.
+    def first_import(self, names: Iterable[Sequence[bytes]]) -> int:
+        """Return the first line that may import one of some dotted names, given as parts; else 0.
 
         An import statement has the first part of the name in its first line.
         """
-        if words[0] not in self.positions or not all(map(self.has_word, words)):
-            return False
-        return any(self.holding([frozenset(words[:1]), IMPORT]))
+        lines = (
+            next(self.holding([frozenset(words[:1]), IMPORT]), (0,))[0]
+            for words in names
+            if words[0] in self.positions and all(map(self.has_word, words))
+        )
+        return min(filter(None, lines), default=0)
 
-    def matching(self, form: str, regex: re.Pattern[str]) -> Iterator[tuple[int, str]]:
-        """Yield number and text of each matching line in a form such as `searchable`."""
+    def matching(
+        self, regex: re.Pattern[str], *, calling: bool = False
+    ) -> Iterator[tuple[int, str]]:
+        """Yield number and text, without comments, of each matching line.
+
+        Args:
+            regex: The expression.
+            calling: Whether to tell a call from a definition, in Python.
+        """
         for number in self.candidates(regex):
-            lines = getattr(self, form)
+            if self.source:
+                source = self.source.until(number)
+                lines: Sequence[str] = source.calling if calling else source.lines
+            else:
+                lines = self.searchable
             if number <= len(lines) and regex.search(lines[number - 1]):
                 yield number, lines[number - 1]
+
+    def calling_lines(self, regex: re.Pattern[str]) -> set[int]:
+        """Return the numbers of the lines that match, where a call differs from a definition."""
+        return {number for number, _ in self.matching(regex, calling=True)}
 
     def line(self, number: int) -> str:
         """Return a line as written in the file."""
@@ -345,13 +359,15 @@ def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Match Python code that imports one of the modules, or something in it."""
-    if not any(file.may_import(words) for words in predicate.words) or file.source is None:
+    first = file.first_import(predicate.words)
+    if not first or not file.source:
         return
-    for name, line in file.source.imports.items():
-        parts = name.split(".")
-        if any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1)):
-            yield Match(file.path, line, file.line(line) or name)
-            return
+    for source in (file.source.until(first), file.source):
+        for name, line in source.imports.items():
+            parts = name.split(".")
+            if any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1)):
+                yield Match(file.path, line, file.line(line) or name)
+                return
 
 
 def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
@@ -370,7 +386,7 @@ def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
 def text(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Match a line by a regular expression."""
     (regex,) = predicate.regexes
-    for number, line in file.matching("searchable", regex):
+    for number, line in file.matching(regex):
         yield Match(file.path, number, file.line(number) or line.strip())
         return
 
@@ -382,21 +398,29 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
         return
     if not all(any(file.candidates(regex)) for regex in predicate.body):
         return  # before the file is split into code, strings and comments, which takes longer
-    matched: list[set[int]] = []  # matching lines by expression
-    for regex in predicate.body:
-        matched.append({number for number, _ in file.matching("calling", regex)})
-        if not matched[-1]:
-            return
+    # An expression that needs no literal is searched for in every line: only as far as necessary.
+    selective = [regex for regex in predicate.body if required(regex.pattern)] or predicate.body
+    matched = {regex: file.calling_lines(regex) for regex in selective}
+    if not all(matched.values()) or not all(
+        any(file.matching(regex, calling=True)) for regex in predicate.body if regex not in matched
+    ):
+        return
     if file.source is None:
         return
-    functions = file.source.functions
+    functions = file.source.functions_around(name, matched.values())
     for candidate in functions.values():
         if not name.search(candidate.name):
             continue
         followed = python.leads_to(candidate, functions)
         lines = frozenset().union(*(function.lines for function in followed))
-        if all(not lines.isdisjoint(numbers) for numbers in matched):
-            line = min(candidate.lines if candidate.name else matched[0] & lines)
+        if any(map(lines.isdisjoint, matched.values())):
+            continue
+        matched |= {
+            regex: file.calling_lines(regex) for regex in predicate.body if regex not in matched
+        }
+        if not any(map(lines.isdisjoint, matched.values())):
+            first = matched[predicate.body[0]] & lines
+            line = min(candidate.lines if candidate.name else first)
             yield Match(file.path, line, file.line(line) or candidate.name)
             return
 

@@ -9,10 +9,11 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
+from typing import NamedTuple
 
 # A string reaches to its end or, without one, to the end of the line or file, so that no character
 # is read twice. Three quotes begin a string unless a word precedes them that is no prefix. The
@@ -60,17 +61,22 @@ QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
 # Functions, and lines that never run.
 MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # in a notebook
+DEFINES = re.compile(r"\bdef[ \t]+(\w+)")
+CALLED = re.compile(r"(?:(?<![\w.])|\bself\.|\bcls\.)(\w++)[ \t]*+\(")
 MAX_DEPTH = 60  # nested blocks
 MAX_FOLLOWED = 40  # functions that a function leads to
-MAY_SKIP = re.compile(r"\b(?:mark|unittest)\.skip\b|pytest\.skip\(|self\.skipTest\(")
 # The patterns begin with letters, which makes the search fast.
+MAY_SKIP = re.compile(
+    r"\.skip(?:\b(?:(?<=\bmark\.skip)|(?<=\bunittest\.skip))|\((?<=pytest\.skip\()|Test\((?<=self\.skipTest\())"
+)
 MAY_BE_IDLE = (
     re.compile(r"if(?<!\wif)[ \t]+(?:False|0)[ \t]*:"),
     re.compile(r"TYPE_CHECKING[ \t]*:"),
 )
 # A top-level statement, recognised by its indentation.
 STATEMENT = re.compile(
-    r"^(?:@[^\n]*\n)*+[^\s#)\]}@][^\n]*+(?:\n(?:(?:[\s#)\]}]|el(?:se|if)\b|except\b|finally\b)[^\n]*+)?+(?![^\n]))*+",
+    r"^(?:@[^\n]*\n)*+[^\s#)\]}@][^\n]*+"
+    r"(?:\n(?:(?:[^\S\n]|[#)\]}]|el(?:se|if)\b|except\b|finally\b)[^\n]*+)?+(?![^\n]))*+",
     re.MULTILINE,
 )
 SKIPS_THE_MODULE = ("pytestmark", "allow_module_level")
@@ -113,21 +119,76 @@ class Function:
         return frozenset(called)
 
 
-@dataclass
-class Source:
-    """The source of a Python file.
+class Statement(NamedTuple):
+    """What looks like a top-level statement.
 
     Attributes:
-        text: The source without comments and docstrings; line numbers are kept.
-        code: The text without the content of strings.
+        line: Its first line.
+        text: Its text.
+        in_string: Whether it may be part of a string that begins above it.
+    """
+
+    line: int
+    text: str
+    in_string: bool
+
+
+class Source:
+    """The source of a Python file. Strings and comments are told from code only if necessary.
+
+    Attributes:
         raw: The source as written.
         aliases: Full names of what is imported, by its name in the file.
     """
 
-    text: str
-    code: str
-    raw: str = ""
-    aliases: dict[str, str] = field(default_factory=dict)
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+        self.aliases: dict[str, str] = {}
+        self.part: Source | None = None  # the first lines
+        self.part_length = 0
+
+    @cached_property
+    def text_and_code(self) -> tuple[str, str]:
+        """The source without comments and docstrings, and also without the content of strings.
+
+        Line numbers are kept.
+        """
+        return _split(self.raw)
+
+    @property
+    def text(self) -> str:
+        """The source without comments and docstrings; line numbers are kept."""
+        return self.text_and_code[0]
+
+    @property
+    def code(self) -> str:
+        """The text without the content of strings."""
+        return self.text_and_code[1]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text."""
+        return self.text.split("\n")
+
+    @cached_property
+    def calling(self) -> list[str]:
+        """The lines of the text, in which a call differs from a definition."""
+        return DEFINITION.sub(r"\1 (", self.text).split("\n")
+
+    def until(self, line: int) -> "Source":
+        """Return the source at least up to a line, as what follows does not change it.
+
+        To split the first lines takes less time, and most searches end there.
+        """
+        if "text_and_code" in self.__dict__:
+            return self
+        if line <= self.part_length:
+            return self.part or self
+        self.part_length = max(line, 2 * self.part_length)
+        *first, rest = self.raw.split("\n", self.part_length)
+        is_short = len(first) == self.part_length and 2 * len(rest) > len(self.raw)
+        self.part = Source("\n".join(first)) if is_short else None
+        return self.part or self
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -183,11 +244,6 @@ class Source:
             yield match[1], match.start()
 
     @cached_property
-    def calling_text(self) -> str:
-        """The text in which a call differs from a definition."""
-        return DEFINITION.sub(r"\1 (", self.text)
-
-    @cached_property
     def commands(self) -> list[tuple[str, int]]:
         """Commands that the file starts, with their lines; only literal arguments are known."""
         text = self.text
@@ -223,16 +279,48 @@ class Source:
 
         All lines are outside of functions in a file that does not parse.
         """
-        functions: dict[str, Function] = {}
-        inside: set[int] = set()
-        for node in _statements(self.tree):
-            if isinstance(node, Definition):
-                lines = frozenset(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-                functions[node.name] = Function(node.name, lines, (node,))
-                inside |= lines
-        outside = frozenset(range(1, self.raw.count("\n") + 2)) - inside
-        functions[""] = Function("", outside, tuple(self.tree.body) if self.tree else ())
-        return functions
+        return _functions([(1, self.tree)], range(1, self.raw.count("\n") + 2))
+
+    @cached_property
+    def statements(self) -> list[Statement]:
+        """What look like the top-level statements, by their indentation."""
+        statements = []
+        line, position, in_string = 1, 0, False
+        for match in STATEMENT.finditer(self.raw):
+            above = self.raw[position : match.start()]
+            line += above.count("\n")
+            in_string ^= (above.count('"""') + above.count("'''")) % 2 == 1
+            position = match.start()
+            statements.append(Statement(line, match[0], in_string))
+        return statements
+
+    def functions_around(
+        self, name: re.Pattern[str], matched: Collection[Collection[int]]
+    ) -> dict[str, Function]:
+        """Return the functions of a name that may lead to a line of each set, and what they call.
+
+        Only the top-level statements of these functions are parsed, which saves most of the time.
+        The whole file is parsed if one of them does not parse by itself or may be part of a string.
+        """
+        lines = [statement.line for statement in self.statements]
+        calls = [frozenset(CALLED.findall(statement.text)) for statement in self.statements]
+        defines = [frozenset(DEFINES.findall(statement.text)) for statement in self.statements]
+        leading = (
+            _closure({bisect_right(lines, line) - 1 for line in numbers} - {-1}, defines, calls)
+            for numbers in matched
+        )
+        numbers = {
+            number
+            for number in set.intersection(*leading)
+            if name.search("") or any(map(name.search, defines[number]))
+        }
+        numbers = _closure(numbers, calls, defines)
+        around = [self.statements[number] for number in sorted(numbers)]
+        trees = [(statement.line, _parse(statement.text)) for statement in around]
+        if any(statement.in_string for statement in around) or not all(tree for _, tree in trees):
+            return self.functions
+        spans = (range(s.line, s.line + s.text.count("\n") + 1) for s in around)
+        return _functions(trees, chain.from_iterable(spans))
 
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
         """Return the lines that never run: below a false condition, or in skipped tests.
@@ -244,14 +332,13 @@ class Source:
         patterns = [*MAY_BE_IDLE, MAY_SKIP] if is_test else MAY_BE_IDLE
         if not any(pattern.search(self.raw) for pattern in patterns):
             return frozenset()
-        statements = []  # first line and text of top-level statements that may contain idle lines
+        statements = []  # that may contain idle lines
         matters = False
-        for match in STATEMENT.finditer(self.raw):
-            if any(pattern.search(match[0]) for pattern in patterns):
-                first = self.raw.count("\n", 0, match.start()) + 1
-                last = first + match[0].count("\n")
-                statements.append((first, match[0]))
-                matters |= any(mark in match[0] for mark in SKIPS_THE_MODULE)
+        for first, text, _ in self.statements:
+            if any(pattern.search(text) for pattern in patterns):
+                last = first + text.count("\n")
+                statements.append((first, text))
+                matters |= any(mark in text for mark in SKIPS_THE_MODULE)
                 matters |= any(first <= number <= last for number in lines)
         if not matters:
             return frozenset()
@@ -268,6 +355,46 @@ class Source:
         except RecursionError:  # an expression nests too deep for ast.unparse
             return frozenset()
         return frozenset(idle)
+
+
+def _closure(
+    numbers: set[int], names: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
+) -> set[int]:
+    """Return numbers, and again and again those whose `others` have one of the `names` of these."""
+    closure = new = numbers
+    while new:
+        wanted = frozenset().union(*(names[number] for number in new))
+        new = {
+            number
+            for number, words in enumerate(others)
+            if number not in closure and not words.isdisjoint(wanted)
+        }
+        closure = closure | new
+    return closure
+
+
+def _functions(
+    trees: Sequence[tuple[int, ast.Module | None]], lines: Iterable[int]
+) -> dict[str, Function]:
+    """Return the functions of parsed statements by name, and what is outside of them.
+
+    Args:
+        trees: The statements, and the line in the file of the first line of each.
+        lines: All lines of the statements.
+    """
+    functions: dict[str, Function] = {}
+    inside: set[int] = set()
+    for first, tree in trees:
+        for node in _statements(tree):
+            if isinstance(node, Definition):
+                last = node.end_lineno or node.lineno
+                own = frozenset(range(first - 1 + node.lineno, first + last))
+                functions[node.name] = Function(node.name, own, (node,))
+                inside |= own
+    bodies = (tree.body for _, tree in trees if tree)
+    outside = frozenset(lines) - inside
+    functions[""] = Function("", outside, tuple(chain.from_iterable(bodies)))
+    return functions
 
 
 def _parse(text: str) -> ast.Module | None:
@@ -307,8 +434,8 @@ def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
             yield module + ("" if module.endswith(".") else ".") + names[0], names[-1]
 
 
-def read(text: str) -> Source:
-    """Split a Python file into code, strings, comments and docstrings."""
+def _split(text: str) -> tuple[str, str]:
+    """Return Python without comments and docstrings, and also without the content of strings."""
     pieces = TOKEN.split(text)  # strings and comments at odd indexes, the code between at even ones
     code = pieces.copy()
     counted = depth = 0
@@ -340,7 +467,7 @@ def read(text: str) -> Source:
         # Quotes remain, so that the code on both sides is not joined.
         code[at] = f"''{lines}"
         line_start = False
-    return Source("".join(pieces), "".join(code), text)
+    return "".join(pieces), "".join(code)
 
 
 def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[Function]:

@@ -65,6 +65,14 @@ class Review:
         """Return the findings of the capabilities that the game requires on a rung."""
         return [finding for finding in self.findings.values() if finding.rung(self.game) == level]
 
+    def not_applicable(self, level: int) -> list[str]:
+        """Return the capabilities of a rung that concern nothing in the repository."""
+        return [
+            name
+            for name, finding in self.findings.items()
+            if not finding.applies and finding.capability.rung(self.game) == level
+        ]
+
 
 def review(
     root: Path, game: str | None = None, limits: Limits | None = None, today: date | None = None

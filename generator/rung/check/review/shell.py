@@ -139,7 +139,7 @@ def _executed(text: str, depth: int) -> Iterator[str]:
 
 def _python_commands(text: str) -> Iterator[tuple[str, int]]:
     """Yield the commands that Python code starts and the functions that it calls, with lines."""
-    source = python.read(text)
+    source = python.Source(text)
     yield from source.commands
     yield from ((f"{name}()", line) for name, line in source.calls.items() if name != "sys.exit")
 

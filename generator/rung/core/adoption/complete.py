@@ -16,9 +16,9 @@ from packaging.utils import canonicalize_name
 from tomlkit.exceptions import TOMLKitError
 
 from rung.core import preconditions, template_source, transaction
-from rung.core.rendering import answers_file, rendered_trees, workbench
+from rung.core.project import opened
+from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
-from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
@@ -46,6 +46,7 @@ SHOWS_ALL = [b"!/data/incoming/**", b"!/data/sample/**"]
 NEEDED = (
     "dependency-groups",
     "tool.uv.default-groups",
+    SOURCES,  # each of the wheels in vendor/
     "tool.rung",
     "tool.poe.include",
 )
@@ -91,24 +92,20 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     """
     git.require()
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed_root(folder)
-    head = transaction.head(top)
-    if head is None:
-        raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
+    top, head = preconditions.committed_head(folder)
     source = template_source.followed(recorded, trusted)
-    prefix = git.prefix(top, folder)
-    with workbench.opened(top) as bench:
-        ours = bench.inside(head, prefix)
-        files = bench.files(ours)
+    with opened(top, folder, head) as project:
+        bench = project.bench
+        files = bench.files(project.tree)
         rendered = bench.files(
             rendered_trees.rendered(bench, source, answers_file.answers(recorded))
         )
         missing = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
         changes = {path: file.completed for path, file in missing.items() if file.entries}
         if changes and not dry_run:
-            tree = bench.edited(ours, changes)
+            tree = project.repository_tree(bench.edited(project.tree, changes))
             message = f"Add to {' and '.join(sorted(changes))} what Rung's verbs need\n"
-            transaction.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
+            transaction.apply(bench, head, tree, message)
     return missing
 
 
@@ -157,8 +154,7 @@ def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str
 
 def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
     """Say whether pyproject.toml was completed before, so that src/ was dealt with then."""
-    entry = ours.get("pyproject.toml")
-    return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
+    return TASKS in bench.content(ours.get("pyproject.toml"))
 
 
 def described(missing: Mapping[str, Lacking]) -> list[str]:
@@ -210,9 +206,10 @@ def add_to_toml(
             at = "dependency-groups"
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
-        sources = [f"{SOURCES}.{name}" for name in rung["tool"]["uv"]["sources"]]  # in vendor/
-        for at in (*sources, *NEEDED, *([ENVIRONMENT] if flat else ())):
-            got += _completed(present, rung, at, by_hand)
+        for at in (*NEEDED, ENVIRONMENT) if flat else NEEDED:
+            sources = [f"{at}.{name}" for name in rung["tool"]["uv"]["sources"]]
+            for entry in sources if at == SOURCES else [at]:
+                got += _completed(present, rung, entry, by_hand)
         at = "tool.mypy"
         if not mypy:
             got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])

@@ -5,11 +5,10 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rung.system import git
+from rung.system import git, globs
 
 LARGEST = 1_000_000  # bytes; a longer setup.py or pyproject.toml is not read
 RECENT = "200"  # commits whose authors are counted
@@ -34,16 +33,19 @@ class Existing:
     remote: str = ""
     authors: int = 1
 
-    def matching(self, *globs: str) -> list[str]:
-        """Return the paths that match any of the globs; `*` matches `/` as well."""
-        return sorted(path for path in self.paths if any(fnmatchcase(path, glob) for glob in globs))
+    def matching(self, *patterns: str) -> list[str]:
+        """Return the paths that match any of the globs."""
+        return globs.matching(sorted(self.paths), patterns)
 
     def packages_in(self, folder: str) -> dict[str, int]:
         """Return the packages right below a folder ("" or "src/"), and their numbers of files."""
         marks = [path for path in self.paths if path.startswith(folder)]
         marks = [path for path in marks if path.removeprefix(folder).count("/") == 1]
         names = {path.split("/")[-2] for path in marks if path.endswith("/__init__.py")}
-        return {name: len(self.matching(f"{folder}{name}/*.py")) for name in names}
+        modules = [path for path in self.paths if path.endswith(".py")]
+        return {
+            name: sum(path.startswith(f"{folder}{name}/") for path in modules) for name in names
+        }
 
 
 def read(folder: Path) -> Existing:

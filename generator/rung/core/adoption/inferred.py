@@ -28,10 +28,11 @@ LOCKS = {
 }
 PINNED = re.compile(r"^[A-Za-z0-9._\[\]-]+\s*==\s*\d", re.MULTILINE)
 TRACKERS = re.compile(r"\b(mlflow|wandb|neptune|clearml|comet_ml|dvclive)\b")
-TABLES = ("*.csv", "*.csv.gz", "*.parquet", "*.arrow", "*.jsonl", "*.xlsx")
-REQUIREMENTS = ("*requirements*.txt", "requirements/*.txt")
+TABLES = tuple(f"**/*.{form}" for form in ("csv", "csv.gz", "parquet", "arrow", "jsonl", "xlsx"))
+REQUIREMENTS = ("**/*requirements*.txt", "**/requirements/*.txt")
 DEPENDENCIES = (
-    "pyproject.toml", *REQUIREMENTS, "*environment*.y*ml", "*conda*.y*ml", "env.y*ml", "setup.py",
+    "pyproject.toml", *REQUIREMENTS, "**/*environment*.y*ml", "**/*conda*.y*ml", "**/conda/*.y*ml",
+    "env.y*ml", "setup.py",
     "setup.cfg", "Pipfile",
 )  # fmt: skip
 
@@ -148,8 +149,8 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
     if src_is_one or scripts:
         layout = Fact("layout", "scripts in src", "Python in src/ and no package below it")
         return _new_package(existing, wanted, reserved), layout, "src"
-    python = existing.matching("*.py")
-    books = existing.matching("*.ipynb")
+    python = existing.matching("**/*.py")
+    books = existing.matching("**/*.ipynb")
     kind, because = (
         ("scripts", python[0])
         if python
@@ -197,7 +198,7 @@ def _other_facts(existing: Existing) -> tuple[Fact, ...]:
 
 def _tests(existing: Existing) -> Fact:
     """Return how many test files there are, and where."""
-    files = existing.matching("test_*.py", "*/test_*.py", "*_test.py")
+    files = existing.matching("**/test_*.py", "**/*_test.py")
     if not files:
         return Fact("tests", "none", "no test_*.py")
     tops = sorted({path.split("/")[0] if "/" in path else "." for path in files})
@@ -218,7 +219,7 @@ def _lock(existing: Existing) -> Fact:
 
 def _data(existing: Existing) -> Fact:
     """Return where the data is."""
-    if paths := existing.matching("*.dvc", "dvc.yaml", ".dvc/config"):
+    if paths := existing.matching("**/*.dvc", "dvc.yaml", ".dvc/config"):
         return Fact("data", "files, versioned with DVC", paths[0])
     if paths := existing.matching(*TABLES):
         return Fact("data", "files in git", paths[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rung import options
 from rung.core.adoption import complete
-from rung.core.adoption.adopt import Adoption
+from rung.core.adoption.adoption import Adoption
 from rung.core.adoption.complete import Lacking
 from rung.core.climbing.messages import LEFT_ALONE
 from rung.core.transaction import UNDO
@@ -73,7 +73,7 @@ def _left_to_you(adoption: Adoption) -> str:
     else:
         lines.append(
             f"{package}/ has modules of the contract's names already, so no example was planted: "
-            "`uv run poe test` says what Rung's machinery asks of them."
+            "`uv run poe test` says what the library asks of them."
         )
     if own and own != package:
         lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")

@@ -12,8 +12,9 @@ from typing import Any
 from rung.core import level_contents, template_source
 from rung.core.merging import history
 from rung.core.merging.line_merge import PAGE
+from rung.core.project import Project
 from rung.core.rendering import answers_file, rendered_trees
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Entry
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.ladder import RUNGS
@@ -25,36 +26,30 @@ class RenderedProject:
     """A project, and what its answers render.
 
     Args:
-        bench: The repository that holds the trees.
-        recorded: The answers file of HEAD.
+        project: The project.
+        recorded: Its answers file.
         source: The template that it names.
         base: The files that it renders, without those that are the user's own.
         ours: The project's files.
-        head: The last commit.
-        prefix: The project's folder in the repository, or nothing.
     """
 
-    bench: Workbench
+    project: Project
     recorded: Mapping[str, Any]
     source: Source
     base: Mapping[str, Entry]
     ours: Mapping[str, Entry]
-    head: str
-    prefix: str
 
 
-def check(project: RenderedProject) -> None:
+def check(rendered: RenderedProject) -> None:
     """Raise a RungError if the answers are not those that the project was rendered with."""
-    if ANSWERS not in project.ours:
+    if ANSWERS not in rendered.ours:
         raise RungError(
             f"Git does not track {ANSWERS}, so Rung cannot tell what was rendered.\n"
             f"Run `git add --force {ANSWERS}`, commit, then climb."
         )
-    entry = project.base.get(ANSWERS)
-    text = project.bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
-    rendered = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
-    for name, value in project.recorded.items():
-        if name in rendered and rendered[name] != value and not _same(name, rendered[name], value):
+    made = answers_file.rendered(rendered.project.bench, rendered.base)
+    for name, value in rendered.recorded.items():
+        if name in made and made[name] != value and not _same(name, made[name], value):
             change = (
                 "."
                 if name.startswith("_")
@@ -62,90 +57,90 @@ def check(project: RenderedProject) -> None:
             )
             raise RungError(
                 f"{ANSWERS} says `{name}: {value}`, and the template makes "
-                f"`{rendered[name]}` of that.\nRestore the file from git{change}"
+                f"`{made[name]}` of that.\nRestore the file from git{change}"
             )
-    if _untouched(project):
+    if _untouched(rendered):
         return
-    _check_earlier(project)
-    _check_choices(project)
+    _check_earlier(rendered)
+    _check_choices(rendered)
 
 
-def _check_earlier(project: RenderedProject) -> None:
+def _check_earlier(rendered: RenderedProject) -> None:
     """Raise a RungError if the previous answers fit the files better."""
-    states = history.states(project.bench, project.prefix, project.head)
+    states = history.states(rendered.project)
     earlier, commit = next(
-        (state for state in states if state[0] != dict(project.recorded)), ({}, "")
+        (state for state in states if state[0] != dict(rendered.recorded)), ({}, "")
     )
-    if earlier.get("_src_path") != project.source.address:
+    if earlier.get("_src_path") != rendered.source.address:
         return
     try:
-        source = template_source.with_version(project.source.address, str(earlier.get("_commit")))
-        earlier_files = project.bench.files(
-            rendered_trees.rendered(project.bench, source, answers_file.answers(earlier))
+        source = template_source.with_version(rendered.source.address, str(earlier.get("_commit")))
+        earlier_files = rendered.project.bench.files(
+            rendered_trees.rendered(rendered.project.bench, source, answers_file.answers(earlier))
         )
     except RungError:
         return  # that version no longer exists, so nothing can be compared
-    differing = _differing(project.base, earlier_files, [project.source, source])
-    as_recorded = sum(project.ours.get(path) == project.base.get(path) for path in differing)
-    as_before = sum(project.ours.get(path) == earlier_files.get(path) for path in differing)
+    differing = _differing(rendered.base, earlier_files, [rendered.source, source])
+    as_recorded = sum(rendered.ours.get(path) == rendered.base.get(path) for path in differing)
+    as_before = sum(rendered.ours.get(path) == earlier_files.get(path) for path in differing)
     if as_before > as_recorded:
         changed = {
             name: earlier.get(name)
-            for name in project.recorded
-            if project.recorded[name] != earlier.get(name)
+            for name in rendered.recorded
+            if rendered.recorded[name] != earlier.get(name)
         }
         raise _mismatch(
-            project.recorded, changed, f"Run `git restore --source {commit[:12]} {ANSWERS}`"
+            rendered.recorded, changed, f"Run `git restore --source {commit[:12]} {ANSWERS}`"
         )
 
 
-def _check_choices(project: RenderedProject) -> None:
+def _check_choices(rendered: RenderedProject) -> None:
     """Raise a RungError if another choice fits the files better.
 
     History does not show it where the answers were changed in the commit that brought the files.
     Every choice takes a render, so they are tried only where the files raise doubt.
     """
-    if not _is_doubtful(project):
+    if not _is_doubtful(rendered):
         return
-    answers = answers_file.answers(dict(project.recorded))
-    for name, values in _other_choices(project.source, answers).items():
-        fits = {value: _fit(project, answers | {name: value}) for value in values}
+    answers = answers_file.answers(rendered.recorded)
+    for name, values in _other_choices(rendered.source, answers).items():
+        fits = {value: _fit(rendered, answers | {name: value}) for value in values}
         best = max(fits, key=lambda value: fits[value], default=None)
         if best is not None and fits[best] > 0:
-            raise _mismatch(project.recorded, {name: best}, f"Write `{name}: {best}` there again")
+            raise _mismatch(rendered.recorded, {name: best}, f"Write `{name}: {best}` there again")
 
 
-def _is_doubtful(project: RenderedProject) -> bool:
+def _is_doubtful(rendered: RenderedProject) -> bool:
     """Say whether a file that the answers render never existed, or files of other answers exist.
 
     The latter count only if RUNG.md is not the page of these answers either.
     """
     missing = {
-        path
-        for path in project.base
-        if not os.path.lexists(project.bench.top / project.prefix / path)
+        path for path in rendered.base if not os.path.lexists(rendered.project.folder / path)
     }
-    if missing - history.removed_once(project.bench, project.prefix, project.head, missing):
+    if missing - history.removed_once(rendered.project, missing):
         return True
     others = (
-        project.ours.keys()
-        - project.base.keys()
-        - rendered_trees.of_the_user(project.ours, [project.source])
+        rendered.ours.keys()
+        - rendered.base.keys()
+        - rendered_trees.of_the_user(rendered.ours, [rendered.source])
     )
-    added = others - history.added_by_user(project.bench, project.prefix, project.head, others)
-    return bool(added) and not _has_page(project)
+    added = others - history.added_by_user(rendered.project, others)
+    return bool(added) and not _has_page(rendered)
 
 
-def _fit(project: RenderedProject, answers: Mapping[str, Any]) -> int:
+def _fit(rendered: RenderedProject, answers: Mapping[str, Any]) -> int:
     """Return how many more files match these answers than match the recorded ones."""
     try:
-        other = project.bench.files(rendered_trees.rendered(project.bench, project.source, answers))
+        other = rendered.project.bench.files(
+            rendered_trees.rendered(rendered.project.bench, rendered.source, answers)
+        )
     except RungError:
         return 0  # the choice contradicts another answer
-    differing = _differing(project.base, other, [project.source])
+    differing = _differing(rendered.base, other, [rendered.source])
     as_recorded, as_other = (
-        sum(path in side and project.ours.get(path) == side[path] for path in differing)
-        for side in (project.base, other)
+        sum(path in side and rendered.ours.get(path) == side[path] for path in differing)
+        for side in (rendered.base, other)
     )
     return as_other - as_recorded
 
@@ -189,18 +184,20 @@ def _same(name: str, spelling: Any, other: Any) -> bool:
     ) == template_source.normalized(str(other))
 
 
-def _has_page(project: RenderedProject) -> bool:
+def _has_page(rendered: RenderedProject) -> bool:
     """Say whether RUNG.md has all the lines that Rung rendered, in their order."""
-    if not project.base.keys() & project.ours.keys() >= {PAGE}:
+    if PAGE not in rendered.base or PAGE not in rendered.ours:
         return False
-    rendered, page = project.base[PAGE].oid, project.ours[PAGE].oid
-    texts = project.bench.contents([rendered, page])
-    lines = iter(texts.get(page, b"").splitlines())
-    return all(line in lines for line in texts.get(rendered, b"").splitlines())
+    made, page = (
+        rendered.project.bench.content(side[PAGE]).splitlines()
+        for side in (rendered.base, rendered.ours)
+    )
+    lines = iter(page)
+    return all(line in lines for line in made)
 
 
-def _untouched(project: RenderedProject) -> bool:
+def _untouched(rendered: RenderedProject) -> bool:
     return (
-        project.base.get(PAGE) == project.ours.get(PAGE)
-        and project.base.keys() <= project.ours.keys()
+        rendered.base.get(PAGE) == rendered.ours.get(PAGE)
+        and rendered.base.keys() <= rendered.ours.keys()
     )

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from rung.core.climbing.plan import Plan
+from rung.core.climbing.plans import Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
 from rung.core.transaction import UNDO
@@ -95,7 +95,7 @@ def title(planned: Plan) -> str:
     ejected = bool(after.answers.get("ejected"))
     if bool(before.answers.get("ejected")) != ejected:
         changes.append(
-            "machinery from wheel to source" if ejected else "machinery from source to wheel"
+            "library from wheel to source" if ejected else "library from source to wheel"
         )
     if before.version != after.version:
         changes.append(f"the template from {before.version} to {after.version}")
@@ -153,7 +153,7 @@ def message(planned: Plan) -> str:
     elif before.version != after.version:
         subject = f"Update Rung's files to {after.version}"
     elif before.answers.get("ejected") != after.answers.get("ejected"):
-        subject = "Eject the machinery" if after.answers.get("ejected") else "Undo the ejection"
+        subject = "Eject the library" if after.answers.get("ejected") else "Undo the ejection"
     else:
         subject = "Change answers: " + ", ".join(
             f"{name}={value}"

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from rung.core import level_contents, preconditions, template_source, transaction
-from rung.core.climbing import answers_check
-from rung.core.climbing import plan as plans
-from rung.core.climbing.plan import ChangeRequest, Plan, ProjectState
+from rung.core.climbing import answers_check, plans
+from rung.core.climbing.plans import ChangeRequest, Plan, ProjectState
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import Resolved
 from rung.core.merging.merge_inputs import MergeInputs
-from rung.core.rendering import answers_file, rendered_trees, workbench
+from rung.core.project import Project, opened
+from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.core.transaction import Recovered
 from rung.errors import RungError
 from rung.levels.ladder import RUNGS
-from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
+from rung.levels.template_answers import check_answers, gather_answers
 from rung.system import git
 
 
@@ -49,26 +49,27 @@ class PreparedPlan:
     """A plan, with the repository that holds its trees.
 
     Args:
-        bench: The repository that holds them.
-        folder: The project.
-        prefix: The project's folder within its repository; empty for the root.
+        project: The project.
         plan: The plan.
         recovered: How an interrupted climb ended before, if there was one.
         theirs: Rung's files after the change.
         base: Rung's files as the project's version of the template renders them.
     """
 
-    bench: Workbench
-    folder: Path
-    prefix: str
+    project: Project
     plan: Plan
     recovered: Recovered | None
     theirs: Mapping[str, Entry]
     base: Mapping[str, Entry]
 
+    @property
+    def bench(self) -> Workbench:
+        """Return the repository that holds the trees."""
+        return self.project.bench
+
     def repository_tree(self, tree: str) -> str:
         """Return the repository's tree with the project's folder replaced."""
-        return self.bench.grafted(self.plan.head, self.prefix, tree)
+        return self.project.repository_tree(tree)
 
     def patch(self) -> str:
         """Return the plan as a patch."""
@@ -102,19 +103,14 @@ def prepare(
     folder = folder.absolute()
     recovered = transaction.recover_first(folder)
     recorded = answers_file.recorded(folder)
-    top = preconditions.committed_root(folder)
-    head = transaction.head(top)
-    if head is None:
-        raise RungError(f"{top} has no commit yet. Commit everything, then climb.")
+    top, head = preconditions.committed_head(folder)
     _refuse_another_climb(folder, recorded)
     before = template_source.followed(recorded, trusted)
     after = _new_template(before, request)
     changed = _checked_answers(folder, request, recorded, after)
-    with workbench.opened(top) as bench:
-        prefix = git.prefix(bench.top, folder)
-        start = _Start(bench, folder, prefix, head, recorded, changed, before, after)
-        plan, base, theirs = _merge(start)
-        yield PreparedPlan(bench, folder, prefix, plan, recovered, theirs, base)
+    with opened(top, folder, head) as project:
+        plan, base, theirs = _merge(_Start(project, recorded, changed, before, after))
+        yield PreparedPlan(project, plan, recovered, theirs, base)
 
 
 def _refuse_another_climb(folder: Path, recorded: Mapping[str, Any]) -> None:
@@ -157,19 +153,13 @@ class _Start:
     """What a plan starts from.
 
     Args:
-        bench: The repository that holds the trees.
-        folder: The project.
-        prefix: The project's folder within its repository; empty for the root.
-        head: The last commit.
+        project: The project.
         recorded: The project's answers file.
         changed: The requested answers.
         before, after: The template that the project has, and the one it gets.
     """
 
-    bench: Workbench
-    folder: Path
-    prefix: str
-    head: str
+    project: Project
     recorded: Mapping[str, Any]
     changed: Mapping[str, Any]
     before: Source
@@ -178,11 +168,11 @@ class _Start:
 
 def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry]]:
     """Render, check, align, merge; return the plan, and Rung's files now and as planned."""
-    bench, before, after = start.bench, start.before, start.after
-    original = bench.inside(start.head, start.prefix)
-    answers = answers_file.answers(dict(start.recorded))
+    bench, before, after = start.project.bench, start.before, start.after
+    original = start.project.tree
+    answers = answers_file.answers(start.recorded)
     inputs = MergeInputs(
-        bench,
+        start.project,
         rendered_trees.rendered(bench, before, answers),
         original,
         rendered_trees.rendered(bench, after, answers | dict(start.changed)),
@@ -198,7 +188,7 @@ def _merge(start: _Start) -> tuple[Plan, Mapping[str, Entry], Mapping[str, Entry
         _state_after(bench, inputs.their_files, after),
     )
     if inputs.base == inputs.theirs:
-        return Plan(start.head, *states, original), base, inputs.their_files
+        return Plan(start.project.head, *states, original), base, inputs.their_files
     names, own, earlier = _align(start, inputs, planted)
     return _outcome(start, inputs, original, states, names, own, earlier), base, inputs.their_files
 
@@ -207,12 +197,11 @@ def _check(start: _Start, inputs: MergeInputs) -> None:
     """Raise a RungError if the answers or the files do not allow a climb."""
     base, ours = inputs.base_files, inputs.our_files
     answers_check.check(
-        answers_check.RenderedProject(
-            start.bench, start.recorded, start.before, base, ours, start.head, start.prefix
-        )
+        answers_check.RenderedProject(start.project, start.recorded, start.before, base, ours)
     )
-    edited = _edited_contents(start.bench, inputs)
-    preconditions.refuse_obstructed(start.folder, {*base, *inputs.their_files}, edited, ours)
+    edited = _edited_contents(inputs)
+    folder = start.project.folder
+    preconditions.refuse_obstructed(folder, {*base, *inputs.their_files}, edited, ours)
 
 
 def _align(
@@ -224,14 +213,13 @@ def _align(
         The user's names of Rung's files, by Rung's names; the files that existed before the
         repository was adopted; the paths that existed before Rung added the same path.
     """
-    prefix, head, before = start.prefix, start.head, start.before
     names = inputs.renamed(planted)
-    if before != start.after:
+    if start.before != start.after:
         inputs.follow_template(start.after)
     inputs.follow_user(names)
-    own = inputs.recall(prefix, head, before)
-    names |= inputs.recall_absent(prefix, head, before)
-    return names, own, inputs.leave_out_earlier(prefix, head)
+    own = inputs.recall(start.before)
+    names |= inputs.recall_absent(start.before)
+    return names, own, inputs.leave_out_earlier()
 
 
 def _outcome(
@@ -244,7 +232,7 @@ def _outcome(
     earlier: list[str],
 ) -> Plan:
     """Merge, and describe the outcome as a plan."""
-    bench, folder = start.bench, start.folder
+    bench, folder = inputs.bench, start.project.folder
     base, ours, theirs = inputs.base_files, inputs.our_files, inputs.their_files
     merged = tree_merge.merge(bench, inputs.base, inputs.ours, inputs.theirs)
     resolved = tree_merge.resolve(bench, merged, base, ours, theirs, own)
@@ -255,7 +243,7 @@ def _outcome(
     result = {path: entry for path, entry in result.items() if path not in ignored}
     differences = plans.differences(present, result)
     return Plan(
-        start.head,
+        start.project.head,
         *states,
         tree,
         added=differences["added"],
@@ -288,11 +276,11 @@ def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[st
     return rendered_trees.of_the_user(new, [after]) - rendered_trees.of_the_user(new, [before])
 
 
-def _edited_contents(bench: Workbench, inputs: MergeInputs) -> dict[str, bytes]:
+def _edited_contents(inputs: MergeInputs) -> dict[str, bytes]:
     """Return the contents of the files of Rung's that the user has edited."""
     base, ours = inputs.base_files, inputs.our_files
     edited = {path: ours[path].oid for path in ours.keys() & base if ours[path] != base[path]}
-    texts = bench.contents(edited.values())
+    texts = inputs.bench.contents(edited.values())
     return {path: texts[oid] for path, oid in edited.items() if oid in texts}
 
 
@@ -311,8 +299,6 @@ def _left_edited(
 
 
 def _state_after(bench: Workbench, theirs: Mapping[str, Entry], after: Source) -> ProjectState:
-    entry = theirs.get(ANSWERS)
-    text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
-    recorded = answers_file.parse(text.decode("utf-8", "replace"), ANSWERS)
+    recorded = answers_file.rendered(bench, theirs)
     answers = answers_file.answers(recorded)
     return ProjectState(after.address, str(recorded.get("_commit")), after.commit, answers)

@@ -29,7 +29,7 @@ def adopt(
 ) -> int:
     """Adopt an existing repository; nothing of it is overwritten."""
     from rung.core import template_source, transaction
-    from rung.core.adoption import adopt, complete, summary
+    from rung.core.adoption import adoption, complete, summary
     from rung.levels.template_answers import gather_answers
     from rung.system.process import stopped_like_ctrl_c
 
@@ -43,8 +43,8 @@ def adopt(
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
-        adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
-    _print(path, summary.text(adoption))
+        adopted = adoption.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
+    _print(path, summary.text(adopted))
     return 0
 
 

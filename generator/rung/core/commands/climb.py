@@ -25,9 +25,8 @@ def climb(
     no_verify: NoVerify = False,
 ) -> int:
     """Take a project to another rung, up or down, or to other answers."""
-    from rung.core.climbing import plan as plans
-    from rung.core.climbing import planner
-    from rung.core.climbing.climb import finish
+    from rung.core.climbing import planner, plans
+    from rung.core.climbing.apply import finish
     from rung.system.process import stopped_like_ctrl_c
 
     saved = None

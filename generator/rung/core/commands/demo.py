@@ -139,15 +139,15 @@ def _free(wanted: Path) -> Path:
 
 def _show_climb(project: Path, rung: int) -> None:
     """Climb without checks, which run later, and print what changed."""
-    from rung.core.climbing import climb, messages, planner
-    from rung.core.climbing.plan import ChangeRequest
+    from rung.core.climbing import apply, messages, planner
+    from rung.core.climbing.plans import ChangeRequest
 
     with planner.prepare(project, ChangeRequest({"level": rung})) as prepared:
         plan = prepared.plan
         if plan.conflicts:
             paths = ", ".join(conflict.path for conflict in plan.conflicts)
             raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
-        climb.climb(prepared, messages.message(plan), verify=False)
+        apply.climb(prepared, messages.message(plan), verify=False)
     print(
         f"\nRung {rung}. Files: {len(plan.added)} added, {len(plan.changed)} changed, "
         f"{len(plan.retired)} retired"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rung import formats
+from rung import output_formats
 from rung.options import Answers, ProjectPath
 
 
@@ -17,13 +17,13 @@ def doctor(
     ] = None,
     pairs: Answers = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=formats.names("doctor"))
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("doctor"))
     ] = "text",
 ) -> int:
     """Say what this machine lacks of what a project needs, and how to get it."""
-    from rung.core.doctor import examine
+    from rung.core.needs import examine
 
-    write = formats.writer("doctor", form)
+    write = output_formats.writer("doctor", form)
     report = examine(path, to, pairs or [])
     print(write(report))
     return 1 if report.lacks else 0

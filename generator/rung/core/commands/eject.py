@@ -42,7 +42,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
             version of the template cannot eject.
     """
     from rung.core import template_source
-    from rung.core.climbing.climb import finish
+    from rung.core.climbing.apply import finish
 
     recorded = _recorded(path)
     if recorded.get(QUESTION):
@@ -72,7 +72,7 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
         RungError: The project has no source to give back.
         NotDoneError: Files in machinery/ were edited; the message names them.
     """
-    from rung.core.climbing.climb import finish
+    from rung.core.climbing.apply import finish
 
     if not _recorded(path).get(QUESTION):
         raise RungError(
@@ -94,7 +94,7 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
 @contextlib.contextmanager
 def _prepared(path: Path, ejected: bool, trusted: str | None) -> "Iterator[PreparedPlan]":
     from rung.core.climbing import planner
-    from rung.core.climbing.plan import ChangeRequest
+    from rung.core.climbing.plans import ChangeRequest
     from rung.system.process import stopped_like_ctrl_c
 
     request = ChangeRequest({QUESTION: ejected})
@@ -114,7 +114,7 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 def _edited(prepared: "PreparedPlan") -> list[str]:
     """Return a line for every file in machinery/ that differs from the render."""
-    ours = prepared.bench.files(prepared.bench.inside(prepared.plan.head, prepared.prefix))
+    ours = prepared.bench.files(prepared.project.tree)
     paths = sorted(path for path in {*prepared.base, *ours} if path.startswith(f"{FOLDER}/"))
     lines = []
     for path in paths:

@@ -27,8 +27,7 @@ def plan(
     """Show what a climb would do, and touch nothing."""
     from rung import options
     from rung.core import transaction
-    from rung.core.climbing import messages, planner
-    from rung.core.climbing import plan as plans
+    from rung.core.climbing import messages, planner, plans
     from rung.system.process import stopped_like_ctrl_c
 
     request = planner.requested(path, to, pairs or [], template_version)

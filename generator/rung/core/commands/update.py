@@ -27,8 +27,8 @@ def update(
     """Bring Rung's files to a newer version of the template."""
     from rung.core import template_source
     from rung.core.climbing import planner
-    from rung.core.climbing.climb import finish
-    from rung.core.climbing.plan import ChangeRequest
+    from rung.core.climbing.apply import finish
+    from rung.core.climbing.plans import ChangeRequest
     from rung.system import git
     from rung.system.process import stopped_like_ctrl_c
 

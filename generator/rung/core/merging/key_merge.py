@@ -8,7 +8,7 @@ never rewrites a value.
 import itertools
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -98,47 +98,35 @@ class Block:
         )
 
 
-def toml(base: str, ours: str, theirs: str) -> str:
-    """Merge three versions of a TOML file; requirements go by name, and the user's bound wins.
+def merge(path: str, base: str, ours: str, theirs: str) -> str:
+    """Merge three versions of a TOML or YAML file; of two requirements the user's wins.
 
     Raises:
-        UnmergeableError: Both changed one value.
+        UnmergeableError: Both changed one value, or the file is neither TOML nor YAML.
     """
-    return _merge(toml_blocks, base, ours, theirs)
-
-
-def yaml_text(base: str, ours: str, theirs: str) -> str:
-    """Merge three versions of a YAML file.
-
-    Raises:
-        UnmergeableError: Both changed one value.
-    """
-    return _merge(yaml_blocks, base, ours, theirs)
-
-
-def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
-    before = cut(base) if base.strip() else None
-    result = merged(before, cut(ours), cut(theirs))
+    blocks = {".toml": toml_blocks, ".yml": yaml_blocks, ".yaml": yaml_blocks}.get(_suffix(path))
+    if blocks is None:
+        raise UnmergeableError(path)
+    before = blocks(base) if base.strip() else None
+    result = merged(before, blocks(ours), blocks(theirs))
     text = result.to_text()
-    if not parses("x.toml" if cut is toml_blocks else "x.yml", text):
+    if not parses(path, text):
         raise UnmergeableError("what came out is not of the form")
     if not _keeps_every_token(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
     # A line that was indented differently can mean something else in YAML.
-    if cut(text).meaning() != result.meaning():
+    if blocks(text).meaning() != result.meaning():
         raise UnmergeableError("it would mean something else")
     return text
 
 
-def kind(path: str) -> Callable[[str, str, str], str] | None:
-    """Return the function that merges a file of this name by key, or None."""
-    suffix = PurePosixPath(path).suffix.lower()
-    return {".toml": toml, ".yml": yaml_text, ".yaml": yaml_text}.get(suffix)
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def parses(path: str, text: str) -> bool:
     """Say whether a TOML or YAML file can be read; True for any other file."""
-    suffix = PurePosixPath(path).suffix.lower()
+    suffix = _suffix(path)
     try:
         if suffix == ".toml":
             tomllib.loads(text)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rung.core.merging import history
+from rung.core.project import Project
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
@@ -18,14 +19,19 @@ class MergeInputs:
     """The trees of a merge: what Rung rendered, the project, and what Rung would render.
 
     Args:
-        bench: The repository that holds them.
+        project: The project.
         base, ours, theirs: The trees, replaced as their files are renamed and left out.
     """
 
-    bench: Workbench
+    project: Project
     base: str
     ours: str
     theirs: str
+
+    @property
+    def bench(self) -> Workbench:
+        """Return the repository that holds the trees."""
+        return self.project.bench
 
     @property
     def base_files(self) -> dict[str, Entry]:
@@ -88,12 +94,10 @@ class MergeInputs:
         }
         self.base = rendered_trees.without(self.bench, self.base, only & base.keys())
 
-    def recall(self, prefix: str, head: str, now: Source) -> set[str]:
+    def recall(self, now: Source) -> set[str]:
         """Use the last render as the merge base for files that are on both sides but not in the base.
 
         Args:
-            prefix: The project's folder in its repository, or nothing.
-            head: The last commit.
             now: The template, at the version the project has.
 
         Returns:
@@ -107,30 +111,28 @@ class MergeInputs:
         }
         if not again:
             return set()
-        renders = history.last_rendered(self.bench, prefix, head, now, again)
+        renders = history.last_rendered(self.project, now, again)
         entries = {path: render.entry for path, render in renders.items()}
         self.base = self.bench.edited(self.base, entries)
-        return history.before_adoption(self.bench, prefix, head, again - renders.keys())
+        return history.before_adoption(self.project, again - renders.keys())
 
-    def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
+    def recall_absent(self, now: Source) -> dict[str, str]:
         """Use the last render as the merge base for files that the user deleted or renamed.
 
         The answers show neither after a climb down, so the history of the project is searched.
 
         Args:
-            prefix: The project's folder in its repository, or nothing.
-            head: The last commit.
             now: The template, at the version the project has.
 
         Returns:
             The user's names of Rung's files, by Rung's names.
         """
         new = self.their_files.keys() - self.base_files.keys() - self.our_files.keys()
-        removed = history.removed_once(self.bench, prefix, head, new)
+        removed = history.removed_once(self.project, new)
         names: dict[str, str] = {}
         gone: dict[str, Entry] = {}
-        for path, last in history.last_rendered(self.bench, prefix, head, now, removed).items():
-            project = self.bench.inside(last.commit, prefix)
+        for path, last in history.last_rendered(self.project, now, removed).items():
+            project = self.project.tree_at(last.commit)
             if path in self.bench.files(project):
                 continue  # the climb removed it, not the user
             name = _renamed_files(self.bench, last.tree, project).get(path)
@@ -143,14 +145,14 @@ class MergeInputs:
         self.theirs = _with_names(self.bench, self.theirs, self.their_files, names)
         return names
 
-    def leave_out_earlier(self, prefix: str, head: str) -> list[str]:
+    def leave_out_earlier(self) -> list[str]:
         """Remove from the base the paths that existed before Rung added the same; return them."""
         retired = {
             path
             for path in self.base_files.keys() & self.our_files.keys() - self.their_files.keys()
             if self.base_files[path] == self.our_files[path]
         }
-        users = history.added_by_user(self.bench, prefix, head, retired)
+        users = history.added_by_user(self.project, retired)
         self.base = rendered_trees.without(self.bench, self.base, users)
         return sorted(users)
 

@@ -310,14 +310,11 @@ def _settled(
 
 
 def _by_key(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    merge = key_merge.kind(path)
-    if merge is None:
-        return None
     try:
         three = (
             content.replace(b"\r\n", b"\n").decode("utf-8") for content in (base, ours, theirs)
         )
-        return merge(*three).encode("utf-8")
+        return key_merge.merge(path, *three).encode("utf-8")
     except (UnicodeDecodeError, UnmergeableError):
         return None
 

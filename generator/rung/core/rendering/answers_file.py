@@ -1,10 +1,12 @@
 """A project's answers file, read with limits, as it can come from anywhere (decision 3)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import plain_yaml
@@ -67,6 +69,12 @@ def recorded(folder: Path) -> dict[str, Any]:
     return content
 
 
-def answers(content: dict[str, Any]) -> dict[str, Any]:
+def rendered(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, Any]:
+    """Return the content of the answers file among the files of a tree."""
+    text = bench.content(files.get(ANSWERS)).decode("utf-8", "replace")
+    return parse(text, ANSWERS)
+
+
+def answers(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answers without Copier's own entries."""
     return {name: value for name, value in content.items() if not name.startswith("_")}

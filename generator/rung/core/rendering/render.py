@@ -27,6 +27,7 @@ def render(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask the user otherwise.
     """
+    read_settings()
     with _copier(source) as copier:
         copier.run_copy(
             source.address,
@@ -39,10 +40,35 @@ def render(
         )
 
 
-def settings_file() -> Path:
-    """Return the path of Copier's settings, in which a company can change defaults of answers."""
+def read_settings() -> str:
+    """Return Copier's settings, in which a company can change defaults of answers.
+
+    Raises:
+        RungError: They cannot be read, or COPIER_SETTINGS_PATH names no file.
+    """
+    file, named = _settings_file()
+    try:
+        if file.is_file():
+            return file.read_text("utf-8", "replace")
+    except OSError as error:
+        raise _unreadable_settings(error) from error
+    if named:
+        raise _unreadable_settings("it is no file")
+    return ""
+
+
+def _settings_file() -> tuple[Path, bool]:
+    """Return the path of Copier's settings, and whether the user has named it."""
     named = os.environ.get("COPIER_SETTINGS_PATH")
-    return Path(named) if named else user_config_path("copier", appauthor=False) / "settings.yml"
+    default = user_config_path("copier", appauthor=False) / "settings.yml"
+    return (Path(named), True) if named else (default, False)
+
+
+def _unreadable_settings(reason: object) -> RungError:
+    return RungError(
+        f"Copier's settings {_settings_file()[0]} cannot be read: {reason}\n"
+        "Correct the file, or the environment variable COPIER_SETTINGS_PATH."
+    )
 
 
 @contextlib.contextmanager
@@ -50,27 +76,18 @@ def _copier(source: Source) -> Iterator[Any]:
     """Yield Copier with Rung's settings for git, and turn its errors into Rung's."""
     with _surroundings(git.QUIET | source.git_settings()):
         import copier
-        from copier.errors import (
-            CopierAnswersInterrupt,
-            CopierError,
-            MissingSettingsWarning,
-            SettingsError,
-        )
+        from copier.errors import CopierAnswersInterrupt, CopierError, SettingsError
         from plumbum import CommandNotFound, ProcessExecutionError
 
         try:
             with warnings.catch_warnings():
                 # Rung has its own messages for what they report: uncommitted or shallow templates.
                 warnings.simplefilter("ignore")
-                warnings.simplefilter("error", MissingSettingsWarning)
                 yield copier
         except CopierAnswersInterrupt as error:
             raise KeyboardInterrupt from error
-        except (SettingsError, MissingSettingsWarning) as error:
-            raise RungError(
-                f"Copier's settings {settings_file()} cannot be read: {error}\n"
-                "Correct the file, or the environment variable COPIER_SETTINGS_PATH."
-            ) from error
+        except SettingsError as error:
+            raise _unreadable_settings(error) from error
         except ProcessExecutionError as error:
             raise RungError(
                 _unreadable(source, error.stderr or "", int(error.retcode or 0))

@@ -11,15 +11,15 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rung.core import cache
-from rung.core.rendering.render import render, settings_file
-from rung.core.rendering.workbench import LINK, Entry, Workbench
+from rung.core.rendering.render import read_settings, render
+from rung.core.rendering.workbench import Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.system import git
+from rung.system import git, globs, process
 
 FORM = 1  # increased when the content of cached renders changes
 
@@ -38,13 +38,14 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     store = bench.renders
     key = _key(source, answers)
     if key:
-        tree_id = git.output(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
+        tree_id = cache.revision(store, key)
         if tree_id and _is_complete(bench, tree_id):
             return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / "project"
         render(source, room, answers, defaults=True)
-        tree = _stored(room, store, Path(scratch) / "index")
+        tree = _stored(room, store)
+    process.raise_lost_stop()
     if not _is_complete(
         bench, tree
     ):  # git does not rewrite a damaged object that has the right name
@@ -53,7 +54,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
             "Delete that folder (all in it can be made again), then run the same command again."
         )
     if key:
-        git.run(store, "update-ref", key, tree, extra=_named(store))
+        cache.run(store, "update-ref", key, tree)
     return tree
 
 
@@ -71,10 +72,8 @@ def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
     with (
         contextlib.suppress(RungError, OSError),  # the climb renders it, and says what is wrong
         cache.renders("sha1") as store,
-        tempfile.TemporaryDirectory(prefix="rung-") as scratch,
     ):
-        tree = _stored(room, store, Path(scratch) / "index")
-        git.run(store, "update-ref", key, tree, extra=_named(store))
+        cache.run(store, "update-ref", key, _stored(room, store))
 
 
 def _is_complete(bench: Workbench, tree: str) -> bool:
@@ -93,28 +92,13 @@ def without(bench: Workbench, tree: str, paths: Iterable[str]) -> str:
 
 def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
     """Return the files that are written once and then the user's, by levels/yours.yml (decision 8)."""
-    globs = {
+    patterns = {
         pattern
         for source in sources
         for patterns in source.read("levels/yours.yml")["yours"]["default"].values()
         for pattern in patterns
     }
-    return matching(files, globs)
-
-
-def matching(files: Iterable[str], patterns: Iterable[str]) -> set[str]:
-    """Return the files that match one of the patterns of levels/yours.yml."""
-    wanted = tuple(patterns)
-    return {path for path in files if any(_matches(path, pattern) for pattern in wanted)}
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Match part by part: `*` matches no slash, and `src/*/x.py` begins at the root."""
-    parts = path.split("/")
-    wanted = pattern.split("/")
-    return len(parts) == len(wanted) and all(
-        PurePosixPath(part).match(glob) for part, glob in zip(parts, wanted, strict=True)
-    )
+    return set(globs.matching(files, patterns))
 
 
 def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
@@ -124,34 +108,16 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     from importlib.metadata import version
 
     parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
-    with contextlib.suppress(OSError):
-        parts.append(settings_file().read_text("utf-8", "replace"))
+    parts.append(read_settings())
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
 
 
-def _named(store: Path) -> dict[str, str]:
-    return {"GIT_DIR": str(store)}
-
-
-def _stored(room: Path, store: Path, index: Path) -> str:
-    """Store the files of a folder as they are, and return their tree."""
-    entries = _collected(room, room)
-    _refuse_two_of_one_name(entries)
-    plain = [path for path, mode in entries.items() if mode != LINK]
-    names = "".join(f"{room / path}\n" for path in plain)
-    arguments = ("hash-object", "-w", "--no-filters", "--stdin-paths")
-    oids = git.run(store, *arguments, stdin=names, extra=_named(store)).split()
-    made = {path: Entry(entries[path], oid) for path, oid in zip(plain, oids, strict=True)}
-    for path in (path for path, mode in entries.items() if mode == LINK):
-        target = str((room / path).readlink())
-        arguments = ("hash-object", "-w", "--no-filters", "--stdin")
-        oid = git.run(store, *arguments, stdin=target, extra=_named(store)).strip()
-        made[path] = Entry(LINK, oid)
-    extra = _named(store) | {"GIT_INDEX_FILE": str(index)}
-    lines = "".join(f"{entry.mode} {entry.oid}\t{path}\0" for path, entry in made.items())
-    git.run(store, "update-index", "-z", "--index-info", stdin=lines, extra=extra)
-    return git.run(store, "write-tree", extra=extra).strip()
+def _stored(room: Path, store: Path) -> str:
+    """Store the files of a render, and return their tree."""
+    modes = _collected(room, room)
+    _refuse_two_of_one_name(modes)
+    return cache.store(store, room, modes)
 
 
 def _collected(room: Path, folder: Path) -> dict[str, str]:
@@ -167,7 +133,7 @@ def _collected(room: Path, folder: Path) -> dict[str, str]:
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             _refuse_link(room, Path(entry.path), path)
-            modes[path] = LINK
+            modes[path] = git.LINK
         elif stat.S_ISDIR(status.st_mode):
             modes |= _collected(room, Path(entry.path))
         elif stat.S_ISREG(status.st_mode):
@@ -200,7 +166,7 @@ def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
         other = by_folded_name.setdefault(path.casefold(), path)
         if other != path:
             raise RungError(
-                f"The template renders `{other}` and `{path}`, which some systems take for one.\n"
+                f"The template renders `{other}` and `{path}`, which are the same file on some systems.\n"
                 "Nothing was written. Tell the template's author."
             )
 

@@ -26,7 +26,6 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
-LINK, SUBMODULE = "120000", "160000"
 READABLE = 1_000_000  # bytes; larger files are not read, and no settings file is larger
 
 
@@ -114,6 +113,10 @@ class Workbench:
             self._contents |= git.blobs(text, new)
         return {oid: self._contents[oid] for oid in small}
 
+    def content(self, entry: Entry | None) -> bytes:
+        """Return the content of a file; empty if there is no file, or it is over READABLE bytes."""
+        return self.contents([entry.oid]).get(entry.oid, b"") if entry else b""
+
     def store(self, content: bytes) -> str:
         """Store a content on the bench and return its id."""
         text = content.decode("utf-8", "surrogateescape")
@@ -186,7 +189,7 @@ class Workbench:
         """
         fields = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit).split("\0")
         changed = (facts[1:].split(" ") for facts in fields[0:-1:2])  # a path follows each
-        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
+        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != git.SUBMODULE}
         wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
         packing = git.started(
             self.folder,

@@ -9,7 +9,8 @@ from typing import Any
 from rung.core import level_contents, preconditions, transaction
 from rung.core.adoption import complete, existing
 from rung.core.adoption.inferred import Inferred, infer
-from rung.core.rendering import rendered_trees, workbench
+from rung.core.project import opened
+from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
@@ -84,15 +85,14 @@ def adopt(
     top, head = _repository(folder)
     if not dry_run:
         preconditions.committed_root(folder)
-    prefix = git.prefix(top, folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
     inferred = infer(existing.read(folder), reserved, level_contents.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **chosen}
     level_contents.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
-    with workbench.opened(top) as bench:
-        ours = bench.inside(head, prefix)
-        files = bench.files(ours)
+    with opened(top, folder, head) as project:
+        bench = project.bench
+        files = bench.files(project.tree)
         _refuse(files, folder)
         rendered = bench.files(rendered_trees.rendered(bench, source, answers))
         planted = rendered_trees.of_the_user(rendered, [source])
@@ -100,7 +100,7 @@ def adopt(
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:
             return adoption
-        tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
+        tree = project.repository_tree(bench.edited(project.tree, changes))
         message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
         adoption.commit = transaction.apply(bench, head, tree, message)
     return adoption

@@ -31,8 +31,8 @@ FORMATS: dict[str, dict[str, str]] = {
         "html": "rung.assess.formats:html",
     },
     "doctor": {
-        "text": "rung.core.doctor:text",
-        "json": "rung.core.doctor:as_json",
+        "text": "rung.core.needs:text",
+        "json": "rung.core.needs:as_json",
     },
 }
 

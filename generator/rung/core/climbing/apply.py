@@ -11,10 +11,10 @@ from typing import Any
 
 from rung.core import transaction
 from rung.core.climbing import messages
-from rung.core.climbing.plan import Plan
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import LINES, OURS
+from rung.core.project import Project
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage
@@ -61,16 +61,10 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     """
     if prepared.plan.conflicts:
         raise RungError("A climb with conflicts goes to a branch of its own, with `--branch`.")
-    _refuse_unreadable(prepared.bench, prepared.plan, prepared.prefix)
+    _refuse_unreadable(prepared)
     tree = prepared.plan.result
     if verify:
-        tree = _checked(
-            prepared.bench,
-            prepared.repository_tree(tree),
-            prepared.plan.head,
-            prepared.prefix,
-            tree,
-        )
+        tree = _checked(prepared.project, tree)
     return transaction.apply(
         prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message
     )
@@ -95,7 +89,9 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
     taken = {str(up) for file in files for up in (file, *PurePosixPath(file).parents)}
     names = (f"{path}.rung{number}" for number in ("", *(f"-{count}" for count in range(2, 999))))
     return next(
-        name for name in names if name not in taken and not os.path.lexists(prepared.folder / name)
+        name
+        for name in names
+        if name not in taken and not os.path.lexists(prepared.project.folder / name)
     )
 
 
@@ -113,14 +109,16 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
                 f"`git branch -D {name}`."
             )
+        process.raise_lost_stop()
         prepared.bench.keep(prepared.plan.head, commit)
         git.run(top, "update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
     return commit
 
 
-def _refuse_unreadable(bench: Workbench, plan: Plan, prefix: str) -> None:
+def _refuse_unreadable(prepared: PreparedPlan) -> None:
     """Raise a NotDoneError if a file that the climb writes has markers or cannot be parsed."""
-    before, after = bench.files(bench.inside(plan.head, prefix)), bench.files(plan.result)
+    bench, plan = prepared.bench, prepared.plan
+    before, after = bench.files(prepared.project.tree), bench.files(plan.result)
     paths = [path for path in (*plan.added, *plan.changed) if after[path].is_text_file]
     texts = bench.contents([after[path].oid for path in paths])
     old = bench.contents([before[path].oid for path in paths if path in before])
@@ -136,15 +134,12 @@ def _refuse_unreadable(bench: Workbench, plan: Plan, prefix: str) -> None:
             )
 
 
-def _checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tree: str) -> str:
+def _checked(project: Project, tree: str) -> str:
     """Run the project's own checks on the new state, in a separate folder.
 
     Args:
-        bench: The repository that holds the trees.
-        repository_tree: The tree of the whole repository in the new state.
-        head: The commit that the new state follows.
-        prefix: The project's folder in the repository; empty for the root.
-        tree: The tree of that folder.
+        project: The project before the climb.
+        tree: The new tree of its folder.
 
     Returns:
         The folder's tree, with uv.lock as uv wrote it where git tracks one.
@@ -158,10 +153,11 @@ def _checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tre
             "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
             "Install uv, or leave the checks to yourself with `--no-verify`. " + shortage.DOCTOR
         )
+    bench = project.bench
     checkout = bench.folder / "staged"
-    _stage(bench, checkout, bench.commit(repository_tree, [head], "Staged"))
-    folder = checkout / prefix
-    before = bench.files(bench.inside(head, prefix))
+    _stage(bench, checkout, bench.commit(project.repository_tree(tree), [project.head], "Staged"))
+    folder = checkout / project.prefix
+    before = bench.files(project.tree)
     changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
     wheels = filter(None, map(LIBRARY.fullmatch, sorted(before.keys() & changed)))
     libraries = [wheel[1].replace("_", "-") for wheel in wheels]

@@ -7,10 +7,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from rung.core.level_contents import applies
@@ -29,24 +30,17 @@ SECONDS_OF_NETWORK = 60
 RESOLVE = "pip compile --system --only-binary :all: --no-deps --no-header --no-cache --quiet -"
 
 
-@dataclass(frozen=True)
-class Need:
-    """Something that a machine must have.
+class Need(msgspec.Struct, frozen=True, kw_only=True, rename={"purpose": "for", "since": "from"}):
+    """Something that a machine must have, as levels/tools.yml explains it.
 
-    Attributes:
-        name: The program's name, or `registry`, or `certificates`.
-        purpose: Completes "Needed to ...".
-        since: The first rung that needs it.
-        fix: What to do if it is missing.
-        when: The answers with which it is needed, all of them.
-        optional: Whether only single tasks need it.
+    `purpose` completes "Needed to ...", and `since` is the first rung that needs it.
     """
 
     name: str
     purpose: str
     since: int
     fix: str
-    when: Mapping[str, Any] = field(default_factory=dict)
+    when: dict[str, str | list[str]] = {}
     optional: bool = False
 
     def concerns(self, level: int, answers: Mapping[str, Any]) -> bool:
@@ -54,38 +48,32 @@ class Need:
         return self.since <= level and applies(self.when, answers)
 
 
-@dataclass(frozen=True)
-class Program(Need):
-    """A program that a machine must have.
+class Program(Need, frozen=True, kw_only=True):
+    """A program that a machine must have; one of the commands `ways` has to succeed."""
 
-    Attributes:
-        ways: Commands, one of which has to succeed and print the version.
-        at_least: The oldest version that suffices; empty for any.
-        below: The first version that is too new; empty for none.
-    """
-
-    ways: tuple[str, ...] = ()
+    ways: tuple[str, ...]
     at_least: str = ""
     below: str = ""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Everything that projects need of a machine.
+class Registry(Need, frozen=True, kw_only=True):
+    """The address that packages come from; every project installs `package`."""
 
-    Attributes:
-        programs: In the order of the file.
-        registry: The address that packages come from.
-        package: A package that every project installs.
-        certificates: The registry's certificates.
-        fix_system: What to do if the system trusts a certificate that uv does not.
-    """
-
-    programs: tuple[Program, ...]
-    registry: Need
     package: str
-    certificates: Need
+
+
+class Certificates(Need, frozen=True, kw_only=True):
+    """The registry's certificates; `fix_system` is for one that the system trusts, and uv does not."""
+
     fix_system: str
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """Everything that projects need of a machine; programs are in the order of the file."""
+
+    programs: list[Program]
+    registry: Registry
+    certificates: Certificates
 
 
 def load_needs(folder: Path) -> Needs:
@@ -93,25 +81,11 @@ def load_needs(folder: Path) -> Needs:
     path = folder / FILE
     try:
         data = plain_yaml.load(path.read_text(encoding="utf-8"))
-        registry, certificates = data["registry"], data["certificates"]
-        return Needs(
-            programs=tuple(_program_need(name, entry) for name, entry in data["programs"].items()),
-            registry=Need("registry", **_common(registry, {"package"})),
-            package=registry["package"],
-            certificates=Need("certificates", **_common(certificates, {"fix_system"})),
-            fix_system=certificates["fix_system"],
-        )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        programs = [entry | {"name": name} for name, entry in data["programs"].items()]
+        others = {name: data[name] | {"name": name} for name in ("registry", "certificates")}
+        return msgspec.convert({"programs": programs, **others}, Needs)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
-
-
-def _program_need(name: str, entry: Mapping[str, Any]) -> Program:
-    return Program(name, ways=tuple(entry["ways"]), **_common(entry, {"ways"}))
-
-
-def _common(entry: Mapping[str, Any], besides: set[str]) -> dict[str, Any]:
-    names = {"for": "purpose", "from": "since"}
-    return {names.get(key, key): value for key, value in entry.items() if key not in besides}
 
 
 @dataclass(frozen=True)
@@ -167,15 +141,15 @@ def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
     uv = process.uv()
     if uv is None:
         return [Finding(needs.registry, "not checked", reason="uv, which asks it, is missing")]
-    code, output = _resolve(uv, needs.package, folder, {})
+    code, output = _resolve(uv, needs.registry.package, folder, {})
     if not code:
         return [Finding(needs.registry, "found"), Finding(needs.certificates, "found")]
     reason = _last(output) or shortage.end(code)
     if not shortage.distrusts(output):
         return [Finding(needs.registry, "fails", reason=reason, fix=_fix(needs, output))]
     system = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-    trusted = not _resolve(uv, needs.package, folder, system)[0]
-    fix = needs.fix_system if trusted else needs.certificates.fix
+    trusted = not _resolve(uv, needs.registry.package, folder, system)[0]
+    fix = needs.certificates.fix_system if trusted else needs.certificates.fix
     return [
         Finding(needs.registry, "fails", reason="its certificate is refused, see `certificates`"),
         Finding(needs.certificates, "missing", reason=reason, fix=fix),

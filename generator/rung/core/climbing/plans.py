@@ -169,11 +169,9 @@ def dependencies(
 
 
 def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str]:
-    entry = files.get("pyproject.toml")
     try:
-        text = bench.contents([entry.oid])[entry.oid].decode("utf-8") if entry else ""
-        data = tomllib.loads(text)
-    except (KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        data = tomllib.loads(bench.content(files.get("pyproject.toml")).decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
     table = data.get("project")
     lists = [table.get("dependencies") if isinstance(table, dict) else None]
