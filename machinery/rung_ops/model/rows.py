@@ -123,14 +123,19 @@ def validation_error(
     return Refusal(422, f"row {number}: {what}" if number else f"The body: {what}", number)
 
 
-def check_values(values: Sequence[Any], column: Column, checks: Sequence[Holds]) -> None:
+def holding(checks: Sequence[Holds]) -> Holds:
+    """Make one check of several."""
+    return checks[0] if len(checks) == 1 else lambda value: all(check(value) for check in checks)
+
+
+def check_values(values: Iterable[Any], column: Column, holds: Holds) -> None:
     """Check the values of a column; empty values pass.
 
     Raises:
-        Refusal: a value breaks one.
+        Refusal: a value breaks a rule.
     """
     for number, value in enumerate(values, 1):
-        if value is not None and not all(check(value) for check in checks):
+        if value is not None and not holds(value):
             raise wrong_value(number, column.name, value, column.words)
 
 
@@ -354,7 +359,7 @@ class Reader:
         self._nothing = (None,) * len(given) if len(given) > 1 else None
         self.checks = {column.name: made for column, made in zip(columns, checks, strict=True)}
         self._checks = [
-            (getter, column, [check.holds for check in self.checks[column.name]])
+            (getter, column, holding([check.holds for check in self.checks[column.name]]))
             for getter, column in zip(self._getters, columns, strict=True)
             if self.checks[column.name]
         ]
@@ -370,8 +375,10 @@ class Reader:
             row = self._one(body)
         except Exception as error:  # whatever an invalid body raises, the caller caused it
             raise validation_error(error, self.columns, BY_ROW, alone=True) from None
-        if self._checks:
-            self._hold([row])
+        for getter, column, holds in self._checks:
+            value = getter(row)
+            if value is not None and not holds(value):
+                raise wrong_value(1, column.name, value, column.words)
         return row
 
     def many(self, body: bytes, most: int) -> list[Any]:
@@ -408,8 +415,8 @@ class Reader:
                 what = f"holds {len(values)} values, and `{first}` holds {height}"
                 raise wrong_column(None, column.name, what)
         check_row_count(height, most)
-        for getter, column, checks in self._checks:
-            check_values(getter(columns) or (), column, checks)
+        for getter, column, holds in self._checks:
+            check_values(getter(columns) or (), column, holds)
         full = [[None] * height if values is None else values for values in lists]
         if all(values is None for at, values in enumerate(lists) if at not in self._own):
             return self._of_own.of_lists([full[at] for at in self._own])
@@ -434,8 +441,8 @@ class Reader:
         return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])
 
     def _hold(self, rows: Sequence[Any]) -> None:
-        for getter, column, checks in self._checks:
-            check_values(list(map(getter, rows)), column, checks)
+        for getter, column, holds in self._checks:
+            check_values(map(getter, rows), column, holds)
 
 
 def _field(number: int) -> str:
