@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from rung_ops import addons
 from rung_ops.addons import AddonError, Verb
-from rung_ops.errors import NoProjectError, StageError
+from rung_ops.errors import NoProjectError, OpsError
 from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.pipes import quietly
 from rung_ops.verbs import VERBS
 
-OK, REFUSED, USAGE = 0, 1, 2  # exit codes
+OK, USAGE = 0, 2  # exit codes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,9 +82,9 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
             return _takes_no_arguments(name, verb, own)
         sys.argv = [f"rung-ops {name}", *own]
         return int(run() or OK)
-    except StageError as error:
+    except OpsError as error:
         print(error, file=sys.stderr)
-        return REFUSED
+        return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
             raise

@@ -14,7 +14,7 @@ from rung_governance import approval, audit, gate_record, keys, witness
 from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
@@ -23,7 +23,7 @@ from rung_ops.system import locks
 
 REFUSALS = (
     *(
-        BadBundle,
+        BundleError,
         SettingsError,
         state.Refused,
         state.BadState,
@@ -41,7 +41,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     Raises:
         state.Refused: the gate refuses it, or it answers already.
         keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
-        BadBundle, SettingsError: it must not be used.
+        BundleError, SettingsError: it must not be used.
     """
     keys.private_key()
     before = state.read(folder)
@@ -71,7 +71,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 
 def without_keys(path: Path) -> None:
     """Load a bundle as install.check() does, in a process that holds no key."""
-    keyless.call("rung_ops.release.install:check", str(path), raises=(BadBundle, SettingsError))
+    keyless.call("rung_ops.release.install:check", str(path), raises=(BundleError, SettingsError))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
@@ -94,10 +94,10 @@ def refuse_another_model(release: Path) -> None:
 
     Raises:
         state.Refused: it is another one, or cannot be compared.
-        BadBundle: the release is not as it was signed.
+        BundleError: the release is not as it was signed.
     """
     compared = "rung_governance.served_model:differences"
-    if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
+    if reasons := keyless.call(compared, str(release), raises=(BundleError,)):
         raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
 
 
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     except state.Refused as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
-    except BadBundle:
+    except BundleError:
         pass  # rung_ops.release.deploy says what is wrong with it
     with audit.signed_with_warnings(folder):
         code = release_deploy.main([options.environment, *filter(None, [options.release])])
@@ -130,7 +130,7 @@ def _to_production(folder: Path, asked: str | None) -> int:
     try:
         release = asked or install.newest()
         if release is None:
-            raise BadBundle(
+            raise BundleError(
                 f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
             )
         if not asked and (back := release_deploy.rollback_event(folder, release)):

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from rung_governance import audit, kill_switch, operators, override_counts, overrides
 from rung_governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_governance.signed_state import SignedStateReader
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.project import release_folders
 from rung_ops.release import history_line, state
 from rung_ops.serving.service import Service

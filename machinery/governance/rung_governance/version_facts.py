@@ -37,7 +37,7 @@ def of_version(version: ModelVersion) -> Facts:
             features = rows.select(expressions).columns
         except (
             registry_artifacts.NotReleasable,
-            bundle.BadBundle,
+            bundle.BundleError,
             pl.exceptions.PolarsError,
         ) as error:
             raise Unknown(

@@ -9,8 +9,7 @@ import polars as pl
 from rung_ops import contract, prediction_log
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.model import bundle
-from rung_ops.model.predictions import packed
-from rung_ops.model.target import kind_in
+from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.project import release_folders
@@ -29,7 +28,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (as rung_ops.model.predictions.packed() has it; null where
+        (serving, canary or batch), PREDICTION (as rung_ops.model.target.packed() has it; null where
         all are of a release that predicted another kind), and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)

@@ -12,7 +12,7 @@ from rung_ops.checks.data import featured_sample, sample
 from rung_ops.checks.user_code import calling
 from rung_ops.contract import ContractError
 from rung_ops.errors import StageError
-from rung_ops.model.predictions import finite_rows, shape
+from rung_ops.model.target import finite_rows, shape
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
 

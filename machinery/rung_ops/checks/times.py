@@ -9,7 +9,7 @@ from rung_ops.contract import ContractError
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 from rung_ops.project.paths import raw_files, shown
 
 OFFSET, ZONE = "+05:00", "Etc/GMT-5"  # the same; the sign of such a name is the other way round

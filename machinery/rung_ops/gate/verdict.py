@@ -17,7 +17,7 @@ from rung_ops.gate.paired_test import GROUPS, Comparison
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.gate.threshold import Threshold
-from rung_ops.model.predictions import finite_rows, inside, shape
+from rung_ops.model.target import finite_rows, inside, shape
 from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
 from rung_ops.system.printable import four_digits

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from rung_ops.model import bundle
-from rung_ops.model.dtypes import dtype_of
+from rung_ops.model.columns import dtype_of
 from rung_ops.project import release_folders
 
 MAX_BODIES = 1_000  # as many as a release has parity rows

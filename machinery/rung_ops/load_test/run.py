@@ -24,7 +24,7 @@ from rung_ops.load_test import target as load_target
 from rung_ops.load_test.client import Load
 from rung_ops.load_test.report import Figures
 from rung_ops.load_test.target import Target, Unreachable
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import current, release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import SLO
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         with _target(options) as target:
             measured = _test(target, options)
-    except (Unreachable, BadBundle, SettingsError, state.BadState) as error:
+    except (Unreachable, BundleError, SettingsError, state.BadState) as error:
         print(f"Nothing was tested: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

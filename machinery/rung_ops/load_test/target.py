@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from rung_ops.model import release as released
+from rung_ops.model import released as released
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import limits
 from rung_ops.release import state
@@ -91,7 +91,7 @@ def own(environment: str) -> Iterator[Target]:
 
     Raises:
         Unreachable: the environment serves nothing, or the service does not start.
-        bundle.BadBundle: the service would refuse the release.
+        bundle.BundleError: the service would refuse the release.
         settings.SettingsError: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model.predictions import inside
+from rung_ops.model.target import inside
 from rung_ops.statistics import jackknife
 
 SCHEMA: dict[str, Any] = {

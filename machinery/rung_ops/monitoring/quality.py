@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import target
-from rung_ops.model.predictions import numbers, packed, unpacked
+from rung_ops.model.target import numbers, packed, unpacked
 from rung_ops.monitoring import interval_coverage
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import (
     check,
     exposition,
@@ -76,7 +76,7 @@ def observe(
 
     Raises:
         CannotLook: nothing is served, or nothing was ever predicted.
-        BadBundle: the release must not be used.
+        BundleError: the release must not be used.
         HookError: the project's monitor_check cannot be used.
     """
     release = _serving(environment)
@@ -161,7 +161,7 @@ def main(
             print(json.dumps(status(result), allow_nan=False))
             return 1 if result.problems else 0
         write(result, options.environment)
-    except (CannotLook, BadBundle, BadLimits, HookError, state.BadState) as error:
+    except (CannotLook, BundleError, BadLimits, HookError, state.BadState) as error:
         print(error, file=sys.stderr)
         return COULD_NOT
     print(report.summary(result))

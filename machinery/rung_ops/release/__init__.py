@@ -4,7 +4,7 @@
   explained), `dtypes`, `content` (fills one), `source_import` (imports its code), `estimators` (skops).
 - Making one, `poe release`: `make`, from what `registry_artifacts` downloads. Its model: `export`
   tries `to_onnx`, `to_lightgbm` and skops on the rows that `export_trial` draws; `speed` selects one;
-  a model.py with save() and load() has a format of its own (rung_ops.model.custom_model).
+  a model.py with save() and load() has a format of its own (rung_ops.model.predictors).
 - Trust: `keys` (`poe keys`), `secret` (a key from CI), `signing` (writes the signature), `sign` (signs
   what another job of CI built), `verify` (checks a signature; needs no signing library).
 - Environments: `paths` (folders), `state` (every change), `state_file` (state.json), `history`

@@ -17,12 +17,11 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import synthetic
-from rung_ops.model import bundle, row_features, source_import
-from rung_ops.model.dtypes import dtype_of
-from rung_ops.model.predictions import columns, finite_rows
+from rung_ops.model import bundle, source_import
+from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import row_predictor
-from rung_ops.model.row_code import UntranslatedError
-from rung_ops.model.target import kind_in
+from rung_ops.model.row_path import UntranslatedError, contract_features
+from rung_ops.model.target import columns, finite_rows, kind_in
 from rung_ops.project.paths import params
 from rung_ops.release import contract_file, export, export_trial, parity, reasons_file, source_hash
 from rung_ops.training import estimator
@@ -83,7 +82,7 @@ def fill(
     """Write the files of a release and its manifest; see make.write() for the arguments.
 
     Raises:
-        BadBundle: the source cannot be imported.
+        BundleError: the source cannot be imported.
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a request cannot hold.
     """
@@ -216,7 +215,7 @@ def _row_features(trained: Trained, chosen: parity.FormatResult) -> dict[str, An
     schema = {each["name"]: dtype_of(each["polars"]) for each in columns}
     rows = export_trial.sample(trained.known, export_trial.REFERENCE_ROWS, trained.seed)
     try:
-        features = row_features.of_contract(trained.expressions, trained.contract, schema, rows)
+        features = contract_features(trained.expressions, trained.contract, schema, rows)
     except UntranslatedError as error:
         return {"used": False, "reason": str(error)}
     if row_predictor(chosen.predict, features.schema) is None:

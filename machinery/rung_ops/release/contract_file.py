@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.contract import synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
-from rung_ops.model.dtypes import UnknownType, family_of, text_of
+from rung_ops.model.columns import family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
 from rung_ops.model.target import kind_of
 
@@ -115,7 +115,7 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
     dtype = column.dtype.type
     try:
         family, polars = family_of(dtype), text_of(dtype)
-    except UnknownType as error:
+    except ValueError as error:
         raise UnservableRow(
             f"dataset.py: column `{name}`: {error}. Change it to a number, text, boolean, date or "
             "datetime."
@@ -172,9 +172,9 @@ def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
         case "equal_to":
             yield "isin", [_json(known["value"])]
         case "str_matches":
-            # JSON Schema searches for a pattern anywhere; pandera matches from the start.
+            # JSON Schema searches for a pattern anywhere; pandera puts a ^ before it.
             text = getattr(known["pattern"], "pattern", known["pattern"])
-            yield "pattern", text if text.startswith("^") else f"^(?:{text})"
+            yield "pattern", text if text.startswith("^") else f"^{text}"
         case "str_contains":
             yield "pattern", getattr(known["pattern"], "pattern", known["pattern"])
         case "str_length":

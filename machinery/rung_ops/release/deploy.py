@@ -14,7 +14,7 @@ import polars as pl
 
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import champion_alias, gate_check, install, rollout_time, state, status
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         release = options.release or install.newest()
         if release is None:
-            raise BadBundle(
+            raise BundleError(
                 f"{shown(release_folders.candidates())} has no release: `uv run poe release` creates one"
             )
         now = state.read(folder)
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
             if now.on_trial:
                 _say_how_long(environment)
     except (
-        BadBundle,
+        BundleError,
         SettingsError,
         state.Refused,
         state.BadState,
@@ -120,7 +120,7 @@ def _say_how_long(environment: str) -> None:
 def _update_alias(folder: Path, serving: str) -> str:
     try:
         version = bundle.read_manifest(release_folders.bundle(folder, serving))["version"]
-    except BadBundle as error:
+    except BundleError as error:
         return f"The alias `champion` of the registry was not changed: {error}"
     return champion_alias.follow(version)
 
@@ -135,7 +135,7 @@ def _deploy(folder: Path, release: str, before: State, options: argparse.Namespa
         )
     try:
         manifest = bundle.read_manifest(install.install(folder, release))
-    except BadBundle:
+    except BundleError:
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
     by = release_folders.person()

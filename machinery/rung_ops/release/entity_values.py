@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 
 
 def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
@@ -14,7 +14,7 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
         contract: of the release.
 
     Raises:
-        BadBundle: the store lacks values of its entity features, as it declares them.
+        BundleError: the store lacks values of its entity features, as it declares them.
     """
     if not (views := contract.get("entity_features")):
         return
@@ -24,4 +24,4 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
     try:
         store.refuse_unless_filled(views, stores.project_store())
     except store.StoreError as error:
-        raise BadBundle(f"{name}: {error}.") from error
+        raise BundleError(f"{name}: {error}.") from error

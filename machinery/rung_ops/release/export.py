@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 from skops.io import dump
 
-from rung_ops.model import bundle, custom_model, estimators, source_import
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.predictors import predictor_of
+from rung_ops.model import bundle, predictors, source_import
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.predictors import load_estimator, predictor_of, refuse_custom_model
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current
 from rung_ops.release import onnx_reason, speed
@@ -20,7 +20,7 @@ from rung_ops.release.parity import FormatResult, ParityCheck
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 
-_EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
+_EXPLAINED = (BundleError, NoLightGBM)  # their messages need no type name
 
 
 class NoFormat(Exception):
@@ -56,7 +56,7 @@ def export(
     first = tried[0]
     if first.format == "onnx" and not first.ok:
         first.reason = f"{first.reason}. {_blame(estimator, check.features)}"
-    if not any(each.ok for each in tried) and not custom_model.is_custom(module):
+    if not any(each.ok for each in tried) and not predictors.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, described, check))
     selected = _fastest(_usable(tried), check.features, task)
@@ -85,8 +85,8 @@ def _attempts(
     module: ModuleType, estimator: Any, features: pl.DataFrame
 ) -> list[tuple[str, Callable[[Path], None]]]:
     """Return the formats to try first, each with what writes it into a folder."""
-    if custom_model.is_custom(module):
-        custom_model.refuse_unless_allowed(current().repository)
+    if predictors.is_custom(module):
+        refuse_custom_model(current().repository)
         return [("custom", lambda folder: _write_custom(folder, module, estimator))]
     return [
         ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
@@ -170,13 +170,13 @@ def write_again(kind: str, folder: Path, estimator: Any, features: pl.DataFrame)
 
 def _write_skops(folder: Path, package: str, estimator: Any) -> None:
     dump(estimator, folder / bundle.SKOPS)
-    estimators.load(folder, package)  # refuses types that TRUSTED does not list
+    load_estimator(folder, package)  # refuses types that TRUSTED does not list
 
 
 def _write_custom(folder: Path, module: ModuleType, estimator: Any) -> None:
     module.save(estimator, folder / bundle.CUSTOM)
     if not (folder / bundle.CUSTOM).exists():
-        raise BadBundle("save() in model.py did not write to the path that it got")
+        raise BundleError("save() in model.py did not write to the path that it got")
 
 
 def _trial_folder(staged: Path, kind: str) -> Path:

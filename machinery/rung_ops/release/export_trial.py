@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.contract.synthetic import unknown_texts
 from rung_ops.model import source_import
-from rung_ops.model.predictions import finite_rows
+from rung_ops.model.target import finite_rows
 from rung_ops.training import estimator
 
 REFERENCE_ROWS = 10_000  # training rows that the monitor compares with

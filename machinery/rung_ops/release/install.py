@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rung_ops.model import bundle, verify
-from rung_ops.model import release as released
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import bundle, verification
+from rung_ops.model import released as released
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
 from rung_ops.project.service_settings import limits
@@ -24,7 +24,7 @@ def newest() -> str | None:
     for folder in release_folders.candidates().glob("[!.]*"):
         try:
             made.append((bundle.read_manifest(folder)["created"], folder.name))
-        except BadBundle:
+        except BundleError:
             continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
     return max(made)[1] if made else None
 
@@ -58,7 +58,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         The folder of the installed release.
 
     Raises:
-        BadBundle: there is no such candidate, it is of another model, or the service would refuse
+        BundleError: there is no such candidate, it is of another model, or the service would refuse
             it.
         SettingsError: ops/service.toml is invalid.
         locks.LockTimeoutError: another deployment is running.
@@ -66,7 +66,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     try:
         check_release_id(release)
     except InvalidStateError as error:
-        raise BadBundle(none_of(release)) from error
+        raise BundleError(none_of(release)) from error
     source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
     bundles, load = final.parent, load or check
     draft = bundles / DRAFT
@@ -75,7 +75,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         if final.exists() and _is_valid(final, load):
             return final
         if not source.is_dir():
-            raise BadBundle(none_of(release))
+            raise BundleError(none_of(release))
         copied = draft / release
         try:
             shutil.copytree(source, copied, symlinks=True)
@@ -104,13 +104,13 @@ def check(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model.
 
     Raises:
-        BadBundle, SettingsError: as install(); also where the feature store lacks values.
+        BundleError, SettingsError: as install(); also where the feature store lacks values.
     """
     path = Path(path)
-    loaded = released.load(path, verify.public_key(), limits())
+    loaded = released.load(path, verification.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
-        raise BadBundle(
+        raise BundleError(
             f"{path.name} is a release of the model {model}, but this is {project_name()}: deploy "
             f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
             "creates a release under its new name."
@@ -121,6 +121,6 @@ def check(path: Path | str) -> None:
 def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:
     try:
         load(path)
-    except BadBundle:
+    except BundleError:
         return False
     return True

@@ -52,7 +52,7 @@ def served_version() -> str | None:
         if serving is None:
             return None
         return str(bundle.read_manifest(release_folders.bundle(folder, serving))["version"])
-    except (state.BadState, bundle.BadBundle, OSError):
+    except (state.BadState, bundle.BundleError, OSError):
         return None
 
 

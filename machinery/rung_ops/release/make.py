@@ -9,11 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.model import bundle, release
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.verify import verify
+from rung_ops.model import bundle, released
+from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model.predictors import CustomModelRefusedError
+from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import content, keys, signing
@@ -49,7 +48,7 @@ def write(
         The folder of the release.
 
     Raises:
-        BadBundle: the service would refuse it, for one as its entity features are not in the store.
+        BundleError: the service would refuse it, for one as its entity features are not in the store.
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a request cannot hold.
         signing.BadKey: the key cannot sign.
@@ -87,11 +86,13 @@ def put(staged: Path, folder: Path) -> Path:
 
 def _load(staged: Path, public_key: bytes) -> None:
     try:
-        release.load(staged, public_key)
-    except BadBundle as error:  # often too slow, and then it matters why it is in no faster format
+        released.load(staged, public_key)
+    except (
+        BundleError
+    ) as error:  # often too slow, and then it matters why it is in no faster format
         formats = bundle.read_manifest(staged)["parity"]["formats"]
         unused = [_format_line(each) for each in formats if not each["ok"]]
-        raise BadBundle("\n".join([str(error), *unused])) from error
+        raise BundleError("\n".join([str(error), *unused])) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -118,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
             made = write(folder, estimator, train, test, facts, private_key, documents, source)
     except (
         *(
-            BadBundle,
+            BundleError,
             NoFormat,
             UnservableRow,
             CustomModelRefusedError,
@@ -157,7 +158,7 @@ def was_released(folder: Path, public_key: bytes) -> bool:
     """Say that a valid release exists: it may be in use, so it is not written again."""
     try:
         verify(folder, public_key)
-    except (BadBundle, OSError):
+    except (BundleError, OSError):
         return False
     print(f"{folder.name} was released before: {shown(folder)}")
     return True

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from rung_ops.model.onnx_model import OnnxOutput
+from rung_ops.model.predictors import OnnxOutput
 from rung_ops.release.to_onnx import to_onnx
 
 CLOSE = 1e-4  # of a step's numbers, relative; rounding to 32 bits stays far below

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from rung_ops.model import bundle
-from rung_ops.model.bundle import MANIFEST, SIGNATURE, BadBundle
-from rung_ops.model.verify import verify
+from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError
+from rung_ops.model.verification import verify
 from rung_ops.release import keys, signing
 from rung_ops.system.printable import printable
 
@@ -19,29 +19,31 @@ def check(folder: Path) -> None:
     """Compare an unsigned release with its own manifest.
 
     Raises:
-        BadBundle: it is signed already, or its files are not those that the manifest lists.
+        BundleError: it is signed already, or its files are not those that the manifest lists.
     """
     if SIGNATURE in bundle.paths_of(folder):
-        raise BadBundle(f"{folder.name} has a signature already: {SIGNATURE}")
+        raise BundleError(f"{folder.name} has a signature already: {SIGNATURE}")
     manifest = bundle.read_manifest(folder)
     if manifest["id"] != folder.name:
-        raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
+        raise BundleError(f"{folder.name} is release {manifest['id']} under another name")
     listed, present = manifest["files"], bundle.files_of(folder)
     for path in sorted(listed.keys() | present.keys()):
         if listed.get(path) != present.get(path):
-            raise BadBundle(f"{folder.name}: {path} is not the file that {MANIFEST} lists")
+            raise BundleError(f"{folder.name}: {path} is not the file that {MANIFEST} lists")
 
 
 def sign_all(folder: Path, private_key: bytes) -> list[str]:
     """Sign every release of a folder, or none; return their ids.
 
     Raises:
-        BadBundle: there is none, or one cannot be signed.
+        BundleError: there is none, or one cannot be signed.
         signing.BadKey: the key cannot sign.
     """
     releases = sorted(folder.glob("[!.]*"))
     if not releases:
-        raise BadBundle(f"{folder} holds no release: `poe release --unsigned {folder}` writes one.")
+        raise BundleError(
+            f"{folder} holds no release: `poe release --unsigned {folder}` writes one."
+        )
     for release in releases:
         check(release)
     public_key = signing.public_key_of(private_key)
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = parser.parse_args(arguments).folder
     try:
         names = sign_all(folder, keys.private_key())
-    except (BadBundle, keys.NoKey, signing.BadKey, OSError) as error:
+    except (BundleError, keys.NoKey, signing.BadKey, OSError) as error:
         print(f"Nothing was signed. {printable(str(error))}", file=sys.stderr)
         return 1
     for name in names:

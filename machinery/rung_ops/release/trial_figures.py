@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rung_ops.model.predictions import distances, finite_rows
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.statistics.sequential import FEW
 
 # Values that are kept of an arm; then both stop, so that they stand for the same time.

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops.model import adverse
+from rung_ops.model.reasons import HIGH, LOW, adverse_in
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
@@ -52,7 +52,7 @@ def reasons(
         against: `high` or `low` where that is unfavourable: only what made the prediction worse
             for the person is a reason then, as the service has it.
     """
-    sign = {None: 0, adverse.HIGH: 1, adverse.LOW: -1}[against]
+    sign = {None: 0, HIGH: 1, LOW: -1}[against]
     largest = np.argsort(-np.abs(values[row]), kind="stable")
     order = [index for index in largest if not sign or sign * values[row, index] > 0][:REASONS]
     return [
@@ -80,7 +80,7 @@ def report(
         model, features, estimator.features(background), seed, seconds
     )
     features = features.head(len(values))
-    names, unfavourable = estimator.classes(), adverse.of(settings, estimator.classes())
+    names, unfavourable = estimator.classes(), adverse_in(settings, estimator.classes())
     predicted = shap_values.predicted(model, features)
     result = explained.of(predicted, values, names, unfavourable)
     notes = []

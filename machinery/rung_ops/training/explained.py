@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rung_ops.model.adverse import HIGH
-from rung_ops.model.predictions import labels
+from rung_ops.model.reasons import HIGH
+from rung_ops.model.target import labels
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import fairlearn.metrics
 import numpy as np
 from sklearn.metrics import mean_absolute_error
 
-from rung_ops.model.predictions import inside
+from rung_ops.model.target import inside
 from rung_ops.system.printable import counted
 
 COUNTS = ("rows", "positives")

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops.model.predictions import inside
+from rung_ops.model.target import inside
 from rung_ops.system.printable import printable
 from rung_ops.training.plots import BLUE, GREY
 from rung_ops.training.slices import MIN_ROWS, slice_columns, sort_key

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from rung_ops.model.predictions import numbers
+from rung_ops.model.target import numbers
 from rung_ops.training import estimator
 
 

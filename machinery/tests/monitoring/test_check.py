@@ -127,7 +127,7 @@ def test_a_default_for_a_column_that_must_be_there_is_counted_too(tmp_path: Path
     ("column", "value", "rule"),
     [
         ("size", 100.5, "at most 100.0"),
-        ("size", None, "must be there"),
+        ("size", None, "must not be empty"),
         ("colour", "green", "one of red, blue"),
     ],
 )

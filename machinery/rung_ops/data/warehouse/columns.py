@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 
 Types = dict[str, pl.DataType]
 
