@@ -26,7 +26,7 @@ from machinery.tests.conftest import FACTS, private_key
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.release import make, signing
-from rung_ops.model import effects, release
+from rung_ops.model import reasons, released
 from rung_ops.model.reasons import Reasons
 from rung_ops.training import explain
 
@@ -61,11 +61,11 @@ DRAWS, FEW_DRAWS = 20, 3  # pairs; few of what takes minutes
 DRAWN = (50, 100, 200, 400)  # rows of a background
 
 
-def released(model: Any, train: pl.DataFrame, test: pl.DataFrame) -> release.Release:
+def released(model: Any, train: pl.DataFrame, test: pl.DataFrame) -> released.Release:
     """Write a release of a model and load it as the service does."""
     key = private_key()
     folder = make.write(Path(tempfile.mkdtemp()), model, train, test, FACTS, key, {})
-    return release.load(folder, signing.public_key_of(key))
+    return released.load(folder, signing.public_key_of(key))
 
 
 def boosted(train: pl.DataFrame) -> Any:
@@ -122,8 +122,8 @@ class Example:
     train: pl.DataFrame
     test: pl.DataFrame
     model: Any
-    logistic: release.Release
-    trees: release.Release
+    logistic: released.Release
+    trees: released.Release
     refused: pl.DataFrame
 
     @classmethod
@@ -156,8 +156,8 @@ def of_the_stage(example: Example) -> str:
 def of_drawn_rows(example: Example) -> Iterator[str]:
     """Measure exact effects against backgrounds of some drawn rows."""
     logistic = example.logistic
-    base = effects.typical(logistic.contract, logistic.features)
-    additive = effects.AdditiveEffects(logistic.predictor, "classification", base)
+    base = reasons.typical(logistic.contract, logistic.features)
+    additive = reasons.AdditiveEffects(logistic.predictor, "classification", base)
     terms = additive(example.refused)[:, :-1]
     background = additive(example.train.select(logistic.features))[:, :-1]
 
@@ -187,7 +187,7 @@ def of_the_service(example: Example) -> str:
     return f"|**served**: exact, adverse only, all {rows} training rows|{share:.0%}|none|"
 
 
-def timed(name: str, each: release.Release, test: pl.DataFrame) -> str:
+def timed(name: str, each: released.Release, test: pl.DataFrame) -> str:
     """Time a release: a prediction, its reasons, and those of 100 rows."""
     reasons, inputs = reasons_of(each), each.score(test)[0]
     figures = [
@@ -199,7 +199,7 @@ def timed(name: str, each: release.Release, test: pl.DataFrame) -> str:
     return f"|{name}, in {each.manifest['format']}|{reasons.method}|{shown}|"
 
 
-def reasons_of(each: release.Release) -> Reasons:
+def reasons_of(each: released.Release) -> Reasons:
     """Return the reasons of a release that has them."""
     assert isinstance(each.reasons, Reasons)
     return each.reasons

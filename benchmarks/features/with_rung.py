@@ -19,7 +19,7 @@ from rung_ops.features import stores
 from rung_ops.features.store import StoredView, key_of, keys_of
 from rung_ops.model.columns import columns_of
 from rung_ops.serving.entity_lookup import lookup_of
-from rung_ops.model.requests import Reader
+from rung_ops.model.rows import Reader
 from timing import ENTITIES, FEATURES, serve
 
 if sys.argv[1] != "sqlite":

@@ -26,7 +26,7 @@ from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling
 from rung_ops import contract, prediction_log
 from rung_ops.checks import data, promises
-from rung_ops.model import release as serving_release
+from rung_ops.model import released as serving_release
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import check, outcomes, release_info
 from rung_ops.monitoring.check import Newest

@@ -22,7 +22,7 @@ from rung_ops import prediction_log
 from rung_ops.contract.row_checks import inspect
 from rung_ops.project import release_folders
 from rung_ops.release import state
-from rung_ops.model import release
+from rung_ops.model import released
 
 MOMENT = "moment"
 
@@ -50,7 +50,7 @@ rows = rows.sample(min(options.most, rows.height), seed=1).sort(MOMENT, maintain
 
 folder = release_folders.environment(release_folders.PRODUCTION)
 serving = str(state.read(folder).serving)
-loaded = release.load(release_folders.bundle(folder, serving), release_folders.public_key().read_bytes())
+loaded = released.load(release_folders.bundle(folder, serving), release_folders.public_key().read_bytes())
 typed = rows.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
 features, predictions = loaded.score(typed)
 predicted = pl.Series(predictions).shuffle(1) if options.guess else pl.Series(predictions)

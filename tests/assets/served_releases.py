@@ -28,7 +28,7 @@ from rung_ops.release import signing
 from rung_ops.release import make
 from rung_ops.project import release_folders
 from rung_ops.model.bundle import read_manifest
-from rung_ops.model import release
+from rung_ops.model import released
 from rung_ops.project import current
 from rung_ops.project.paths import (params, project_name)
 
@@ -93,7 +93,7 @@ def main() -> None:
             names[name] = made.name
     rows = test.drop(contract.TARGET).sample(500, seed=3)
     expected = {
-        read_manifest(candidates / identity)["id"]: release.load(
+        read_manifest(candidates / identity)["id"]: released.load(
             candidates / identity, release_folders.public_key().read_bytes()
         )
         .score(rows)[1]

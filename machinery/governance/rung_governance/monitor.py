@@ -71,7 +71,7 @@ def past_their_day(folder: Path, release: str) -> list[str]:
     """List reviews and findings that are overdue; the monitor still runs."""
     try:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BadBundle:
+    except bundle.BundleError:
         return []  # which serving_check says
     return readiness.warnings(validation.released_version(manifest))
 

@@ -199,10 +199,12 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
 
 
 def test_an_error_of_the_other_process_is_reported() -> None:
-    with pytest.raises(bundle.BadBundle, match="release.pub"):
-        keyless.call("rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BadBundle,))
+    with pytest.raises(bundle.BundleError, match="release.pub"):
+        keyless.call(
+            "rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BundleError,)
+        )
     with pytest.raises(
-        keyless.CandidateError, match="check_bundle failed .BadBundle: .*release.pub"
+        keyless.CandidateError, match="check_bundle failed .BundleError: .*release.pub"
     ):
         keyless.call("rung_ops.release.deploy:check_bundle", "nowhere")
 

@@ -11,8 +11,7 @@ import yaml
 from rung_governance.approval import plan
 from rung_governance.approval.plan import PlanError
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.model import custom_model
-from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.model.predictors import CustomModelRefusedError, refuse_custom_model
 from rung_ops.project import current
 
 WRITTEN: dict[str, Any] = {
@@ -203,7 +202,7 @@ def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> Non
 
 def test_the_plan_of_this_project_is_asked(tmp_path: Path) -> None:
     with pytest.raises(CustomModelRefusedError):
-        custom_model.refuse_unless_allowed(tmp_path)
+        refuse_custom_model(tmp_path)
 
 
 def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:

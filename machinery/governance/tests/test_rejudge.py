@@ -13,7 +13,7 @@ from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
 from rung_governance.approval import deploy, rejudge, release
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, verify
+from rung_ops.model import bundle, verification
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import make, registry_artifacts
 from rung_ops.tracking import registry
@@ -139,7 +139,7 @@ def test_what_another_process_wrote_is_signed_here(
     version: Any = SimpleNamespace(version="1")
     assert release.write(version, None) == 0
 
-    assert verify.verify(release_folders.candidates() / release_folder.name, release_key) == (
+    assert verification.verify(release_folders.candidates() / release_folder.name, release_key) == (
         bundle.read_manifest(release_folder)
     )
     assert [path.name for path in release_folders.candidates().glob("[!.]*")] == [

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
-from rung_ops.model import bundle, verify
+from rung_ops.model import bundle, verification
 from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
 from rung_ops.release.to_lightgbm import to_lightgbm
 from rung_ops.training import estimator
@@ -85,7 +85,7 @@ def test_other_trees_that_only_give_reasons_are_found(
 
     def found(of: Any = model) -> list[str]:
         key = signing.public_key_of(release_private_key)
-        manifest, files = verify.open_verified(folder, key)
+        manifest, files = verification.open_verified(folder, key)
         return list(served_model.compare(manifest, files, of, trained.test))
 
     assert found() == []
@@ -141,5 +141,5 @@ def test_a_release_of_another_key_is_not_read(
 ) -> None:
     (release / bundle.CONTRACT).write_text("{}")
 
-    with pytest.raises(verify.BadBundle, match="was changed after it was signed"):
+    with pytest.raises(verification.BundleError, match="was changed after it was signed"):
         differences(release)

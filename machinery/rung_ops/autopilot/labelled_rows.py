@@ -17,8 +17,7 @@ from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model import bundle
-from rung_ops.model.predictions import packed
-from rung_ops.model.target import kind_in
+from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.project import current, release_folders
@@ -39,7 +38,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (as rung_ops.model.predictions.packed() has it; null where
+        (serving, canary or batch), PREDICTION (as rung_ops.model.target.packed() has it; null where
         all are of a release that predicted another kind), and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)

@@ -26,9 +26,9 @@ from rung_ops import contract
 from rung_ops.autopilot.decide import Verdict
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.model import release as serving_release
+from rung_ops.model import released as serving_release
 from rung_ops.model import source_import
-from rung_ops.model.predictions import unpacked
+from rung_ops.model.target import unpacked
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED

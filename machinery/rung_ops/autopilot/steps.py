@@ -409,7 +409,7 @@ def _candidate(trained: dict[str, str]) -> str | None:
     for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
         try:
             manifest = bundle.read_manifest(path)
-        except bundle.BadBundle:
+        except bundle.BundleError:
             continue
         if manifest["run_id"] == trained["run_id"]:
             candidates.append((manifest["created"], path.name))

@@ -1,22 +1,22 @@
 """Score a file of rows: `uv run poe predict INPUT [OUTPUT]`."""
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import pandera.polars as pa
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.command import verb
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
-from rung_ops.model.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
-from rung_ops.model.target import Kind
+from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
@@ -28,7 +28,13 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": pl.DataFrame.write_parquet,
     ".csv": pl.DataFrame.write_csv,
 }
-PROBABILITY = "probability_"  # and the name of a class: its column
+# The columns that scoring adds to a row. PREDICTION is the probability of the positive class, or the
+# value; of several classes the most probable, of quantiles the median; null for a bad row.
+PROBABILITY = "probability_"  # and the name of a class: one column for each, of several classes
+# interval_low and interval_high, where quantiles are predicted: see _beside().
+PROBLEM = "problem"  # why a row has no prediction; null for a good one
+PREDICTION_ID = "prediction_id"  # id of the prediction in the log, where it is logged
+NOT_APPROVED = "not_approved"  # why the model is not approved, where an add-on says so
 ROW = "number of the row"  # not the name of a column in Row
 
 
@@ -42,14 +48,19 @@ def read(path: Path) -> pl.DataFrame:
     Raises:
         PredictionError: the file does not exist, or load() cannot read it.
     """
-    if path.is_dir():
-        raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
+    refuse_folder(path)
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
         return raw_file.read(path)
     except raw_file.UnreadableFileError as error:
         raise PredictionError(str(error)) from error
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise PredictionError for a folder, which only Ray scores."""
+    if path.is_dir():
+        raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
 
 
 def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
@@ -95,10 +106,7 @@ def score_rows(
         model: from estimator.load().
 
     Returns:
-        All rows in their order with more columns: `prediction` (probability of the positive class,
-        or the value; of several classes the most probable, with `probability_CLASS` for each; of
-        quantiles the median, with `interval_low` and `interval_high`; null for a bad row) and
-        `problem` (null for a good one).
+        All rows in their order, with the columns that are declared above.
     """
     messages: dict[int, list[str]] = {}
     for problem in problems:
@@ -108,12 +116,12 @@ def score_rows(
     predicted = _columns(estimator.predict(model, join(typed[good])) if good else None)
     predictions = pl.DataFrame([pl.Series(ROW, good, dtype=pl.Int64), *predicted])
     notes = pl.DataFrame(
-        {ROW: list(messages), "problem": ["; ".join(sorted(m)) for m in messages.values()]},
-        schema={ROW: pl.Int64, "problem": pl.String},
+        {ROW: list(messages), PROBLEM: ["; ".join(sorted(m)) for m in messages.values()]},
+        schema={ROW: pl.Int64, PROBLEM: pl.String},
     )
     # Replace these columns in a file that was scored before.
     before = [column.name for column in predicted]
-    numbered = rows.drop(*before, "problem", strict=False).with_columns(
+    numbered = rows.drop(*before, PROBLEM, strict=False).with_columns(
         pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
     )
     joined = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
@@ -191,44 +199,77 @@ def write(scored: pl.DataFrame, path: Path) -> None:
         ) from error
 
 
-def main(
-    arguments: list[str] | None = None,
-    before_writing: Callable[[pl.DataFrame], pl.DataFrame] = lambda scored: scored,
+class Result(NamedTuple):
+    """What came of scoring.
+
+    Attributes:
+        rows: number of all rows.
+        bad: how many of them have no prediction.
+        problems: of the bad rows.
+    """
+
+    rows: int
+    bad: int
+    problems: list[Problem]
+
+
+# Maps scored rows to the rows that are written. Raises PredictionError if nothing may be written.
+BeforeWriting = Callable[[pl.DataFrame], pl.DataFrame]
+# Scores rows into an output: in this process, or on Ray.
+Backend = Callable[[Path, Path, BeforeWriting | None], Result]
+
+
+def in_process(source: Path, output: Path, before_writing: BeforeWriting | None) -> Result:
+    """Score a file in this process.
+
+    Raises:
+        PredictionError: the input cannot be scored, or the output cannot be written.
+    """
+    refuse_folder(source)
+    refuse_output(output)
+    scored, problems = score(read(source), shown(source))
+    write(before_writing(scored) if before_writing else scored, output)
+    return Result(scored.height, int(scored[PROBLEM].is_not_null().sum()), problems)
+
+
+def command(
+    arguments: list[str] | None,
+    backend: Backend,
+    before_writing: BeforeWriting | None = None,
+    rows: str = "rows to score, in a file that load() reads",
 ) -> int:
-    """Score a file; return the exit code.
+    """Run a verb that scores: parse its arguments, score, say what came of it.
 
     Args:
-        arguments: of the command line.
-        before_writing: maps the scored rows to the rows that are written. Raises PredictionError
-            if nothing may be written.
+        arguments: of the command line; None for those of the process.
+        backend: scores the rows.
+        before_writing: such as what logs them.
+        rows: help for the input.
     """
-    parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
-    parser.add_argument("input", type=Path, help="rows to score, in a file that load() reads")
-    parser.add_argument(
-        *("output",),
-        type=Path,
-        nargs="?",
-        default=current().root / "reports/scored.parquet",
-        help="a .parquet or .csv file",
-    )
-    options = parser.parse_args(arguments)
-    if not current().model_file.exists():
-        print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
-        return 1
-    try:
-        refuse_output(options.output)
-        scored, problems = score(read(options.input), shown(options.input))
-        scored = before_writing(scored)
-        write(scored, options.output)
-    except PredictionError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    bad = int(scored["problem"].is_not_null().sum())
-    print(
-        f"{counted(scored.height - bad, 'row')} scored"
-        + (f", {bad:,} not (see the column `problem`)" if bad else "")
-        + f": {shown(options.output)}"
-    )
-    return 0
+
+    about = f"Score rows. INPUT: {rows}. OUTPUT: a .parquet or .csv file, in reports/ by default."
+
+    @verb("poe predict", help=about)
+    @click.argument("input", type=click.Path(path_type=Path))
+    @click.argument("output", type=click.Path(path_type=Path), required=False)
+    def scored(input: Path, output: Path | None) -> int:
+        name = "reports/scored" if input.is_dir() else "reports/scored.parquet"
+        target = output or current().root / name
+        if not current().model_file.exists():
+            raise PredictionError("There is no model yet: `uv run poe train` creates one.")
+        result = backend(input, target, before_writing)
+        for problem in result.problems:
+            print(problem, file=sys.stderr)
+        print(
+            f"{counted(result.rows - result.bad, 'row')} scored"
+            + (f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else "")
+            + f": {shown(target)}"
+        )
+        return 0
+
+    return scored(arguments)
+
+
+def main(arguments: list[str] | None = None, before_writing: BeforeWriting | None = None) -> int:
+    """Score a file; return the exit code."""
+    return command(arguments, in_process, before_writing)

@@ -8,8 +8,9 @@ import uuid
 import polars as pl
 
 from rung_ops import contract, prediction_log
-from rung_ops.batch.predict import PredictionError, predictions_of
+from rung_ops.batch.predict import PREDICTION_ID, PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
+from rung_ops.model.target import PREDICTION
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
@@ -17,7 +18,6 @@ from rung_ops.training import estimator
 
 ENVIRONMENT = "batch"
 ARM = "batch"
-PREDICTION_ID = "prediction_id"  # column of the output: id of the prediction in the log
 CHUNK = 50_000  # rows written at a time, to limit memory
 
 
@@ -37,7 +37,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
     number = pl.int_range(1, scored.height + 1, dtype=pl.Int64)
     identity = pl.format("{}-{}", pl.lit(batch), number)
     named = scored.with_columns(
-        pl.when(pl.col("prediction").is_not_null()).then(identity).alias(PREDICTION_ID)
+        pl.when(pl.col(PREDICTION).is_not_null()).then(identity).alias(PREDICTION_ID)
     )
     good = named.filter(pl.col(PREDICTION_ID).is_not_null())
     model, time = release(), prediction_log.now()

@@ -20,7 +20,7 @@ from rung_ops.errors import StageError
 from rung_ops.features import EntityFeature
 from rung_ops.features.point_in_time import join, of_forecast
 from rung_ops.features.sources import EntityFeatureError
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
 

@@ -31,8 +31,8 @@ from rung_ops.checks.features import (
 )
 from rung_ops.contract import ContractError
 from rung_ops.errors import StageError
-from rung_ops.model import adverse
-from rung_ops.model.predictions import finite_rows, shape
+from rung_ops.model.reasons import adverse_in
+from rung_ops.model.target import finite_rows, shape
 from rung_ops.project import hooks
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
@@ -182,7 +182,7 @@ def parameters_fit() -> None:
         raise ContractError("params.toml: the table [model] is missing; build() gets its values.")
     _parameter(settings, "score", "metric")
     _parameter(settings, "score", "higher_is_better")
-    adverse.of(settings, estimator.classes())
+    adverse_in(settings, estimator.classes())
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
     for column in settings.get("report", {}).get("slices", []):
         if column not in known:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import pandera.polars as pa
 import polars as pl
+import polars.selectors as cs
 
 from rung_ops import contract
 from rung_ops.contract import forecast
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 from rung_ops.system.printable import printable
 
 SHOWN = 5  # row numbers and values printed for one problem
@@ -126,7 +127,8 @@ def _broken_rules(
     typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, counted: set[tuple[str, int]]
 ) -> list[Problem]:
     try:
-        schema.validate(typed, lazy=True)
+        # NaN is a missing number, as to the service; pandera would compare it with bounds.
+        schema.validate(typed.with_columns(cs.float().fill_nan(None)), lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
     else:

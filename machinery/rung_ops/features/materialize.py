@@ -20,9 +20,9 @@ from rung_ops.features import point_in_time, store, stores
 from rung_ops.features.point_in_time import AS_OF
 from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
-from rung_ops.model import bundle, source_import, verify
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import dtype_of
+from rung_ops.model import bundle, source_import, verification
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
 from rung_ops.project import current, keyless, release_folders
 
@@ -87,12 +87,12 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
         p for p in (folder / "bundles").glob("*") if (p / bundle.MANIFEST).exists()
     ):
         try:
-            manifest, files = verify.open_verified(place, verify.public_key())
+            manifest, files = verification.open_verified(place, verification.public_key())
             described = files.json(bundle.CONTRACT)
             if not described.get("entity_features"):
                 continue
             declared = source_import.entity_features_of(files, manifest["package"])
-        except (BadBundle, OSError) as error:
+        except (BundleError, OSError) as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
         # Named as the release names them: another version of Polars may write expressions otherwise.

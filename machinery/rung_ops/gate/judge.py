@@ -14,7 +14,7 @@ from rung_ops.errors import StageError
 from rung_ops.gate import paired_test
 from rung_ops.gate.paired_test import GROUPS, Comparison, Figure, figure_or_nan
 from rung_ops.gate.rules import Rules, Threshold, allowed_loss
-from rung_ops.model.predictions import finite_rows, inside, shape
+from rung_ops.model.target import finite_rows, inside, shape
 from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.jackknife import NotComparableError

@@ -29,7 +29,7 @@ import httptools
 import msgspec
 
 from rung_ops.errors import OpsError
-from rung_ops.model import release as released
+from rung_ops.model import released as released
 from rung_ops.prediction_log import LOAD_TEST
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import limits
@@ -101,7 +101,7 @@ def own(environment: str) -> Iterator[Target]:
 
     Raises:
         LoadTestError: the environment serves nothing, or the service does not start.
-        bundle.BadBundle: the service would refuse the release.
+        bundle.BundleError: the service would refuse the release.
         settings.SettingsError: ops/service.toml is invalid.
         state.StateError: the state of the environment is damaged.
     """

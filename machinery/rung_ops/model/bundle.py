@@ -1,11 +1,19 @@
-"""The bundle of a release: a folder of files with a manifest of their hashes."""
+"""The bundle of a release: a folder of files with a manifest of their hashes.
+
+Whoever can write to the folder of releases may replace a file between its verification and its use.
+So nothing of a verified release is used by its path: ReleaseFiles.read() and copy() hash the very
+bytes that they return.
+"""
 
 import hashlib
 import json
 import os
-from pathlib import Path
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.system.files import open_regular, read_regular
 
 SCHEMA = 1  # version of the manifest; readers refuse others
@@ -60,7 +68,7 @@ REQUIRED = {
 }
 
 
-class BadBundle(Exception):
+class BundleError(OpsError):
     """The folder is not a valid release; the message says why and what to do."""
 
 
@@ -73,7 +81,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read manifest.json without verifying its signature; verify() does that.
 
     Raises:
-        BadBundle: it is missing or invalid.
+        BundleError: it is missing or invalid.
     """
     return parse_manifest(folder, read_small(folder / MANIFEST))
 
@@ -82,17 +90,17 @@ def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
     """Parse manifest.json and check its required keys.
 
     Raises:
-        BadBundle: it is invalid.
+        BundleError: it is invalid.
     """
     manifest = parse_json(folder / MANIFEST, content)
     if manifest.get("schema") != SCHEMA:
-        raise BadBundle(
+        raise BundleError(
             f"{folder.name}/{MANIFEST}: got schema {manifest.get('schema')!r}; expected {SCHEMA}. "
             "Release the version again with `uv run poe release`."
         )
     for name, kind in REQUIRED.items():
         if not isinstance(manifest.get(name), kind):
-            raise BadBundle(
+            raise BundleError(
                 f"{folder.name}/{MANIFEST}: `{name}` is missing or not a {kind.__name__}"
             )
     return manifest
@@ -102,29 +110,29 @@ def read_small(path: Path) -> bytes:
     """Read a file of at most MAX_JSON_BYTES.
 
     Raises:
-        BadBundle: it is missing, not a regular file, or too large.
+        BundleError: it is missing, not a regular file, or too large.
     """
     name = f"{path.parent.name}/{path.name}"
     try:
         return read_regular(path, MAX_JSON_BYTES)
     except FileNotFoundError:
-        raise BadBundle(f"{name} is missing") from None
+        raise BundleError(f"{name} is missing") from None
     except OSError as error:
-        raise BadBundle(f"{name} cannot be read: {error}") from error
+        raise BundleError(f"{name} cannot be read: {error}") from error
 
 
 def parse_json(path: Path, content: bytes) -> dict[str, Any]:
     """Parse the JSON object of a file.
 
     Raises:
-        BadBundle: it is not a JSON object.
+        BundleError: it is not a JSON object.
     """
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadBundle(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
+        raise BundleError(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise BadBundle(f"{path.parent.name}/{path.name} is not a JSON object")
+        raise BundleError(f"{path.parent.name}/{path.name} is not a JSON object")
     return value
 
 
@@ -135,7 +143,7 @@ def files_of(folder: Path) -> dict[str, str]:
         SHA-256 in hexadecimal by path, relative to the folder, with slashes; sorted.
 
     Raises:
-        BadBundle: see paths_of().
+        BundleError: see paths_of().
     """
     hashes = {path: digest(folder / path) for path in paths_of(folder)}
     return {path: hashes[path] for path in hashes if path not in (MANIFEST, SIGNATURE)}
@@ -145,15 +153,15 @@ def paths_of(folder: Path) -> list[str]:
     """List every file below a folder, relative to it and with slashes; sorted.
 
     Raises:
-        BadBundle: it has a link or a special file, exceeds MAX_FILES or MAX_BYTES, or changes
+        BundleError: it has a link or a special file, exceeds MAX_FILES or MAX_BYTES, or changes
             while it is listed.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise BadBundle(f"{folder.name} is not a folder")
+        raise BundleError(f"{folder.name} is not a folder")
     try:
         return _listed(folder)
     except OSError as error:  # a file may go between its name and its size
-        raise BadBundle(f"{folder.name} cannot be listed: {error}") from error
+        raise BundleError(f"{folder.name} cannot be listed: {error}") from error
 
 
 def _listed(folder: Path) -> list[str]:
@@ -171,9 +179,9 @@ def _listed(folder: Path) -> list[str]:
                     paths.append(path)
                     total += entry.stat(follow_symlinks=False).st_size
                 else:
-                    raise BadBundle(f"{folder.name}: {path} is a link or not a regular file")
+                    raise BundleError(f"{folder.name}: {path} is a link or not a regular file")
                 if len(paths) + len(folders) > MAX_FILES or total > MAX_BYTES:
-                    raise BadBundle(
+                    raise BundleError(
                         f"{folder.name} has more than {MAX_FILES:,} files "
                         f"or {MAX_BYTES / 1024**3:.0f} GiB"
                     )
@@ -186,4 +194,113 @@ def digest(path: Path) -> str:
         with open_regular(path) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise BadBundle(f"{path} cannot be read: {error}") from error
+        raise BundleError(f"{path} cannot be read: {error}") from error
+
+
+class ReleaseFiles:
+    """The files of a folder: those of a verified release, or of one that is still being made.
+
+    Attributes:
+        folder: where they lie.
+        is_verified: they are checked each time that they are read.
+    """
+
+    def __init__(self, folder: Path, hashes: Mapping[str, str] | None = None) -> None:
+        """Describe the files of a folder.
+
+        Args:
+            folder: of the release.
+            hashes: SHA-256 of each signed file by its path in the folder; None if nothing was
+                signed.
+        """
+        self.folder = folder
+        self.is_verified = hashes is not None
+        self._hashes = hashes or {}
+
+    @classmethod
+    def of(cls, release: "Path | ReleaseFiles") -> "ReleaseFiles":
+        """Return the files of a release; those of a folder are not verified."""
+        return release if isinstance(release, ReleaseFiles) else cls(release)
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, which is the id of a release."""
+        return self.folder.name
+
+    def __contains__(self, path: str) -> bool:
+        """Return whether the release has a file."""
+        return path in self._hashes if self.is_verified else (self.folder / path).is_file()
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        """Read a file.
+
+        Args:
+            path: in the folder, with slashes.
+            limit: a larger file, in bytes, is refused.
+
+        Raises:
+            BundleError: it is missing, too large, not a regular file, or not what was signed.
+        """
+        name = f"{self.folder.name}/{path}"
+        try:
+            content = read_regular(self.folder / path, limit)
+        except FileNotFoundError:
+            raise BundleError(f"{name} is missing") from None
+        except OSError as error:
+            raise BundleError(f"{name} cannot be read: {error}") from error
+        if self.is_verified and hashlib.sha256(content).hexdigest() != self._hashes.get(path):
+            raise BundleError(f"{self.folder.name}: {path} was changed after it was signed")
+        return content
+
+    def json(self, path: str) -> dict[str, Any]:
+        """Read the JSON object of a file of at most MAX_JSON_BYTES.
+
+        Raises:
+            BundleError: see read(), or it is not a JSON object.
+        """
+        return parse_json(self.folder / path, self.read(path, MAX_JSON_BYTES))
+
+    def below(self, prefix: str) -> list[str]:
+        """List the files below a folder of the release, or the file of that name; sorted."""
+        if self.is_verified:
+            names = [path for path in self._hashes if path == prefix or _is_below(path, prefix)]
+            return sorted(names)
+        folder = self.folder / prefix
+        paths = (
+            [folder] if folder.is_file() else [each for each in folder.rglob("*") if each.is_file()]
+        )
+        return sorted(path.relative_to(self.folder).as_posix() for path in paths)
+
+    def copy(self, prefix: str) -> "PrivateCopy":
+        """Copy a file or a folder to a place that only this process uses.
+
+        Raises:
+            BundleError: see read().
+        """
+        return PrivateCopy({path: self.read(path) for path in self.below(prefix)})
+
+
+class PrivateCopy:
+    """Files in a temporary folder, which is removed with the last reference to this object.
+
+    Attributes:
+        folder: readable by this user only.
+    """
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        """Write files.
+
+        Args:
+            contents: of each file by its path, with slashes.
+        """
+        # Its finalizer removes the folder, at the latest when the process ends.
+        self._temporary = tempfile.TemporaryDirectory(prefix="release-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
+        for path, content in contents.items():
+            file = self.folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return PurePosixPath(prefix) in PurePosixPath(path).parents

@@ -1,6 +1,7 @@
-"""The columns of a release's contract: their rules, and series built from their values."""
+"""The columns of a release's contract: their types, their rules, and series of their values."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +10,62 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from rung_ops.model.dtypes import dtype_of
+# Types without parameters, by their text in polars.
+PLAIN: dict[str, pl.DataType] = {
+    str(kind()): kind()
+    for kind in (
+        *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+        *(pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Date),
+    )
+}
+DATETIME = re.compile(r"Datetime\(time_unit='(ns|us|ms)', time_zone=(?:None|'([^']+)')\)")
+
+
+def text_of(dtype: pl.DataType) -> str:
+    """Convert a type to text.
+
+    Raises:
+        ValueError: it is not a number, text, boolean, date or datetime.
+    """
+    if str(dtype) in PLAIN or DATETIME.fullmatch(str(dtype)):
+        return str(dtype)
+    raise ValueError(f"{dtype} cannot be part of a request")
+
+
+def dtype_of(text: str) -> pl.DataType:
+    """Convert the text of text_of() to a type.
+
+    Raises:
+        ValueError: the text names no type.
+    """
+    if text in PLAIN:
+        return PLAIN[text]
+    match = DATETIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a column type")
+    return pl.Datetime(match[1], match[2])  # type: ignore[arg-type]
+
+
+def family_of(dtype: pl.DataType) -> str:
+    """Return the family of a type in JSON: bool, int, float, str, date or datetime.
+
+    Raises:
+        ValueError: as text_of().
+    """
+    text_of(dtype)
+    if dtype.is_integer():
+        return "int"
+    if dtype.is_float():
+        return "float"
+    if dtype.is_temporal():
+        return "date" if dtype == pl.Date else "datetime"
+    return "bool" if dtype == pl.Boolean else "str"
+
+
+def time_zone(dtype: pl.DataType) -> str | None:
+    """Return the time zone of a type; None if it has none or is not a datetime."""
+    return dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+
 
 PYTHON: dict[str, type] = {
     "bool": bool,
@@ -28,8 +84,24 @@ KINDS = {
     "datetime": "a time such as 2026-01-31T08:00:00Z",
 }
 WITHOUT_OFFSET = "a time without an offset, such as 2026-01-31T08:00:00"
-BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+# The rules that a contract may have for a column, and how they are put into words.
+RULES = {
+    "isin": "one of {}",
+    "ge": "at least {}",
+    "gt": "more than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "min_length": "at least {} characters",
+    "max_length": "at most {} characters",
+    "pattern": "matching {}",
+}
+BOUNDS = ("ge", "gt", "le", "lt")
 SHOWN = 20  # values of `isin` in a description
+# What fits into a column: JSON has no limits, and a frame would raise for the whole batch.
+INTEGERS: dict[str, tuple[int, int]] = {
+    **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
 SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}  # ticks per second
 
 _EPOCH = datetime(1970, 1, 1)
@@ -46,10 +118,7 @@ class Column:
         dtype: type in the frame.
         required: whether it must be present and not null.
         default: value if it is missing; None for null.
-        bounds: its limits by ge, gt, le, lt, of the family's type.
-        isin: allowed values; None for any.
-        pattern: regular expression for a text; None for any.
-        lengths: minimum and maximum number of characters, each None without a limit.
+        rules: the limit of each rule that it has, by its name in RULES; of the family's type.
         unit, description: for people.
     """
 
@@ -58,10 +127,7 @@ class Column:
     dtype: pl.DataType
     required: bool
     default: Any
-    bounds: dict[str, Any]
-    isin: list[Any] | None
-    pattern: str | None
-    lengths: tuple[int | None, int | None]
+    rules: dict[str, Any]
     unit: str | None
     description: str | None
 
@@ -73,15 +139,10 @@ class Column:
     @property
     def words(self) -> str:
         """The expected value as text: "a whole number, at least 1, at most 9999"."""
-        rules = [WITHOUT_OFFSET if self.without_offset else KINDS[self.family]]
-        if self.isin is not None:
-            some = ", ".join(map(str, self.isin[:SHOWN]))
-            rules = [f"one of {some}" + (", ..." if len(self.isin) > SHOWN else "")]
-        rules += [f"{BOUNDS[name]} {_text(limit)}" for name, limit in self.bounds.items()]
-        minimum, maximum = self.lengths
-        rules += [f"at least {minimum} characters"] if minimum is not None else []
-        rules += [f"at most {maximum} characters"] if maximum is not None else []
-        rules += [f"matching {self.pattern}"] if self.pattern is not None else []
+        kind = WITHOUT_OFFSET if self.without_offset else KINDS[self.family]
+        rules = [rule_words(name, limit) for name, limit in self.rules.items()]
+        if "isin" not in self.rules:
+            rules.insert(0, kind)
         return ", ".join(rules)
 
 
@@ -101,23 +162,35 @@ def _column(entry: dict[str, Any]) -> Column:
     def typed(value: Any) -> Any:
         return msgspec.convert(value, kind)
 
-    bounds = {
-        name: typed(_rounded(name, entry[name], kind)) for name in BOUNDS if _set(entry, name)
-    }
-    isin = entry.get("isin")
+    rules: dict[str, Any] = {}
+    for rule in filter(lambda rule: _set(entry, rule), RULES):
+        limit = entry[rule]
+        if rule == "isin":
+            limit = [typed(value) for value in limit if value is not None]
+        elif rule in BOUNDS:
+            limit = typed(_rounded(rule, limit, kind))
+        rules[rule] = limit
+    if family == "int" and "isin" not in rules:
+        rules = _within(rules, *INTEGERS[str(dtype)])
     return Column(
         name=entry["name"],
         family=family,
         dtype=dtype,
         required=bool(entry["required"]),
         default=typed(entry["default"]) if _set(entry, "default") else None,
-        bounds=bounds,
-        isin=[typed(value) for value in isin if value is not None] if isin is not None else None,
-        pattern=entry.get("pattern"),
-        lengths=(entry.get("min_length"), entry.get("max_length")),
+        rules=rules,
         unit=entry.get("unit"),
         description=entry.get("description"),
     )
+
+
+def _within(rules: dict[str, Any], least: int, most: int) -> dict[str, Any]:
+    """Add the limits of a type of whole numbers, unless they are those of all 64 bits."""
+    if least > -(2**63) and max(rules.get("ge", least - 1), rules.get("gt", least - 1)) < least:
+        rules = {name: limit for name, limit in rules.items() if name != "gt"} | {"ge": least}
+    if most < 2**63 - 1 and min(rules.get("le", most + 1), rules.get("lt", most + 1)) > most:
+        rules = {name: limit for name, limit in rules.items() if name != "lt"} | {"le": most}
+    return {name: rules[name] for name in RULES if name in rules}
 
 
 def _set(entry: dict[str, Any], name: str) -> bool:
@@ -131,8 +204,12 @@ def _rounded(name: str, limit: Any, kind: type) -> Any:
     return math.ceil(limit) if name in ("ge", "lt") else math.floor(limit)
 
 
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, date) else f"{value}"
+def rule_words(name: str, limit: Any) -> str:
+    """Put a rule into words: "at most 9999"."""
+    if name == "isin":
+        some = ", ".join(map(str, limit[:SHOWN]))
+        return RULES[name].format(some) + (", ..." if len(limit) > SHOWN else "")
+    return RULES[name].format(limit.isoformat() if isinstance(limit, date) else limit)
 
 
 def series_of(column: Column) -> Callable[[Sequence[Any]], pl.Series]:

@@ -4,21 +4,426 @@ A predictor takes the frame of features, shape (n_rows, n_features), and returns
 would have returned: shape (n_rows,), float64, the probability of the positive class or the value;
 for the task of several classes (n_rows, n_classes), their probabilities, and for quantiles
 (n_rows, 3).
+
+A model that skops cannot hold is written and read by the project's own model.py, which defines, as
+functions of a module:
+
+- `save(model, path: Path) -> None` writes one file or one folder, exactly at `path`;
+- `load(path: Path) -> Any` reads it again, also in the service, from the source of the release;
+- `predict(model, features: pl.DataFrame) -> np.ndarray`, which is optional, returns predictions of
+  the shape above. Without it, the model's own `predict_proba` (second column, or all) or `predict`
+  is called.
+
+A file that `load` reads may run code, which one of skops never does. So an add-on may refuse to
+release such a model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import ctypes
+import importlib.util
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, custom_model, source_import
-from rung_ops.model.boosters import Booster
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.onnx_model import OnnxModel
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops import addons
+from rung_ops.errors import OpsError
+from rung_ops.model import bundle, source_import
+from rung_ops.model.bundle import SKOPS, BundleError, ReleaseFiles
 from rung_ops.model.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
+
+# What scikit-learn's own estimators hold and skops does not know. A list, as any name of a module,
+# such as one that it imports from elsewhere, would pass a test of its first word. Left out are
+# compiled structures that are not checked when they are loaded, such as trees: a forged one makes
+# scikit-learn read past its end, so a project lists it, and knows who wrote its models.
+BY_DEFAULT = frozenset(
+    {
+        "numpy.dtype",
+        "numpy.mean",
+        "rung_ops.quantiles.PerQuantile",
+        "scipy.sparse._csc.csc_matrix",
+        "scipy.sparse._csr.csr_matrix",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.feature_selection._mutual_info.mutual_info_classif",
+        "sklearn.feature_selection._mutual_info.mutual_info_regression",
+        "sklearn.feature_selection._univariate_selection.chi2",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.feature_selection._univariate_selection.f_regression",
+        "sklearn.feature_selection._univariate_selection.r_regression",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        *(
+            f"sklearn.gaussian_process.kernels.{name}"
+            for name in (
+                *("CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared"),
+                *("Exponentiation", "Matern", "Product", "RBF", "RationalQuadratic", "Sum"),
+                "WhiteKernel",
+            )
+        ),
+        "sklearn.metrics._classification.balanced_accuracy_score",
+        "sklearn.metrics._scorer._CurveScorer",
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.metrics._scorer._Scorer",
+        "sklearn.model_selection._search_successive_halving.HalvingGridSearchCV",
+        "sklearn.model_selection._search_successive_halving.HalvingRandomSearchCV",
+        *(
+            f"sklearn.model_selection._split.{name}"
+            for name in (
+                "GroupKFold",
+                "KFold",
+                "ShuffleSplit",
+                "StratifiedKFold",
+                "TimeSeriesSplit",
+            )
+        ),
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.utils._bunch.Bunch",
+        "sklearn.utils._metadata_requests.MetadataRequest",
+        "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    }
+)
+
+
+def trusted_types(listed: Iterable[str]) -> list[str]:
+    """Return the types that a model may hold beside those that skops knows.
+
+    Args:
+        listed: TRUSTED of model.py.
+    """
+    return sorted(BY_DEFAULT.union(listed))
+
+
+def untrusted(saved: Path | bytes, listed: Iterable[str], name: str) -> str | None:
+    """Say which types of a file are not trusted, and what to do; None where all are.
+
+    Args:
+        saved: a file that skops wrote, or its content.
+        listed: TRUSTED of model.py.
+        name: the file's name, for the message.
+    """
+    import skops.io
+
+    given = {"data": saved} if isinstance(saved, bytes) else {"file": saved}
+    unknown = sorted(set(skops.io.get_untrusted_types(**given)) - set(trusted_types(listed)))
+    if not unknown:
+        return None
+    names = ", ".join(f'"{each}"' for each in unknown)
+    return (
+        f"{name} holds types that are not trusted: {names}. If you trust them, add them to TRUSTED "
+        "in model.py."
+    )
+
+
+class CustomModelRefusedError(OpsError):
+    """An add-on of the project does not allow a model in a format of the project's own."""
+
+
+def is_custom(module: ModuleType) -> bool:
+    """Tell whether a model.py reads and writes its model itself."""
+    return hasattr(module, "save") and hasattr(module, "load")
+
+
+def predict_custom(
+    module: ModuleType, model: Any, features: pl.DataFrame, task: str | None = None
+) -> np.ndarray:
+    """Predict with such a model; float64, of the shape that rung_ops.model.target says for the task.
+
+    Args:
+        module: the model.py that the model belongs to.
+        model: what its `load` gave.
+        features: shape (n_rows, n_features).
+        task: of the release.
+    """
+    if hasattr(module, "predict"):
+        return of_regressor(np.asarray(module.predict(model, features), np.float64), task)
+    if hasattr(model, "predict_proba"):
+        return of_classifier(np.asarray(model.predict_proba(features), np.float64), task)
+    return of_regressor(np.asarray(model.predict(features), np.float64), task)
+
+
+def refuse_custom_model(root: Path) -> None:
+    """Refuse where an add-on of the project does not allow such models.
+
+    Args:
+        root: of the project.
+
+    Raises:
+        CustomModelRefusedError: an add-on refuses them.
+    """
+    for _, refuse in addons.targets("model_format"):
+        refuse(root)
+
+
+class OnnxOutput:
+    """The first output of a model in ONNX, for a frame of its inputs."""
+
+    def __init__(self, content: bytes) -> None:
+        """Load the model."""
+        # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is
+        # set before the import: https://github.com/microsoft/onnxruntime/pull/27379
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # One thread: a second one doubles the CPU of a small batch, and replicas use the other
+        # cores.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        self.inputs = {each.name: each.type for each in self._session.get_inputs()}
+        self._feeds = {name: _FEEDS[kind] for name, kind in self.inputs.items()}
+        self._answer = [self._session.get_outputs()[0].name]
+
+    def __call__(self, features: pl.DataFrame) -> np.ndarray:
+        """Compute it for a frame, shape (n_rows, n_features)."""
+        return self.of_arrays({c.name: self._feeds[c.name](c) for c in features.get_columns()})
+
+    def of_arrays(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute it for arrays of the inputs' types, each of shape (n_rows, 1)."""
+        return np.asarray(self._session.run(self._answer, inputs)[0])
+
+
+class OnnxModel:
+    """A model in ONNX: a predictor."""
+
+    def __init__(self, content: bytes, task: str | None) -> None:
+        """Load it; `task` is that of the release."""
+        self._output = OnnxOutput(content)
+        self._task = task
+
+    def __call__(self, features: pl.DataFrame) -> np.ndarray:
+        """Predict for a frame."""
+        return self._predictions(self._output(features))
+
+    def of_rows(
+        self, features: Mapping[str, pl.DataType]
+    ) -> Callable[[Sequence[Sequence[Any]]], np.ndarray] | None:
+        """Return what predicts for values; None where these features need a frame."""
+        kinds = {name: self._output.inputs[name] for name in features}
+        if any((kinds[name] == TEXTS) != (dtype == pl.String) for name, dtype in features.items()):
+            return None
+        arrays = [(name, _ARRAYS[kind]) for name, kind in kinds.items()]
+
+        def predict(rows: Sequence[Sequence[Any]]) -> np.ndarray:
+            columns = zip(arrays, zip(*rows, strict=True), strict=True)
+            return self._predictions(
+                self._output.of_arrays({name: array(values) for (name, array), values in columns})
+            )
+
+        return predict
+
+    def _predictions(self, output: np.ndarray) -> np.ndarray:
+        # One column of values, quantiles, or the probabilities of the classes.
+        numbers = output.astype(np.float64)
+        if numbers.shape[1] == 1:
+            return numbers[:, 0]
+        if self._task == QUANTILE:
+            return of_regressor(numbers, self._task)
+        if self._task == MULTICLASS:
+            # Rounded to 32 bits, they miss 1 by more than score() may allow.
+            numbers /= numbers.sum(axis=1, keepdims=True)
+        return of_classifier(numbers, self._task)
+
+
+def _texts(column: pl.Series) -> np.ndarray:
+    values = column.cast(pl.String) if column.dtype != pl.String else column
+    if values.null_count():
+        values = values.fill_null(bundle.MISSING_TEXT)
+    return _array_of_texts(values.to_list())
+
+
+def _array_of_texts(values: Sequence[str | None]) -> np.ndarray:
+    if None in values:
+        values = [bundle.MISSING_TEXT if value is None else value for value in values]
+    return np.array(values, dtype=object).reshape(-1, 1)
+
+
+def _numbers(dtype: type[np.floating]) -> Callable[[pl.Series], np.ndarray]:
+    kind = pl.Float32() if dtype is np.float32 else pl.Float64()
+
+    def feed(column: pl.Series) -> np.ndarray:
+        # A missing number is NaN in ONNX, and polars writes it so for floating-point columns only.
+        return column.cast(kind).to_numpy().reshape(-1, 1)
+
+    return feed
+
+
+TEXTS, FLOATS, DOUBLES = "tensor(string)", "tensor(float)", "tensor(double)"
+_FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
+    TEXTS: _texts,
+    FLOATS: _numbers(np.float32),
+    DOUBLES: _numbers(np.float64),
+}
+_ARRAYS: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
+    TEXTS: _array_of_texts,
+    FLOATS: lambda values: np.array(values, np.float32).reshape(-1, 1),  # None becomes NaN
+    DOUBLES: lambda values: np.array(values, np.float64).reshape(-1, 1),
+}
+
+
+NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
+FLOAT64, ROW_MAJOR, NORMAL, CONTRIBUTIONS, FIRST, ALL = 1, 1, 0, 3, 0, -1  # of its c_api.h
+# One thread: a second one doubles the CPU of a small batch.
+PARAMETERS = b"num_threads=1"
+
+
+class Booster:
+    """A model in LightGBM's text format: of one number, or of several."""
+
+    def __init__(self, text: str, columns: int) -> None:
+        """Load a model.
+
+        Args:
+            text: of the model.
+            columns: how many it expects.
+
+        Raises:
+            BundleError: LightGBM is missing.
+            ValueError: this is not such a model.
+        """
+        self._library = _library()
+        self._handle = ctypes.c_void_p()
+        self._columns = columns
+        rounds, classes, expected = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        self._call(
+            "LGBM_BoosterLoadModelFromString",
+            text.encode(),
+            ctypes.byref(rounds),
+            ctypes.byref(self._handle),
+        )
+        self._call("LGBM_BoosterGetNumClasses", self._handle, ctypes.byref(classes))
+        self._call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(expected))
+        if expected.value != columns:
+            raise ValueError(
+                f"the model expects {expected.value} columns; the encoder gives {columns}"
+            )
+        self._numbers = classes.value  # of a row
+        self._prepare_for_one_row()
+
+    def _prepare_for_one_row(self) -> None:
+        """Keep what a call for one row needs: it would cost more than the trees."""
+        self._row = np.empty(self._columns)
+        self._answer = np.empty(self._numbers)
+        self._lock = threading.Lock()
+        self._count = ctypes.c_int64()
+        fast = ctypes.c_void_p()
+        self._call(
+            "LGBM_BoosterPredictForMatSingleRowFastInit",
+            *(self._handle, NORMAL, FIRST, ALL, FLOAT64, self._columns, PARAMETERS),
+            ctypes.byref(fast),
+        )
+        self._fast = fast
+        self._one = (
+            fast,
+            self._row.ctypes.data_as(ctypes.c_void_p),
+            ctypes.byref(self._count),
+            self._answer.ctypes.data_as(ctypes.c_void_p),
+        )
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Predict.
+
+        Args:
+            matrix: float64, in C order, shape (n_rows, n_columns); NaN is missing.
+
+        Returns:
+            Shape (n_rows,), or (n_rows, n_numbers): probabilities of classes, or values.
+        """
+        if len(matrix) == 1:
+            with self._lock:
+                self._row[:] = matrix[0]
+                self._call("LGBM_BoosterPredictForMatSingleRowFast", *self._one)
+                answer = self._answer.copy()
+        else:
+            answer = self._predict(matrix, NORMAL, self._numbers)
+        return answer if self._numbers == 1 else answer.reshape(-1, self._numbers)
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Compute what each column adds to the raw score: SHAP values of the trees, exact.
+
+        They are conditional on the paths of the trees, so they need no other rows.
+
+        Args:
+            matrix: as predict() takes it.
+
+        Returns:
+            Shape (n_rows, n_columns + 1), of several numbers with a last axis for them; the last
+            column is the mean score of the training rows. Each row adds up to the raw score, which
+            for a classifier is in log-odds, of several classes before the softmax.
+        """
+        parts = self._predict(matrix, CONTRIBUTIONS, self._numbers * (self._columns + 1))
+        if self._numbers == 1:
+            return parts.reshape(len(matrix), -1)
+        return parts.reshape(len(matrix), self._numbers, -1).swapaxes(1, 2)
+
+    def _predict(self, matrix: np.ndarray, kind: int, width: int) -> np.ndarray:
+        answer, count = np.empty(len(matrix) * width), ctypes.c_int64()
+        self._call(
+            "LGBM_BoosterPredictForMat",
+            *(self._handle, matrix.ctypes.data_as(ctypes.c_void_p), FLOAT64),
+            *(ctypes.c_int32(len(matrix)), ctypes.c_int32(self._columns), ROW_MAJOR),
+            *(kind, FIRST, ALL, PARAMETERS),
+            ctypes.byref(count),
+            answer.ctypes.data_as(ctypes.c_void_p),
+        )
+        return answer
+
+    def __del__(self) -> None:
+        """Give the memory back."""
+        if getattr(self, "_fast", None):
+            self._library.LGBM_FastConfigFree(self._fast)
+        if getattr(self, "_handle", None):
+            self._library.LGBM_BoosterFree(self._handle)
+
+    def _call(self, function: str, *arguments: object) -> None:
+        if getattr(self._library, function)(*arguments):
+            raise ValueError(self._library.LGBM_GetLastError().decode(errors="replace"))
+
+
+def _library() -> ctypes.CDLL:
+    spec = importlib.util.find_spec("lightgbm")  # finds, and does not import
+    places = spec.submodule_search_locations if spec else None
+    for location in places or ():
+        for path in (Path(location) / folder / name for folder in ("lib", "bin") for name in NAMES):
+            if path.is_file():
+                library = ctypes.CDLL(str(path))
+                library.LGBM_GetLastError.restype = ctypes.c_char_p
+                return library
+    raise BundleError(
+        "this release needs LightGBM: add `lightgbm` to the dependencies in pyproject.toml"
+    )
+
+
+def load_estimator(release: Path | ReleaseFiles, package: str) -> Any:
+    """Load the estimator of a release.
+
+    Args:
+        release: its files; a folder while it is being made.
+        package: the name of the user's package.
+
+    Raises:
+        BundleError: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
+    """
+    import skops.io  # imports scikit-learn: seconds of start
+
+    # People wrote and reviewed TRUSTED; never trust the types that the file itself lists.
+    files = ReleaseFiles.of(release)
+    content = files.read(SKOPS)
+    listed = list(getattr(source_import.module_of(files, package, "model"), "TRUSTED", []))
+    if reason := untrusted(content, listed, files.name):
+        raise BundleError(reason)
+    modules = {name.rpartition(".")[0] for name in listed}
+    with source_import.importable_by_name(files, package, modules):
+        return skops.io.loads(content, trusted=trusted_types(listed))
+
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 # The same for features as values, n_rows times n_features.
@@ -33,22 +438,22 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
         manifest: its `format`, its `task`, and the name of the user's `package`.
 
     Raises:
-        BadBundle: it is of an unknown format, or cannot be loaded.
+        BundleError: it is of an unknown format, or cannot be loaded.
     """
     files = ReleaseFiles.of(release)
     load = FORMATS.get(manifest["format"])
     if load is None:
-        raise BadBundle(
+        raise BundleError(
             f"{files.name}: the model's format is {manifest['format']!r}, and this service knows "
             f"{', '.join(FORMATS)}. Bring the service up to date, or release the version again."
         )
     try:
         return load(files, manifest)
-    except BadBundle:
+    except BundleError:
         raise
     except Exception as error:  # each runtime raises different errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise BadBundle(
+        raise BundleError(
             f"{files.name}: the model cannot be loaded ({type(error).__name__}: {reason})"
         ) from error
 
@@ -162,9 +567,7 @@ def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # Imports scikit-learn: a second of start and 100 MB, which only such a release costs.
     from sklearn.base import is_classifier
 
-    from rung_ops.model import estimators
-
-    model = estimators.load(files, manifest["package"])
+    model = load_estimator(files, manifest["package"])
     task = manifest.get("task")
     if is_classifier(model):
         return lambda features: of_classifier(
@@ -176,14 +579,14 @@ def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
 def _custom(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # By the model.py that the release carries, signed as everything in it.
     module = source_import.module_of(files, manifest["package"], "model")
-    if not custom_model.is_custom(module):
-        raise BadBundle(f"{files.name}: model.py lacks save() and load(), which read its model")
+    if not is_custom(module):
+        raise BundleError(f"{files.name}: model.py lacks save() and load(), which read its model")
     copy = files.copy(bundle.CUSTOM)
     model = module.load(copy.folder / bundle.CUSTOM)
 
     def predict(features: pl.DataFrame) -> np.ndarray:
         assert copy, "kept as long as the model, which may read its files later"
-        return custom_model.predict(module, model, features, manifest.get("task"))
+        return predict_custom(module, model, features, manifest.get("task"))
 
     return predict
 

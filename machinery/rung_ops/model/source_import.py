@@ -21,9 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.model.bundle import SOURCE, BadBundle
+from rung_ops.model.bundle import SOURCE, BundleError, PrivateCopy, ReleaseFiles
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.model.release_files import PrivateCopy, ReleaseFiles
 
 Release = Path | ReleaseFiles
 
@@ -40,12 +39,12 @@ def features_of(release: Release, package: str) -> list[pl.Expr]:
         package: the name of the user's package.
 
     Raises:
-        BadBundle: its source cannot be imported, or FEATURES is not a list of expressions.
+        BundleError: its source cannot be imported, or FEATURES is not a list of expressions.
     """
     value = getattr(module_of(release, package, "features"), "FEATURES", None)
     features = list(value) if isinstance(value, Sequence) else []
     if not features or not all(isinstance(feature, pl.Expr) for feature in features):
-        raise BadBundle(
+        raise BundleError(
             f"{release.name}: FEATURES in {SOURCE}/{package}/features.py is not a list of "
             "expressions"
         )
@@ -56,11 +55,11 @@ def entity_features_of(release: Release, package: str) -> list[EntityFeature]:
     """Import ENTITY_FEATURES as they were when the release was made; empty if it has none.
 
     Raises:
-        BadBundle: its source cannot be imported, or they are something else.
+        BundleError: its source cannot be imported, or they are something else.
     """
     value = getattr(module_of(release, package, "features"), "ENTITY_FEATURES", [])
     if not isinstance(value, Sequence) or not all(isinstance(e, EntityFeature) for e in value):
-        raise BadBundle(
+        raise BundleError(
             f"{release.name}: ENTITY_FEATURES in {SOURCE}/{package}/features.py is not a list of "
             "EntityFeature"
         )
@@ -71,14 +70,14 @@ def module_of(release: Release, package: str, name: str) -> ModuleType:
     """Import one module of a release's source, such as `features`, `model` or `dataset`.
 
     Raises:
-        BadBundle: it cannot be imported; the message says why.
+        BundleError: it cannot be imported; the message says why.
     """
     alias = _install(release, package)
     try:
         return importlib.import_module(f"{alias}.{name}")
     except Exception as error:  # the user's code may raise anything
         message = str(error).replace(alias, package)
-        raise BadBundle(
+        raise BundleError(
             f"{release.name}: {SOURCE}/{package}/{name}.py cannot be imported "
             f"({type(error).__name__}: {message})"
         ) from error
@@ -94,7 +93,7 @@ def importable_by_name(release: Release, package: str, modules: Iterable[str]) -
         modules: names of modules; those of other packages are ignored.
 
     Raises:
-        BadBundle: one of them cannot be imported.
+        BundleError: one of them cannot be imported.
     """
     modules_by_name = {
         name: module_of(release, package, name.removeprefix(f"{package}."))
@@ -229,7 +228,7 @@ def _install(release: Release, package: str) -> str:
         content.update(b"\0%s\0%d\0%s" % (name.encode(), len(text), text))
     alias = PREFIX + content.hexdigest()[:24]
     if not any(name.endswith(".py") for name in texts):
-        raise BadBundle(f"{release.name} has no source: {source} is missing or empty")
+        raise BundleError(f"{release.name} has no source: {source} is missing or empty")
     with _finder.lock:
         # The same text at the same path gives the same modules, so a release that is served
         # again is not imported again.

@@ -98,7 +98,7 @@ def check_release(
         settings: params.toml: the deciding figure, the slices, the seed.
 
     Raises:
-        BadBundle: score() is needed, and the release's source cannot be imported.
+        BundleError: score() is needed, and the release's source cannot be imported.
     """
     log, now = given.log, given.now
     views = release.contract.get("entity_features", [])

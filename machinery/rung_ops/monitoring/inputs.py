@@ -1,7 +1,7 @@
 """What reached the model: replaced by a default, out of bounds, from the feature store or not, too old."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ import polars as pl
 
 from rung_ops.features import stores
 from rung_ops.features.store import FeatureStoreError
+from rung_ops.model.columns import columns_of
+from rung_ops.model.rules import broken
 from rung_ops.monitoring import drift
 from rung_ops.monitoring.limits import Freshness
 
@@ -163,13 +165,6 @@ RANGES_SCHEMA: dict[str, Any] = {
     "share": pl.Float64,
     "example": pl.String,
 }
-COMPARISONS = {
-    "ge": ("at least", pl.Expr.lt),
-    "gt": ("more than", pl.Expr.le),
-    "le": ("at most", pl.Expr.gt),
-    "lt": ("less than", pl.Expr.ge),
-}
-SHOWN = 5  # of the values that a column may have, in the words of a rule
 
 
 def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataFrame:
@@ -183,57 +178,17 @@ def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataF
         One row a broken rule, of SCHEMA; empty where all keep all.
     """
     breaches = []
-    for column in columns:
-        name = column["name"]
-        if name not in rows.columns:
+    for column in columns_of({"columns": columns}):
+        if column.name not in rows.columns:
             continue
-        values = rows[name]
-        for rule, broken in _broken(values, column):
-            bad = values.filter(broken.fill_null(False))
+        values = rows.get_column(column.name)
+        for rule, breaks in broken(column, values):
+            bad = values.filter(breaks)
             if len(bad):
-                share = len(bad) / rows.height
-                breaches.append((name, rule, len(bad), share, _example(bad)))
+                breaches.append(
+                    (column.name, rule, len(bad), len(bad) / rows.height, _example(bad))
+                )
     return pl.DataFrame(breaches, schema=RANGES_SCHEMA, orient="row")
-
-
-def _broken(values: pl.Series, column: Mapping[str, Any]) -> Iterator[tuple[str, pl.Series]]:
-    """Give each rule of a column in words, and which values break it (null: nothing to say)."""
-    if column["required"]:
-        yield "must be there", values.is_null()
-    for key, (words, breaks) in COMPARISONS.items():
-        bound = column.get(key)
-        if bound is not None:
-            limit = _literal(bound, values.dtype)
-            yield f"{words} {bound}", _mask(values, breaks(pl.col(values.name), limit))
-    if column.get("isin"):
-        allowed = pl.Series(column["isin"]).cast(values.dtype, strict=False)
-        listed = ", ".join(map(str, column["isin"][:SHOWN]))
-        more = f" or {len(column['isin']) - SHOWN} others" if len(column["isin"]) > SHOWN else ""
-        yield f"one of {listed}{more}", ~values.is_in(allowed.implode())
-    if column.get("pattern"):
-        # By polars' engine, as in training and in the service: it takes linear time.
-        matched = values.cast(pl.String).str.contains(column["pattern"])
-        yield f"like {column['pattern']}", ~matched
-    for key, words, breaks in (
-        ("min_length", "at least", pl.Expr.lt),
-        ("max_length", "at most", pl.Expr.gt),
-    ):
-        bound = column.get(key)
-        if bound is not None:
-            length = pl.col(values.name).str.len_chars()
-            yield f"{words} {bound} characters", _mask(values, breaks(length, bound))
-
-
-def _mask(values: pl.Series, broken: pl.Expr) -> pl.Series:
-    return values.to_frame().select(broken).to_series()
-
-
-def _literal(bound: Any, dtype: pl.DataType) -> pl.Expr:
-    """Make a bound comparable: dates and moments stand in the contract as text."""
-    if dtype.is_temporal() and isinstance(bound, str):
-        text = pl.lit(bound).str
-        return text.to_date() if dtype == pl.Date else text.to_datetime().cast(dtype)
-    return pl.lit(bound)
 
 
 def _example(bad: pl.Series) -> str:

@@ -21,7 +21,7 @@ import polars as pl
 from rung_ops import addons, prediction_log
 from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
 from rung_ops.errors import OpsError
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import (
     check,
     inputs,
@@ -118,7 +118,7 @@ def observe(
 
     Raises:
         NothingToCheckError: nothing is served, or nothing was ever predicted.
-        BadBundle: the release must not be used.
+        BundleError: the release must not be used.
         HookError: the project's monitor_check cannot be used.
     """
     release = _serving(environment)
@@ -243,7 +243,7 @@ def monitor(
             print(json.dumps(status(result), allow_nan=False))
             return REFUSED if result.problems else OK
         write(result, options.environment)
-    except (OpsError, BadBundle, HookError, state.StateError) as error:
+    except (OpsError, BundleError, HookError, state.StateError) as error:
         print(error, file=sys.stderr)  # exit code 1 says that something is wrong
         return USAGE
     print(monitor_report.summary(result))

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.errors import OpsError
-from rung_ops.model.dtypes import dtype_of, time_zone
+from rung_ops.model.columns import dtype_of, time_zone
 from rung_ops.model.target import kind_in
 from rung_ops.project.paths import placed, shown
 

@@ -16,8 +16,7 @@ import polars as pl
 from rung_ops.gate import rules
 from rung_ops.gate.rules import Threshold
 from rung_ops.model import target
-from rung_ops.model.predictions import inside, numbers, packed, unpacked
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, Kind, inside, numbers, packed, unpacked
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.release_info import Score

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, source_import, verify
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model import bundle, source_import, verification
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -45,7 +44,7 @@ class Released:
         """Import score() as it was when the release was made.
 
         Raises:
-            BadBundle: its source cannot be imported.
+            BundleError: its source cannot be imported.
         """
         score: Score = source_import.module_of(self.files, self.manifest["package"], "model").score
         return score
@@ -59,13 +58,13 @@ def load(folder: Path, public_key: bytes) -> Released:
         public_key: PEM text of the key that it must be signed with.
 
     Raises:
-        BadBundle: it must not be used; the message says why.
+        BundleError: it must not be used; the message says why.
     """
-    manifest, files = verify.open_verified(folder, public_key)
+    manifest, files = verification.open_verified(folder, public_key)
     try:
         reference = pl.read_parquet(io.BytesIO(files.read(bundle.REFERENCE)))
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadBundle(f"{folder.name}/{bundle.REFERENCE} cannot be read: {error}") from error
+        raise BundleError(f"{folder.name}/{bundle.REFERENCE} cannot be read: {error}") from error
     return Released(
         files,
         manifest,
@@ -83,4 +82,4 @@ def _json(files: ReleaseFiles, path: str, otherwise: Any) -> Any:
     try:
         return json.loads(files.read(path, bundle.MAX_JSON_BYTES))
     except ValueError as error:
-        raise BadBundle(f"{files.name}/{path} is not JSON: {error}") from error
+        raise BundleError(f"{files.name}/{path} is not JSON: {error}") from error

@@ -24,9 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from rung_ops.model.predictions import columns
-from rung_ops.model.row_values import Rows, frame_of
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.rows import Rows, frame_of
+from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.prediction_log.log_parts import Part, parts
 from rung_ops.project.paths import placed

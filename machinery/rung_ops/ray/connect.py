@@ -1,6 +1,7 @@
 """Connect to Ray, or say why not; and the code that is sent to its workers."""
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import OpsError
 from rung_ops.project import current, model_folders
 from rung_ops.project.paths import project_name
 from rung_ops.ray.settings import Settings
@@ -28,7 +30,7 @@ MB = 2**20
 NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
 
 
-class Unreachable(Exception):
+class UnreachableError(OpsError):
     """Ray cannot be used with the settings of ops/ray.toml; the message says why."""
 
 
@@ -41,13 +43,13 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
         store: bytes of the object store, if Ray is started on this machine.
 
     Raises:
-        Unreachable: Ray is not installed, the cluster does not answer, runs another version or
+        UnreachableError: Ray is not installed, the cluster does not answer, runs another version or
             refuses access, or has no machine with resources for a worker.
     """
     try:
         import ray
     except ImportError as error:
-        raise Unreachable(f"Ray cannot be imported ({error}): run `uv sync`.") from error
+        raise UnreachableError(f"Ray cannot be imported ({error}): run `uv sync`.") from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     with tempfile.TemporaryDirectory(prefix="rung-ray-") as folder:
         if settings.address:
@@ -119,7 +121,7 @@ def _check_address(settings: Settings) -> None:
     if settings.address == "auto":
         return
     if "://" in settings.address:
-        raise Unreachable(
+        raise UnreachableError(
             f"{settings.address} is not supported: the Ray Client would run Tune on the cluster, "
             "separately from the search. Use the address of the cluster itself, "
             '"HOST:6379", from a machine in its network, or submit a job to it.'
@@ -128,11 +130,11 @@ def _check_address(settings: Settings) -> None:
     try:
         socket.create_connection((host, int(port)), settings.wait_seconds).close()
     except ValueError as error:
-        raise Unreachable(
+        raise UnreachableError(
             f'`address`: got {settings.address!r}; expected "HOST:PORT" or "auto".'
         ) from error
     except OSError as error:
-        raise Unreachable(
+        raise UnreachableError(
             f"Nothing answers at {settings.address} ({error}). Check that the cluster is running, "
             "and the address in ops/ray.toml or RAY_ADDRESS. To use this machine, set "
             '`address = ""`.'
@@ -168,17 +170,17 @@ def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, A
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = " ".join(str(error).split())
         if "ersion mismatch" in message:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{settings.address} runs another version than this project: {message} Install the "
                 f"cluster with Ray {ray.__version__} and Python {sys.version.split()[0]}, or "
                 "change both in this project."
             ) from error
         if "uthenti" in message or "token" in message:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{settings.address} refuses access: {message} Set RAY_AUTH_TOKEN to the token of "
                 "the cluster."
             ) from error
-        raise Unreachable(f"{settings.address} cannot be used: {message}") from error
+        raise UnreachableError(f"{settings.address} cannot be used: {message}") from error
 
 
 def _check_resources(ray: Any, settings: Settings) -> None:
@@ -192,7 +194,41 @@ def _check_resources(ray: Any, settings: Settings) -> None:
     most = ", ".join(
         f"{has.get('CPU', 0):g} CPUs and {has.get('memory', 0) / MB:,.0f} MB" for has in machines
     )
-    raise Unreachable(
+    raise UnreachableError(
         f"No machine has {settings.cpus:g} CPUs and {settings.memory_mb:,} MB for a worker "
         f"(available: {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
     )
+
+
+def explain(error: BaseException) -> str:
+    """Return the cause of an error and what to do about it."""
+    chain = list(_causes(error))
+    names = {type(one).__name__ for one in chain}
+    texts = " ".join(str(one) for one in chain)
+    if "OutOfMemoryError" in names:
+        return (
+            "A worker was killed because its machine ran out of memory. Lower `rows` or `workers` "
+            "in ops/ray.toml, or raise `memory_mb`, so that fewer workers share a machine."
+        )
+    full = any(isinstance(one, OSError) and one.errno == errno.ENOSPC for one in chain)
+    if full or "OutOfDiskError" in names or "No space left on device" in texts:
+        return f"A disk is full: {_last(chain)} Free space, and run the command again."
+    if names & {"ActorDiedError", "WorkerCrashedError", "NodeDiedError", "ObjectLostError"}:
+        return (
+            "Workers ended before they finished, more often than `retries` in ops/ray.toml allows: "
+            "they had too little memory, or a machine was lost. See Ray's logs in "
+            "/tmp/ray/session_latest/logs on their machine."
+        )
+    return _last(chain)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = getattr(error, "cause", None) or error.__cause__
+
+
+def _last(chain: list[BaseException]) -> str:
+    lines = str(chain[-1]).strip().splitlines() or [type(chain[-1]).__name__]
+    # Ray puts the worker's traceback first, and the error into the last line.
+    return lines[-1].strip() if "Traceback" in "".join(lines) else " ".join(lines)

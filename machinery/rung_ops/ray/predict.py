@@ -5,62 +5,57 @@ gives a folder of parts in the order of the rows. load() determines how much of 
 once (a LazyFrame: a part of it); after that it is one block for each worker.
 """
 
-import argparse
 import hashlib
 import json
 import logging
-import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from rung_ops.batch.predict import PredictionError, schema
+from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, command, schema
 from rung_ops.contract.row_checks import SHOWN, Problem
 from rung_ops.project import current
-from rung_ops.project.paths import shown
-from rung_ops.ray import blocks, connect, errors, keys, output
+from rung_ops.ray import blocks, connect, output
 from rung_ops.ray.blocks import Block
-from rung_ops.ray.settings import InvalidSettings, Settings, settings
-from rung_ops.system.printable import counted
+from rung_ops.ray.settings import Settings, settings
 
 
 def run(
     source: Path,
     target: Path,
     chosen: Settings,
-    before_writing: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
-) -> tuple[int, int, list[Problem]]:
-    """Score on Ray; return the number of rows, the number of bad rows, and the problems.
+    before_writing: BeforeWriting | None = None,
+) -> Result:
+    """Score on Ray.
 
     Raises:
         PredictionError: the input cannot be scored, or the output cannot be written.
-        Unreachable: Ray cannot be used.
+        SettingsError, UnreachableError: Ray cannot be used.
     """
     # Workers may have another working directory.
     target = target.absolute()
     with output.unfinished(target) as folder:
         of_files = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
-        of_files = keys.mark(of_files, schema())
+        of_files = blocks.mark(of_files, schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
                 _check_shared_files(ray, {*(Path(block.path) for block in of_files), folder})
             try:
                 results = _score_blocks(ray, of_files, folder, chosen)
             except ray.exceptions.RayError as error:
-                raise PredictionError(errors.explain(error)) from error
+                raise PredictionError(connect.explain(error)) from error
         try:
             if before_writing is not None:
                 for part in output.parts(folder):
                     before_writing(pl.read_parquet(part)).write_parquet(part)
             output.finish(folder, target)
         except OSError as error:
-            raise PredictionError(f"{errors.explain(error)} Nothing was written.") from error
+            raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
     results.sort(key=lambda result: int(result["number"]))
     rows, bad = (sum(result[name] for result in results) for name in ("rows", "bad"))
-    return rows, bad, _problems(results, of_files)
+    return Result(rows, bad, _problems(results, of_files))
 
 
 def _score_blocks(
@@ -140,39 +135,13 @@ def _problems(results: list[dict[str, Any]], of_files: list[Block]) -> list[Prob
     return list(joined.values())
 
 
-def main(
-    arguments: list[str] | None = None,
-    before_writing: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
-) -> int:
-    """Score; return the exit code.
+def on_ray(source: Path, target: Path, before_writing: BeforeWriting | None) -> Result:
+    """Score with the settings of ops/ray.toml; see run()."""
+    return run(source, target, settings(), before_writing)
 
-    Args:
-        arguments: of the command line.
-        before_writing: maps the scored rows of a part to the rows that are written, in the order
-            of the rows. Raises PredictionError if nothing may be written.
-    """
-    parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
-    parser.add_argument("input", type=Path, help="a file that load() reads, or a folder of them")
-    parser.add_argument("output", type=Path, nargs="?", help="a .parquet or .csv file, or a folder")
-    options = parser.parse_args(arguments)
-    target = options.output
-    if target is None:
-        target = current().root / (
-            "reports/scored" if options.input.is_dir() else "reports/scored.parquet"
-        )
-    if not current().model_file.exists():
-        print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
-        return 1
-    try:
-        rows, bad, problems = run(options.input, target, settings(), before_writing)
-    except (PredictionError, InvalidSettings, connect.Unreachable) as error:
-        print(error, file=sys.stderr)
-        return 1
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    print(
-        f"{counted(rows - bad, 'row')} scored"
-        + (f", {bad:,} not (see the column `problem`)" if bad else "")
-        + f": {shown(target)}"
+
+def main(arguments: list[str] | None = None, before_writing: BeforeWriting | None = None) -> int:
+    """Score on Ray; return the exit code."""
+    return command(
+        arguments, on_ray, before_writing, "a file that load() reads, or a folder of them"
     )
-    return 0

@@ -13,8 +13,7 @@ from rung_ops.batch import predict
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.ray.blocks import Block
-from rung_ops.ray.keys import keys_of, without_keys
+from rung_ops.ray.blocks import Block, keys_of, without_keys
 from rung_ops.system import atomic
 from rung_ops.training import estimator
 
@@ -71,7 +70,7 @@ class Scorer:
             problems += self._repeated(block, first, piece.height)
             scored = predict.score_rows(piece, typed, problems, self.model)
             _write(scored, self.output / f"part-{block.number:06}-{number:04}.parquet")
-            bad += scored.height - scored["problem"].null_count()
+            bad += scored.height - scored[predict.PROBLEM].null_count()
             summaries += [
                 (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))
                 for p in problems

@@ -6,8 +6,10 @@ would change the suggested parameters; and it does not keep the result of space(
 
 from typing import Any
 
+import polars as pl
 from ray.tune.search import Searcher
 
+from rung_ops.tracking import tune
 from rung_ops.tracking.tune import Search, Suggestion
 
 
@@ -63,3 +65,22 @@ class RoundSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: save() keeps nothing."""
+
+
+def evaluate(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
+    """Score hyperparameters.
+
+    Args:
+        config: `settings`, for rung_ops.tracking.tune.score_of().
+        rows: training rows.
+        metric: the figure of score().
+        seed: of the model and the folds.
+
+    Returns:
+        `figure`, or `wrong`: the error of the user's code. It is not raised, because Ray would
+        retry the trial with the same result.
+    """
+    try:
+        return {"figure": tune.score_of(config["settings"], rows, metric, seed)}
+    except Exception as error:  # the user's code may raise anything
+        return {"figure": float("nan"), "wrong": f"{type(error).__name__}: {error}"}

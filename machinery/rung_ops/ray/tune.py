@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import tempfile
 from typing import Any
 
@@ -11,8 +10,7 @@ import polars as pl
 
 from rung_ops.errors import StageError
 from rung_ops.ray import connect
-from rung_ops.ray import errors as ray_errors
-from rung_ops.ray.settings import InvalidSettings, Settings, settings
+from rung_ops.ray.settings import Settings, settings
 from rung_ops.tracking import tune
 from rung_ops.tracking.tune import Search
 
@@ -35,16 +33,15 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
             try:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
-                raise StageError(ray_errors.explain(error)) from error
-    except connect.Unreachable as error:
+                raise StageError(connect.explain(error)) from error
+    except connect.UnreachableError as error:
         raise StageError(str(error)) from error
 
 
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     from ray import tune as ray_tune
 
-    from rung_ops.ray.searcher import RoundSearcher
-    from rung_ops.ray.trial import evaluate
+    from rung_ops.ray.searcher import RoundSearcher, evaluate
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     searcher = RoundSearcher(search)
@@ -72,16 +69,12 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     searcher.finish()
     complete = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     if searcher.wrong or len(complete) < search.trials:
-        errors = [ray_errors.explain(error) for error in results.errors]
+        errors = [connect.explain(error) for error in results.errors]
         raise StageError(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Search on Ray; return the exit code."""
-    try:
-        chosen = settings()
-    except InvalidSettings as error:
-        print(error, file=sys.stderr)
-        return 1
+    chosen = settings()
     run = tune.tune_verb(lambda search, rows: on_ray(search, rows, chosen), chosen.together)
     return run(arguments)

@@ -10,8 +10,8 @@ import polars as pl
 
 from rung_ops.contract import synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import UnknownType, family_of, text_of
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.columns import family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
 from rung_ops.model.target import kind_of
 from rung_ops.release import ReleaseError
@@ -113,7 +113,7 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
     dtype = column.dtype.type
     try:
         family, polars = family_of(dtype), text_of(dtype)
-    except UnknownType as error:
+    except ValueError as error:
         raise ReleaseError(
             f"dataset.py: column `{name}`: {error}. Change it to a number, text, boolean, date or "
             "datetime."
@@ -170,9 +170,9 @@ def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
         case "equal_to":
             yield "isin", [_json(known["value"])]
         case "str_matches":
-            # JSON Schema searches for a pattern anywhere; pandera matches from the start.
+            # JSON Schema searches for a pattern anywhere; pandera puts a ^ before it.
             text = getattr(known["pattern"], "pattern", known["pattern"])
-            yield "pattern", text if text.startswith("^") else f"^(?:{text})"
+            yield "pattern", text if text.startswith("^") else f"^{text}"
         case "str_contains":
             yield "pattern", getattr(known["pattern"], "pattern", known["pattern"])
         case "str_length":
@@ -215,7 +215,7 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
         contract: of the release.
 
     Raises:
-        BadBundle: the store lacks values of its entity features, as it declares them.
+        BundleError: the store lacks values of its entity features, as it declares them.
     """
     if not (views := contract.get("entity_features")):
         return
@@ -225,4 +225,4 @@ def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
     try:
         store.refuse_unless_filled(views, stores.project_store())
     except store.FeatureStoreError as error:
-        raise BadBundle(f"{name}: {error}.") from error
+        raise BundleError(f"{name}: {error}.") from error

@@ -20,9 +20,9 @@ import polars as pl
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, verify
-from rung_ops.model import release as released
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import bundle, verification
+from rung_ops.model import released as released
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
 from rung_ops.project.service_settings import limits
@@ -79,7 +79,7 @@ def newest_candidate() -> str | None:
     for folder in release_folders.candidates().glob("[!.]*"):
         try:
             made.append((bundle.read_manifest(folder)["created"], folder.name))
-        except BadBundle:
+        except BundleError:
             continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
     return max(made)[1] if made else None
 
@@ -113,7 +113,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         The folder of the installed release.
 
     Raises:
-        BadBundle: there is no such candidate, it is of another model, or the service would refuse
+        BundleError: there is no such candidate, it is of another model, or the service would refuse
             it.
         SettingsError: ops/service.toml is invalid.
         locks.LockTimeoutError: another deployment is running.
@@ -121,7 +121,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     try:
         check_release_id(release)
     except StateError as error:
-        raise BadBundle(no_such_candidate(release)) from error
+        raise BundleError(no_such_candidate(release)) from error
     source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
     bundles, load = final.parent, load or check_bundle
     draft = bundles / DRAFT
@@ -130,7 +130,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         if final.exists() and _is_valid(final, load):
             return final
         if not source.is_dir():
-            raise BadBundle(no_such_candidate(release))
+            raise BundleError(no_such_candidate(release))
         copied = draft / release
         try:
             shutil.copytree(source, copied, symlinks=True)
@@ -159,13 +159,13 @@ def check_bundle(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model.
 
     Raises:
-        BadBundle, SettingsError: as install(); also where the feature store lacks values.
+        BundleError, SettingsError: as install(); also where the feature store lacks values.
     """
     path = Path(path)
-    loaded = released.load(path, verify.public_key(), limits())
+    loaded = released.load(path, verification.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
-        raise BadBundle(
+        raise BundleError(
             f"{path.name} is a release of the model {model}, but this is {project_name()}: deploy "
             f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
             "creates a release under its new name."
@@ -176,7 +176,7 @@ def check_bundle(path: Path | str) -> None:
 def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:
     try:
         load(path)
-    except BadBundle:
+    except BundleError:
         return False
     return True
 
@@ -278,7 +278,7 @@ def main(
             return 0
         chosen = release or newest_candidate()
         if chosen is None:
-            raise BadBundle(
+            raise BundleError(
                 f"{shown(release_folders.candidates())} has no release: `uv run poe release` creates one"
             )
         now = state.read(folder)
@@ -295,7 +295,7 @@ def main(
             print(f"{chosen} {now.role_of(chosen)} in {environment}.")
             if now.on_trial:
                 _say_how_long(environment)
-    except (OpsError, BadBundle, locks.LockTimeoutError, OSError) as error:
+    except (OpsError, BundleError, locks.LockTimeoutError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))
@@ -318,7 +318,7 @@ def _say_how_long(environment: str) -> None:
 def _update_alias(folder: Path, serving: str) -> str:
     try:
         version = bundle.read_manifest(release_folders.bundle(folder, serving))["version"]
-    except BadBundle as error:
+    except BundleError as error:
         return f"The alias `champion` of the registry was not changed: {error}"
     return set_champion(version)
 
@@ -337,7 +337,7 @@ def _deploy(
 ) -> State:
     try:
         manifest = bundle.read_manifest(install(folder, release))
-    except BadBundle:
+    except BundleError:
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
     by = release_folders.person()

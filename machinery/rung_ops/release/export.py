@@ -20,11 +20,10 @@ import polars as pl
 from skops.io import dump
 
 from rung_ops.contract.synthetic import unknown_texts
-from rung_ops.model import bundle, custom_model, estimators, source_import
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.predictions import finite_rows
-from rung_ops.model.predictors import Predictor, predictor_of
-from rung_ops.model.target import MULTICLASS, QUANTILE
+from rung_ops.model import bundle, predictors, source_import
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.predictors import Predictor, load_estimator, predictor_of, refuse_custom_model
+from rung_ops.model.target import MULTICLASS, QUANTILE, finite_rows
 from rung_ops.project import current
 from rung_ops.release import ReleaseError
 from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
@@ -298,7 +297,7 @@ def select_fastest(measured: Mapping[str, Times]) -> str:
     return selected
 
 
-_EXPLAINED = (BadBundle, NotLightGBMError)  # their messages need no type name
+_EXPLAINED = (BundleError, NotLightGBMError)  # their messages need no type name
 
 
 def export(
@@ -330,7 +329,7 @@ def export(
     first = tried[0]
     if first.format == "onnx" and not first.ok:
         first.reason = f"{first.reason}. {_blame(estimator, check.features)}"
-    if not any(each.ok for each in tried) and not custom_model.is_custom(module):
+    if not any(each.ok for each in tried) and not predictors.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, described, check))
     selected = _fastest(_usable(tried), check.features, task)
@@ -359,8 +358,8 @@ def _attempts(
     module: ModuleType, estimator: Any, features: pl.DataFrame
 ) -> list[tuple[str, Callable[[Path], None]]]:
     """Return the formats to try first, each with what writes it into a folder."""
-    if custom_model.is_custom(module):
-        custom_model.refuse_unless_allowed(current().repository)
+    if predictors.is_custom(module):
+        refuse_custom_model(current().repository)
         return [("custom", lambda folder: _write_custom(folder, module, estimator))]
     return [
         ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
@@ -444,13 +443,13 @@ def write_again(kind: str, folder: Path, estimator: Any, features: pl.DataFrame)
 
 def _write_skops(folder: Path, package: str, estimator: Any) -> None:
     dump(estimator, folder / bundle.SKOPS)
-    estimators.load(folder, package)  # refuses types that TRUSTED does not list
+    load_estimator(folder, package)  # refuses types that TRUSTED does not list
 
 
 def _write_custom(folder: Path, module: ModuleType, estimator: Any) -> None:
     module.save(estimator, folder / bundle.CUSTOM)
     if not (folder / bundle.CUSTOM).exists():
-        raise BadBundle("save() in model.py did not write to the path that it got")
+        raise BundleError("save() in model.py did not write to the path that it got")
 
 
 def _trial_folder(staged: Path, kind: str) -> Path:

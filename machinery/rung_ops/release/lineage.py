@@ -54,7 +54,7 @@ def served_version() -> str | None:
         if serving is None:
             return None
         return str(bundle.read_manifest(release_folders.bundle(folder, serving))["version"])
-    except (state.StateError, bundle.BadBundle, OSError):
+    except (state.StateError, bundle.BundleError, OSError):
         return None
 
 

@@ -21,16 +21,13 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError
-from rung_ops.model import bundle, release, row_features, source_import
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.custom_model import CustomModelRefusedError
-from rung_ops.model.dtypes import dtype_of
-from rung_ops.model.predictions import columns, finite_rows
-from rung_ops.model.predictors import row_predictor
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.row_code import UntranslatedError
-from rung_ops.model.target import kind_in
-from rung_ops.model.verify import verify
+from rung_ops.model import bundle, released, row_path, source_import
+from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model.columns import dtype_of
+from rung_ops.model.predictors import CustomModelRefusedError, row_predictor
+from rung_ops.model.row_path import UntranslatedError
+from rung_ops.model.target import columns, finite_rows, kind_in
+from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params, shown
 from rung_ops.release import (
@@ -97,7 +94,7 @@ def fill(
     """Write the files of a release and its manifest; see make.write() for the arguments.
 
     Raises:
-        BadBundle: the source cannot be imported.
+        BundleError: the source cannot be imported.
         ReleaseError: the model cannot be written in any format, or Row has a column that a request
             cannot hold.
     """
@@ -190,13 +187,13 @@ def _metrics(trained: Trained) -> Any:
 
 
 def _origin(
-    release: str, facts: Mapping[str, Any], train: pl.DataFrame, time: str | None
+    released: str, facts: Mapping[str, Any], train: pl.DataFrame, time: str | None
 ) -> dict[str, Any]:
     """Return what the manifest says of a release's origin."""
     last = train[time].max() if time else None
     return {
         "schema": bundle.SCHEMA,
-        "id": release,
+        "id": released,
         **{name: facts[name] for name in FACTS},
         **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -230,7 +227,7 @@ def _row_features(trained: Trained, chosen: export.FormatResult) -> dict[str, An
     schema = {each["name"]: dtype_of(each["polars"]) for each in columns}
     rows = export.sample_rows(trained.known, export.REFERENCE_ROWS, trained.seed)
     try:
-        features = row_features.of_contract(trained.expressions, trained.contract, schema, rows)
+        features = row_path.contract_features(trained.expressions, trained.contract, schema, rows)
     except UntranslatedError as error:
         return {"used": False, "reason": str(error)}
     if row_predictor(chosen.predict, features.schema) is None:
@@ -289,7 +286,7 @@ def write(
         The folder of the release.
 
     Raises:
-        BadBundle: the service would refuse it, for one as its entity features are not in the store.
+        BundleError: the service would refuse it, for one as its entity features are not in the store.
         ReleaseError: the model cannot be written in any format, or Row has a column that a request
             cannot hold.
         signing.SigningKeyError: the key cannot sign.
@@ -327,11 +324,13 @@ def put(staged: Path, folder: Path) -> Path:
 
 def _load(staged: Path, public_key: bytes) -> None:
     try:
-        release.load(staged, public_key)
-    except BadBundle as error:  # often too slow, and then it matters why it is in no faster format
+        released.load(staged, public_key)
+    except (
+        BundleError
+    ) as error:  # often too slow, and then it matters why it is in no faster format
         formats = bundle.read_manifest(staged)["parity"]["formats"]
         unused = [_format_line(each) for each in formats if not each["ok"]]
-        raise BadBundle("\n".join([str(error), *unused])) from error
+        raise BundleError("\n".join([str(error), *unused])) from error
 
 
 def release_verb(function: Callable[..., int]) -> Verb:
@@ -372,7 +371,7 @@ def main(version: str, unsigned: Path | None) -> int:
             documents = registry_artifacts.documents(found, downloads)
             made = write(folder, fitted, train, test, facts, private_key, documents, source)
     except (
-        BadBundle,
+        BundleError,
         ReleaseError,
         CustomModelRefusedError,
         signing.SigningKeyError,
@@ -388,7 +387,7 @@ def was_released(folder: Path, public_key: bytes) -> bool:
     """Say that a valid release exists: it may be in use, so it is not written again."""
     try:
         verify(folder, public_key)
-    except (BadBundle, OSError):
+    except (BundleError, OSError):
         return False
     print(f"{folder.name} was released before: {shown(folder)}")
     return True

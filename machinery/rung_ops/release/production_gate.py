@@ -14,8 +14,8 @@ from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, Verdict
-from rung_ops.model import bundle, release, source_import, verify
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model import bundle, released, source_import, verification
+from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import state
@@ -51,9 +51,9 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         if served is None:
             return registry_gate.registered(rows)
         path = release_folders.bundle(folder, served)
-        loaded = release.load(path, verify.public_key(), ANY_SPEED)
+        loaded = released.load(path, verification.public_key(), ANY_SPEED)
         slices = _slices(loaded.files)
-    except (state.StateError, bundle.BadBundle, OSError) as error:
+    except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))

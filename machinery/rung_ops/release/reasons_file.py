@@ -5,12 +5,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import adverse, effects
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.effects import AdditiveEffects, Effects
+from rung_ops.errors import SettingsError
+from rung_ops.model import reasons
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import EncodedBooster, Predictor
-from rung_ops.model.reasons import TOLERANCE
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.reasons import (
+    TOLERANCE,
+    AdditiveEffects,
+    Effects,
+    adverse_in,
+    difference_of_effects,
+)
+from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS
 from rung_ops.release import ReleaseError
 from rung_ops.release.export import sample_rows
@@ -50,7 +56,7 @@ def describe(
         features' terms over `background_rows` training rows.
 
     Raises:
-        BadBundle: a setting means nothing.
+        BundleError: a setting means nothing.
     """
     task = contract["task"]
     unfavourable = _adverse(contract, settings)
@@ -88,7 +94,7 @@ def _of_additive(
 ) -> dict[str, Any]:
     task = contract["task"]
     try:
-        additive = AdditiveEffects(predict, task, effects.typical(contract, expressions))
+        additive = AdditiveEffects(predict, task, reasons.typical(contract, expressions))
     except Refusal as refusal:
         raise UnexplainableError(
             f"the contract's example is not a row of it: {refusal}"
@@ -105,9 +111,9 @@ def _of_additive(
 
 def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[str] | None:
     try:
-        return adverse.of({"reasons": settings}, contract.get("classes") or ())
-    except adverse.BadAdverseError as error:
-        raise BadBundle(str(error)) from error
+        return adverse_in({"reasons": settings}, contract.get("classes") or ())
+    except SettingsError as error:
+        raise BundleError(str(error)) from error
 
 
 def _refuse_unexplainable(task: str, unfavourable: object) -> None:
@@ -143,7 +149,7 @@ def _margin(task: str) -> str:
 
 
 def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:
-    difference = effects.difference(effects_of(rows), predict(rows), task)
+    difference = difference_of_effects(effects_of(rows), predict(rows), task)
     return float(np.nan_to_num(difference, nan=np.inf).max())
 
 

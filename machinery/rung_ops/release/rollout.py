@@ -21,8 +21,7 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.errors import SettingsError
-from rung_ops.model.predictions import distances, finite_rows
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo, service_file
 from rung_ops.settings import converted

@@ -12,8 +12,8 @@ from model_signing import hashing, signing
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle
-from rung_ops.model.bundle import MANIFEST, SIGNATURE, BadBundle
-from rung_ops.model.verify import verify
+from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError
+from rung_ops.model.verification import verify
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.system import key_names
@@ -163,29 +163,31 @@ def check_unsigned(folder: Path) -> None:
     """Compare an unsigned release with its own manifest.
 
     Raises:
-        BadBundle: it is signed already, or its files are not those that the manifest lists.
+        BundleError: it is signed already, or its files are not those that the manifest lists.
     """
     if SIGNATURE in bundle.paths_of(folder):
-        raise BadBundle(f"{folder.name} has a signature already: {SIGNATURE}")
+        raise BundleError(f"{folder.name} has a signature already: {SIGNATURE}")
     manifest = bundle.read_manifest(folder)
     if manifest["id"] != folder.name:
-        raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
+        raise BundleError(f"{folder.name} is release {manifest['id']} under another name")
     listed, present = manifest["files"], bundle.files_of(folder)
     for path in sorted(listed.keys() | present.keys()):
         if listed.get(path) != present.get(path):
-            raise BadBundle(f"{folder.name}: {path} is not the file that {MANIFEST} lists")
+            raise BundleError(f"{folder.name}: {path} is not the file that {MANIFEST} lists")
 
 
 def sign_all(folder: Path, private_key: bytes) -> list[str]:
     """Sign every release of a folder, or none; return their ids.
 
     Raises:
-        BadBundle: there is none, or one cannot be signed.
+        BundleError: there is none, or one cannot be signed.
         SigningKeyError: the key cannot sign.
     """
     releases = sorted(folder.glob("[!.]*"))
     if not releases:
-        raise BadBundle(f"{folder} holds no release: `poe release --unsigned {folder}` writes one.")
+        raise BundleError(
+            f"{folder} holds no release: `poe release --unsigned {folder}` writes one."
+        )
     for release in releases:
         check_unsigned(release)
     public_key = public_key_of(private_key)
@@ -203,7 +205,7 @@ def sign_releases(folder: Path) -> int:
     # none of them, so neither the project nor a release can read the key.
     try:
         names = sign_all(folder, private_key())
-    except (BadBundle, SigningKeyError, OSError) as error:
+    except (BundleError, SigningKeyError, OSError) as error:
         raise OpsError(f"Nothing was signed. {printable(str(error))}") from error
     for name in names:
         print(f"signed {printable(name)}")

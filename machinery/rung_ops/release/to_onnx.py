@@ -49,7 +49,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from rung_ops.model.bundle import MISSING_TEXT
-from rung_ops.model.onnx_model import OnnxOutput
+from rung_ops.model.predictors import OnnxOutput
 from rung_ops.quantiles import PerQuantile
 
 ONE = np.array([1], np.float32)

@@ -15,8 +15,8 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.command import OK, verb
-from rung_ops.model import release as serving_release
-from rung_ops.model.release import Release
+from rung_ops.model import released as serving_release
+from rung_ops.model.released import Release
 from rung_ops.project import current
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import project_copy, timeline, timeline_page, traffic

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Match
 
 from rung_ops import settings
 from rung_ops.errors import SettingsError
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.project import current, service_settings
 from rung_ops.system import key_names, tokens
 from rung_ops.system.tokens import SHORTEST, TokensError

@@ -11,9 +11,8 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from rung_ops.model.predictions import labels
 from rung_ops.model.reasons import Reason
-from rung_ops.model.target import Kind
+from rung_ops.model.target import Kind, labels
 from rung_ops.serving.batching import Job
 
 _encode = msgspec.json.Encoder().encode

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect
 
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.tables import Table
+from rung_ops.model.rows import Refusal, Table
 from rung_ops.serving import answers, explaining
 from rung_ops.serving.batching import Job
 from rung_ops.serving.hooks import ScoringError

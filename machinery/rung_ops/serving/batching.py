@@ -18,9 +18,7 @@ import numpy as np
 
 from rung_ops.model import source_import
 from rung_ops.model.reasons import Reason
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.row_values import Rows
-from rung_ops.model.tables import Missing, Table, by_row
+from rung_ops.model.rows import Missing, Refusal, Rows, Table, by_row
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.hooks import Score, ScoringError, score_release
 from rung_ops.serving.loaded_release import LoadedRelease

@@ -18,9 +18,8 @@ from prometheus_client.metrics_core import Metric
 
 from rung_ops.features import store, stores
 from rung_ops.features.store import FeatureStore, FeatureStoreError, LookupResult, UnreachableError
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.requests import Reader
-from rung_ops.model.tables import Missing, Table
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.rows import Missing, Reader, Table
 
 LOG = logging.getLogger("service")
 
@@ -57,7 +56,7 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | No
         reader: of its rows.
 
     Raises:
-        BadBundle: the store lacks their values, as they are declared in the release.
+        BundleError: the store lacks their values, as they are declared in the release.
     """
     described = contract.get("entity_features")
     if not described:
@@ -66,7 +65,7 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | No
         online = online_store()
         online.refuse_unless_filled(described)
     except store.FeatureStoreError as error:
-        raise BadBundle(f"{error}") from error
+        raise BundleError(f"{error}") from error
     views = [
         LookedUpView(
             view["id"],

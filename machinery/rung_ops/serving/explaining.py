@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 import polars as pl
 
 from rung_ops.model.reasons import CannotExplainError, Reason, Reasons
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.release import Release
+from rung_ops.model.released import Release
+from rung_ops.model.rows import Refusal
 from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.batching import Job, Scored
 from rung_ops.serving.hooks import ScoringError

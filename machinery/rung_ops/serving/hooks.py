@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from starlette.routing import BaseRoute, Match
 
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.release import Release
+from rung_ops.model.released import Release
+from rung_ops.model.rows import Refusal
 from rung_ops.model.source_import import FAULTS
 from rung_ops.project import hooks
 from rung_ops.project.hooks import HookError

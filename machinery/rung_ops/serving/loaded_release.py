@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.model import bundle
-from rung_ops.model import release as releases
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import released as releases
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import columns_of
-from rung_ops.model.release import Release
-from rung_ops.model.requests import Reader
-from rung_ops.model.row_features import MAX_ROWS
+from rung_ops.model.released import Release
+from rung_ops.model.row_path import MAX_ROWS
+from rung_ops.model.rows import Reader
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
 from rung_ops.serving.rollout import Arm
@@ -39,7 +39,7 @@ class LoadedRelease:
         """Make the types of its rows.
 
         Raises:
-            BadBundle: its contract names a rule that means nothing, or the feature store lacks
+            BundleError: its contract names a rule that means nothing, or the feature store lacks
                 values.
         """
         self.release = release
@@ -49,14 +49,14 @@ class LoadedRelease:
             looked_up = _looked_up(release.contract)
             self.reader = Reader(columns, release.contract["key"], strict, looked_up)
         except Exception as error:  # msgspec, re and polars each raise different errors
-            raise BadBundle(
+            raise BundleError(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
                 f"({type(error).__name__}: {error})"
             ) from error
         try:
             self.lookup = _lookup_of(release.contract, self.reader)
-        except BadBundle as error:
-            raise BadBundle(f"{release.id}: {error}") from error
+        except BundleError as error:
+            raise BundleError(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
     def takes_values(self, height: int) -> bool:
@@ -97,7 +97,7 @@ def load(
     """Load a release for an arm; see release.load() for the arguments.
 
     Raises:
-        BadBundle: it must not be used; the message says why.
+        BundleError: it must not be used; the message says why.
     """
     return LoadedRelease(releases.load(folder, public_key, limits, admit), arm, limits.strict)
 

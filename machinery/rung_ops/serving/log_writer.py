@@ -12,7 +12,7 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.model.reasons import Reason
-from rung_ops.model.row_values import Rows, schema_text
+from rung_ops.model.rows import Rows, schema_text
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.prediction_log import Batch, log_parts, now, sealed
 from rung_ops.prediction_log.log_parts import Part

@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 
 from rung_ops.model.columns import Column
-from rung_ops.model.refusal import Problem
-from rung_ops.model.requests import Reader
+from rung_ops.model.rows import Problem, Reader
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.access import Access
@@ -135,7 +134,7 @@ def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dic
         # Of the OpenAPI registry: a `date-time` has an offset.
         value["format"] = "date-time-local" if column.without_offset else "date-time"
     if "pattern" in value:  # as the contract writes it, not as Python does
-        value["pattern"] = column.pattern
+        value["pattern"] = column.rules["pattern"]
     if not column.required:
         schema["default"] = column.default
     return schema

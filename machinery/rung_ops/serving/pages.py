@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.release import Release
+from rung_ops.model.released import Release
+from rung_ops.model.rows import Refusal
 from rung_ops.serving import openapi
 from rung_ops.serving.metrics import CONTENT_TYPE
 from rung_ops.serving.service import Service

@@ -27,7 +27,7 @@ import msgspec
 import uvicorn
 
 from rung_ops.errors import OpsError
-from rung_ops.model.refusal import Problem
+from rung_ops.model.rows import Problem
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.service import Service

@@ -9,9 +9,9 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from rung_ops.model.predictions import numbers
 from rung_ops.model.reasons import Reason, Reasons
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
+from rung_ops.model.target import numbers
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access

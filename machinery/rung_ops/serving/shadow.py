@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import source_import
-from rung_ops.model.row_values import Rows, frame_of
+from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import Kind
 from rung_ops.release.rollout import Comparison
 from rung_ops.serving.hooks import NO_HOOKS

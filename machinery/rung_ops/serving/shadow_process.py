@@ -17,8 +17,8 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from rung_ops.model import source_import, verify
-from rung_ops.model.bundle import CONTRACT, BadBundle
+from rung_ops.model import source_import, verification
+from rung_ops.model.bundle import CONTRACT, BundleError
 from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
 from rung_ops.project import keyless
 from rung_ops.project.service_settings import limits
@@ -138,7 +138,7 @@ def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
     """Score a table; return the frames of the answer."""
     try:
         if isinstance(loaded, str):
-            raise BadBundle(loaded)
+            raise BundleError(loaded)
         rows = pl.read_ipc_stream(io.BytesIO(content))
         if loaded.lookup is not None:
             rows = loaded.lookup.complete(rows, ())
@@ -154,7 +154,7 @@ def main(folder: str) -> None:
     os.dup2(2, 1)  # what the release's code prints must not reach the answer
     loaded: LoadedRelease | str
     try:
-        loaded = loaded_release.load(Path(folder), verify.public_key(), limits(), "serving")
+        loaded = loaded_release.load(Path(folder), verification.public_key(), limits(), "serving")
     except source_import.FAULTS as error:
         loaded = str(error)
     while True:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.model import bundle, verify
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import bundle, verification
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state as states
@@ -40,7 +40,7 @@ RETRY_SECONDS = 30.0  # seconds after which an unchanged bad bundle is tried aga
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-class NotAdmittedError(BadBundle):
+class NotAdmittedError(BundleError):
     """A release may not answer, so its code is not imported."""
 
 
@@ -123,7 +123,7 @@ class Watch:
                 return None
             try:
                 served = self._loader.get(name) or current
-            except BadBundle as error:
+            except BundleError as error:
                 problems.append(f"{error}.")
                 continue
             if served is None:
@@ -147,7 +147,7 @@ class Watch:
         except NotAdmittedError as error:
             problems.append(f"{error}.")
             return False
-        except BadBundle:
+        except BundleError:
             pass  # the loader says what is wrong with it
         return True
 
@@ -172,7 +172,7 @@ class Watch:
     def _on_trial(self, name: str, problems: list[str]) -> LoadedRelease | None:
         try:
             return self._loader.get(name)
-        except BadBundle as error:
+        except BundleError as error:
             problems.append(f"{error}.")
             self._unloadable[name] = str(error)
             return None
@@ -288,7 +288,7 @@ class Loader:
             limits: how slow a release may be.
             loaded: called when a release is loaded, or is found to be bad.
             refused: called when a release is found to be bad, unless that was known.
-            admit: asked before the code of a release is imported; may raise BadBundle.
+            admit: asked before the code of a release is imported; may raise BundleError.
         """
         self._admit = admit
         self._folder = folder
@@ -303,7 +303,7 @@ class Loader:
         """Return a release that was verified, warmed and checked; None while it is being loaded.
 
         Raises:
-            BadBundle: it must not be used; the message says why.
+            BundleError: it must not be used; the message says why.
         """
         if name in self._held:
             return self._held[name]
@@ -313,7 +313,7 @@ class Loader:
         if not believed and name not in self._loading:
             self._start(name, now)
         if bad is not None:
-            raise BadBundle(bad.reason)
+            raise BundleError(bad.reason)
         return None
 
     def keep(self, used: Collection[str], known: Collection[str]) -> None:
@@ -332,9 +332,9 @@ class Loader:
         def load() -> None:
             try:
                 outcome: LoadedRelease | str = loaded_release.load(
-                    path, verify.public_key(), limits, "serving", self._admit
+                    path, verification.public_key(), limits, "serving", self._admit
                 )
-            except BadBundle as error:
+            except BundleError as error:
                 outcome = str(error)
             except Exception as error:  # whatever it is, the service continues
                 outcome = f"{name} cannot be loaded ({type(error).__name__}: {error})"

@@ -23,8 +23,8 @@ from rung_ops.command import verb
 from rung_ops.contract import synthetic
 from rung_ops.data.incoming import versioned
 from rung_ops.errors import StageError
-from rung_ops.model import bundle, custom_model
-from rung_ops.model.trusted_types import trusted
+from rung_ops.model import bundle, predictors
+from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.tracking import (
@@ -125,14 +125,14 @@ def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:
 
 
 def _predicted(model: Any, features: pl.DataFrame) -> Any:
-    if custom_model.is_custom(contract.model):
+    if predictors.is_custom(contract.model):
         return estimator.predict_features(model, features)
     return model.predict(features)
 
 
 def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> ModelInfo:
     """Log the model; `some` are rows of its features, as an example."""
-    if custom_model.is_custom(contract.model):
+    if predictors.is_custom(contract.model):
         # Logs the file; MLflow loads it with `_load_pyfunc` of loader_module.
         return mlflow.pyfunc.log_model(
             name="model",
@@ -145,7 +145,7 @@ def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> Mod
         model,
         name="model",
         serialization_format="skops",
-        skops_trusted_types=trusted(contract.TRUSTED),
+        skops_trusted_types=trusted_types(contract.TRUSTED),
         pip_requirements=requirements(),
         signature=signature,
         input_example=some,

@@ -8,8 +8,8 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.model import custom_model, target
-from rung_ops.model.trusted_types import refusal, trusted
+from rung_ops.model import predictors, target
+from rung_ops.model.predictors import predict_custom, trusted_types, untrusted
 from rung_ops.project.paths import shown
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
@@ -69,8 +69,8 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from computed features; returns the same as predict()."""
     predicted, names = kind(), classes()
     task = target.MULTICLASS if names else target.QUANTILE if predicted.quantiles else None
-    if custom_model.is_custom(contract.model):
-        return custom_model.predict(contract.model, estimator, inputs, task)
+    if predictors.is_custom(contract.model):
+        return predict_custom(contract.model, estimator, inputs, task)
     from sklearn.base import is_classifier
 
     if is_classifier(estimator):
@@ -94,8 +94,8 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
 def crossed(estimator: Any, rows: pl.DataFrame) -> float:
     """Return the share of rows in which a model's quantiles cross before predict() sorts them."""
     inputs = features(rows)
-    if custom_model.is_custom(contract.model):
-        raw = custom_model.predict(contract.model, estimator, inputs)
+    if predictors.is_custom(contract.model):
+        raw = predict_custom(contract.model, estimator, inputs)
     else:
         raw = np.asarray(estimator.predict(inputs))
     return float((np.diff(raw, axis=1) < 0).any(axis=1).mean())
@@ -130,7 +130,7 @@ def save(estimator: Any, path: Path) -> None:
         StageError: save() of model.py did not write to the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if custom_model.is_custom(contract.model):
+    if predictors.is_custom(contract.model):
         contract.model.save(estimator, path)
         if not path.exists():
             raise StageError(
@@ -153,14 +153,14 @@ def load(path: Path) -> Any:
     Raises:
         UntrustedModelError: the file holds a type that TRUSTED does not list.
     """
-    if custom_model.is_custom(contract.model):
+    if predictors.is_custom(contract.model):
         return contract.model.load(path)
     import skops.io
 
     _refuse_untrusted(path)
-    return skops.io.load(path, trusted=trusted(contract.TRUSTED))
+    return skops.io.load(path, trusted=trusted_types(contract.TRUSTED))
 
 
 def _refuse_untrusted(path: Path) -> None:
-    if reason := refusal(path, contract.TRUSTED, shown(path)):
+    if reason := untrusted(path, contract.TRUSTED, shown(path)):
         raise UntrustedModelError(reason)

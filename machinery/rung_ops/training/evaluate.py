@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from rung_ops import contract
 from rung_ops.contract import forecast
-from rung_ops.model.predictions import inside, numbers
+from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.system import html

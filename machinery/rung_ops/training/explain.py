@@ -16,10 +16,8 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops.model import adverse
-from rung_ops.model.adverse import HIGH
-from rung_ops.model.predictions import labels, numbers
-from rung_ops.model.target import MULTICLASS, QUANTILE
+from rung_ops.model.reasons import HIGH, LOW, adverse_in
+from rung_ops.model.target import MULTICLASS, QUANTILE, labels, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
 from rung_ops.training import estimator, plots
@@ -175,7 +173,7 @@ def explained(
         predicted: as from shap_values.predicted().
         values: as from shap_values.compute().
         names: of the classes; empty if a single number is predicted.
-        adverse: what is unfavourable, from adverse.of().
+        adverse: what is unfavourable, from adverse_in().
     """
     if names:
         return of_classes(predicted, values, names, adverse or ())
@@ -282,7 +280,7 @@ def reasons(
         against: `high` or `low` where that is unfavourable: only what made the prediction worse
             for the person is a reason then, as the service has it.
     """
-    sign = {None: 0, adverse.HIGH: 1, adverse.LOW: -1}[against]
+    sign = {None: 0, HIGH: 1, LOW: -1}[against]
     largest = np.argsort(-np.abs(values[row]), kind="stable")
     order = [index for index in largest if not sign or sign * values[row, index] > 0][:REASONS]
     return [
@@ -308,7 +306,7 @@ def report(
     seconds = bounds.get("seconds", SECONDS)
     values, base = shap_values(model, features, estimator.features(background), seed, seconds)
     features = features.head(len(values))
-    names, unfavourable = estimator.classes(), adverse.of(settings, estimator.classes())
+    names, unfavourable = estimator.classes(), adverse_in(settings, estimator.classes())
     predicted = explained_numbers(model, features)
     result = explained(predicted, values, names, unfavourable)
     notes = []

@@ -20,8 +20,7 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.model.predictions import inside
-from rung_ops.model.target import MULTICLASS, QUANTILE
+from rung_ops.model.target import MULTICLASS, QUANTILE, inside
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
 from rung_ops.statistics.intervals import wilson_interval

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from rung_ops import contract
-from rung_ops.model.predictions import inside
+from rung_ops.model.target import inside
 from rung_ops.project.paths import params
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator

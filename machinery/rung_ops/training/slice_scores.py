@@ -11,7 +11,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import forecast
 from rung_ops.errors import StageError
-from rung_ops.model.predictions import inside, numbers
+from rung_ops.model.target import inside, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
 from rung_ops.system.printable import in_column, printable

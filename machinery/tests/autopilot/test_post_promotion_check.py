@@ -13,7 +13,7 @@ from rung_ops.autopilot import post_promotion_check
 from rung_ops.autopilot.labelled_rows import ARM, ID, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.data.ingest import sample_rows
-from rung_ops.model import release as serving_release
+from rung_ops.model import released as serving_release
 from rung_ops.project import release_folders
 from rung_ops.release import state
 

@@ -93,8 +93,7 @@ def test_nothing_is_written_where_the_log_cannot_be(
 def test_the_log_names_the_version_only_where_it_is_this_model(
     project: Path, model: Path, tracked: bool, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved(monkeypatch, predict_logged, root=project)
-    moved(monkeypatch, reports=project)
+    moved(monkeypatch, predict_logged, root=project, reports=project)
     (project / "run.json").write_text(json.dumps({"version": "7"}), encoding="utf-8")
     md5 = hashlib.md5(model.read_bytes()).hexdigest() if tracked else "0" * 32
     dependency = {"path": predict_logged.shown(model), "md5": md5}

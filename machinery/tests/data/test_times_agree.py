@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from rung_ops.contract.row_checks import inspect
 from rung_ops.data.warehouse import pull as warehouse
-from rung_ops.model.columns import Column, columns_of
-from rung_ops.model.dtypes import time_zone
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.requests import Reader
+from rung_ops.model.columns import Column, columns_of, time_zone
+from rung_ops.model.rows import Reader, Refusal
 
 SECONDS = st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)).map(
     lambda moment: moment.replace(microsecond=0)

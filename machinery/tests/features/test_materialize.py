@@ -18,10 +18,10 @@ from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.sources import Events
 from rung_ops.features.store import SqliteStore
 from rung_ops.features.stores import project_store
-from rung_ops.model import release, source_import
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import source_import
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.entity_feature import views_of
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.released import load
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, make, signing
 
@@ -195,13 +195,13 @@ def released(project: Path, trained: Trained, release_private_key: bytes) -> Cal
 def test_a_release_is_refused_until_its_features_are_materialized(
     released: Callable[..., Path], release_key: bytes, tmp_path: Path, trained: Trained
 ) -> None:
-    with pytest.raises(BadBundle, match="no store.*`uv run rung-ops features materialize`"):
+    with pytest.raises(BundleError, match="no store.*`uv run rung-ops features materialize`"):
         released(tmp_path / "made")
     assert not list((tmp_path / "made").glob("v*"))
 
     last = trained.train[contract.TIME or ""].max()
     assert materialize.main(["--as-of", str(last)]) == 0
-    loaded = release.load(released(tmp_path / "made"), release_key)
+    loaded = load(released(tmp_path / "made"), release_key)
 
     looked_up = loaded.contract["columns"][-1]
     assert (looked_up["name"], looked_up["required"], looked_up["default"]) == (
@@ -233,7 +233,7 @@ def test_what_ci_builds_where_no_store_is_in_reach_is_refused_where_it_is_deploy
     made = released(release_folders.candidates(), is_signed=False)
     signing.sign_all(made.parent, release_private_key)
 
-    with pytest.raises(BadBundle, match=rf"{made.name}: its entity features have no store"):
+    with pytest.raises(BundleError, match=rf"{made.name}: its entity features have no store"):
         deploy.install(release_folders.environment(release_folders.STAGING), made.name)
     materialize.main([])
 

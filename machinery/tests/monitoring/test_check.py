@@ -18,7 +18,7 @@ from machinery.tests.monitoring.made import (
     released,
     rows,
 )
-from rung_ops.model.patterns import matcher
+from rung_ops.model.rules import matcher
 from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
 from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
@@ -136,7 +136,7 @@ def test_a_default_for_a_column_that_must_be_there_is_counted_too(tmp_path: Path
     ("column", "value", "rule"),
     [
         ("size", 100.5, "at most 100.0"),
-        ("size", None, "must be there"),
+        ("size", None, "must not be empty"),
         ("colour", "green", "one of red, blue"),
     ],
 )

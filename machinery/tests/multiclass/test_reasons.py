@@ -17,11 +17,12 @@ from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller
 from rung_ops import prediction_log
 from rung_ops.checks import promises
-from rung_ops.errors import StageError
-from rung_ops.model import adverse, boosters, bundle
-from rung_ops.model import release as serving_release
-from rung_ops.model.reasons import Reasons
-from rung_ops.model.release import Release
+from rung_ops.errors import SettingsError
+from rung_ops.model import bundle, predictors
+from rung_ops.model import released as serving_release
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.reasons import Reasons, adverse_in
+from rung_ops.model.released import Release
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import make
@@ -165,9 +166,9 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
         assert reason.columns == [{"hour": "handed_in"}.get(named, named)]
 
     def missing() -> None:
-        raise boosters.NoLightGBMError("this release needs LightGBM")
+        raise BundleError("this release needs LightGBM")
 
-    monkeypatch.setattr(boosters, "_library", missing)
+    monkeypatch.setattr(predictors, "_library", missing)
     without = serving_release.load(folder, release_key, ANY_SPEED)
     assert str(without.reasons).endswith("cannot be used: this release needs LightGBM")
     np.testing.assert_array_equal(without.score(rows)[1], predicted)
@@ -180,16 +181,18 @@ def test_what_names_no_unfavourable_classes_is_refused_by_the_check(said: Path, 
     text = said.read_text()
     said.write_text(f"{text[: text.index('adverse')]}adverse = {value}\n")
 
-    with pytest.raises(StageError, match=r"\[reasons\]: adverse is .*; expected a list with some"):
-        adverse.of(params(), CLASSES)
     with pytest.raises(
-        StageError, match="expected a list with some of on time, late, lost & found"
+        SettingsError, match=r"\[reasons\]: adverse is .*; expected a list with some"
+    ):
+        adverse_in(params(), CLASSES)
+    with pytest.raises(
+        SettingsError, match="expected a list with some of on time, late, lost & found"
     ):
         promises.parameters_fit()
 
 
 def test_a_number_has_a_direction_and_no_classes() -> None:
-    assert adverse.of({"reasons": {"adverse": "low"}}) == "low"
-    assert adverse.of({}) is None
-    with pytest.raises(adverse.BadAdverseError, match='expected "high" or "low"'):
-        adverse.of({"reasons": {"adverse": ["late"]}})
+    assert adverse_in({"reasons": {"adverse": "low"}}) == "low"
+    assert adverse_in({}) is None
+    with pytest.raises(SettingsError, match='expected "high" or "low"'):
+        adverse_in({"reasons": {"adverse": ["late"]}})

@@ -17,7 +17,7 @@ from machinery.tests import small_project
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.model import bundle
-from rung_ops.model import release as serving_release
+from rung_ops.model import released as serving_release
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import make
 from rung_ops.training import estimator

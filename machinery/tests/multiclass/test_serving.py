@@ -16,8 +16,7 @@ from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling
 from rung_ops import prediction_log
 from rung_ops.batch import predict, predict_logged
-from rung_ops.model.predictions import numbers
-from rung_ops.model.target import Kind
+from rung_ops.model.target import Kind, numbers
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.rollout import Comparison, Trial
 from rung_ops.release.state import State

@@ -17,7 +17,7 @@ from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.quantiles.conftest import QUANTILES
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.model import release as serving_release
+from rung_ops.model import released as serving_release
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.quantiles import PerQuantile

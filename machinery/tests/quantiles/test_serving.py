@@ -15,8 +15,7 @@ from machinery.tests.quantiles.conftest import QUANTILES
 from machinery.tests.serving.calls import Caller
 from rung_ops import prediction_log
 from rung_ops.batch import predict, predict_logged
-from rung_ops.model.predictions import numbers
-from rung_ops.model.target import Kind
+from rung_ops.model.target import Kind, numbers
 from rung_ops.release.rollout import Comparison
 from rung_ops.serving import answers
 from rung_ops.serving.loaded_release import LoadedRelease

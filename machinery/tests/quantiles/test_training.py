@@ -17,7 +17,7 @@ from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
 from rung_ops import contract, stages
 from rung_ops.checks import promises
-from rung_ops.model import custom_model
+from rung_ops.model.predictors import predict_custom
 from rung_ops.model.target import Kind, UnsupportedTargetError, kind_of, of_regressor
 from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
 
@@ -99,7 +99,7 @@ def test_quantiles_of_a_model_with_its_own_file_are_sorted(named: bool) -> None:
     if named:
         module.predict = lambda fitted, features: fitted.predict(features)
 
-    predicted = custom_model.predict(module, crossing, deliveries(2), "quantile")
+    predicted = predict_custom(module, crossing, deliveries(2), "quantile")
 
     assert predicted.tolist() == [[1.0, 2.0, 3.0]] * 2
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pandera.polars as pa
 import polars as pl
 import pytest
@@ -19,7 +20,7 @@ from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
-from rung_ops.ray import blocks, keys, output, scorer
+from rung_ops.ray import blocks, output, scorer
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 from rung_ops.training import estimator
@@ -54,7 +55,7 @@ def in_blocks(model: Path, tmp_path: Path) -> Scored:
 
     def scored(directory: Path) -> tuple[pl.DataFrame, list[str]]:
         result = blocks.blocks_of(blocks.files_of(directory, tmp_path / "read", 25), 50)
-        result = keys.mark(result, predict.schema())
+        result = blocks.mark(result, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
         worker = scorer.Scorer(hashlib.sha256(model.read_bytes()).hexdigest(), str(folder), 20)
@@ -104,8 +105,8 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
-        monkeypatch.setattr(keys, "MAX_KEYS", at_once)
-        marked = keys.mark(result, schema)
+        monkeypatch.setattr(blocks, "MAX_KEYS", at_once)
+        marked = blocks.mark(result, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
 
@@ -183,7 +184,7 @@ def test_ray_gives_the_answers_of_the_whole(
         pytest.skip("there is no model yet: `uv run poe train` creates one")
     moved(monkeypatch, model_file=ROOT / "model/model.skops")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    here = replace(settings(), address="", workers=1, cpus=1, memory_mb=0, rows=100)
+    here = msgspec.structs.replace(settings(), address="", workers=1, cpus=1, memory_mb=0, rows=100)
 
     on_ray.run(file, target, here)
 

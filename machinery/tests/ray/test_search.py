@@ -12,8 +12,7 @@ import pytest
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
-from rung_ops.ray.searcher import RoundSearcher
-from rung_ops.ray.trial import evaluate
+from rung_ops.ray.searcher import RoundSearcher, evaluate
 from rung_ops.tracking import tune
 from rung_ops.tracking.tune import Search, sequential
 

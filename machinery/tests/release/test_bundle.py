@@ -22,9 +22,9 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
-from rung_ops.model.verify import verify
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
+from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, contract_file, export, make, registry_artifacts, signing
@@ -218,7 +218,7 @@ def test_rules_are_taken_from_the_schema() -> None:
         "between": {"ge": 0, "lt": 2},
         "chosen": {"isin": ["a", "b"]},
         "equal": {"isin": ["a"]},
-        "matched": {"pattern": "^(?:[a-z]+$)"},
+        "matched": {"pattern": "^[a-z]+$"},
         "held": {"pattern": "x"},
         "long": {"min_length": 1, "max_length": 3},
         "day": {},
@@ -258,7 +258,7 @@ def test_a_type_is_read_as_it_was_written(dtype: pl.DataType) -> None:
 
 @pytest.mark.parametrize("text", ["", "List(Int64)", "Int7", "Datetime", "__import__('os')"])
 def test_text_that_names_no_type_is_refused(text: str) -> None:
-    with pytest.raises(UnknownType):
+    with pytest.raises(ValueError):
         dtype_of(text)
 
 
@@ -314,8 +314,8 @@ def test_a_release_without_a_key_is_tried_and_left_unsigned(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
-    load = make.release.load
-    monkeypatch.setattr(make.release, "load", lambda *given: tried.append(load(*given).id))
+    load = make.released.load
+    monkeypatch.setattr(make.released, "load", lambda *given: tried.append(load(*given).id))
 
     made = make.write(tmp_path, trained.estimator, trained.train, trained.test, FACTS, None)
 
@@ -333,12 +333,12 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*arguments: Any) -> None:
-        raise BadBundle("too slow")
+        raise BundleError("too slow")
 
     shutil.copytree(release_folder, tmp_path / release_folder.name)
-    monkeypatch.setattr(make.release, "load", refuse)
+    monkeypatch.setattr(make.released, "load", refuse)
 
-    with pytest.raises(BadBundle, match="(?s)^too slow\nlightgbm: not used: "):
+    with pytest.raises(BundleError, match="(?s)^too slow\nlightgbm: not used: "):
         make.write(
             tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key
         )
@@ -361,7 +361,7 @@ def test_a_manifest_of_another_kind_is_refused(
     manifest = bundle.read_manifest(release_folder) | change
     (tmp_path / bundle.MANIFEST).write_text(json.dumps(manifest))
 
-    with pytest.raises(BadBundle, match=reason):
+    with pytest.raises(BundleError, match=reason):
         bundle.read_manifest(tmp_path)
 
 

@@ -12,9 +12,9 @@ import pytest
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.model import bundle, custom_model
-from rung_ops.model import release as serving_release
-from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.model import bundle, predictors
+from rung_ops.model import released as serving_release
+from rung_ops.model.predictors import CustomModelRefusedError, predict_custom
 from rung_ops.release import export, make
 from rung_ops.training import estimator
 
@@ -159,7 +159,7 @@ def test_an_add_on_may_refuse_the_release(
     def refuse(root: Path) -> None:
         raise CustomModelRefusedError("not in this house")
 
-    monkeypatch.setattr(custom_model.addons, "targets", lambda name: [("house", refuse)])
+    monkeypatch.setattr(predictors.addons, "targets", lambda name: [("house", refuse)])
 
     with pytest.raises(CustomModelRefusedError, match="not in this house"):
         make.write(
@@ -186,5 +186,5 @@ def test_without_predict_the_model_predicts_itself() -> None:
 
     rows, module = pl.DataFrame({"x": [1, 2]}), ModuleType("model")
 
-    assert custom_model.predict(module, Probabilities(), rows).tolist() == [0.75, 0.75]
-    assert custom_model.predict(module, Values(), rows).tolist() == [7.0, 7.0]
+    assert predict_custom(module, Probabilities(), rows).tolist() == [0.75, 0.75]
+    assert predict_custom(module, Values(), rows).tolist() == [7.0, 7.0]

@@ -26,9 +26,8 @@ from sklearn.preprocessing import (
 )
 
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.onnx_model import OnnxOutput
-from rung_ops.model.predictors import predictor_of, row_predictor
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.predictors import OnnxOutput, predictor_of, row_predictor
 from rung_ops.project import current
 from rung_ops.release import ReleaseError, export
 from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
@@ -410,7 +409,7 @@ def test_lightgbm_is_released_in_the_faster_form_that_answers_the_same(tmp_path:
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadBundle, match="pickle"):
+    with pytest.raises(BundleError, match="pickle"):
         predictor_of(release(tmp_path), {"format": "pickle", "package": PACKAGE})
     assert not [name for name in vars(bundle) if "PICKLE" in name]
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import (
 )
 
 from machinery.tests.release.test_export import FEATURES, TRUTH, ordinal, trees
-from rung_ops.model.onnx_model import OnnxOutput
+from rung_ops.model.predictors import OnnxOutput
 from rung_ops.release.to_onnx import blame_step, to_onnx
 from rung_ops.training import estimator
 

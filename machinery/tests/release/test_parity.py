@@ -17,8 +17,8 @@ from machinery.tests.conftest import Trained
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.data.ingest import sample_rows
-from rung_ops.model import release
-from rung_ops.model.release import Release
+from rung_ops.model import released
+from rung_ops.model.released import Release
 from rung_ops.training import estimator
 
 ROWS = 1_000
@@ -33,7 +33,7 @@ SCHEMA = contract.Row.to_schema().remove_columns([contract.TARGET])
 @pytest.fixture(scope="module")
 def loaded(release_folder: Path, release_key: bytes) -> Release:
     """The release as the service loads it."""
-    return release.load(release_folder, release_key)
+    return released.load(release_folder, release_key)
 
 
 def compare(trained: Trained, loaded: Release, rows: pl.DataFrame) -> None:

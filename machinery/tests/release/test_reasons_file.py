@@ -18,11 +18,16 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.effects import AdditiveEffects, margins, typical
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import EncodedBooster, Predictor
-from rung_ops.model.reasons import CannotExplainError, Reasons, of_release
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.reasons import (
+    AdditiveEffects,
+    CannotExplainError,
+    Reasons,
+    margins,
+    reasons_of,
+    typical,
+)
 from rung_ops.model.target import positive
 from rung_ops.quantiles import PerQuantile
 from rung_ops.release import export, reasons_file
@@ -259,7 +264,7 @@ def test_reasons_of_trees_are_of_the_answered_class_against_the_favourable_one(
     )
     (tmp_path / bundle.REASONS).write_text(json.dumps(result))
 
-    given = of_release(ReleaseFiles(tmp_path), OF_CLASSES, EXPRESSIONS, booster)
+    given = reasons_of(ReleaseFiles(tmp_path), OF_CLASSES, EXPRESSIONS, booster)
 
     assert (result["method"], given.method) == ("trees", "trees")
     assert result["max_difference"] < 1e-9
@@ -428,7 +433,7 @@ def test_without_a_direction_there_are_no_reasons() -> None:
 
 
 def test_a_direction_that_means_nothing_is_refused() -> None:
-    with pytest.raises(BadBundle, match=r"\[reasons\]: adverse is 'up'; expected"):
+    with pytest.raises(BundleError, match=r"\[reasons\]: adverse is 'up'; expected"):
         described(probabilities(logistic()), adverse="up")
 
 
@@ -447,10 +452,10 @@ def test_columns_of_a_feature_are_found_in_each_way_of_writing_it() -> None:
 
 def test_a_release_of_an_earlier_library_says_what_to_do(tmp_path: Any) -> None:
     with pytest.raises(CannotExplainError, match="release the version again"):
-        of_release(ReleaseFiles(tmp_path), CONTRACT, EXPRESSIONS, probabilities(logistic()))
+        reasons_of(ReleaseFiles(tmp_path), CONTRACT, EXPRESSIONS, probabilities(logistic()))
 
 
 def test_reasons_that_cannot_be_read_stop_no_release(tmp_path: Any) -> None:
     (tmp_path / bundle.REASONS).write_text('{"method": "trees", "columns": {}}')
     with pytest.raises(CannotExplainError, match=r"reasons.json cannot be used: .*encoder.json"):
-        of_release(ReleaseFiles(tmp_path), CONTRACT, EXPRESSIONS, probabilities(logistic()))
+        reasons_of(ReleaseFiles(tmp_path), CONTRACT, EXPRESSIONS, probabilities(logistic()))

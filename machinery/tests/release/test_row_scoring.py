@@ -9,8 +9,8 @@ import pytest
 
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
-from rung_ops.model import bundle, release, row_features
-from rung_ops.model.row_code import UntranslatedError
+from rung_ops.model import bundle, released, row_path
+from rung_ops.model.row_path import UntranslatedError
 from rung_ops.prediction_log import Batch, assemble
 from rung_ops.release import make
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -23,7 +23,7 @@ def refuse(*arguments: Any) -> Any:
 def test_features_of_a_model_in_a_fast_format_are_computed_without_polars(
     release_folder: Path, release_key: bytes
 ) -> None:
-    loaded = release.load(release_folder, release_key)
+    loaded = released.load(release_folder, release_key)
 
     is_fast = loaded.manifest["format"] in ("onnx", "lightgbm")
     assert loaded.manifest["row_features"]["used"] == is_fast
@@ -33,7 +33,7 @@ def test_features_of_a_model_in_a_fast_format_are_computed_without_polars(
 def test_values_are_scored_and_logged_as_frames_are(
     release_folder: Path, release_key: bytes, row: bytes
 ) -> None:
-    served = LoadedRelease(release.load(release_folder, release_key), "serving", strict=False)
+    served = LoadedRelease(released.load(release_folder, release_key), "serving", strict=False)
     rows = [served.reader.one(row)] * 2
     frame = served.reader.table(rows).frame
     values, missing = served.reader.values(rows)
@@ -59,7 +59,7 @@ def test_if_they_differ_the_release_says_so_and_polars_computes_them(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(row_features, "row_features", refuse)
+    monkeypatch.setattr(row_path, "row_features", refuse)
     parts = (trained.estimator, trained.train, trained.test, FACTS, release_private_key)
     made = make.write(tmp_path, *parts)
 
@@ -67,7 +67,7 @@ def test_if_they_differ_the_release_says_so_and_polars_computes_them(
     assert reason == "`hour` differs from what polars computes"
     assert any(reason in line for line in make.summary(made))
     monkeypatch.undo()
-    assert release.load(made, release_key).row_scorer is None
+    assert released.load(made, release_key).row_scorer is None
 
 
 def test_where_they_differ_in_the_service_polars_computes_them(
@@ -77,9 +77,9 @@ def test_where_they_differ_in_the_service_polars_computes_them(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(row_features, "row_features", refuse)
+    monkeypatch.setattr(row_path, "row_features", refuse)
 
-    loaded = release.load(release_folder, release_key)
+    loaded = released.load(release_folder, release_key)
 
     assert loaded.row_scorer is None
     assert "`hour` differs" in caplog.text

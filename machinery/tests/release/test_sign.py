@@ -11,7 +11,7 @@ import pytest
 
 from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
-from rung_ops.model.verify import verify
+from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.release import signing
 

@@ -13,8 +13,8 @@ from model_signing import verifying
 
 from machinery.tests.conftest import private_key
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.verify import verify
+from rung_ops.model.bundle import BundleError
+from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.release import signing
 
@@ -37,7 +37,7 @@ def refused(folder: Path, public_key: bytes) -> str:
     """Assert that both verifiers refuse a folder; return our reason."""
     with pytest.raises(Exception):  # noqa: B017  the library raises what it likes
         reference_verifier(folder, public_key)
-    with pytest.raises(BadBundle) as reason:
+    with pytest.raises(BundleError) as reason:
         verify(folder, public_key)
     return str(reason.value)
 
@@ -95,7 +95,7 @@ def test_a_link_is_refused_even_to_the_same_content(release: Path, release_key: 
         (release / name).symlink_to(moved)
         if name != bundle.SIGNATURE:  # the library reads a signature from anywhere
             refused(release, release_key)
-        with pytest.raises(BadBundle, match=f"{name} is a link"):
+        with pytest.raises(BundleError, match=f"{name} is a link"):
             verify(release, release_key)
         (release / name).unlink()
         moved.rename(release / name)
@@ -151,7 +151,7 @@ def test_a_manifest_that_tells_of_other_files_is_refused_though_signed(
     (release / bundle.MANIFEST).write_text(json.dumps(manifest))
     signing.sign(release, release_private_key)
 
-    with pytest.raises(BadBundle, match="not the list that was signed"):
+    with pytest.raises(BundleError, match="not the list that was signed"):
         verify(release, release_key)
 
 
@@ -208,18 +208,18 @@ def test_a_folder_that_holds_too_much_is_refused(
     release: Path, release_key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle, "MAX_FILES", 5)
-    with pytest.raises(BadBundle, match="more than 5 files"):
+    with pytest.raises(BundleError, match="more than 5 files"):
         verify(release, release_key)
 
     monkeypatch.undo()
     monkeypatch.setattr(bundle, "MAX_JSON_BYTES", 100)
-    with pytest.raises(BadBundle, match="larger than 100 bytes"):
+    with pytest.raises(BundleError, match="larger than 100 bytes"):
         verify(release, release_key)
 
 
 @pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
 def test_an_invalid_public_key_is_named(release: Path, text: bytes) -> None:
-    with pytest.raises(BadBundle, match="public key"):
+    with pytest.raises(BundleError, match="public key"):
         verify(release, text)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.model import source_import
-from rung_ops.model.bundle import BadBundle, read_manifest
+from rung_ops.model.bundle import BundleError, read_manifest
 from rung_ops.project import current
 
 PACKAGE = "sample_package"
@@ -178,13 +178,13 @@ def test_a_file_beside_the_features_is_that_of_the_release(tmp_path: Path) -> No
 def test_useless_source_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
     folder = release(tmp_path / "one", features=text)
 
-    with pytest.raises(BadBundle, match=reason) as error:
+    with pytest.raises(BundleError, match=reason) as error:
         source_import.features_of(folder, PACKAGE)
     assert source_import.PREFIX not in str(error.value)
 
 
 def test_a_release_without_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadBundle, match="has no source"):
+    with pytest.raises(BundleError, match="has no source"):
         source_import.features_of(tmp_path, PACKAGE)
 
 

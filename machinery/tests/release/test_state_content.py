@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.release import deploy, history, state
 
 BY = "Ada"
@@ -196,7 +196,7 @@ def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
     ):
         with pytest.raises(state.ChangeRefusedError, match="is not the id of a release"):
             change_to()
-    with pytest.raises(BadBundle, match="There is no release "):
+    with pytest.raises(BundleError, match="There is no release "):
         deploy.install(folder, name)
 
     assert (folder / state.STATE).read_bytes() == before

@@ -12,10 +12,9 @@ import polars as pl
 import pytest
 
 from machinery.tests.release.conftest import FIRST
-from rung_ops.model import bundle, source_import, verify
-from rung_ops.model import release as releases
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model import bundle, source_import, verification
+from rung_ops.model import released as releases
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import signing
 
@@ -37,7 +36,7 @@ def swap_after_verification(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], 
     """Let an attacker act between the verification and the first use."""
 
     def verified_then_swapped(folder: Path, key: bytes) -> Any:
-        result = verify.open_verified(folder, key)
+        result = verification.open_verified(folder, key)
         swap()
         return result
 
@@ -59,7 +58,7 @@ def test_no_file_that_was_replaced_after_the_verification_is_used(
             swap_after_verification(patch, lambda name=name: (signed / name).write_bytes(b"[]"))
             try:
                 releases.load(signed, release_key, ANY_SPEED)
-            except BadBundle as error:
+            except BundleError as error:
                 assert f"{name} was changed after it was signed" in str(error)
                 refused.append(name)
         (signed / name).write_bytes(complete)
@@ -80,7 +79,7 @@ def test_a_file_that_became_a_link_or_vanished_is_not_used(
         path.symlink_to(kept)
 
     for swap in (link, path.unlink):
-        with monkeypatch.context() as patch, pytest.raises(BadBundle, match="contract.json"):
+        with monkeypatch.context() as patch, pytest.raises(BundleError, match="contract.json"):
             swap_after_verification(patch, swap)
             releases.load(signed, release_key, ANY_SPEED)
 
@@ -100,7 +99,7 @@ def test_a_file_that_goes_while_the_folder_is_listed_is_a_release_not_to_use(
 
     os_scandir = os.scandir
     monkeypatch.setattr(os, "scandir", listed)
-    with pytest.raises(BadBundle, match=r"cannot be listed: .*\.draft"):
+    with pytest.raises(BundleError, match=r"cannot be listed: .*\.draft"):
         releases.load(signed, release_key, ANY_SPEED)
 
 
@@ -126,7 +125,7 @@ def test_unsigned_code_never_runs_while_somebody_swaps_it_in_and_out(
         for _ in range(30):
             try:
                 loads.append(releases.load(signed, release_key, ANY_SPEED))
-            except BadBundle:
+            except BundleError:
                 continue
     finally:
         attacker.kill()
@@ -153,7 +152,7 @@ def signed_source(
 
 
 def verified(release: Path, key: bytes) -> ReleaseFiles:
-    return verify.open_verified(release, key)[1]
+    return verification.open_verified(release, key)[1]
 
 
 def test_a_table_beside_the_source_is_the_signed_one_whenever_it_is_read(

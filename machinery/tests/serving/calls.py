@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from starlette.routing import BaseRoute
 
-from rung_ops.model.release import Release
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.bundle import ReleaseFiles
+from rung_ops.model.released import Release
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import State
 from rung_ops.serving import pages

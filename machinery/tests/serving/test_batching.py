@@ -12,10 +12,9 @@ import polars as pl
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, release
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.release import Release
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.tables import Table
+from rung_ops.model.bundle import ReleaseFiles
+from rung_ops.model.released import Release
+from rung_ops.model.rows import Refusal, Table
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher, Job, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease

@@ -17,7 +17,7 @@ from rung_ops import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, store, stores
 from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import inputs
 from rung_ops.project.service_settings import Limits
@@ -228,12 +228,12 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
 def test_a_release_is_refused_without_values_of_its_declarations(view: View) -> None:
     made = release(contract=contract_of([view]))
 
-    with pytest.raises(BadBundle, match=r"v1: its entity features have no store.*materialize"):
+    with pytest.raises(BundleError, match=r"v1: its entity features have no store.*materialize"):
         LoadedRelease(made, "serving", False)
 
     (other,) = views_of([declared(window=HOUR)])
     filled(other)
-    with pytest.raises(BadBundle, match="no values of its entity features weight.*materialize"):
+    with pytest.raises(BundleError, match="no values of its entity features weight.*materialize"):
         LoadedRelease(made, "serving", False)
     filled(view)
     assert LoadedRelease(made, "serving", False).lookup is not None
@@ -324,7 +324,7 @@ def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_un
         time.sleep(PAUSE)
         stored = caller.post("/predict", ROW | {"note": ""}).json
         (other,) = views_of([declared(window=HOUR)])
-        with pytest.raises(BadBundle, match="declared in another way"):
+        with pytest.raises(BundleError, match="declared in another way"):
             install(caller, other)
 
     assert (default["prediction"], default["defaults_used"]) == (14.0, ["weight"])

@@ -10,8 +10,7 @@ from jsonschema.validators import extend
 
 from machinery.tests.serving.calls import PLAIN
 from rung_ops.model.columns import columns_of
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.requests import Reader
+from rung_ops.model.rows import Reader, Refusal
 from rung_ops.serving.openapi import schemas
 
 MOST = 3  # rows in one request

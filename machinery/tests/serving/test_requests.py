@@ -9,9 +9,7 @@ import pytest
 
 from machinery.tests.serving.calls import CONTRACT, MOMENT, PLAIN, ROW
 from rung_ops.model.columns import columns_of
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.requests import Reader
-from rung_ops.model.tables import FEW, by_row
+from rung_ops.model.rows import FEW, Reader, Refusal, by_row
 
 
 @pytest.fixture(scope="module")

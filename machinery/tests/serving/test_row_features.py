@@ -8,10 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.model import row_functions
-from rung_ops.model.row_code import UntranslatedError
-from rung_ops.model.row_features import RowFeatures, row_features
-from rung_ops.model.row_values import RowValues, frame_of
+from rung_ops.model import row_path
+from rung_ops.model.row_path import RowFeatures, UntranslatedError, row_features
+from rung_ops.model.rows import RowValues, frame_of
 
 SCHEMA: dict[str, pl.DataType] = {
     "small": pl.Int8(),
@@ -124,7 +123,7 @@ def test_what_a_row_decides_is_left_to_polars(value: int | None) -> None:
 
 
 def test_a_difference_refuses_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(row_functions.PARTS, "Hour", "{}.minute")
+    monkeypatch.setitem(row_path.PARTS, "Hour", "{}.minute")
 
     with pytest.raises(UntranslatedError, match="`f0` differs"):
         made(hour)
@@ -166,7 +165,7 @@ class Random:
                 lambda: pl.when(truth).then(other),
                 lambda: text.str.len_chars(),
                 lambda: text.replace_strict({"JFK": 1, "a": 3}, default=-1),
-                lambda: part_of_time(self.draw.choice(sorted(row_functions.PARTS))),
+                lambda: part_of_time(self.draw.choice(sorted(row_path.PARTS))),
             ]
         )
         return chosen()

@@ -15,7 +15,7 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from rung_ops.model import bundle
-from rung_ops.model import release as releases
+from rung_ops.model import released as releases
 from rung_ops.serving import shadow_process
 from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.shadow_process import SeparateRelease

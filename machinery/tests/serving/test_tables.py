@@ -10,8 +10,7 @@ import pytest
 
 from machinery.tests.serving.calls import PLAIN, ROW, Caller, calling
 from rung_ops.model.columns import columns_of
-from rung_ops.model.refusal import Refusal
-from rung_ops.model.requests import Reader
+from rung_ops.model.rows import Reader, Refusal
 from rung_ops.project.service_settings import Limits
 
 MOST = 1000

@@ -15,7 +15,7 @@ import pytest
 
 from machinery.tests.serving.conftest import Environment
 from rung_ops.model import bundle
-from rung_ops.model import release as releases
+from rung_ops.model import released as releases
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving.metrics import Metrics

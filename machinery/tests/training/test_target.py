@@ -12,8 +12,8 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from rung_ops import contract
-from rung_ops.model import bundle, custom_model
-from rung_ops.model.predictors import predictor_of
+from rung_ops.model import bundle
+from rung_ops.model.predictors import predict_custom, predictor_of
 from rung_ops.model.target import UnsupportedTargetError
 from rung_ops.training import estimator
 
@@ -31,7 +31,7 @@ def test_a_classifier_of_three_classes_is_neither_saved_nor_used(tmp_path: Path)
     for use in (
         lambda: estimator.save(model, tmp_path / "model.skops"),
         lambda: estimator.predict_features(model, NUMBERS),
-        lambda: custom_model.predict(contract.model, model, NUMBERS),
+        lambda: predict_custom(contract.model, model, NUMBERS),
     ):
         with pytest.raises(UnsupportedTargetError, match="tells 3 classes apart"):
             use()

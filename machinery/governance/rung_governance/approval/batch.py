@@ -34,7 +34,7 @@ from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
-from rung_ops.batch.predict import PredictionError
+from rung_ops.batch.predict import NOT_APPROVED, PredictionError
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.prediction_log import sealed
@@ -42,7 +42,6 @@ from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import source_hash, state
 
-NOT_APPROVED = "not_approved"  # column of the output: why, in every row
 UNKNOWN = "whether it is approved is not known here"
 
 

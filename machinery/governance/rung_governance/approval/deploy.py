@@ -17,7 +17,7 @@ from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
@@ -26,7 +26,7 @@ from rung_ops.system import locks
 
 REFUSALS = (
     *(
-        BadBundle,
+        BundleError,
         SettingsError,
         state.ChangeRefusedError,
         state.StateError,
@@ -44,7 +44,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     Raises:
         state.ChangeRefusedError: the gate refuses it, or it answers already.
         keys.AuditKeyError: the audit log could not be signed, and `poe promote` relies on it.
-        BadBundle, SettingsError: it must not be used.
+        BundleError, SettingsError: it must not be used.
     """
     keys.private_key()
     before = state.read(folder)
@@ -77,7 +77,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
 def without_keys(path: Path) -> None:
     """Load a bundle as deploy.check_bundle() does, in a process that holds no key."""
     keyless.call(
-        "rung_ops.release.deploy:check_bundle", str(path), raises=(BadBundle, SettingsError)
+        "rung_ops.release.deploy:check_bundle", str(path), raises=(BundleError, SettingsError)
     )
 
 
@@ -101,10 +101,10 @@ def refuse_another_model(release: Path) -> None:
 
     Raises:
         state.ChangeRefusedError: it is another one, or cannot be compared.
-        BadBundle: the release is not as it was signed.
+        BundleError: the release is not as it was signed.
     """
     compared = "rung_governance.approval.served_model:differences"
-    if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
+    if reasons := keyless.call(compared, str(release), raises=(BundleError,)):
         raise state.ChangeRefusedError(
             "\n- ".join(["it does not serve the model of its version.", *reasons])
         )
@@ -133,7 +133,7 @@ def main(environment: str, release: str | None) -> int:
     except state.ChangeRefusedError as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
-    except BadBundle:
+    except BundleError:
         pass  # rung_ops.release.deploy says what is wrong with it
     with audit.signed_with_warnings(folder):
         code = release_deploy.main([environment, *filter(None, [release])])
@@ -144,7 +144,7 @@ def _to_production(folder: Path, named: str | None) -> int:
     try:
         release = named or release_deploy.newest_candidate()
         if release is None:
-            raise BadBundle(
+            raise BundleError(
                 f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
             )
         if not named and (back := release_deploy.rollback_event(folder, release)):

@@ -57,7 +57,7 @@ def of_version(version: ModelVersion) -> Facts:
             features = rows.select(expressions).columns
         except (
             ReleaseError,
-            bundle.BadBundle,
+            bundle.BundleError,
             pl.exceptions.PolarsError,
         ) as error:
             raise MissingFactError(

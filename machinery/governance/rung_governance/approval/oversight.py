@@ -27,7 +27,7 @@ from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.kill_switch import IncompleteError, complete
 from rung_governance.approval.overrides import Overrides, override_decision
 from rung_governance.approval.signed_state import SignedStateReader
-from rung_ops.model.refusal import Refusal
+from rung_ops.model.rows import Refusal
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
 from rung_ops.serving.service import Service

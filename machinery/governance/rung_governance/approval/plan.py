@@ -11,7 +11,7 @@ import yaml
 from rung_governance.approval.bound_facts import REPORT, STOP
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.errors import SettingsError
-from rung_ops.model.custom_model import CustomModelRefusedError
+from rung_ops.model.predictors import CustomModelRefusedError
 from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"

@@ -50,7 +50,7 @@ def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
     Raises:
         state.ChangeRefusedError: there are objections; the message lists all of them.
         keys.AuditKeyError: the audit log could not be signed.
-        BadBundle, SettingsError: the release must not be used.
+        BundleError, SettingsError: the release must not be used.
     """
     keys.private_key()
     now = state.read(folder)
@@ -199,7 +199,7 @@ def answering(folder: Path, named: str) -> str | None:
 def _version(folder: Path, release: str) -> str:
     try:
         return str(bundle.read_manifest(release_folders.bundle(folder, release))["version"])
-    except bundle.BadBundle:
+    except bundle.BundleError:
         return ""
 
 

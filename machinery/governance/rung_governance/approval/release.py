@@ -12,8 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_governance.approval import rejudge, validation
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.release_files import ReleaseFiles
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import ReleaseError, make, registry_artifacts, signing
@@ -22,7 +21,7 @@ from rung_ops.system import atomic, locks
 from rung_ops.tracking import registry
 
 FAULTS = (
-    *(BadBundle, signing.SigningKeyError, ReleaseError),
+    *(BundleError, signing.SigningKeyError, ReleaseError),
     *(registry.MlflowException, SettingsError, locks.LockTimeoutError),
 )
 
@@ -49,7 +48,7 @@ def write(version: ModelVersion, unsigned: Path | None) -> int:
             return int(code)
         refuse_without_values(name, ReleaseFiles.of(built / name).json(bundle.CONTRACT))
         if signing.sign_all(built, private_key) != [name]:
-            raise BadBundle(f"version {number} was not written as {name}")
+            raise BundleError(f"version {number} was not written as {name}")
         made = make.put(built / name, folder)
     print(f"released {name}: {shown(made)}")
     return 0

@@ -32,7 +32,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
 def _refuse_unapproved(folder: Path, release: str) -> None:
     try:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BadBundle:
+    except bundle.BundleError:
         return  # rung_ops.release.rollback says what is wrong with it
     version = validation.released_version(manifest)
     objections = validation.objections(version, answered=True)

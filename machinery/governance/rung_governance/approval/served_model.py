@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, source_import, verify
-from rung_ops.model.bundle import BadBundle
+from rung_ops.model import bundle, source_import, verification
+from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
-from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.release import ReleaseError, export, registry_artifacts
 from rung_ops.release.to_lightgbm import NotLightGBMError
 from rung_ops.training import estimator
@@ -34,9 +33,9 @@ def differences(path: str) -> list[str]:
         What differs, a sentence each.
 
     Raises:
-        BadBundle: the release is not as it was signed.
+        BundleError: the release is not as it was signed.
     """
-    manifest, files = verify.open_verified(Path(path), verify.public_key())
+    manifest, files = verification.open_verified(Path(path), verification.public_key())
     try:
         version = registry_artifacts.version(str(manifest["version"]))
         with tempfile.TemporaryDirectory() as temporary:
@@ -67,7 +66,7 @@ def compare(
     tolerance = export.tolerance_of(expected, manifest["task"])
     try:
         predicted = predictor_of(files, dict(manifest))(features)
-    except BadBundle as error:
+    except BundleError as error:
         yield str(error)
         return
     if predicted.shape != expected.shape or not (np.abs(predicted - expected) <= tolerance).all():

@@ -40,7 +40,7 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
         yield "no signed line of the audit log approves of it"
     try:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BadBundle as error:
+    except bundle.BundleError as error:
         yield str(error)
         return
     version = validation.released_version(manifest)
@@ -82,7 +82,7 @@ def relay_withdrawals(folder: Path, by: str) -> list[str]:
 def _is_withdrawn(folder: Path, release: str, digest: str) -> bool:
     try:
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BadBundle:
+    except bundle.BundleError:
         return False
     approved = validation.approval_path(validation.released_version(manifest))
     file = signed_approval.withdrawal_of(approved, digest)

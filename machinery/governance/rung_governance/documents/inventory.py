@@ -44,7 +44,7 @@ def serving() -> tuple[str, str] | None:
             return None
         manifest = bundle.read_manifest(release_folders.bundle(folder, release))
         days = [e["at"] for e in state.events(folder) if e["detail"].get("release") == release]
-    except (state.StateError, bundle.BadBundle, OSError):
+    except (state.StateError, bundle.BundleError, OSError):
         return None
     return str(manifest["version"]), days[-1][:10] if days else "an unknown day"
 

@@ -19,7 +19,7 @@ from rung_ops.data.warehouse import query
 from rung_ops.data.warehouse.query import Query, Window
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
 from rung_ops.data.warehouse.source import Ends, Rows, Source, full_disk
-from rung_ops.model.dtypes import time_zone
+from rung_ops.model.columns import time_zone
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable

@@ -19,16 +19,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rung_ops.model.bundle import (
     MANIFEST,
     SIGNATURE,
-    BadBundle,
+    BundleError,
+    ReleaseFiles,
     digest,
     parse_json,
     parse_manifest,
     paths_of,
     read_small,
 )
-from rung_ops.model.release_files import ReleaseFiles
 from rung_ops.project import release_folders
 from rung_ops.system.files import read_regular
+
+# ---- verify
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -41,13 +43,13 @@ def public_key() -> bytes:
     """Read the key that releases are verified with.
 
     Raises:
-        BadBundle: it cannot be read.
+        BundleError: it cannot be read.
     """
     path = release_folders.public_key()
     try:
         return read_regular(path, MAX_KEY_BYTES, follow=True)  # a mounted secret is a link
     except OSError as error:
-        raise BadBundle(
+        raise BundleError(
             f"the public key {path} cannot be read ({error.strerror or error}): "
             "`uv run poe keys` makes one"
         ) from error
@@ -69,12 +71,12 @@ def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], Rele
         The manifest, and the files, which are checked again whenever they are read.
 
     Raises:
-        BadBundle: it is unsigned, signed by another key, or its files are not those that were
+        BundleError: it is unsigned, signed by another key, or its files are not those that were
             signed.
     """
     paths = paths_of(folder)
     if SIGNATURE not in paths:
-        raise BadBundle(
+        raise BundleError(
             f"{folder.name} is not signed: {SIGNATURE} is missing. "
             "`uv run poe release` writes signed releases."
         )
@@ -87,14 +89,14 @@ def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], Rele
     }
     for path in sorted(present.keys() | signed.keys()):
         if path not in signed:
-            raise BadBundle(f"{folder.name}: {path} was not signed")
+            raise BundleError(f"{folder.name}: {path} was not signed")
         if path not in present:
-            raise BadBundle(f"{folder.name}: {path} was signed and is missing")
+            raise BundleError(f"{folder.name}: {path} was signed and is missing")
         if (present[path] or digest(folder / path)) != signed[path]:
-            raise BadBundle(f"{folder.name}: {path} was changed after it was signed")
+            raise BundleError(f"{folder.name}: {path} was changed after it was signed")
     manifest = parse_manifest(folder, manifest_text)
     if manifest["files"] != {path: hash_ for path, hash_ in signed.items() if path != MANIFEST}:
-        raise BadBundle(f"{folder.name}: `files` in {MANIFEST} is not the list that was signed")
+        raise BundleError(f"{folder.name}: `files` in {MANIFEST} is not the list that was signed")
     return manifest, ReleaseFiles(folder, signed)
 
 
@@ -102,11 +104,11 @@ def _key(public_key: bytes) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_pem_public_key(public_key)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadBundle(
+        raise BundleError(
             f"The public key is not valid PEM ({error}). `uv run poe keys` creates a key pair."
         ) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise BadBundle("The public key is not an EC P-256 key. `uv run poe keys` creates one.")
+        raise BundleError("The public key is not an EC P-256 key. `uv run poe keys` creates one.")
     return key
 
 
@@ -121,9 +123,9 @@ def _signed_payload(folder: Path, key: ec.EllipticCurvePublicKey) -> bytes:
         (entry,) = envelope["signatures"]
         signature_bytes = base64.b64decode(entry["sig"], validate=True)
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise BadBundle(f"{folder.name}/{SIGNATURE} is not a model signature") from error
+        raise BundleError(f"{folder.name}/{SIGNATURE} is not a model signature") from error
     if (media_type, payload_type) != (MEDIA_TYPE, PAYLOAD_TYPE):
-        raise BadBundle(
+        raise BundleError(
             f"{folder.name}/{SIGNATURE}: got media type {media_type!s:.80}; expected {MEDIA_TYPE}"
         )
     # DSSE's pre-authentication encoding: the type is signed too.
@@ -132,7 +134,7 @@ def _signed_payload(folder: Path, key: ec.EllipticCurvePublicKey) -> bytes:
     try:
         key.verify(signature_bytes, signed, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise BadBundle(
+        raise BundleError(
             f"{folder.name} was signed with another private key, or {SIGNATURE} was changed"
         ) from None
     return payload
@@ -140,7 +142,7 @@ def _signed_payload(folder: Path, key: ec.EllipticCurvePublicKey) -> bytes:
 
 def _signed_files(folder: Path, payload: bytes) -> dict[str, str]:
     """Parse the signed statement; return the SHA-256 of each file by its path."""
-    broken = BadBundle(f"{folder.name}/{SIGNATURE} does not sign the files of a model")
+    broken = BundleError(f"{folder.name}/{SIGNATURE} does not sign the files of a model")
     try:
         statement = json.loads(payload)
         serialization_ = statement["predicate"]["serialization"]

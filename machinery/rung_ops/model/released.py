@@ -15,19 +15,18 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import bundle, source_import
-from rung_ops.model.bundle import BadBundle
-from rung_ops.model.dtypes import UnknownType, dtype_of
+from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.model.predictions import finite_rows, shape
 from rung_ops.model.predictors import Predictor, RowPredictor, predictor_of, row_predictor
-from rung_ops.model.reasons import CannotExplainError, Reasons, of_release
-from rung_ops.model.release_files import ReleaseFiles
-from rung_ops.model.row_code import UntranslatedError
-from rung_ops.model.row_features import RowFeatures, of_contract
-from rung_ops.model.row_values import RowValues
-from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
-from rung_ops.model.verify import open_verified
+from rung_ops.model.reasons import CannotExplainError, Reasons, reasons_of
+from rung_ops.model.row_path import RowFeatures, UntranslatedError, contract_features
+from rung_ops.model.rows import RowValues
+from rung_ops.model.target import ONE_NUMBER, Kind, finite_rows, kind_in, shape
+from rung_ops.model.verification import open_verified
 from rung_ops.project.service_settings import Limits
+
+# ---- release
 
 LOG = logging.getLogger("service")
 
@@ -111,22 +110,22 @@ def load(
         folder: the bundle.
         public_key: PEM text of the key that it must be signed with.
         limits: how slow it may be; the defaults where none are given.
-        admit: is given the verified manifest before any code is imported; may raise BadBundle.
+        admit: is given the verified manifest before any code is imported; may raise BundleError.
 
     Raises:
-        BadBundle: it must not be used; the message says why.
+        BundleError: it must not be used; the message says why.
     """
     manifest, files = open_verified(folder, public_key)
     if manifest["id"] != folder.name:
-        raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
+        raise BundleError(f"{folder.name} is release {manifest['id']} under another name")
     if admit is not None:
         admit(manifest)
     contract = files.json(bundle.CONTRACT)
     try:
         schema = {each["name"]: dtype_of(each["polars"]) for each in contract["columns"]}
         promised = {each["name"]: each["dtype"] for each in contract["features"]}
-    except (KeyError, TypeError, UnknownType) as error:
-        raise BadBundle(
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
             f"{folder.name}/{bundle.CONTRACT} is not a valid contract: {error}"
         ) from error
     features = source_import.features_of(files, manifest["package"])
@@ -150,7 +149,7 @@ def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
     if not release.manifest.get("row_features", {}).get("used"):
         return None
     try:
-        features = of_contract(release.features, release.contract, release.schema, rows)
+        features = contract_features(release.features, release.contract, release.schema, rows)
     except UntranslatedError as error:
         LOG.warning("%s: polars computes the features of each request: %s", release.id, error)
         return None
@@ -160,7 +159,7 @@ def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
 
 def _reasons(release: Release) -> Reasons | str:
     try:
-        return of_release(release.files, release.contract, release.features, release.predictor)
+        return reasons_of(release.files, release.contract, release.features, release.predictor)
     except CannotExplainError as error:
         return str(error)
 
@@ -184,9 +183,9 @@ def _check(
         rows = rows.select(pl.col(name).cast(kind) for name, kind in release.schema.items())
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise BadBundle(f"{name}/{bundle.PARITY} is not a table of its rows: {reason}") from error
+        raise BundleError(f"{name}/{bundle.PARITY} is not a table of its rows: {reason}") from error
     if not rows.height:
-        raise BadBundle(f"{name}/{bundle.PARITY} holds no rows")
+        raise BundleError(f"{name}/{bundle.PARITY} holds no rows")
     try:
         features, first = release.score(rows[:1])
         one = min(_seconds(release, rows[:1]) for _ in range(TRIES))
@@ -194,29 +193,29 @@ def _check(
         features, predicted = release.score(rows)
         all_rows = time.perf_counter() - start
     except source_import.FAULTS as error:
-        raise BadBundle(f"{name} cannot score ({type(error).__name__}: {error})") from error
+        raise BundleError(f"{name} cannot score ({type(error).__name__}: {error})") from error
     there = {column: str(kind) for column, kind in features.schema.items()}
     if there != promised:
-        raise BadBundle(f"{name}: its features are {there}, and the contract says {promised}")
+        raise BundleError(f"{name}: its features are {there}, and the contract says {promised}")
     shapes = shape(1, release.kind), shape(rows.height, release.kind)
     if (first.shape, predicted.shape) != shapes or expected.shape != predicted.shape:
-        raise BadBundle(
+        raise BundleError(
             f"{name}: {rows.height} rows gave predictions of shape {predicted.shape}, "
             f"one row of shape {first.shape}"
         )
     if not np.isfinite(predicted).all():
         bad = (~finite_rows(predicted)).sum()
-        raise BadBundle(f"{name}: {bad} predictions are not numbers")
+        raise BundleError(f"{name}: {bad} predictions are not numbers")
     tolerance = float(release.manifest["parity"].get("tolerance") or 0.0)
     difference = float(np.abs(predicted - expected).max())
     if not difference <= tolerance:
-        raise BadBundle(
+        raise BundleError(
             f"{name}: its predictions differ by {difference:.3g} from those of training, and "
             f"{tolerance:.3g} is tolerated. Was the service built with other versions of polars "
             "or onnxruntime?"
         )
     if one * 1000 > limits.max_row_ms:
-        raise BadBundle(
+        raise BundleError(
             f"{name} takes {one * 1000:.1f} ms for one row, and max_row_ms under [service] in "
             f"service.toml is {limits.max_row_ms:g}"
         )

@@ -1,0 +1,469 @@
+"""Rows of a request: read as JSON, kept as values or as a frame, or refused in words.
+
+Types of msgspec that are made from the contract refuse what breaks its rules. For a single row, a
+frame costs more than everything else, so few rows stay Python values until a frame is needed.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import polars as pl
+
+from rung_ops.model.columns import Column, series_of
+from rung_ops.model.rules import Holds, value_type
+
+LONGEST = 60  # characters of a value that is shown
+
+
+class Refusal(Exception):
+    """A request that gets an error for an answer.
+
+    Attributes:
+        status: HTTP status: 4xx for a mistake of the caller, 503 if the service cannot answer now.
+        message: what is wrong, where, and what is expected.
+        row: number of the wrong row, counted from 1; None if it is not a single row.
+        column: the wrong column, if it is one.
+        retry_after: seconds to wait before another try.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        row: int | None = None,
+        column: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.row = row
+        self.column = column
+        self.retry_after = retry_after
+
+    def body(self) -> bytes:
+        """Encode the refusal as JSON."""
+        return msgspec.json.encode(Problem(self.message, self.row, self.column))
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """Why a request is not answered: in words, and the row and column where it is one."""
+
+    error: str
+    row: int | None = None
+    column: str | None = None
+
+
+def wrong_column(row: int | None, column: str, what: str) -> Refusal:
+    """Return the refusal of a column: `what` says which rule it breaks."""
+    where = f"column `{column}`" if row is None else f"row {row}, column `{column}`"
+    return Refusal(422, f"{where}: {what}", row, column)
+
+
+def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
+    """Return the refusal of a value that breaks a rule, with the first characters of the value."""
+    text = f"{value}"
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return wrong_column(row, column, f"got {text}; expected {expected}")
+
+
+# "Expected `int` <= 9999 - at `$[3].flight`"; by columns the end is `$.columns.flight[3]`.
+BY_ROW = re.compile(
+    r"(?P<what>.*?)(?: - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<column>.*))?`)?", re.DOTALL
+)
+BY_COLUMN = re.compile(
+    r"(?P<what>.*?)(?: - at `\$(?:\.columns)?(?:\.(?P<column>.*?))?(?:\[(?P<row>\d+)\])?`)?",
+    re.DOTALL,
+)
+FIELD = re.compile(
+    r"Object (?P<how>missing required|contains unknown) field `(?P<column>.*)`", re.DOTALL
+)
+
+
+def validation_error(
+    error: Exception, columns: Iterable[Column], where: re.Pattern[str], alone: bool = False
+) -> Refusal:
+    """Return the refusal for an error of msgspec.
+
+    Args:
+        error: what the decoder raised.
+        columns: of the contract.
+        where: BY_ROW or BY_COLUMN: the layout of the body.
+        alone: the body is a single row.
+    """
+    if isinstance(error, RecursionError):
+        return Refusal(400, "The body is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError):
+        return Refusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.")
+    if not isinstance(error, msgspec.ValidationError):
+        return Refusal(400, f"The body is not JSON: {str(error).removeprefix('JSON is ')}.")
+    match = where.fullmatch(str(error))
+    assert match is not None  # both patterns take any text
+    what, row, name = match.group("what", "row", "column")
+    number = int(row) + 1 if row is not None else 1 if alone else None
+    if field := FIELD.fullmatch(what):
+        name = field["column"]
+        what = "is missing" if "missing" in field["how"] else "is not a column of the contract"
+    what = what[:1].lower() + what[1:]
+    column = next((each for each in columns if each.name == name), None)
+    if column is not None:
+        got = what.partition(", got ")[2]
+        if what.startswith("expected"):  # the contract's words are better than those of msgspec
+            what = f"got {got}" if got else ""
+        message = f"{what}; expected {column.words}" if what else f"expected {column.words}"
+        return wrong_column(number, column.name, message)
+    if name == "columns" and where is BY_COLUMN:
+        return Refusal(422, 'The body has no `columns`: give {"columns": {name: [values]}}.')
+    if name is not None and field:
+        return wrong_column(number, name, what)
+    return Refusal(422, f"row {number}: {what}" if number else f"The body: {what}", number)
+
+
+def holding(checks: Sequence[Holds]) -> Holds:
+    """Make one check of several."""
+    return checks[0] if len(checks) == 1 else lambda value: all(check(value) for check in checks)
+
+
+def check_values(values: Iterable[Any], column: Column, holds: Holds) -> None:
+    """Check the values of a column; empty values pass.
+
+    Raises:
+        Refusal: a value breaks a rule.
+    """
+    for number, value in enumerate(values, 1):
+        if value is not None and not holds(value):
+            raise wrong_value(number, column.name, value, column.words)
+
+
+def check_row_count(height: int, most: int) -> None:
+    """Check the number of rows of a request.
+
+    Raises:
+        Refusal: there are none, or too many.
+    """
+    if not height:
+        raise Refusal(422, "The body holds no rows.")
+    if height > most:
+        raise Refusal(413, f"The body holds {height:,} rows; at most {most:,} are allowed.")
+
+
+Values = tuple[Any, ...]  # of a row, in the order of the columns
+
+
+class Layout(NamedTuple):
+    """What makes frames of values; the same object for all rows of one kind.
+
+    Attributes:
+        frame: makes one of the values of each column.
+        text: the schema of the frames, as text.
+    """
+
+    frame: Callable[[Sequence[Sequence[Any]]], pl.DataFrame]
+    text: str
+
+
+class RowValues(NamedTuple):
+    """Some rows, at least one.
+
+    Attributes:
+        rows: their values, n_rows times n_columns.
+        layout: what makes a frame of them.
+    """
+
+    rows: Sequence[Values]
+    layout: Layout
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+
+Rows = pl.DataFrame | RowValues
+
+
+def layout_of(schema: dict[str, pl.DataType]) -> Layout:
+    """Return what makes frames of a schema."""
+    kinds = list(schema.items())
+
+    def frame(columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
+        named = zip(kinds, columns, strict=True)
+        return pl.DataFrame([pl.Series(name, list(v), dtype) for (name, dtype), v in named])
+
+    return Layout(frame, schema_text(pl.Schema(schema)))
+
+
+def schema_text(rows: Rows | pl.Schema) -> str:
+    """Write the schema of rows; equal texts mean that their frames can be put together."""
+    if isinstance(rows, RowValues):
+        return rows.layout.text
+    return f"{rows.schema if isinstance(rows, pl.DataFrame) else rows}"
+
+
+def frame_of(parts: Sequence[Rows]) -> pl.DataFrame:
+    """Put rows of one schema together."""
+    frames: list[pl.DataFrame] = []
+    for layout, same in groupby(parts, lambda part: getattr(part, "layout", None)):
+        if layout is None:
+            frames += (part for part in same if isinstance(part, pl.DataFrame))
+        else:
+            rows = [row for part in same if isinstance(part, RowValues) for row in part.rows]
+            frames.append(layout.frame(list(zip(*rows, strict=True))))
+    return pl.concat(frames)
+
+
+FEW = 128  # rows
+
+Missing = dict[str, list[int]]  # rows, counted from 0, by column
+
+
+class Table(NamedTuple):
+    """Rows that keep the contract.
+
+    Attributes:
+        frame: their columns, shape (n_rows, n_columns), defaults filled in.
+        missing: rows that got the default, counted from 0, by column.
+        sent: rows whose value the caller sent, of columns that are looked up; None for none.
+    """
+
+    frame: pl.DataFrame
+    missing: Missing
+    sent: Missing | None = None
+
+
+def by_row(by_column: Missing | None, height: int) -> list[list[str]] | None:
+    """Name the columns of each of `height` rows; None if no row has any."""
+    if not by_column:
+        return None
+    names: list[list[str]] = [[] for _ in range(height)]
+    for column, rows in by_column.items():
+        for row in rows:
+            names[row].append(column)
+    return names
+
+
+class TableBuilder:
+    """Puts values of some columns of a contract into frames."""
+
+    def __init__(self, columns: list[Column], fields: list[str]) -> None:
+        """Prepare.
+
+        Args:
+            columns: that the frames have.
+            fields: that a decoded row has them in.
+        """
+        self._columns = columns
+        self._schema = {column.name: column.dtype for column in columns}
+        self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
+        self._series = [series_of(column) for column in columns]
+        self._getters = [attrgetter(field) for field in fields]
+        self._values = attrgetter(*fields)
+        text = schema_text(pl.Schema(self._schema))
+        self._layout = Layout(lambda lists: self.of_lists(list(map(list, lists))).frame, text)
+
+    def of_rows(self, rows: Sequence[Any]) -> Table:
+        """Make a table of decoded rows."""
+        if len(rows) > FEW:
+            return self.of_lists([list(map(getter, rows)) for getter in self._getters])
+        # Of few rows polars makes a frame in half the time that single columns take.
+        values, missing = self._filled(rows)
+        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+
+    def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
+        """Take the values of decoded rows, and which of them are the default."""
+        values, missing = self._filled(rows)
+        return RowValues(values, self._layout), missing
+
+    def _filled(self, rows: Sequence[Any]) -> tuple[list[Values], Missing]:
+        values: list[Values] = list(map(self._values, rows))
+        if len(self._getters) == 1:
+            values = [(value,) for value in values]
+        missing: Missing = {}
+        for at, column in self._optional:
+            empty = [number for number, row in enumerate(values) if row[at] is None]
+            if empty:
+                missing[column.name] = empty
+            for number in empty if column.default is not None else ():
+                row = values[number]
+                values[number] = (*row[:at], column.default, *row[at + 1 :])
+        return values, missing
+
+    def of_lists(self, lists: Sequence[list[Any]]) -> Table:
+        """Make a table of the values of each column."""
+        missing: Missing = {}
+        series = []
+        for values, column, build in zip(lists, self._columns, self._series, strict=True):
+            if not column.required and None in values:
+                missing[column.name] = [at for at, value in enumerate(values) if value is None]
+                if column.default is not None:
+                    values = [column.default if value is None else value for value in values]
+            series.append(build(values))
+        return Table(pl.DataFrame(series), missing)
+
+
+class Lookup(Protocol):
+    """Fills in columns that a request leaves out."""
+
+    def fill(self, table: Table) -> Table: ...
+
+
+class Reader:
+    """Decodes rows of one contract.
+
+    Attributes:
+        columns: of the contract, without the target.
+        row_type, body_type: what msgspec decodes a row, or a body of columns, as.
+        checks: by column, the rules that msgspec does not check.
+    """
+
+    def __init__(
+        self,
+        columns: list[Column],
+        key: Sequence[str] = (),
+        strict: bool = False,
+        looked_up: Collection[str] = (),
+    ):
+        """Make the types.
+
+        Args:
+            columns: of the contract, without the target.
+            key: names of the columns that tell one row from another.
+            strict: refuse unknown fields.
+            looked_up: names of optional columns that tables lack where no row has a value of them.
+        """
+        self.columns = columns
+        names = [column.name for column in columns]
+        types, checks = zip(*map(value_type, columns), strict=True)
+        typed: list[tuple[Any, Column]] = list(zip(types, columns, strict=True))
+        lists = [_list_of(kind if column.required else kind | None) for kind, column in typed]
+        row = _struct("Row", [kind for kind, _ in typed], columns, strict)
+        table = _struct("Columns", lists, columns, strict)
+        body = msgspec.defstruct("Body", [("columns", table)], forbid_unknown_fields=strict)
+        self.row_type, self.body_type = row, body
+        self._one = msgspec.json.Decoder(row).decode
+        self._many: Any = msgspec.json.Decoder(_list_of(row)).decode
+        self._columns: Any = msgspec.json.Decoder(body).decode
+        fields = [_field(number) for number in range(len(columns))]
+        self._getters = list(map(attrgetter, fields))
+        self._all = TableBuilder(columns, fields)
+        self._own = [at for at, column in enumerate(columns) if column.name not in looked_up]
+        self._of_own = TableBuilder(
+            [columns[at] for at in self._own], [fields[at] for at in self._own]
+        )
+        given = [fields[at] for at in range(len(columns)) if at not in self._own]
+        self._given = attrgetter(*given) if given else None
+        self._nothing = (None,) * len(given) if len(given) > 1 else None
+        self.checks = {column.name: made for column, made in zip(columns, checks, strict=True)}
+        self._checks = [
+            (getter, column, holding([check.holds for check in self.checks[column.name]]))
+            for getter, column in zip(self._getters, columns, strict=True)
+            if self.checks[column.name]
+        ]
+        self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
+
+    def one(self, body: bytes) -> Any:
+        """Decode a JSON object into a row.
+
+        Raises:
+            Refusal: it is not JSON, or violates the contract.
+        """
+        try:
+            row = self._one(body)
+        except Exception as error:  # whatever an invalid body raises, the caller caused it
+            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
+        for getter, column, holds in self._checks:
+            value = getter(row)
+            if value is not None and not holds(value):
+                raise wrong_value(1, column.name, value, column.words)
+        return row
+
+    def many(self, body: bytes, most: int) -> list[Any]:
+        """Decode a JSON array of objects into rows; at most so many.
+
+        Raises:
+            Refusal: as one(); also where it holds no rows or too many.
+        """
+        try:
+            rows = self._many(body)
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_ROW) from None
+        check_row_count(len(rows), most)
+        if self._checks:
+            self._hold(rows)
+        return rows
+
+    def columnar(self, body: bytes, most: int) -> Table:
+        """Decode {"columns": {name: [values]}}.
+
+        Raises:
+            Refusal: as many(); also where the columns are not of one length.
+        """
+        try:
+            columns = self._columns(body).columns
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_COLUMN) from None
+        lists = [getter(columns) for getter in self._getters]
+        given = [pair for pair in zip(self.columns, lists, strict=True) if pair[1] is not None]
+        height = len(given[0][1]) if given else 0
+        for column, values in given:
+            if len(values) != height:
+                first = given[0][0].name
+                what = f"holds {len(values)} values, and `{first}` holds {height}"
+                raise wrong_column(None, column.name, what)
+        check_row_count(height, most)
+        for getter, column, holds in self._checks:
+            check_values(getter(columns) or (), column, holds)
+        full = [[None] * height if values is None else values for values in lists]
+        if all(values is None for at, values in enumerate(lists) if at not in self._own):
+            return self._of_own.of_lists([full[at] for at in self._own])
+        return self._all.of_lists(full)
+
+    def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
+        """Put decoded rows into a frame; `lookup` fills in what they leave out."""
+        if lookup is None or self._given is None:
+            return self._all.of_rows(rows)
+        given, nothing = self._given, self._nothing
+        is_empty = all(given(row) == nothing for row in rows)
+        return lookup.fill((self._of_own if is_empty else self._all).of_rows(rows))
+
+    def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
+        """Take the values of decoded rows, and which rows have the default, by column."""
+        return self._all.values(rows)
+
+    def key(self, rows: Sequence[Any] | Table) -> str:
+        """Write what tells the first row from others; empty if the contract has no such rule."""
+        if isinstance(rows, Table):
+            return "\x1f".join([str(rows.frame[name][0]) for name, _ in self._key])
+        return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])
+
+    def _hold(self, rows: Sequence[Any]) -> None:
+        for getter, column, holds in self._checks:
+            check_values(map(getter, rows), column, holds)
+
+
+def _field(number: int) -> str:
+    """Name a field: a column may be called anything, a field of a struct may not."""
+    return f"c{number}"
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _struct(name: str, kinds: Sequence[Any], columns: Sequence[Column], strict: bool) -> Any:
+    fields = [_field(number) for number in range(len(columns))]
+    return msgspec.defstruct(
+        name,
+        [
+            (field, kind) if column.required else (field, kind | None, None)
+            for field, kind, column in zip(fields, kinds, columns, strict=True)
+        ],
+        rename={field: column.name for field, column in zip(fields, columns, strict=True)},
+        forbid_unknown_fields=strict,
+        kw_only=True,
+        gc=False,
+    )
