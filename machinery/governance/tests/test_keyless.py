@@ -203,9 +203,7 @@ def test_an_error_of_the_other_process_is_reported() -> None:
         keyless.call(
             "rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BundleError,)
         )
-    with pytest.raises(
-        keyless.CandidateError, match="check_bundle failed .BundleError: .*release.pub"
-    ):
+    with pytest.raises(keyless.CandidateError, match="release.pub cannot be read"):
         keyless.call("rung_ops.release.deploy:check_bundle", "nowhere")
 
 

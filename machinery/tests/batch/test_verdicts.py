@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rung_ops.monitoring.ranges import violations
 
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model.columns import INTEGERS, columns_of, family_of
 from rung_ops.model.rows import Reader, Refusal
+from rung_ops.monitoring.inputs import violations
 from rung_ops.release import contract_file
 
 PATTERNS = [

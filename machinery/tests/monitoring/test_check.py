@@ -242,7 +242,7 @@ def test_a_pattern_means_what_the_service_reads_in_it(
 ) -> None:
     assert matcher(pattern)(text) is not breaks
 
-    column = COLUMN | {"name": "code", "pattern": pattern}
+    column = COLUMN | {"name": "code", "dtype": "str", "polars": "String", "pattern": pattern}
     found = inputs.violations(pl.DataFrame({"code": [text]}), [column])
 
     assert found["rows"].to_list() == [1] * breaks

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -522,7 +523,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
 def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
     project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = registry_artifacts.subprocess.run(
+    commits = subprocess.run(
         ["git", "rev-list", "-1", "HEAD", "--", "src"],
         cwd=current().root,
         capture_output=True,
