@@ -30,8 +30,8 @@ def _head() -> Iterator[str]:
     yield "`uv run rung-ops --help` lists the verbs that your project has: [add-ons](addons.md) bring some."
     yield ""
     yield "Stable within a major version: the verbs and their options, the functions of `rung_ops.stages`,"
-    yield "the hooks, `Addon` of `rung_ops.addons`, `EntityFeature` and `raw_rows` of `rung_ops.features`, and"
-    yield "`PerQuantile` of `rung_ops.quantiles`. Every other module is internal, and moves."
+    yield "the hooks, `Addon` of `rung_ops.addons`, `EntityFeature` and `raw_rows` of `rung_ops.features`,"
+    yield "and `PerQuantile` of `rung_ops.quantiles`. Every other module is internal, and moves."
     yield ""
 
 
