@@ -19,7 +19,12 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from rung_ops.features.store import FeatureStoreError, LookupResult, StoredView, UnreachableError
+from rung_ops.features.store import (
+    FeatureStoreError,
+    LookupResult,
+    StoredView,
+    StoreUnreachableError,
+)
 
 AT_ONCE = 1_000  # entities in a command
 WRITING = 30.0  # seconds that a command which fills the store may take
@@ -205,7 +210,7 @@ class RedisStore:
         try:
             yield
         except (RedisError, OSError) as error:
-            raise UnreachableError(f"{what}: {self.name} says: {error}") from error
+            raise StoreUnreachableError(f"{what}: {self.name} says: {error}") from error
 
 
 def _fill(client: Redis, key: str, view: StoredView) -> None:

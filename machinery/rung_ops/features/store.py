@@ -34,7 +34,7 @@ class FeatureStoreError(OpsError):
     """The store is missing, does not answer, or is not one; the message says which."""
 
 
-class UnreachableError(FeatureStoreError):
+class StoreUnreachableError(FeatureStoreError):
     """The server of the store does not answer, or refuses to; the store may be as it should be."""
 
 
@@ -138,7 +138,7 @@ def refuse_unless_filled(
         Its as_of().
 
     Raises:
-        UnreachableError: its server does not answer.
+        StoreUnreachableError: its server does not answer.
         FeatureStoreError: the store is missing, or was filled by other declarations.
     """
     advice = "Run `uv run rung-ops features materialize`"

@@ -26,8 +26,6 @@ from rung_ops.model.target import ONE_NUMBER, Kind, finite_rows, kind_in, shape
 from rung_ops.model.verification import open_verified
 from rung_ops.project.service_settings import Limits
 
-# ---- release
-
 LOG = logging.getLogger("service")
 
 TRIES = 5  # of one row, of which the fastest counts: the machine may be busy

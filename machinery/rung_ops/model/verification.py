@@ -30,8 +30,6 @@ from rung_ops.model.bundle import (
 from rung_ops.project import release_folders
 from rung_ops.system.files import read_regular
 
-# ---- verify
-
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

@@ -30,7 +30,7 @@ MB = 2**20
 NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
 
 
-class UnreachableError(OpsError):
+class ClusterError(OpsError):
     """Ray cannot be used with the settings of ops/ray.toml; the message says why."""
 
 
@@ -43,13 +43,13 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
         store: bytes of the object store, if Ray is started on this machine.
 
     Raises:
-        UnreachableError: Ray is not installed, the cluster does not answer, runs another version or
+        ClusterError: Ray is not installed, the cluster does not answer, runs another version or
             refuses access, or has no machine with resources for a worker.
     """
     try:
         import ray
     except ImportError as error:
-        raise UnreachableError(f"Ray cannot be imported ({error}): run `uv sync`.") from error
+        raise ClusterError(f"Ray cannot be imported ({error}): run `uv sync`.") from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     with tempfile.TemporaryDirectory(prefix="rung-ray-") as folder:
         if settings.address:
@@ -121,7 +121,7 @@ def _check_address(settings: Settings) -> None:
     if settings.address == "auto":
         return
     if "://" in settings.address:
-        raise UnreachableError(
+        raise ClusterError(
             f"{settings.address} is not supported: the Ray Client would run Tune on the cluster, "
             "separately from the search. Use the address of the cluster itself, "
             '"HOST:6379", from a machine in its network, or submit a job to it.'
@@ -130,11 +130,11 @@ def _check_address(settings: Settings) -> None:
     try:
         socket.create_connection((host, int(port)), settings.wait_seconds).close()
     except ValueError as error:
-        raise UnreachableError(
+        raise ClusterError(
             f'`address`: got {settings.address!r}; expected "HOST:PORT" or "auto".'
         ) from error
     except OSError as error:
-        raise UnreachableError(
+        raise ClusterError(
             f"Nothing answers at {settings.address} ({error}). Check that the cluster is running, "
             "and the address in ops/ray.toml or RAY_ADDRESS. To use this machine, set "
             '`address = ""`.'
@@ -170,17 +170,17 @@ def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, A
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = " ".join(str(error).split())
         if "ersion mismatch" in message:
-            raise UnreachableError(
+            raise ClusterError(
                 f"{settings.address} runs another version than this project: {message} Install the "
                 f"cluster with Ray {ray.__version__} and Python {sys.version.split()[0]}, or "
                 "change both in this project."
             ) from error
         if "uthenti" in message or "token" in message:
-            raise UnreachableError(
+            raise ClusterError(
                 f"{settings.address} refuses access: {message} Set RAY_AUTH_TOKEN to the token of "
                 "the cluster."
             ) from error
-        raise UnreachableError(f"{settings.address} cannot be used: {message}") from error
+        raise ClusterError(f"{settings.address} cannot be used: {message}") from error
 
 
 def _check_resources(ray: Any, settings: Settings) -> None:
@@ -194,7 +194,7 @@ def _check_resources(ray: Any, settings: Settings) -> None:
     most = ", ".join(
         f"{has.get('CPU', 0):g} CPUs and {has.get('memory', 0) / MB:,.0f} MB" for has in machines
     )
-    raise UnreachableError(
+    raise ClusterError(
         f"No machine has {settings.cpus:g} CPUs and {settings.memory_mb:,} MB for a worker "
         f"(available: {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
     )

@@ -32,7 +32,7 @@ def run(
 
     Raises:
         PredictionError: the input cannot be scored, or the output cannot be written.
-        SettingsError, UnreachableError: Ray cannot be used.
+        SettingsError, ClusterError: Ray cannot be used.
     """
     # Workers may have another working directory.
     target = target.absolute()

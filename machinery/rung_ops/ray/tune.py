@@ -34,7 +34,7 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
                 raise StageError(connect.explain(error)) from error
-    except connect.UnreachableError as error:
+    except connect.ClusterError as error:
         raise StageError(str(error)) from error
 
 

@@ -17,7 +17,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.features import store, stores
-from rung_ops.features.store import FeatureStore, FeatureStoreError, LookupResult, UnreachableError
+from rung_ops.features.store import (
+    FeatureStore,
+    FeatureStoreError,
+    LookupResult,
+    StoreUnreachableError,
+)
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.rows import Missing, Reader, Table
 
@@ -240,7 +245,7 @@ class OnlineStore:
         with self._lock:
             try:
                 store.refuse_unless_filled(described, self._store)
-            except UnreachableError as error:
+            except StoreUnreachableError as error:
                 # Another process of the service would answer with defaults; a new one does so, too.
                 self._log_once(error)
 

@@ -55,7 +55,7 @@ def test_what_cannot_be_is_refused(
 @pytest.mark.parametrize("address", ["head", "ray://head:10001", "127.0.0.1:port"])
 def test_an_address_of_another_kind_is_refused_at_once(address: str) -> None:
     with (
-        pytest.raises(connect.UnreachableError, match="HOST:"),
+        pytest.raises(connect.ClusterError, match="HOST:"),
         connect.connected(Settings(address=address)),
     ):
         pass
@@ -65,7 +65,7 @@ def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     port = free_port()
 
     with (
-        pytest.raises(connect.UnreachableError, match=f"127.0.0.1:{port}"),
+        pytest.raises(connect.ClusterError, match=f"127.0.0.1:{port}"),
         connect.connected(Settings(address=f"127.0.0.1:{port}")),
     ):
         pass
