@@ -11,7 +11,7 @@ from rung_ops.autopilot import commits, journal, policy, step_runner
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import TaskRunner, Tools
 from rung_ops.command import verb
-from rung_ops.errors import OpsError, StageError
+from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.release_folders import person
 from rung_ops.system import locks
@@ -45,11 +45,8 @@ def main(look: bool, abandon: bool, now: datetime | None) -> int:
     rules = policy.read()
     if look:
         return _look(now, rules)
-    try:
-        with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
-            return _abandon() if abandon else _run(now, rules, lock)
-    except locks.AlreadyRunningError as error:
-        raise OpsError(str(error)) from error
+    with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
+        return _abandon() if abandon else _run(now, rules, lock)
 
 
 def _run(now: datetime, rules: policy.Policy, lock: int) -> int:

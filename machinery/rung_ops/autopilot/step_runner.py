@@ -22,6 +22,7 @@ from rung_ops.autopilot.policy import Policy
 from rung_ops.errors import StageError
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.release import state
+from rung_ops.system.processes import poe
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,11 @@ class TaskRunner:
         return last[-1] if last else ""
 
     def _run(self, words: tuple[str, ...]) -> tuple[int, list[str]]:
-        # In the current environment: `uv run` would create one for the working directory.
-        poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
         executables = str(Path(sys.executable).parent)
         last: deque[str] = deque(maxlen=SHOWN)
         environment = keyless.environment() if words[0] in WITHOUT_KEYS else dict(os.environ)
         with subprocess.Popen(
-            [*poe, "--directory", str(current().root), *words],
+            poe(*words, directory=current().root),
             cwd=current().root,
             env=environment | {"PATH": f"{executables}{os.pathsep}{os.environ.get('PATH', '')}"},
             stdin=subprocess.DEVNULL,

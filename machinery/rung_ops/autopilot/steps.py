@@ -22,6 +22,7 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled_rows import answers
 from rung_ops.autopilot.step_runner import Done, Step, StepError, Tools, production, tries
 from rung_ops.errors import StageError
+from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.project.paths import shown
@@ -280,11 +281,6 @@ def _record_version(version: Any) -> str:
     return str(version.version)
 
 
-def gate_file() -> Path:
-    """Return the path of the gate's verdict."""
-    return current().reports / "gate.json"
-
-
 BY = "autopilot"
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
@@ -294,14 +290,14 @@ def gate(tools: Tools, record: Record) -> Done:
 
     A missing decision of people, such as an approval, does not refuse it: deploy() waits for it.
     """
-    gate_file().unlink(missing_ok=True)
+    gate_rules.verdict_file().unlink(missing_ok=True)
     code = tools.tasks.run("gate")
     try:
-        verdict: dict[str, Any] = json.loads(gate_file().read_bytes())
+        verdict: dict[str, Any] = json.loads(gate_rules.verdict_file().read_bytes())
     except (FileNotFoundError, ValueError):
         raise StepError(
-            f"`poe gate` ended with exit code {code} and did not write {shown(gate_file())}: see its "
-            "output above."
+            f"`poe gate` ended with exit code {code} and did not write "
+            f"{shown(gate_rules.verdict_file())}: see its output above."
         ) from None
     version = journal.detail(record, "train").get("version", "?")
     reasons, awaits = verdict.get("reasons", []), verdict.get("awaits", [])
@@ -348,10 +344,12 @@ def deploy(tools: Tools, record: Record) -> Done:
     if not known and not rollback_event(
         release_folders.environment(release_folders.PRODUCTION), release
     ):
-        if not gate_file().exists():  # the verdict was written in another checkout
+        if not gate_rules.verdict_file().exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
-            gate_file().parent.mkdir(parents=True, exist_ok=True)
-            gate_file().write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+            gate_rules.verdict_file().parent.mkdir(parents=True, exist_ok=True)
+            gate_rules.verdict_file().write_text(
+                json.dumps(verdict, indent=2) + "\n", encoding="utf-8"
+            )
         tools.tasks.must("deploy", release_folders.PRODUCTION, release)
     return _result(release)
 
@@ -416,7 +414,7 @@ def _candidate(trained: dict[str, str]) -> str | None:
     return max(candidates)[1] if candidates else None
 
 
-# The first steps of every pass; `decide` names the next ones (observation.THEN).
+# The first steps of every pass; `decide` names the next ones (THEN).
 FIRST = ("look", "settle", "decide")
 
 

@@ -18,6 +18,7 @@ from rung_ops.autopilot.step_runner import StepError
 from rung_ops.command import verb
 from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current
+from rung_ops.system.processes import poe
 
 VERBS = ("monitor", "autopilot")
 LOCK = "PACKAGES_LOCK"  # variable: path of the uv.lock that the image was built from
@@ -35,7 +36,7 @@ def main(scheduled: str) -> int:
     except (KubernetesError, StepError) as error:
         raise KubernetesError(f"{scheduled} did not start: {error}") from error
     options = ["--if-deployed"] if scheduled == "monitor" else []
-    words = [*_poe(), scheduled, *options]
+    words = poe(scheduled, *options)
     code = subprocess.run(words, cwd=current().root, check=False).returncode
     keep_reports(scheduled)
     return code
@@ -81,7 +82,7 @@ def pull() -> None:
     """
     if not commits.git("ls-files", "*.dvc").strip():
         return
-    if subprocess.run([*_poe(), "pull"], cwd=current().root, check=False).returncode != 0:
+    if subprocess.run(poe("pull"), cwd=current().root, check=False).returncode != 0:
         raise KubernetesError(
             "the versioned data cannot be pulled: see what DVC said above. The remote in "
             ".dvc/config has to be reachable from pods."
@@ -97,7 +98,3 @@ def keep_reports(verb: str) -> None:
         shutil.copytree(current().reports, logs / "reports" / verb, dirs_exist_ok=True)
     except OSError as error:  # does not change the exit code of the verb
         print(f"The reports could not be copied: {error}", file=sys.stderr)
-
-
-def _poe() -> list[str]:
-    return [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]

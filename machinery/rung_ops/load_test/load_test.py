@@ -21,12 +21,10 @@ from rung_ops.command import OK, REFUSED, verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.load_test.client import BROKEN, Answers, Load, LoadTestError, Target, own, running
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.project import current, release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import SLO
-from rung_ops.release import state
 
 MAX_BODIES = 1_000  # as many as a release has parity rows
 MAX_ROWS = 50_000  # of all bodies, to limit memory
@@ -301,7 +299,7 @@ def main(**chosen: Any) -> int:
             )
         with running(options.url) if options.url else own(options.environment) as target:
             measured = _test(target, options)
-    except (OpsError, BundleError, state.StateError) as error:
+    except OpsError as error:
         raise LoadTestError(f"Nothing was tested: {error}") from error
     except KeyboardInterrupt:
         print("Interrupted; no report was written.", file=sys.stderr)

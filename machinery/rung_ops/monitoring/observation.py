@@ -21,7 +21,6 @@ import polars as pl
 from rung_ops import addons, prediction_log
 from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
 from rung_ops.errors import OpsError
-from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import (
     check,
     inputs,
@@ -36,7 +35,7 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.release_info import Released
 from rung_ops.project import current, hooks, release_folders
-from rung_ops.project.hooks import HookError, notify
+from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
 from rung_ops.system import atomic, locks
@@ -243,7 +242,7 @@ def monitor(
             print(json.dumps(status(result), allow_nan=False))
             return REFUSED if result.problems else OK
         write(result, options.environment)
-    except (OpsError, BundleError, HookError, state.StateError) as error:
+    except OpsError as error:
         print(error, file=sys.stderr)  # exit code 1 says that something is wrong
         return USAGE
     print(monitor_report.summary(result))

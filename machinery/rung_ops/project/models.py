@@ -23,6 +23,7 @@ from rung_ops.command import verb
 from rung_ops.project import current, model_folders
 from rung_ops.project.model_folders import ModelFolderError, package
 from rung_ops.project.paths import project_name, shown
+from rung_ops.system.processes import poe
 
 # What a new model begins with.
 COPIED = ("data/sample", "notebooks", "params.toml", "tests")
@@ -121,17 +122,11 @@ def each(words: list[str]) -> int:
     failed = []
     for home in model_folders.folders().values():
         print(f"{project_name(home)}:", flush=True)
-        if subprocess.run(_poe(home, *words), cwd=home, check=False).returncode != 0:
+        if subprocess.run(poe(*words, directory=home), cwd=home, check=False).returncode != 0:
             failed.append(project_name(home))
     if failed:
         print(f"`poe {' '.join(words)}` failed for {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _poe(home: Path, *words: str) -> list[str]:
-    # This environment as it is: `uv run` would first make one for the folder it is called in.
-    poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-    return [*poe, "--directory", str(home), *words]
 
 
 def check_all() -> int:
@@ -146,7 +141,7 @@ def check_all() -> int:
 
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
-    commands = [_poe(home, "test")]
+    commands = [poe("test", directory=home)]
     for addon in addons.active().values():
         if (home / addon.path).exists():
             checks = (verb.split() for verb in addon.checks)

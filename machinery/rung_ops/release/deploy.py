@@ -295,7 +295,7 @@ def main(
             print(f"{chosen} {now.role_of(chosen)} in {environment}.")
             if now.on_trial:
                 _say_how_long(environment)
-    except (OpsError, BundleError, locks.LockTimeoutError, OSError) as error:
+    except (OpsError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))

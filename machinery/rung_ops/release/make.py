@@ -325,9 +325,8 @@ def put(staged: Path, folder: Path) -> Path:
 def _load(staged: Path, public_key: bytes) -> None:
     try:
         released.load(staged, public_key)
-    except (
-        BundleError
-    ) as error:  # often too slow, and then it matters why it is in no faster format
+    except BundleError as error:
+        # Often too slow, and then it matters why it is in no faster format.
         formats = bundle.read_manifest(staged)["parity"]["formats"]
         unused = [_format_line(each) for each in formats if not each["ok"]]
         raise BundleError("\n".join([str(error), *unused])) from error

@@ -14,7 +14,6 @@ from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.release.state import State
-from rung_ops.system import locks
 
 
 def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -> str:
@@ -74,7 +73,7 @@ def rollback_verb(act: Callable[[Path, str, str], str]) -> Verb:
         folder = release_folders.environment(environment)
         try:
             print(act(folder, release_folders.person(), reason))
-        except (OpsError, locks.LockTimeoutError, OSError) as error:
+        except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         print("A running service follows within a second; `uv run poe releases` shows the state.")
         return 0

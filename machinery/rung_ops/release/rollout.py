@@ -8,7 +8,6 @@
 """
 
 import math
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +23,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo, service_file
-from rung_ops.settings import converted
+from rung_ops.settings import converted, toml
 from rung_ops.statistics.sequential import (
     FEW,
     exceeds,
@@ -97,12 +96,8 @@ def read_policy(path: Path | None = None, service: Path | None = None) -> Policy
     service = service_file() if service is None else service
     if not path.exists():
         return None
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
     slow = read_slo(service).p99_ms / 1000
-    read = converted(data | {"slow": slow}, Policy, f"{path.name}:")
+    read = converted(toml(path) | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps
     if steps != sorted(set(steps)):
         raise SettingsError(f"{path.name}: steps of [canary] do not rise: {steps}")

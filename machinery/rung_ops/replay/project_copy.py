@@ -16,6 +16,7 @@ from rung_ops.contract import raw_file
 from rung_ops.project import current
 from rung_ops.replay.periods import ReplayError
 from rung_ops.system import git, key_names
+from rung_ops.system.processes import poe
 
 
 def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
@@ -213,12 +214,6 @@ SHOWN = 30  # lines of output in the message of a failed verb
 LOGS = "dated"  # folder of the prediction log that the monitor and the autopilot read
 
 
-def verb_command(*words: str) -> list[str]:
-    """Return the command line of a verb, which runs in the current Python environment."""
-    poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-    return [*poe, "--directory", str(copy_folder()), *words]
-
-
 def run_verb(*words: str, allowed: Sequence[int] = (0,)) -> str:
     """Run a verb in the copy, and return its output.
 
@@ -226,7 +221,7 @@ def run_verb(*words: str, allowed: Sequence[int] = (0,)) -> str:
         ReplayError: its exit code is not among the allowed ones.
     """
     done = subprocess.run(
-        verb_command(*words),
+        poe(*words, directory=copy_folder()),
         cwd=copy_folder(),
         env=environment() | {"LOGS": str(copy_folder() / LOGS)},
         stdin=subprocess.DEVNULL,

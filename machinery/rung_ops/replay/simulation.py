@@ -22,7 +22,7 @@ from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import project_copy, timeline, timeline_page, traffic
 from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
 from rung_ops.replay.traffic import Served, Service
-from rung_ops.system.processes import free_port
+from rung_ops.system.processes import free_port, poe
 from rung_ops.training import estimator
 
 
@@ -55,7 +55,7 @@ def replay(
     _say(timeline.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
     service = Service(
-        project_copy.verb_command("serve"),
+        poe("serve", directory=project_copy.copy_folder()),
         project_copy.copy_folder(),
         project_copy.environment(),
         port,

@@ -17,12 +17,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from rung_ops import addons, prediction_log
-from rung_ops.addons import AddonError
 from rung_ops.command import verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
-from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import Logging
 from rung_ops.release.rollout import read_policy
@@ -81,7 +79,7 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         from rung_ops.serving.server import Server
 
         server = Server(service, app, host, port)
-    except (OpsError, AddonError, HookError, ImportError) as error:
+    except (OpsError, ImportError) as error:
         raise OpsError(f"The service does not start: {error}") from error
     return server.serve_until_stopped()
 

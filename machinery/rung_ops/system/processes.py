@@ -9,8 +9,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PAUSE = 0.1  # seconds between two checks whether a group has ended
+
+
+def poe(*words: str, directory: Path | None = None) -> list[str]:
+    """Return the command line of a task of the project.
+
+    It runs in this Python environment as it is; `uv run` would first make one for the folder that it
+    is called in.
+
+    Args:
+        words: the task and its arguments.
+        directory: of the project or model; by default where the command is started.
+    """
+    where = () if directory is None else ("--directory", str(directory))
+    return [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple", *where, *words]
 
 
 def is_running(process: int) -> bool:
