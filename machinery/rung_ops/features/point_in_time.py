@@ -19,12 +19,17 @@ from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import printable
 
 
-def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) -> pl.DataFrame:
+def join(
+    rows: pl.DataFrame,
+    declared: Sequence[EntityFeature] | None = None,
+    with_defaults: bool = True,
+) -> pl.DataFrame:
     """Add the columns of entity features to rows, in their order.
 
     Args:
         rows: columns of Row, shape (n_rows, n_columns); columns named as a feature are replaced.
         declared: the features; by default those of features.py. Without any, `rows` is returned.
+        with_defaults: put the default where there is no value; null otherwise, see fill_defaults().
 
     Returns:
         Shape (n_rows, n_columns + n_features): float64, null if the default is None.
@@ -38,7 +43,19 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
     declared = contract.ENTITY_FEATURES if declared is None else declared
     if not declared:
         return rows
-    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, current().root)
+    features = [of_forecast(each) for each in declared]
+    if not with_defaults:
+        features = [replace(each, default=None) for each in features]
+    return joined(rows, features, contract.TIME, current().root)
+
+
+def fill_defaults(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put the defaults of features.py where an entity feature of joined rows has no value."""
+    from rung_ops import contract
+
+    return rows.with_columns(
+        pl.col(each.name).fill_null(_default(each)) for each in contract.ENTITY_FEATURES
+    )
 
 
 def of_forecast(feature: EntityFeature) -> EntityFeature:

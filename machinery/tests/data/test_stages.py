@@ -9,7 +9,7 @@ import pytest
 from machinery.tests.in_project import split
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, write
+from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, row_count, write
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
@@ -241,3 +241,23 @@ def test_rows_none_of_which_has_an_outcome_are_refused(ingested: Path) -> None:
 
     with pytest.raises(StageError, match=f"none of the 5 rows has `{contract.TARGET}`"):
         check_rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [
+        ("a.csv", b"a;b\r\n1;2\r\n3;4\r\n\r\n", 2),
+        ("a.csv", b'a,b\n1,"x\ny"\n\n3,4', 2),
+        ("a.csv", b"\xe9,b\n1,\xe9,3\n", 1),
+        ("a.csv", b"", None),
+        ("a.jsonl", b'{"a": 1}\n\n{"a": 2}\n', 2),
+        ("a.xlsx", b"x", None),
+    ],
+)
+def test_rows_of_a_raw_file_are_counted_without_load(
+    tmp_path: Path, name: str, content: bytes, number: int | None
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    assert row_count(path) == number
