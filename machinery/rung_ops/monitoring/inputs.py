@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.features import stores
+from rung_ops.features.row_times import CADENCES
 from rung_ops.features.store import FeatureStoreError
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rules import broken
@@ -196,8 +197,6 @@ def _example(bad: pl.Series) -> str:
 
 
 BATCH = "batch"  # whose features are computed from the events, not looked up
-# A store this many cadences old was not filled when it should have been.
-CADENCES = 2
 
 ENTITY_FEATURES_SCHEMA: dict[str, Any] = {
     "feature": pl.String,

@@ -111,6 +111,8 @@ def service_status(service: Service) -> dict[str, Any]:
     problems = list(held.problems) if held.serving is not None else [service.advice]
     if service.access.problem:
         problems.insert(0, service.access.problem)
+    if held.serving is not None and held.serving.lookup is not None:
+        problems += held.serving.lookup.online.problems()
     return {
         "ready": service.ready,
         "environment": service.environment,

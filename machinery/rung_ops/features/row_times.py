@@ -1,0 +1,100 @@
+"""The time that a row of a forecast needs its entity features of, compared with that of the store."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rung_ops.features.point_in_time import clock
+
+# Values this many cadences away from what they should be of were not filled for it.
+CADENCES = 2
+MICROSECONDS = 1_000_000  # in a second
+
+
+class RowTime(NamedTuple):
+    """What decides which time a row needs an entity feature of; spans are in microseconds.
+
+    Attributes:
+        column: of the row, which the lead counts from.
+        lead: how long before it the prediction is made.
+        cadence: how often the store is filled; the time of the prediction is rounded down to it.
+        zone: of times without a zone.
+        older, newer: how far the store may be from the time that a row needs.
+    """
+
+    column: str
+    lead: int
+    cadence: int
+    zone: str
+    older: int
+    newer: int
+
+    def needed(self, rows: pl.DataFrame) -> pl.Series:
+        """Return the time that each row needs, by the clock of its column, shape (n_rows,)."""
+        made = clock(pl.col(self.column), rows.schema[self.column]) - self.lead
+        return rows.select(made // self.cadence * self.cadence).to_series()
+
+    def stored(self, rows: pl.DataFrame, as_of: int) -> int:
+        """Return what the store is of, by the clock of the column; as_of is UTC."""
+        kind = rows.schema[self.column]
+        is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
+        return as_of if is_zoned else _local(as_of, self.zone)
+
+    def differs(self, rows: pl.DataFrame, as_of: int) -> np.ndarray:
+        """Tell which rows need another time than the store has, shape (n_rows,).
+
+        A row whose time is missing does, as nobody knows what it needs.
+        """
+        ahead = self.needed(rows) - self.stored(rows, as_of)
+        near = (ahead <= self.older) & (ahead >= -self.newer)
+        return ~near.fill_null(False).to_numpy()
+
+
+def times_of(view: Mapping[str, Any]) -> list[RowTime | None]:
+    """Read which time rows need each feature of a view of.
+
+    Args:
+        view: of `entity_features` in a release's contract.
+
+    Returns:
+        In the order of the features; None where it is not a forecast, or a release of an earlier
+        library does not say it.
+    """
+    return [
+        RowTime(
+            feature["at"],
+            ticks(feature["lead_seconds"]),
+            ticks(view["cadence_seconds"]),
+            view["zone"],
+            ticks(
+                CADENCES * view["cadence_seconds"]
+                if feature["max_age_seconds"] is None
+                else feature["max_age_seconds"]
+            ),
+            ticks(CADENCES * view["cadence_seconds"]),
+        )
+        if feature.get("at")
+        else None
+        for feature in view["features"]
+    ]
+
+
+def ticks(seconds: float) -> int:
+    """Count the microseconds of a number of seconds."""
+    return round(seconds * MICROSECONDS)
+
+
+def shown(moment: int) -> str:
+    """Write a time of the clock of rows for people."""
+    return datetime.fromtimestamp(moment / MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M")
+
+
+@lru_cache(maxsize=64)
+def _local(moment: int, zone: str) -> int:
+    """Return what the clock of a zone shows at a time in UTC; of Polars, as images lack tzdata."""
+    time = pl.Series([moment]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    return int(time.dt.replace_time_zone(None).to_physical()[0])
