@@ -11,6 +11,8 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
 from rung_ops import prediction_log
 from rung_ops.features import store
+from rung_ops.monitoring import inputs
+from rung_ops.prediction_log import other_times
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State
 from rung_ops.serving.entity_lookup import online_store
@@ -87,6 +89,23 @@ def test_a_row_that_needs_another_time_is_refused_and_visible(caller: Caller, ho
     (problem,) = caller.get("/health/ready").json["problems"]
     assert "1 of 3 rows needed entity features (code) of another time" in problem
     assert "refused" in problem
+
+
+def test_the_monitor_learns_of_refused_rows(caller: Caller, tmp_path: Path) -> None:
+    caller.post("/predict", [row(), row(3)])
+    assert caller.service.log is not None
+    caller.service.log.close()
+
+    today = datetime.now(UTC)
+    counts = other_times.read(tmp_path / "log", today - LEAD, today)
+
+    (problem,) = inputs.of_another_time(counts, 0.02)
+    assert problem == (
+        "1 of 2 rows needed entity features (code) of another time than that of the feature store: "
+        "1 were refused, 0 got the default"
+    )
+    assert list(inputs.of_another_time(counts, 0.5)) == []
+    assert other_times.read(tmp_path / "log", today - 9 * LEAD, today - 8 * LEAD) == {}
 
 
 def test_the_callers_own_value_is_of_any_time(caller: Caller) -> None:
