@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -44,6 +45,7 @@ ANSWERED, FAILED, REFUSED, DROPPED = (
 SWAPS = 'service_swaps_total{outcome="refused"}'
 FAILURES, RESTARTS = "prediction_log_failures_total", "prediction_log_restarts_total"
 READABLE = "service_feature_store_readable"
+ANOTHER_TIME = 'service_entity_rows_of_another_time_total{entity="carrier",outcome="refused"}'
 RAN = "monitor_run_timestamp_seconds"
 HOURS, MOST = (
     f'monitor_limit{{setting="{setting}"}}'
@@ -109,6 +111,7 @@ CASES = {
     "PredictionsStale": verdict('monitor_stale{of="prediction"}'),
     "RowsStale": verdict('monitor_stale{of="row"}'),
     "FeaturesStale": verdict('monitor_stale{of="features of carrier"}'),
+    "FeaturesOfAnotherTime": Case({ANOTHER_TIME: GROWING}, {ANOTHER_TIME: NO}),
     "ModelStale": verdict('monitor_stale{of="model"}'),
     "QualityWorse": verdict(WORSE),
     "IntervalMissed": verdict('monitor_interval_missed{slice="recent",value="all"}'),
@@ -181,6 +184,7 @@ def exported(folder: Path) -> str:
     written = SimpleNamespace(written=1, dropped=0, failures=0, restarts=0, waiting=0)
     online = OnlineStore(SqliteStore(folder / "features.sqlite"))
     online.look_up([(LookedUpView("view", ["carrier"], ["late"], [None]), [b"key"])])
+    online.times.add("carrier", np.ones((1, 1), bool), "refused")
     metrics.follow(log=written, lookups=online)
     return metrics.exposition().decode()
 
