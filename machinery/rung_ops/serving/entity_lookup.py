@@ -295,8 +295,9 @@ def _refusal(
     row = place if rows is None else rows[place]
     time = view.times[feature]
     assert time is not None  # else nothing differs
-    needed = time.needed(frame[row])[0]
-    when = "of an unknown time" if needed is None else f"as of {row_times.shown(needed)}"
+    is_known = frame[time.column][row] is not None
+    needed = row_times.shown(time.needed(frame[row])[0])
+    when = f"as of {needed}" if is_known else f"as of its own time, and `{time.column}` is missing"
     older, newer = (words(timedelta(microseconds=span)) for span in (time.older, time.newer))
     return wrong_column(
         row + 1,
