@@ -16,7 +16,8 @@ from rung_ops.command import verb
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.errors import StageError
-from rung_ops.features.point_in_time import fill_defaults, join
+from rung_ops.features.point_in_time import beyond_events, fill_defaults, join
+from rung_ops.features.sources import Events
 from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
@@ -74,12 +75,15 @@ def refuse_folder(path: Path) -> None:
         raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
 
 
-def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
+def score(
+    rows: pl.DataFrame, source: str, events: Events | None = None
+) -> tuple[pl.DataFrame, list[Problem]]:
     """Predict every row that satisfies the contract.
 
     Args:
         rows: the columns of Row without the target; further columns are kept.
         source: name of the file, for messages.
+        events: of entity features; they are read now by default.
 
     Returns:
         The result of score_rows(), and the problems.
@@ -89,7 +93,8 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    return score_rows(rows, typed, problems, estimator.load(current().model_file)), problems
+    model = estimator.load(current().model_file)
+    return score_rows(rows, typed, problems, model, events), problems
 
 
 def schema() -> pa.DataFrameSchema:
@@ -106,7 +111,11 @@ def refuse(problems: list[Problem]) -> None:
 
 
 def score_rows(
-    rows: pl.DataFrame, typed: pl.DataFrame, problems: list[Problem], model: Any
+    rows: pl.DataFrame,
+    typed: pl.DataFrame,
+    problems: list[Problem],
+    model: Any,
+    events: Events | None = None,
 ) -> pl.DataFrame:
     """Predict every row without a problem.
 
@@ -115,6 +124,7 @@ def score_rows(
         typed: the same rows with the types of Row.
         problems: of these rows.
         model: from estimator.load().
+        events: of entity features; they are read now by default.
 
     Returns:
         All rows in their order, with the columns that are declared above.
@@ -124,7 +134,7 @@ def score_rows(
         for row in problem.rows:
             messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
     good = [index for index in range(rows.height) if index not in messages]
-    joined = join(typed[good], with_defaults=False) if good else typed[good]
+    joined = join(typed[good], with_defaults=False, events=events) if good else typed[good]
     predicted = _columns(estimator.predict(model, fill_defaults(joined)) if good else None)
     predictions = pl.DataFrame(
         [pl.Series(ROW, good, dtype=pl.Int64), *predicted, _without_value(joined)]
@@ -311,11 +321,13 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting | None)
     """
     refuse_folder(source)
     refuse_output(output)
-    scored, problems = score(read(source), shown(source))
+    events = Events(current().root)
+    scored, problems = score(read(source), shown(source), events)
     bad, missing = int(scored[PROBLEM].is_not_null().sum()), missing_counts(scored)
     refuse_missing(missing, scored.height - bad)
     write(before_writing(scored) if before_writing else scored, output)
-    return Result(scored.height, bad, problems, missing, left_out(source, scored.height))
+    notes = [*left_out(source, scored.height), *beyond_events(scored, events)]
+    return Result(scored.height, bad, problems, missing, notes)
 
 
 def command(

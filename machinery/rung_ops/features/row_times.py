@@ -1,17 +1,14 @@
 """The time that a row of a forecast needs its entity features of, compared with that of the store."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from rung_ops.features.point_in_time import clock
+from rung_ops.features.point_in_time import CADENCES, clock
 
-# Values this many cadences away from what they should be of were not filled for it.
-CADENCES = 2
 MICROSECONDS = 1_000_000  # in a second
 
 
@@ -92,11 +89,6 @@ def times_of(view: Mapping[str, Any]) -> list[RowTime | None]:
 def ticks(seconds: float) -> int:
     """Count the microseconds of a number of seconds."""
     return round(seconds * MICROSECONDS)
-
-
-def shown(moment: int) -> str:
-    """Write a time of the clock of rows for people."""
-    return datetime.fromtimestamp(moment / MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 @lru_cache(maxsize=64)

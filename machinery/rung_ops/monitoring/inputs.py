@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.features import stores
-from rung_ops.features.row_times import CADENCES
+from rung_ops.features.point_in_time import CADENCES
 from rung_ops.features.store import FeatureStoreError
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rules import broken

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.contract.forecast import words
-from rung_ops.features import row_times, store, stores
+from rung_ops.features import point_in_time, store, stores
 from rung_ops.features.row_times import RowTime, times_of
 from rung_ops.features.store import (
     FeatureStore,
@@ -296,14 +296,14 @@ def _refusal(
     time = view.times[feature]
     assert time is not None  # else nothing differs
     is_known = frame[time.column][row] is not None
-    needed = row_times.shown(time.needed(frame[row])[0])
+    needed = point_in_time.shown(time.needed(frame[row])[0])
     when = f"as of {needed}" if is_known else f"as of its own time, and `{time.column}` is missing"
     older, newer = (words(timedelta(microseconds=span)) for span in (time.older, time.newer))
     return wrong_column(
         row + 1,
         time.column,
         f"the forecast needs `{view.names[feature]}` {when}, and the feature store has it as of "
-        f"{row_times.shown(time.stored(frame, as_of))}; it may be {older} older or {newer} newer",
+        f"{point_in_time.shown(time.stored(frame, as_of))}; it may be {older} older or {newer} newer",
     )
 
 

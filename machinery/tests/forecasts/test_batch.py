@@ -64,6 +64,19 @@ def test_each_row_names_the_features_without_a_value(
     assert "without a value: `bikes_6h` in 2 of 4 rows (50.0%)" in printed
 
 
+def test_events_that_end_before_the_forecast_is_made_are_said(
+    score: Score, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their windows are not full, so that a value is there, and another one than in training."""
+    assert score(FIRST + 10 * DAY - 2 * HOUR) == 0
+
+    said = "2 of 4 rows need `bikes_6h` as of up to 2026-01-11T00:00, and its newest event is of"
+    assert f"{said} 2026-01-10T21:00" in capsys.readouterr().err
+
+    assert score(FIRST + 10 * DAY) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_events_that_are_missing_in_most_rows_are_refused(
     score: Score, tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
