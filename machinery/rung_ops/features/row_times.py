@@ -67,23 +67,16 @@ def times_of(view: Mapping[str, Any]) -> list[RowTime | None]:
         In the order of the features; None where it is not a forecast, or a release of an earlier
         library does not say it.
     """
-    return [
-        RowTime(
-            feature["at"],
-            ticks(feature["lead_seconds"]),
-            ticks(view["cadence_seconds"]),
-            view["zone"],
-            ticks(
-                CADENCES * view["cadence_seconds"]
-                if feature["max_age_seconds"] is None
-                else feature["max_age_seconds"]
-            ),
-            ticks(CADENCES * view["cadence_seconds"]),
-        )
-        if feature.get("at")
-        else None
-        for feature in view["features"]
-    ]
+    return [_time_of(view, feature) if feature.get("at") else None for feature in view["features"]]
+
+
+def _time_of(view: Mapping[str, Any], feature: Mapping[str, Any]) -> RowTime:
+    cadence, max_age = ticks(view["cadence_seconds"]), feature["max_age_seconds"]
+    older = CADENCES * cadence if max_age is None else ticks(max_age)
+    # A newer value may contain what the forecast predicts, so no max_age allows more of that.
+    newer = min(older, CADENCES * cadence)
+    lead = ticks(feature["lead_seconds"])
+    return RowTime(feature["at"], lead, cadence, view["zone"], older, newer)
 
 
 def ticks(seconds: float) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.features.row_times import RowTime
+from rung_ops.features.row_times import RowTime, times_of
 
 HOUR = 3_600_000_000  # microseconds
 EPOCH = datetime(1970, 1, 1)
@@ -53,3 +53,15 @@ def test_the_ends_are_allowed_and_a_missing_time_is_not() -> None:
     differs = DAY.differs(rows, as_of)
 
     assert np.array_equal(differs, [True, False, False, False, True, True])
+
+
+@pytest.mark.parametrize(
+    ("max_age", "older", "newer"), [(None, 2, 2), (3_600.0, 1, 1), (36_000.0, 10, 2)]
+)
+def test_the_cadence_bounds_how_much_newer_a_value_may_be(
+    max_age: float | None, older: int, newer: int
+) -> None:
+    feature = {"name": "a", "max_age_seconds": max_age, "at": "at", "lead_seconds": 0.0}
+    view = {"cadence_seconds": 3_600.0, "zone": "UTC", "features": [feature]}
+
+    assert times_of(view) == [RowTime("at", 0, HOUR, "UTC", older * HOUR, newer * HOUR)]
