@@ -186,9 +186,11 @@ def refuse_missing(missing: Mapping[str, int], rows: int) -> None:
         PredictionError: an entity feature has no value in more of them than may be.
         SettingsError: [predict] of params.toml is wrong.
     """
+    names = {each.name for each in contract.ENTITY_FEATURES}
+    if not names:
+        return
     table = params().get("predict", {})
     most = settings.converted(table, _Predict, "params.toml: [predict]").most_missing
-    names = {each.name for each in contract.ENTITY_FEATURES}
     above = {name: n for name, n in missing.items() if name in names and n > most * rows}
     if above:
         raise PredictionError(
