@@ -102,7 +102,8 @@ def lookup_of(
         )
         for view in described
     ]
-    return EntityLookup(views, reader, online, other_time)
+    is_silent = bool(contract.get("forecast")) and not any(view.times for view in views)
+    return EntityLookup(views, reader, online, other_time, is_silent)
 
 
 class EntityLookup:
@@ -119,6 +120,7 @@ class EntityLookup:
         reader: Reader,
         online: "OnlineStore",
         other_time: OtherTime,
+        is_silent: bool,
     ) -> None:
         """Prepare the views of a release.
 
@@ -127,10 +129,12 @@ class EntityLookup:
             reader: of its rows.
             online: the store.
             other_time: what happens to a row that needs features of another time than the store's.
+            is_silent: it is a forecast, and does not say which time its rows need.
         """
         self.views = views
         self.online = online
         self._other_time = other_time
+        self._is_silent = is_silent
         self._defaults = {column.name: column.default for column in reader.columns}
         self._order = list(self._defaults)
 
@@ -173,6 +177,15 @@ class EntityLookup:
                 series += _scattered(view, frame, some, numbers, missing)
         in_order = {name: missing[name] for name in self._order if name in missing}
         return Table(self._with(frame, series), in_order, sent or None)
+
+    def problems(self) -> Iterator[str]:
+        """Say what is wrong between the rows and the store."""
+        if self._is_silent:
+            yield (
+                "the release does not say which time its rows need entity features of, so they are "
+                "not compared with the feature store: release it again"
+            )
+        yield from self.online.problems()
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
         """Add the features of this release to rows that another release was asked with.

@@ -129,7 +129,7 @@ def _problems(service: Service) -> list[str]:
     if serving is None:
         return [service.advice]
     lookup = serving.lookup
-    return [*service.held.problems, *(lookup.online.problems() if lookup is not None else ())]
+    return [*service.held.problems, *(lookup.problems() if lookup is not None else ())]
 
 
 def release_details(release: Release) -> dict[str, Any]:

@@ -158,12 +158,16 @@ def test_requests_that_share_a_batch_are_refused_one_by_one(caller: Caller) -> N
     assert [answer.status for answer in answers] == [200, 422, 200]
 
 
-def test_a_release_that_does_not_say_what_its_rows_need_is_answered_as_before(
-    caller: Caller,
-) -> None:
-    install(caller, at=None)
+def test_an_earlier_release_is_answered_as_before_and_readiness_says_so(caller: Caller) -> None:
+    feature = {"name": "weight", "max_age_seconds": None}
+    views = [{"id": "view", "entity": ["code"], "features": [feature]}]
+    contract = CONTRACT | {"entity_features": views, "forecast": "made 1 day before `at`"}
+    served = LoadedRelease(release(contract=contract), "serving", False)
+    caller.service.install(HeldReleases(State(1, "v1"), served))
 
     assert caller.post("/predict", row(24 * 365)).json["prediction"] == 35.0
+    (problem,) = caller.get("/health/ready").json["problems"]
+    assert problem.startswith("the release does not say which time its rows need")
 
 
 def test_a_new_filling_ends_the_refusal(caller: Caller) -> None:
