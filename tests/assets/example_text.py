@@ -59,7 +59,14 @@ SOURCES = {
     },
 }
 # Said in a part that speaks of the example, and may be said of every model.
-OF_EVERY_MODEL = "The figures of the test decide."
+OF_EVERY_MODEL = """\
+The figures of the test decide.
+A chain of hashes with signed anchors, which `poe audit-log` verifies.
+Files are named by the hash of their content.
+Reasons must name no applicant (governance/oversight.md).
+Worth teaching: where the model is wrong, that following it is no safer than overruling it
+(automation bias), how it is stopped.
+"""
 
 
 def hashes() -> list[str]:
