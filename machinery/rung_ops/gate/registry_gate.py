@@ -21,7 +21,8 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion, Verdict, judge
+from rung_ops.gate.judge import Champion, judge
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.system import atomic
@@ -81,7 +82,7 @@ def compare(
         )
     except VersionError as error:
         return Verdict(False, [str(error)], {}, challenger=challenger)
-    notes = list(_notes(challenger, champion))
+    notes = [*_notes(challenger, champion), *verdict.notes]
     return replace(verdict, challenger=challenger, notes=notes)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rung_ops.gate import registry_gate
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.training import baseline
 
 
