@@ -21,8 +21,8 @@ from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted, four_digits
 
 NOT_KNOWN: dict[str, int | None] = {"equal": None, "as_seen": None}  # rows that are needed
-# True gains whose chance to pass is told, in points or as a share of the champion's figure.
-GAINS = (0.01, 0.0, -0.01, -0.05)
+# True gains whose chance to pass is told: points, or shares of the champion's figure.
+GAINS = {0.01: "1 % better", 0.0: "equal", -0.01: "1 % worse", -0.05: "5 % worse"}
 
 
 @dataclass(frozen=True)

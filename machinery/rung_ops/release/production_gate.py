@@ -64,7 +64,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             "columns that it reads in Row until production serves a version without them."
         ) from error
     origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    return Champion({"release": served} | origin, predictions, slices)
+    until = loaded.manifest.get("trained_until")
+    return Champion({"release": served} | origin, predictions, slices, until)
 
 
 def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ def test_figures_of_any_size_stand_apart(unit: float) -> None:
         "rows": 1250,
         "challenger": 0.34 * unit,
         "champion": {
+            "rows": 1250,
+            "challenger": 0.34 * unit,
             "figure": 0.36 * unit,
             "gain": 0.02 * unit,
             "gain_low": 0.01 * unit,
