@@ -7,7 +7,8 @@ with 99 % (Clopper and Pearson), and how many were refused by slices. SLICES par
 judged as slices; 0 for none.
 
 A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point worse. METRIC:GAIN:DROP lets
-the first slice lose DROP on top. METRIC:
+the first slice lose DROP on top. METRIC:GAIN:0:SPREAD is a procedure: what a fit of it gains is normal
+around GAIN, and a version that passes is fitted again. METRIC:
 
 - accuracy: 8 % of the rows are answered by one of the two alone;
 - accuracy_twins: the challenger answers as the champion, but for the rows that it loses or gains;
@@ -47,7 +48,10 @@ RULES = Rules(rule="probably-better")  # whether "not-worse" passes is seen from
 WHAT = (
     *("not-worse, main test", "not-worse", "probably-better, main test", "probably-better"),
     *("a slice refused", "a slice lower by more than max_drop"),
+    *("not-worse, a worse fit", "not-worse, a worse one fitted again"),
+    *("probably-better, a worse fit", "probably-better, a worse one fitted again"),
 )
+WORSE = -0.00999  # a gain that counts as one point worse
 LEVELS = 1_000  # of scores, so that the area under the curve can be counted instead of sorted
 SPREAD = 0.3  # of the noise in the champion's probabilities, in logits
 POPULATION = 400_000  # rows that stand for all there are
@@ -262,14 +266,17 @@ CASES: dict[str, tuple[Draw, Figure, bool]] = {
 
 def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
     """Draw one test, ask the gate, and return what happened."""
-    metric, gain, drop = (*case.split(":"), "0")[:3]
+    metric, mean, drop, spread = (*case.split(":"), "0", "0")[:4]
     draw, figure, higher = CASES[metric]
     draws = np.random.default_rng([seed, rows])
-    drawn = draw(float(gain), rows, draws)
+    gain, again = float(mean), float(mean)
+    if float(spread):
+        gain, again = draws.normal(float(mean), float(spread), 2)
+    drawn = draw(gain, rows, draws)
     labels = np.arange(rows) % max(slices, 1)
     if float(drop):
         first = labels == 0
-        lost = draw(float(gain) - float(drop), int(first.sum()), draws)
+        lost = draw(gain - float(drop), int(first.sum()), draws)
         for each, other in zip(drawn, lost, strict=True):
             each[first] = other
     truth, ours, theirs, constant = drawn
@@ -294,6 +301,13 @@ def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
     ways = {"not-worse": not_worse, "probably-better": len(verdict.reasons) == len(refused)}
     happened = [f"{rule}, main test" for rule, passes in ways.items() if passes]
     happened += [rule for rule, passes in ways.items() if passes and not refused]
+    served = {"a worse fit": gain, "a worse one fitted again": again}
+    happened += [
+        f"{rule}, {what}"
+        for rule in ways
+        for what, true in served.items()
+        if rule in happened and true < WORSE
+    ]
     if refused:
         happened.append("a slice refused")
     share = 1.0 if higher else champion["figure"]

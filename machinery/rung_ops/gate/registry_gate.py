@@ -249,6 +249,9 @@ def table(verdict: Verdict) -> Iterator[str]:
         yield _line("all", rows, own, champion["figure"], champion["gain"])
         yield _line("", "", "", f"at least ({1 - figures['alpha']:.1%})", champion["gain_low"])
         yield _line("", "", "", "needed", -champion["margin"])
+        if enough := champion["probability_needed"]:
+            chance = f"{champion['probability_better']:.1%}"
+            yield _line("", "", "", f"or better ({enough:.0%})", chance)
     simplest = figures["baseline"]
     label = in_words(simplest["name"])
     yield _line(label, figures["rows"], challenger, simplest["figure"], simplest["gain"])

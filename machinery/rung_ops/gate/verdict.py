@@ -276,6 +276,7 @@ def _against(compared: Comparison, score: Score, rules: Rules) -> dict[str, Any]
         "challenger": score.plain(compared.challenger),
         "margin": score.allowed(rules.margin, compared.other).amount,
         "probability_better": compared.probability_better,
+        "probability_needed": rules.enough_probability,
         "passes": {
             f"{gain:+g}": compared.chance(ways, math.copysign(amount, gain))
             for gain, amount in amounts.items()

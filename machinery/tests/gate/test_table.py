@@ -22,6 +22,8 @@ def test_figures_of_any_size_stand_apart(unit: float) -> None:
             "gain": 0.02 * unit,
             "gain_low": 0.01 * unit,
             "margin": 0.003 * unit,
+            "probability_better": 0.99,
+            "probability_needed": 0.95,
         },
         "baseline": {"name": baseline.CONSTANT, "figure": 0.89 * unit, "gain": 0.55 * unit},
         "slices": [],
@@ -31,3 +33,4 @@ def test_figures_of_any_size_stand_apart(unit: float) -> None:
 
     cells = [line.split() for line in lines if line.startswith(("all", "a constant"))]
     assert [len(row) for row in cells] == [1 + 4, 2 + 4]
+    assert any(line.split() == ["or", "better", "(95%)", "99.0%"] for line in lines)
