@@ -279,13 +279,12 @@ def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
         lost = draw(gain - float(drop), int(first.sum()), draws)
         for each, other in zip(drawn, lost, strict=True):
             each[first] = other
-    truth, ours, theirs, constant = drawn
+    truth, ours, theirs, _ = drawn
     verdict = judge_predictions(
         *(truth, ours, theirs),
         figure=figure,
         higher_is_better=higher,
         rules=RULES,
-        baseline=constant,
         slices={"slice": labels} if slices else None,
         group=time_blocks.blocks(np.arange(rows) * HOUR, DAY * HOUR)
         if metric == "forecast"
@@ -296,7 +295,7 @@ def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
     refused = [reason for reason in verdict.reasons if reason.startswith("slice")]
     # Refused for anything else, it would say nothing of the test.
     if not all(reason.startswith(("slice", *NOT_AS_GOOD)) for reason in verdict.reasons):
-        raise SystemExit(f"{case}: {verdict.reasons}")
+        raise ValueError(f"{case}: {verdict.reasons}")
     not_worse = champion["gain_low"] > -champion["margin"]
     ways = {"not-worse": not_worse, "probably-better": len(verdict.reasons) == len(refused)}
     happened = [f"{rule}, main test" for rule, passes in ways.items() if passes]
