@@ -50,7 +50,7 @@ def test_scores_come_before_other_reports(tmp_path: Path) -> None:
 def test_a_report_that_an_add_on_keeps_to_itself_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_an_addon = addons.Addon(reports=("long.json",))
+    of_an_addon = addons.Addon(summary="", reports=("long.json",))
     monkeypatch.setattr(addons, "active", lambda: {"an": of_an_addon})
 
     text = written(tmp_path, metrics={"auc": 0.75}, long={"sources": 7})
