@@ -1,4 +1,4 @@
-"""Roll a release out step by step, and roll it back at once if it is worse.
+"""Roll a release out step by step, and abort it at once if it is worse.
 
 Each replica of the service judges its own requests. The generation of the state ensures that only
 one replica takes each step: the first one does, the others read the state again.
@@ -6,8 +6,11 @@ one replica takes each step: the first one does, the others read the state again
 
 import hashlib
 import logging
+import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,6 +24,7 @@ from rung_ops.release.rollout import (
     Trial,
     Verdict,
     canary_verdict,
+    of_trial,
     shadow_verdict,
 )
 from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
@@ -31,7 +35,15 @@ LOG = logging.getLogger("service")
 BY = "service"  # who changes the state, in the history
 SPAN = 2**64  # of a key's hash
 
+CLOCK = "ROLLOUT_CLOCK"  # names a file with the seconds that count, which a replay writes
+
 Arm = Literal["serving", "canary"]
+
+
+def clock() -> float:
+    """Return the time in seconds: of the file that CLOCK names, or of the machine."""
+    path = os.environ.get(CLOCK)
+    return float(Path(path).read_text(encoding="utf-8")) if path else time.time()
 
 
 class TrafficSplit:
@@ -69,14 +81,14 @@ class Rollout:
     """
 
     def __init__(
-        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = time.monotonic
+        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = clock
     ) -> None:
         """Set the environment and the policy.
 
         Args:
             folder: of the environment.
             policy: of ops/rollout.toml; None if no release is promoted automatically.
-            clock: returns seconds; replaced in tests.
+            clock: returns seconds since 1970; replaced in tests.
         """
         self.last: Verdict | None = None
         self._folder = folder
@@ -91,7 +103,7 @@ class Rollout:
         """Return the traffic split of a state."""
         if state.canary is None or self._policy is None:
             return TrafficSplit()
-        steps = self._policy.canary.steps
+        steps = of_trial(self._policy, state.canary.plan).canary.steps
         return TrafficSplit(state.canary.release, steps[min(state.canary.step, len(steps) - 1)])
 
     def observe(
@@ -122,9 +134,11 @@ class Rollout:
             self._watch(None)
             return state
         if state.canary is not None:
-            return self._step_of_canary(state, state.canary, self._policy)
+            policy = of_trial(self._policy, state.canary.plan)
+            return self._step_of_canary(state, state.canary, policy)
         if state.shadow is not None:
-            return self._step_of_shadow(state, state.shadow, self._policy, compared)
+            policy = of_trial(self._policy, state.shadow.plan)
+            return self._step_of_shadow(state, state.shadow, policy, compared)
         self._watch(None)
         return state
 
@@ -187,10 +201,20 @@ class Rollout:
         LOG.warning("%s serves %s, %s%s", self._folder.name, moved.serving, canary, reason)
         return moved
 
-    def _watch(self, what: object) -> None:
+    def _watch(self, what: Canary | Shadow | None) -> None:
         """Reset the trial when another canary or shadow starts."""
         if what != self._watched:
-            self._watched, self._began, self._trial, self.last = what, self._clock(), None, None
+            self._watched, self._trial, self.last = what, None, None
+            # A service that starts again has lost what it has seen, not the time.
+            self._began = min(self._clock(), _began(what))
 
     def _seconds(self) -> float:
         return self._clock() - self._began
+
+
+def _began(trial: Canary | Shadow | None) -> float:
+    """Return when a stage began, in seconds since 1970; infinite if that is not known."""
+    try:
+        return datetime.fromisoformat(trial.since or "").timestamp() if trial else math.inf
+    except ValueError:
+        return math.inf
