@@ -1,0 +1,134 @@
+"""How rung 4 recovers from planted changes: `uv run --group machinery python benchmarks/recovery.py`.
+
+For each kind of target, stream and traffic, years are simulated (recovery/simulation.py) with the settings
+of a new project, and with those of 0.2, which kept the newest quarter for the test, learned from all rows
+before it, and aborted a trial for lack of rows. Prints the tables of docs/benchmarks.md; `--write` puts them
+there.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(name, "1")  # a process for each year, and a thread for each process
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import numpy as np
+from recovery.simulation import Settings, Year, simulate
+from recovery.streams import CHANGE, CONCEPTS, KINDS
+
+from rung_ops import settings as files
+from rung_ops.autopilot import policy as autopilot_policy
+from rung_ops.gate import rules as gate_rules
+from rung_ops.release import rollout
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+OPS = REPOSITORY / "templates/project/ops"
+RATES = (27, 300, 5_000)
+OF_RATE = {27: 20, 300: 20, 5_000: 3}  # seeds
+LATER = (2, 3, 6)  # months after the change at which what was won back is read
+OLD = {"limits": {"least_new_rows": 1000}, "refused": {"new_rows": 2000}}  # of 0.2
+
+
+def settings(earlier: bool) -> Settings:
+    """Read the settings of a new project, or change them to those of 0.2."""
+    content = files.toml(OPS / "autopilot.toml")
+    if earlier:
+        for table, values in OLD.items():
+            content[table] |= values
+    autopilot = files.converted(content, autopilot_policy.Policy, "autopilot.toml:")
+    gate = files.read(OPS / "gate.toml", gate_rules.Rules, "gate")
+    trial = files.read(OPS / "rollout.toml", rollout.Policy)
+    return Settings(autopilot, gate, trial, *[not earlier] * 3)
+
+
+def year(case: tuple[str, str, int, bool, int]) -> tuple[tuple[str, str, int, bool], Year]:
+    """Simulate one year."""
+    warnings.filterwarnings("ignore")
+    kind, stream, rate, earlier, seed = case
+    return case[:4], simulate(KINDS[kind], stream, rate, seed, settings(earlier))
+
+
+def summary(years: list[Year]) -> dict[str, Any]:
+    """Average over years: what was won back, and when."""
+    figures = np.array([each.figures for each in years])  # years, months, (frozen, served, oracle)
+    frozen, served, oracle = figures.mean(axis=0).T
+    lost = oracle - frozen
+    won = {
+        str(later): float((served - frozen)[CHANGE + later] / lost[CHANGE + later])
+        for later in LATER
+        if lost[CHANGE + later] > 0.002 * abs(oracle[CHANGE + later])
+    }
+    gain = (figures[:, :, 1] - figures[:, :, 0]).mean(axis=1)
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
+    after = [each.noticed - CHANGE + 1 for each in years if each.noticed is not None]
+    took = [each.took_over - CHANGE for each in years if each.took_over is not None]
+    return {
+        "years": len(years),
+        "frozen": float(abs(frozen[CHANGE + 3])),
+        "served": float(abs(served[CHANGE + 3])),
+        "oracle": float(abs(oracle[CHANGE + 3])),
+        "won_back": won,
+        "gain": float(gain.mean()),
+        "gain_error": error,
+        "noticed": len(after) / len(years),
+        "noticed_after": median(after) if after else None,
+        "took_over": len(took) / len(years),
+        "took_over_after": median(took) if took else None,
+        "trainings": fmean(each.trainings for each in years),
+        "promotions": fmean(each.promotions for each in years),
+        "worse": sum(each.worse for each in years),
+        "alarms": fmean(each.alarms for each in years),
+    }
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, bool, int]]:
+    """List the years to simulate."""
+    for rate in options.rates:
+        for kind in options.kinds:
+            for stream in options.streams:
+                for earlier in (False, True):
+                    for seed in range(options.seeds or OF_RATE.get(rate, 20)):
+                        yield kind, stream, rate, earlier, seed
+
+
+def main() -> None:
+    """Simulate all years and print the results as JSON lines, each as soon as its years are done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rates", type=int, nargs="+", default=RATES)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--streams", nargs="+", default=list(CONCEPTS), choices=CONCEPTS)
+    parser.add_argument("--seeds", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--decisions", action="store_true", help="print each month's decision")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    done: dict[tuple[str, str, int, bool], list[Year]] = {}
+    seeds = options.seeds
+    with multiprocessing.Pool(options.processes) as pool:
+        for case, found in pool.imap(year, list(cases(options)), chunksize=1):
+            done.setdefault(case, []).append(found)
+            if options.decisions:
+                print(*found.decisions, *(str(f) for f in found.figures), sep="\n")
+            kind, stream, rate, earlier = case
+            if len(done[case]) == (seeds or OF_RATE.get(rate, 20)):
+                result = {"kind": kind, "stream": stream, "rate": rate, "earlier": earlier} | summary(done[case])
+                line = json.dumps(result)
+                print(line, flush=True)
+                if options.out:
+                    with options.out.open("a") as out:
+                        out.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
