@@ -35,7 +35,8 @@ from rung_ops.release import rollout
 REPOSITORY = Path(__file__).resolve().parents[1]
 OPS = REPOSITORY / "templates/project/ops"
 RATES = (27, 300, 5_000)
-OF_RATE = {27: 20, 300: 20, 5_000: 3}  # seeds
+SEEDS = {27: 20, 300: 20, 5_000: 3}  # years of each kind and stream, by rows in a day
+EARLIER = 5  # the most of the settings of 0.2, with which nothing takes over
 LATER = (2, 3, 6)  # months after the change at which what was won back is read
 OLD = {"limits": {"least_new_rows": 1000}, "refused": {"new_rows": 2000}}  # of 0.2
 
@@ -98,8 +99,14 @@ def cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, bool, in
         for kind in options.kinds:
             for stream in options.streams:
                 for earlier in (False, True):
-                    for seed in range(options.seeds or OF_RATE.get(rate, 20)):
+                    for seed in range(years_of(rate, earlier, options.seeds)):
                         yield kind, stream, rate, earlier, seed
+
+
+def years_of(rate: int, earlier: bool, seeds: int) -> int:
+    """Return how many years are simulated of a case."""
+    years = seeds or SEEDS.get(rate, 20)
+    return min(years, EARLIER) if earlier else years
 
 
 def main() -> None:
@@ -114,14 +121,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     done: dict[tuple[str, str, int, bool], list[Year]] = {}
-    seeds = options.seeds
     with multiprocessing.Pool(options.processes) as pool:
         for case, found in pool.imap(year, list(cases(options)), chunksize=1):
             done.setdefault(case, []).append(found)
             if options.decisions:
                 print(*found.decisions, *(str(f) for f in found.figures), sep="\n")
             kind, stream, rate, earlier = case
-            if len(done[case]) == (seeds or OF_RATE.get(rate, 20)):
+            if len(done[case]) == years_of(rate, earlier, options.seeds):
                 result = {"kind": kind, "stream": stream, "rate": rate, "earlier": earlier} | summary(done[case])
                 line = json.dumps(result)
                 print(line, flush=True)

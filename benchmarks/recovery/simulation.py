@@ -197,7 +197,7 @@ class Simulation:
         facts = self._facts(now)
         seen = bool(facts.drifted or facts.prediction_drifted)
         decision = rules.decide(facts, self.settings.autopilot)
-        worse_quality = any("worse by more" in each and "not certainly" not in each for each in decision.reasons)
+        worse_quality = _is_worse(facts.quality, self.settings.autopilot.retrain.quality_drop)
         if (seen or worse_quality) and month >= CHANGE and self.year.noticed is None:
             self.year.noticed = month
         self.year.alarms += seen or worse_quality
@@ -205,7 +205,7 @@ class Simulation:
         if decision.action == rules.ROLL_BACK and self.before:
             self.serving, self.before, self.set_back = self.before, None, now
         elif decision.action == rules.RETRAIN:
-            says = f"{says}: {self._train(now)}"
+            says = f"{says}: {self._train(now, seen or worse_quality)}"
         self.year.decisions.append(f"month {month}: {decision.action}: {says}")
 
     def _facts(self, now: int) -> Facts:
@@ -277,7 +277,13 @@ class Simulation:
 
         group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
         half = jackknife.student_t_quantile(1 - policy.level, int(group.max()) + 1) * jackknife.standard_error(gain, group)
-        return rules.Verdict(gain(np.arange(len(truth))) + half < 0, "compared on the same rows")
+        sign = 1 if self.kind.higher_is_better else -1
+        margin = allowed_loss(
+            self.settings.gate.margin, sign * self.kind.figure(truth, theirs), self.kind.higher_is_better
+        ).amount
+        if not self.settings.chooses:
+            margin = 0.0  # in 0.2 any certain loss was enough
+        return rules.Verdict(gain(np.arange(len(truth))) + half < -margin, "compared on the same rows")
 
     def _fitted(self, rows: pl.DataFrame, window: str, now: float) -> Release:
         """Train as the pipeline does, on a quarter's split, without a choice."""
@@ -297,7 +303,7 @@ class Simulation:
         until = now if self.settings.refits else newest
         return Release(model, until, newest, _with_predictions(self.kind, model, sampled), figure)
 
-    def _train(self, now: int) -> str:
+    def _train(self, now: int, changed: bool) -> str:
         self.year.trainings += 1
         self.trained.append(now)
         self.collected = now
@@ -305,7 +311,8 @@ class Simulation:
         newer = rows.filter(pl.col("month") > self.serving.learned)
         size = round(rows.height * SHARE)
         if self.settings.chooses:
-            size = judging_rows(rows.height, newer.height, None, self.settings.gate.min_rows, SHARE)
+            recent = rows.filter(pl.col("month") >= now - 1).height if changed else None
+            size = judging_rows(rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE)
         learn, judge = rows[:-size], rows[-size:]
         window = Window()
         if self.settings.chooses:
@@ -357,6 +364,13 @@ class Simulation:
         waits = [stage.wanted / stage.rate * rollout.DAY for stage in stages]
         lacking = any(wait > stage.settings.enough_seconds for wait, stage in zip(waits, stages, strict=True))
         return None if lacking else sum(waits) / rollout.DAY
+
+
+def _is_worse(quality: Quality | None, drop: float) -> bool:
+    if quality is None:
+        return False
+    best = quality.high if quality.higher_is_better else quality.low
+    return quality.worse_by(best) > quality.allowed(drop).amount
 
 
 def _moment(month: float) -> Any:

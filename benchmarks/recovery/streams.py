@@ -5,6 +5,7 @@ stream has five numeric columns and a category, of which the outcome depends thr
 "slow", "abrupt" and others say how its coefficients change.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from scipy.signal import lfilter
+from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 
 PAST, MONTHS, CHANGE = 12, 12, 3  # months before the first release, months served, month of change
 MONTH = timedelta(days=365.25 / 12)
@@ -69,16 +70,21 @@ class Kind:
         return self.model().fit(values, rows["y"].to_numpy(), sample_weight=weights)
 
 
+# As in sklearn.metrics, whose checks of the input cost ten times as much as the figures here.
 def _auc(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float(roc_auc_score(truth, predicted))
+    ranks, positive = rankdata(predicted), truth == 1
+    hits = int(positive.sum())
+    if not 0 < hits < len(truth):
+        return math.nan
+    return float((ranks[positive].mean() - (hits + 1) / 2) / (len(truth) - hits))
 
 
 def _error(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return -float(mean_absolute_error(truth, predicted))
+    return -float(np.abs(truth - predicted).mean())
 
 
 def _loss(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return -float(log_loss(truth, predicted, labels=[0, 1, 2]))
+    return float(np.log(np.maximum(predicted[np.arange(len(truth)), truth], 1e-15)).mean())
 
 
 KINDS = {

@@ -1,18 +1,19 @@
 """The rows that a training of the autopilot is judged on, and the window that it learns from."""
 
 
-def judging_rows(rows: int, newer: int, needed: int | None, least: int, share: float) -> int:
+def judging_rows(rows: int, newer: int, changed: int | None, least: int, share: float) -> int:
     """Return how many of the newest rows judge a version.
 
-    Half of those that are newer than what serves: the other half teaches the version what changed. No
-    more than a decision needs, and no more than a fixed share of all rows.
+    Half of those that what serves has not learned from: the other half teaches the version what is new.
+    Where a change was seen, half of the rows in which it was seen: older ones are of the world before,
+    and of no use to judge a version for the world after.
 
     Args:
         rows: all rows with a known outcome.
         newer: those that what serves has not learned from.
-        needed: rows of which the gate can decide, as it said of the last version; None if unknown.
+        changed: rows of the monitor's window, where it saw a change; None without one.
         least: with which the gate judges at all.
         share: of all rows, the most.
     """
-    enough = newer // 2 if needed is None else min(newer // 2, needed)
-    return min(max(enough, least), round(rows * share))
+    new = newer if changed is None else min(newer, changed)
+    return min(max(new // 2, least), round(rows * share))

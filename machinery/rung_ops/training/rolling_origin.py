@@ -9,14 +9,11 @@ change, more rows are better, and the figures of few rows scatter (Tashman 2000,
 Forecasting 16(4); the test is the gate's, on the same rows for both).
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import polars as pl
 
@@ -25,7 +22,7 @@ from rung_ops.command import verb
 from rung_ops.contract import forecast
 from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.jackknife import (
     GROUPS,
@@ -124,6 +121,9 @@ def choose(
         parts = [chosen[chosen // size == number] for number in range(BLOCKS)]
         return float(np.mean([figure(truth[part], predicted[part]) for part in parts]))
 
+    def difference(chosen: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
+        return mean(chosen, ours) - mean(chosen, theirs)
+
     everything = np.arange(judging.height)
     candidates: list[Candidate] = []
     best, best_predicted = windows[0], np.empty(0)
@@ -137,11 +137,8 @@ def choose(
             best, best_predicted = window, predicted
             continue
 
-        def gain(chosen: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
-            return mean(chosen, ours) - mean(chosen, theirs)
-
-        of_rows = partial(gain, ours=predicted, theirs=best_predicted)
-        estimate, error = of_rows(everything), standard_error(of_rows, group)
+        gain = partial(difference, ours=predicted, theirs=best_predicted)
+        estimate, error = gain(everything), standard_error(gain, group)
         candidates.append(Candidate(window, learned, mean(everything, predicted), estimate, error))
         # NaN, such as from a block with a single class, is no evidence.
         if estimate > student_t_quantile(2 * DOUBT, int(group.max()) + 1) * error:
@@ -203,16 +200,40 @@ def of_project(rows: pl.DataFrame, judged: int) -> Choice:
     return choose(rows, judged, predict, figure, seed=seed)
 
 
-def lines(choice: Choice, metric: str, higher_is_better: bool) -> list[str]:
+def lines(choice: Choice) -> list[str]:
     """Describe a choice, a line for each window."""
     if not choice.candidates:
         return [f"Too few rows to compare windows: {choice.window} is used."]
-    heads = f"{'window':20}{'rows':>9}{metric:>12}{'gain':>10}{'95 % sure of':>14}"
-    table = [f"{metric} on {choice.judged:,} rows since {choice.begins}, in {BLOCKS} blocks", "", heads]
-    sign = 1 if higher_is_better else -1
-    for each in choice.candidates:
-        line = f"{each.window!s:20}{each.rows:>9,}{sign * each.figure:>12.4f}"
-        if each.gain is not None and each.error is not None:
-            line += f"{each.gain:>+10.4f}{each.gain - _deviations() * each.error:>+14.4f}"
+    score = params()["score"]
+    sign = 1 if score["higher_is_better"] else -1
+    table = [
+        f"{score['metric']} on the {choice.judged:,} rows since {choice.begins}, in {BLOCKS} blocks",
+        "",
+        f"{'window':20}{'learned from':>14}{score['metric']:>12}{'gain':>10}{'error':>10}",
+    ]
+    for candidate in choice.candidates:
+        line = f"{candidate.window!s:20}{candidate.rows:>14,}{sign * candidate.figure:>12.4f}"
+        if candidate.gain is not None and candidate.error is not None:
+            line += f"{candidate.gain:>+10.4f}{candidate.error:>10.4f}"
         table.append(line)
-    return [*table, "", f"{choice.window} is used: {_why(choice)}"]
+    if choice.window == choice.candidates[0].window:
+        why = "no narrower window is better with 95 % probability"
+    else:
+        why = "better than any wider one with 95 % probability"
+    return [*table, "", f'window = "{choice.window}": {why}.']
+
+
+@verb("rung-ops window")
+def main() -> int:
+    """Compare windows of training rows by rolling origin, and print the line for params.toml.
+
+    The rows that judge the version, those of the test, are left out.
+    """
+    if not current().rows.is_file() or not current().test.is_file():
+        raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
+    judging = pl.read_parquet(current().test)
+    rows = pl.read_parquet(current().rows)
+    earlier = rows.filter(forecast.known_in_time(rows, judging))
+    for line in lines(of_project(earlier, judging.height)):
+        print(line)
+    return 0
