@@ -7,6 +7,7 @@ was predicted.
 
 import inspect
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -159,7 +160,7 @@ class SplitSettings(msgspec.Struct, frozen=True):
     """
 
     test_rows: int | None = None
-    begins: date | datetime | str | None = None
+    begins: Any = None
     window: str = "all"
     refit: bool = False
 
@@ -170,16 +171,16 @@ class SplitSettings(msgspec.Struct, frozen=True):
             StageError: it is neither a day nor a moment.
         """
         begins = self.begins
-        try:
-            if isinstance(begins, str):
+        if isinstance(begins, str):
+            with suppress(ValueError):
                 begins = datetime.fromisoformat(begins)
-        except ValueError:
-            raise StageError(
-                f'params.toml: [split] begins is {begins!r}: write a day, such as "2025-04-01".'
-            ) from None
         if begins is None or isinstance(begins, datetime):
             return begins
-        return datetime(begins.year, begins.month, begins.day)
+        if isinstance(begins, date):  # TOML has dates of its own
+            return datetime(begins.year, begins.month, begins.day)
+        raise StageError(
+            f'params.toml: [split] begins is {begins!r}: write a day, such as "2025-04-01".'
+        )
 
 
 def settings() -> SplitSettings:
