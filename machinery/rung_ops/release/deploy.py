@@ -338,8 +338,9 @@ def _update_alias(folder: Path, serving: str) -> str:
 def _refuse_rolled_back(folder: Path, release: str) -> None:
     if rollback := rollback_event(folder, release):
         reason = rollback["detail"].get("reason") or "no reason given"
+        happened = TAKEN_BACK[rollback["event"]]
         raise state.ChangeRefusedError(
-            f"{release} was {TAKEN_BACK[rollback['event']]} at {rollback['at']} by {rollback['by']} ({reason}). "
+            f"{release} was {happened} at {rollback['at']} by {rollback['by']} ({reason}). "
             f"`uv run poe deploy {folder.name} {release}` deploys it again."
         )
 

@@ -24,6 +24,9 @@ LOG = logging.getLogger("service")
 GATHER = 0.05
 # Rows that may wait; more are dropped, so that the shadow never takes over the machine.
 LIMIT = 4_096
+# Requests of each gathering that are scored by themselves, as their callers sent them: a model may fail
+# on a single row that it scores among others. The rest is one batch, which is cheaper by the row.
+ALONE = 10
 
 
 Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
@@ -48,13 +51,14 @@ class ScoringRelease(Protocol):
 
 
 class Offer(NamedTuple):
-    """Rows that the serving release has answered; all of equal length."""
+    """Rows that the serving release has answered; all of equal length, but `heights`: of its requests."""
 
     ids: Sequence[str]
     rows: Rows
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None
     sent: Sequence[Sequence[str]] | None
+    heights: Sequence[int]
 
 
 class Shadow:
@@ -110,8 +114,14 @@ class Shadow:
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         sent: Sequence[Sequence[str]] | None = None,
+        heights: Sequence[int] | None = None,
     ) -> None:
-        """Keep references to a batch that was answered; never waits, never raises."""
+        """Keep references to a batch that was answered; never waits, never raises.
+
+        Args:
+            ids, rows, predictions, defaults, sent: of its rows.
+            heights: rows of each of its requests, in their order; by default it is a single request.
+        """
         if self._draw() >= self._share:
             return
         with self._lock:
@@ -119,7 +129,9 @@ class Shadow:
             if full:
                 self.dropped += len(ids)
             else:
-                self._offers.append(Offer(ids, rows, predictions, defaults, sent))
+                self._offers.append(
+                    Offer(ids, rows, predictions, defaults, sent, heights or [len(ids)])
+                )
                 self._waiting += len(ids)
         if not full:
             self._wake.set()
