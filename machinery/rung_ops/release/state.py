@@ -375,10 +375,9 @@ def canary(
 
     def move(state: State) -> Changed:
         _check_candidate(state, release)
-        shadow, kept = state.shadow, plan
-        if shadow is not None and shadow.release == release:
-            shadow, kept = None, shadow.plan
-        started = Canary(release, 0, now(), kept)
+        before = state.shadow if state.shadow and state.shadow.release == release else None
+        started = Canary(release, 0, now(), before.plan if before else plan)
+        shadow = None if before else state.shadow
         return replace(state, canary=started, shadow=shadow), {"release": release}
 
     return change(folder, "canary", by, expected, move)
