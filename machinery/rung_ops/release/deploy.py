@@ -321,7 +321,8 @@ def _traffic(environment: str) -> rollout.Traffic | None:
     if read_policy() is None:
         return None
     try:
-        return rollout.logged_traffic(environment, datetime.now(UTC))
+        now = datetime.fromtimestamp(state.clock(), UTC)
+        return rollout.logged_traffic(environment, now)
     except (OSError, pl.exceptions.PolarsError) as error:  # it does not affect the deployment
         print(f"The traffic is not known, as the log cannot be read: {error}")
         return None

@@ -10,7 +10,6 @@ import pytest
 
 from rung_ops import addons, contract
 from rung_ops.gate import rules
-from rung_ops.project import current
 from rung_ops.replay import periods, project_copy
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
 
@@ -159,12 +158,3 @@ def test_a_copy_makes_keys_of_its_own() -> None:
     keys = [key for addon in addons.active().values() for key in addon.keys]
 
     assert [name for name in ("release.pub", *keys) if project_copy._is_copied(name)] == []
-
-
-def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
-    for name, tables in project_copy.SETTINGS.items():
-        if not (current().root / name).is_file():
-            continue
-        written = tomllib.loads((current().root / name).read_text())
-        for table, values in tables.items():
-            assert values.keys() <= written[table].keys(), f"{name}, [{table}]"
