@@ -85,7 +85,7 @@ OUTSIDE = {
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
-IGNORED = ("dated/", "service.log", "verbs.log", "clock")
+IGNORED = ("dated/", "service.log", "verbs.log", "clock", "bytecode/")
 
 # A remote of the copy's own, so that collected data are not pushed to the team's remote.
 DVC = """[core]
@@ -161,6 +161,9 @@ def environment() -> dict[str, str]:
     An ejected project has the library as source in machinery/; the copy then runs its own.
     """
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Otherwise each of some hundred programs compiles all that it imports, for seconds.
+        kept["PYTHONPYCACHEPREFIX"] = str(copy_folder() / "bytecode")
     executables = str(Path(sys.executable).parent)
     code = [str(copy_folder() / "src")]
     code += [str(path.parent) for path in _sources()]

@@ -138,6 +138,17 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_where_python_may_write_no_bytecode_the_copy_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    made = project_copy.environment()
+
+    assert "PYTHONDONTWRITEBYTECODE" not in made
+    assert made["PYTHONPYCACHEPREFIX"] == str(project_copy.copy_folder() / "bytecode")
+
+
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
