@@ -7,9 +7,8 @@ import pytest
 from rung_governance.approval import signed_state
 from rung_governance.approval.signed_state import HookSource
 from rung_ops import contract
-from rung_ops.model import bundle
+from rung_ops.model import bundle, source_hash
 from rung_ops.project import current
-from rung_ops.release import source_hash
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
 

@@ -63,15 +63,16 @@ class Facts:
     Attributes:
         now: time of the decision; all times have a time zone.
         serving: the serving release in production, if any.
-        knows_until: time of the newest training row of the release.
+        knows_until: time of the newest row that could be had when the release was made.
         drifted: names of the features that have drifted; None if unknown.
         prediction_drifted: whether the predictions have drifted; None if unknown.
         quality: None if too few outcomes are known.
         new_rows: number of labelled rows that no training has used.
         trainings: times of trainings by earlier passes.
-        refused: when the gate last refused a version, or one was rolled back.
+        refused: when a version was last refused, aborted or rolled back.
         trial: the release in shadow or canary, if any.
         verdict: the promoted release compared with the previous one; None without a comparison.
+        set_back: what happened to the version at that time, as a participle.
     """
 
     now: datetime
@@ -85,6 +86,7 @@ class Facts:
     refused: datetime | None = None
     trial: Trial | None = None
     verdict: Verdict | None = None
+    set_back: str = "refused"
 
 
 NOTHING = "nothing"
@@ -150,7 +152,7 @@ def reasons_to_train(facts: Facts, policy: Policy) -> Iterator[Finding]:
         days = (facts.now - facts.knows_until) / DAY
         yield Finding(
             days > rule.model_age_days,
-            f"the release was trained on data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days "
+            f"the release was made of data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days "
             f"ago (limit: {rule.model_age_days})",
         )
     if rule.new_rows:
@@ -180,11 +182,11 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
         )
     if facts.refused:
         before = policy.refused
-        yield _too_early(facts.now, facts.refused, before.days, "the last version was refused")
+        what = f"the last version was {facts.set_back}"
+        yield _too_early(facts.now, facts.refused, before.days, what)
         yield Finding(
             facts.new_rows < before.new_rows,
-            f"the last version was refused, and {facts.new_rows:,} of {before.new_rows:,} needed "
-            "labelled rows are new",
+            f"{what}, and {facts.new_rows:,} of {before.new_rows:,} needed labelled rows are new",
         )
 
 
@@ -193,7 +195,9 @@ def _of_trial(facts: Facts, trial: Trial, policy: Policy) -> Decision:
     says = f"{trial.release} has been in {trial.arm} since {trial.since:%Y-%m-%d}"
     patience = policy.trial.patience_days
     if trial.arm == "canary" and patience and days > patience:
-        return Decision(END_TRIAL, (f"{says}, without a verdict (limit: {patience} days)",))
+        return Decision(
+            END_TRIAL, (f"{says}, and too few requests arrive (limit: {patience} days)",)
+        )
     return Decision(WAIT, (f"{says}: the next training waits for its verdict",))
 
 

@@ -86,6 +86,14 @@ def notify(subject: str, message: str) -> None:
     keyless.guarded("rung_ops.project.hooks:notify", subject, message)
 
 
+# What the detail of a step says of a release that did not come to serve, or does not any more.
+ENDINGS = {
+    "aborted": "was aborted",
+    "ended": "was not promoted: its trial ended",
+    "taken back": "was rolled back",
+}
+
+
 def notifications(step: Record) -> Iterator[tuple[str, str]]:
     """Yield subject and message for what a step promoted or rolled back."""
     detail = step["detail"]
@@ -93,9 +101,9 @@ def notifications(step: Record) -> Iterator[tuple[str, str]]:
         yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
     elif step["outcome"] == "deployed":
         yield f"{detail['release']} was promoted", f"{step['summary']}."
-    elif detail.get("taken back"):
-        message = detail.get("says") or step["summary"]
-        yield f"{detail['taken back']} was rolled back", message
+    for key, happened in ENDINGS.items():
+        if release := detail.get(key):
+            yield f"{release} {happened}", detail.get("says") or step["summary"]
 
 
 def status_file() -> Path:
@@ -368,14 +376,14 @@ def roll_back(tools: Tools, record: Record) -> Done:
 
 
 def end_trial(tools: Tools, record: Record) -> Done:
-    """End a canary without a verdict, unless that was done before."""
+    """End a canary that too few requests reach, unless that was done before."""
     known = journal.detail(record, "decide")
     trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
     now = production()
     if now.canary and now.canary.release == trial:
         folder = release_folders.environment(release_folders.PRODUCTION)
-        state.abort(folder, reason, by=BY, expected=now.generation)
-    return Done({"taken back": trial}, outcome="trial ended", summary=reason)
+        state.end_trial(folder, reason, by=BY, expected=now.generation, release=trial)
+    return Done({"ended": trial}, outcome="trial ended", summary=reason)
 
 
 def _result(release: str) -> Done:

@@ -22,7 +22,7 @@ from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": pl.DataFrame.write_parquet,
@@ -78,7 +78,7 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    return score_rows(rows, typed, problems, estimator.load(current().model_file)), problems
+    return score_rows(rows, typed, problems, estimator.load(refit.served_model())), problems
 
 
 def schema() -> pa.DataFrameSchema:

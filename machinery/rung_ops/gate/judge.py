@@ -153,11 +153,13 @@ class Champion:
         facts: its origin, such as version, run_id and release.
         predictions: of the test rows, as estimator.predict() returns them.
         slices: of its own evaluation, in the format of reports/slices.json.
+        notes: remarks on the comparison with it.
     """
 
     facts: dict[str, str]
     predictions: np.ndarray
     slices: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

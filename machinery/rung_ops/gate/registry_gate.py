@@ -23,7 +23,7 @@ from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, Verdict, judge
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
@@ -98,17 +98,11 @@ def mismatches(version: ModelVersion) -> Iterator[str]:
     name = f"version {version.version}"
     if version.tags.get("data_hash") != source_state.data_hash():
         yield f"{name} was made from other rows than those in data/; {REMEDY}"
-    made = registry.client().get_run(str(version.run_id)).data.params
-    settings = params()
-    for key, here in (
-        ("seed", settings["seed"]),
-        ("split.test_share", settings["split"]["test_share"]),
-    ):
-        if made.get(key) != str(here):
-            yield (
-                f"{name} was made with {key} = {made.get(key)}, but params.toml has {here}, so it "
-                f"may have been trained on these test rows; {REMEDY}"
-            )
+    for key, was, here in versions.other_split(version):
+        yield (
+            f"{name} was made with {key} = {was}, but params.toml has {here}, so it "
+            f"may have been trained on these test rows; {REMEDY}"
+        )
 
 
 def registered(rows: pl.DataFrame) -> Champion | None:
@@ -139,12 +133,16 @@ def _version(wanted: str) -> ModelVersion:
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
+    yield from source_state.newer(challenger)
     if champion is None:
         return
     if champion.facts.get("run_id") == challenger["run_id"]:
         yield f"version {challenger['version']} is the champion already"
+        return
+    yield from champion.notes
+    yield f"against {name_of(champion.facts)}: {versions.changes(challenger, champion.facts)}"
     # A random split of more rows moves training rows of the champion into the test rows.
-    elif contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
+    if contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
         yield "the champion may have been trained on some of these rows, which favours it"
 
 

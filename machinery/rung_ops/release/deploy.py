@@ -321,7 +321,8 @@ def _traffic(environment: str) -> rollout.Traffic | None:
     if read_policy() is None:
         return None
     try:
-        return rollout.logged_traffic(environment, datetime.now(UTC))
+        now = datetime.fromtimestamp(state.clock(), UTC)
+        return rollout.logged_traffic(environment, now)
     except (OSError, pl.exceptions.PolarsError) as error:  # it does not affect the deployment
         print(f"The traffic is not known, as the log cannot be read: {error}")
         return None
@@ -338,8 +339,9 @@ def _update_alias(folder: Path, serving: str) -> str:
 def _refuse_rolled_back(folder: Path, release: str) -> None:
     if rollback := rollback_event(folder, release):
         reason = rollback["detail"].get("reason") or "no reason given"
+        happened = TAKEN_BACK[rollback["event"]]
         raise state.ChangeRefusedError(
-            f"{release} was {TAKEN_BACK[rollback['event']]} at {rollback['at']} by {rollback['by']} ({reason}). "
+            f"{release} was {happened} at {rollback['at']} by {rollback['by']} ({reason}). "
             f"`uv run poe deploy {folder.name} {release}` deploys it again."
         )
 

@@ -6,21 +6,26 @@ reports/gate.json; `poe deploy production` requires it.
 """
 
 import json
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import polars as pl
 
+from rung_ops import contract
 from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.model.bundle import ReleaseFiles
-from rung_ops.project import release_folders
+from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import state
+from rung_ops.release import make, state
 from rung_ops.tracking import registry, versions
 from rung_ops.tracking.model_bytes import VersionError
+
+JUDGED = "the model that judged its settings is compared"
 
 
 def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
@@ -55,6 +60,18 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         slices = _slices(loaded.files)
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
+    origin = {"release": served} | make.origin(loaded.manifest)
+    notes = []
+    if _has_learned(loaded.manifest, rows):
+        try:
+            judged = registry.version(loaded.manifest["version"])
+            if judged.run_id == loaded.manifest.get("run_id"):
+                predictions = versions.predictions(judged, current().test)
+                notes.append(f"{served} was fitted again to some of these rows, so {JUDGED}")
+                return Champion(origin, predictions, slices, notes)
+        except (registry.MlflowException, VersionError):
+            pass
+        notes.append(f"{served} was fitted again to some of these rows, which favours it")
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
@@ -62,8 +79,17 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
-    origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    return Champion({"release": served} | origin, predictions, slices)
+    return Champion(origin, predictions, slices, notes)
+
+
+def _has_learned(manifest: Mapping[str, Any], rows: pl.DataFrame) -> bool:
+    """Tell whether a release was fitted again to some of these rows, or may have been."""
+    if not manifest.get("refit"):
+        return False
+    if contract.TIME is None or not manifest.get("trained_until"):
+        return True
+    first: date = rows[contract.TIME].min()  # type: ignore[assignment]
+    return first.isoformat() <= str(manifest["trained_until"])
 
 
 def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:

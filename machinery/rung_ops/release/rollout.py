@@ -212,18 +212,25 @@ class Comparison:
         compared: rows that both scored.
         failed: rows that the shadow did not score, or answered with no number.
         difference: sum over the compared rows of the distance between both predictions.
+        alone, alone_failed: requests that it scored by themselves, as their callers sent them, and those
+            of them with a row that failed.
     """
 
     def __init__(self, kind: Kind = ONE_NUMBER) -> None:
         self._kind = kind
         self.compared = self.failed = 0
+        self.alone = self.alone_failed = 0
         self.difference = 0.0
         self._serving: list[np.ndarray] = []
         self._shadow: list[np.ndarray] = []
         self._kept = 0
 
-    def observe(self, serving: np.ndarray, shadow: np.ndarray) -> None:
+    def observe(self, serving: np.ndarray, shadow: np.ndarray, alone: bool = False) -> None:
         """Record the predictions of both for the same rows, as a release scores them.
+
+        Args:
+            serving, shadow: of the rows.
+            alone: they are a single request, which the shadow scored by itself.
 
         Raises:
             ValueError: one predicts another kind, or other classes, than the other.
@@ -231,6 +238,8 @@ class Comparison:
         if shadow.shape != serving.shape:
             raise ValueError(f"its predictions have shape {shadow.shape}, not {serving.shape}")
         good = finite_rows(shadow)
+        self.alone += alone
+        self.alone_failed += alone and not good.all()
         self.failed += len(shadow) - int(good.sum())
         self.compared += int(good.sum())
         self.difference += float(distances(shadow[good], serving[good], self._kind).sum())
@@ -239,9 +248,11 @@ class Comparison:
             self._shadow.append(shadow[good])
             self._kept += int(good.sum())
 
-    def fail(self, rows: int) -> None:
-        """Record rows that the shadow could not score."""
+    def fail(self, rows: int, alone: bool = False) -> None:
+        """Record rows that the shadow could not score; `alone` as for observe()."""
         self.failed += rows
+        self.alone += alone
+        self.alone_failed += alone
 
     def changed(self, deviations: float) -> tuple[int, int]:
         """Count rows whose prediction changed by more than a number of standard deviations.
@@ -271,8 +282,9 @@ class Comparison:
 
 Action = Literal["wait", "advance", "abort"]
 
-# Of a shadow: rows that fail, predictions that move. Of a step: bad answers, latency, drift.
-OF_SHADOW, OF_STEP = 2, 3
+# Of a shadow: rows that fail, requests that fail by themselves, predictions that move. Of a step: bad
+# answers, latency, drift.
+OF_SHADOW, OF_STEP = 3, 3
 FLOOR = 0.005  # seconds; below this, doubled latencies do not matter
 TYPICAL = 0.5  # share of the batches that may take longer than the limit: the limit of a median
 
@@ -344,6 +356,11 @@ def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Ve
     rows = comparison.compared + comparison.failed
     if exceeds(comparison.failed, rows, limits.max_failed, doubt):
         return Verdict("abort", f"it could not score {comparison.failed} of {rows} rows")
+    failed, alone = comparison.alone_failed, comparison.alone
+    if exceeds(failed, alone, limits.max_failed, doubt):
+        return Verdict(
+            "abort", f"it could not score {failed} of {alone} requests as their callers sent them"
+        )
     moved, different = comparison.changed(limits.changed_by)
     if exceeds(moved, different, limits.max_changed, doubt):
         return Verdict(

@@ -9,9 +9,12 @@ change: if a process is killed before it appends the line, the next change appen
 """
 
 import json
+import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +49,19 @@ class ChangeRefusedError(OpsError):
 
 class OvertakenError(ChangeRefusedError):
     """The state has changed since it was read, so the decision may be outdated."""
+
+
+CLOCK = "ROLLOUT_CLOCK"  # names a file that holds the seconds since 1970, for a replay
+
+
+def clock() -> float:
+    """Return the seconds since 1970 that a trial counts: the machine's, or those of the file of CLOCK."""
+    path = os.environ.get(CLOCK)
+    return float(Path(path).read_text(encoding="utf-8")) if path else time.time()
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds")
 
 
 PartOfRequests = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -359,7 +375,7 @@ def shadow(
         _check_candidate(state, release)
         if not 0 < share <= 1:
             raise ChangeRefusedError(f"Got a share of {share}; expected more than 0 and at most 1.")
-        started = Shadow(release, share, now(), plan)
+        started = Shadow(release, share, _now(), plan)
         return replace(state, shadow=started), {"release": release, "share": share}
 
     return change(folder, "shadow", by, expected, move)
@@ -375,10 +391,9 @@ def canary(
 
     def move(state: State) -> Changed:
         _check_candidate(state, release)
-        shadow, kept = state.shadow, plan
-        if shadow is not None and shadow.release == release:
-            shadow, kept = None, shadow.plan
-        started = Canary(release, 0, now(), kept)
+        before = state.shadow if state.shadow and state.shadow.release == release else None
+        started = Canary(release, 0, _now(), before.plan if before else plan)
+        shadow = None if before else state.shadow
         return replace(state, canary=started, shadow=shadow), {"release": release}
 
     return change(folder, "canary", by, expected, move)
@@ -389,7 +404,7 @@ def advance(folder: Path, by: str, expected: int | None = None) -> State:
 
     def move(state: State) -> Changed:
         current = _canary_of(state)
-        following = replace(current, step=current.step + 1, since=now())
+        following = replace(current, step=current.step + 1, since=_now())
         detail = {"release": following.release, "step": following.step}
         return replace(state, canary=following), detail
 

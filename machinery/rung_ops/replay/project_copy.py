@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import polars as pl
 from rung_ops import addons
 from rung_ops.contract import raw_file
 from rung_ops.project import current
+from rung_ops.release import state
 from rung_ops.replay.periods import ReplayError
-from rung_ops.system import git, key_names
+from rung_ops.system import atomic, git, key_names
 from rung_ops.system.processes import poe
 
 
@@ -83,7 +85,7 @@ OUTSIDE = {
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
-IGNORED = ("dated/", "service.log", "verbs.log")
+IGNORED = ("dated/", "service.log", "verbs.log", "clock", "bytecode/")
 
 # A remote of the copy's own, so that collected data are not pushed to the team's remote.
 DVC = """[core]
@@ -94,25 +96,10 @@ DVC = """[core]
     dir = cache
 """
 
-# Settings that are replaced, as they count requests or days of a real service: a replay sends a
-# month in seconds, and only as many requests as the sample has rows.
-LIMITS = "ops/monitor.toml"  # which a project may lack: each limit has its default
+# Settings that are replaced, as a replay looks at a month at a time. A project may lack the file.
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
-    "ops/rollout.toml": {
-        "shadow": {"share": 1.0, "min_rows": 300, "min_seconds": 0},
-        "canary": {"steps": [0.1, 0.5, 1.0], "min_requests": 100, "min_seconds": 0},
-    },
-    LIMITS: {"window": {"days": 31}},
+    "ops/monitor.toml": {"window": {"days": 31}},
 }
-
-
-def replaced() -> dict[str, dict[str, dict[str, object]]]:
-    """Return those of SETTINGS that count here; LIMITS do without their file, too."""
-    return {
-        name: tables
-        for name, tables in SETTINGS.items()
-        if name == LIMITS or (current().root / name).is_file()
-    }
 
 
 def make(first: pl.DataFrame, url: str) -> Path:
@@ -140,7 +127,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
     raw_file.write_rows(first, copy_folder() / FIRST)
     (copy_folder() / ".dvc").mkdir(exist_ok=True)
     (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
-    for name, tables in replaced().items():
+    for name, tables in SETTINGS.items():
         (copy_folder() / name).touch()
         override(copy_folder() / name, tables)
     override(copy_folder() / "ops/autopilot.toml", {"service": {"url": url}})
@@ -174,6 +161,9 @@ def environment() -> dict[str, str]:
     An ejected project has the library as source in machinery/; the copy then runs its own.
     """
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Otherwise each of some hundred programs compiles all that it imports, for seconds.
+        kept["PYTHONPYCACHEPREFIX"] = str(copy_folder() / "bytecode")
     executables = str(Path(sys.executable).parent)
     code = [str(copy_folder() / "src")]
     code += [str(path.parent) for path in _sources()]
@@ -182,7 +172,13 @@ def environment() -> dict[str, str]:
     return kept | {
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
+        state.CLOCK: str(copy_folder() / "clock"),
     }
+
+
+def set_clock(now: datetime) -> None:
+    """Set the time that trials in the copy count, to that of a row."""
+    atomic.write(copy_folder() / "clock", f"{now.timestamp()}".encode())
 
 
 def _sources() -> list[Path]:

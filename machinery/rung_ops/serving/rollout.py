@@ -8,7 +8,6 @@ import hashlib
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -35,15 +34,10 @@ LOG = logging.getLogger("service")
 BY = "service"  # who changes the state, in the history
 SPAN = 2**64  # of a key's hash
 
-CLOCK = "ROLLOUT_CLOCK"  # names a file with the seconds that count, which a replay writes
+STEP = 1.0  # seconds between two checks of a canary or shadow
+DRIVEN_STEP = 0.05  # seconds, where a replay drives the clock
 
 Arm = Literal["serving", "canary"]
-
-
-def clock() -> float:
-    """Return the time in seconds: of the file that CLOCK names, or of the machine."""
-    path = os.environ.get(CLOCK)
-    return float(Path(path).read_text(encoding="utf-8")) if path else time.time()
 
 
 class TrafficSplit:
@@ -78,10 +72,12 @@ class Rollout:
 
     Attributes:
         last: the last verdict; None without a canary or shadow.
+        judged: seconds since 1970 when it was last asked for a verdict.
+        pause: seconds until the next one.
     """
 
     def __init__(
-        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = clock
+        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = states.clock
     ) -> None:
         """Set the environment and the policy.
 
@@ -91,11 +87,13 @@ class Rollout:
             clock: returns seconds since 1970; replaced in tests.
         """
         self.last: Verdict | None = None
+        self.judged = 0.0
+        self.pause = DRIVEN_STEP if states.CLOCK in os.environ else STEP
         self._folder = folder
         self._policy = policy
         self._clock = clock
         self._watched: object = None
-        self._began = 0.0
+        self._began = self._now = 0.0
         self._logged = ""
         self._trial: Trial | None = None
 
@@ -130,6 +128,13 @@ class Rollout:
         Returns:
             The new state, or the same one if nothing was decided.
         """
+        try:
+            return self._step(state, compared)
+        finally:
+            self.judged = self._now
+
+    def _step(self, state: State, compared: Comparison | None) -> State:
+        self._now = self._clock()
         if self._policy is None or state.stopped or state.serving is None:
             self._watch(None)
             return state
@@ -206,10 +211,10 @@ class Rollout:
         if what != self._watched:
             self._watched, self._trial, self.last = what, None, None
             # A service that starts again has lost what it has seen, not the time.
-            self._began = min(self._clock(), _began(what))
+            self._began = min(self._now, _began(what))
 
     def _seconds(self) -> float:
-        return self._clock() - self._began
+        return self._now - self._began
 
 
 def _began(trial: Canary | Shadow | None) -> float:

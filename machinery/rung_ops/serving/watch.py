@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("service")
 
-STEP = 1.0  # seconds between two checks of a canary or shadow
 RETRY_SECONDS = 30.0  # seconds after which an unchanged bad bundle is tried again
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -225,7 +224,7 @@ class Watch:
 
     async def _steps(self) -> None:
         while True:
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(self._service.rollout.pause)
             held = self._service.held
             compared = held.shadow.comparison if held.shadow is not None else None
             try:

@@ -21,7 +21,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, store_address
-from rung_ops.training import estimator
+from rung_ops.training import estimator, window
 
 
 def tuning_file() -> Path:
@@ -58,7 +58,8 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
         learn = _known(rows, learn, judge)
         unfitted = contract.build(settings | {"seed": seed})
-        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn])
+        weights = window.weight_arguments(unfitted, rows[learn])
+        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn], **weights)
         predicted = estimator.predict(fitted, rows[judge])
         figures.append(contract.score(actual[judge], predicted)[metric])
     return float(np.mean(figures))

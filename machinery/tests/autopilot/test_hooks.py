@@ -88,7 +88,7 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     assert done.outcome == "vetoed"
     assert done.summary == "the project's veto against releasing version 2: not on a Friday"
     assert requests == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
-    assert gather._last_set_back([record]) == NOW
+    assert gather._last_set_back([record]) == (NOW, "vetoed")
 
 
 @pytest.mark.parametrize("answer", ["", False, True, 1])
@@ -135,7 +135,11 @@ def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> N
         (step("settle", {"release": "v2", "says": "is in canary"}), []),
         (step("settle", {}), []),
         (step("roll back", {"taken back": "v2"}, "rolled back"), ["v2 was rolled back"]),
-        (step("end trial", {"taken back": "v2"}, "trial ended"), ["v2 was rolled back"]),
+        (step("settle", {"aborted": "v2", "says": "was aborted"}), ["v2 was aborted"]),
+        (
+            step("end trial", {"ended": "v2"}, "trial ended"),
+            ["v2 was not promoted: its trial ended"],
+        ),
         (step("deploy", {"release": "v2"}, "deployed"), ["v2 was promoted"]),
         (step("deploy", {"release": "v2"}, "on trial"), []),
         (step("gate", {"refused": "2"}, "refused"), []),

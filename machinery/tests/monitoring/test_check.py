@@ -170,6 +170,13 @@ def test_what_is_too_old_is_named(
     assert len(result.problems) == 1
 
 
+def test_the_rows_that_judged_a_model_make_it_no_older(tmp_path: Path) -> None:
+    """The test rows alone are older than `model_days` where little is asked."""
+    manifest = {"trained_until": (NOW - 94 * DAY).isoformat(), "data_until": NOW.isoformat()}
+
+    assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW), **manifest).problems == []
+
+
 def test_a_row_of_days_to_come_is_fresh(tmp_path: Path) -> None:
     assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW + 30 * DAY)).problems == []
 
