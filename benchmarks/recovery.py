@@ -13,7 +13,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -128,7 +127,12 @@ def main() -> None:
                 print(*found.decisions, *(str(f) for f in found.figures), sep="\n")
             kind, stream, rate, earlier = case
             if len(done[case]) == years_of(rate, earlier, options.seeds):
-                result = {"kind": kind, "stream": stream, "rate": rate, "earlier": earlier} | summary(done[case])
+                result = {
+                    "kind": kind,
+                    "stream": stream,
+                    "rate": rate,
+                    "earlier": earlier,
+                } | summary(done[case])
                 line = json.dumps(result)
                 print(line, flush=True)
                 if options.out:

@@ -5,7 +5,6 @@ the times of shadow and canary, and the check after a promotion; files, service 
 A pass is made at the end of each month, as in `poe replay`.
 """
 
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import Any
@@ -197,7 +196,8 @@ class Simulation:
         facts = self._facts(now)
         seen = bool(facts.drifted or facts.prediction_drifted)
         decision = rules.decide(facts, self.settings.autopilot)
-        worse_quality = _is_worse(facts.quality, self.settings.autopilot.retrain.quality_drop)
+        drop = self.settings.autopilot.retrain.quality_drop
+        worse_quality = bool(facts.quality and facts.quality.is_worse(drop))
         if (seen or worse_quality) and month >= CHANGE and self.year.noticed is None:
             self.year.noticed = month
         self.year.alarms += seen or worse_quality
@@ -227,7 +227,9 @@ class Simulation:
         )
 
     def _drift(self, window: pl.DataFrame) -> tuple[tuple[str, ...], bool]:
-        compared = drift.compare(self.serving.reference, _with_predictions(self.kind, self.serving.model, window))
+        compared = drift.compare(
+            self.serving.reference, _with_predictions(self.kind, self.serving.model, window)
+        )
         tests = compared["p_value"].count() + compared["missing_p_value"].count()
         error = self.limits.drift.false_alarms / max(1, tests)
         changed = compared.filter(
@@ -247,7 +249,10 @@ class Simulation:
         )
         if newest.height < self.limits.outcomes.min_coverage * span.height:
             return None
-        if known.filter(pl.col("month") >= now - 1).height >= self.limits.outcomes.min_coverage * window.height:
+        if (
+            known.filter(pl.col("month") >= now - 1).height
+            >= self.limits.outcomes.min_coverage * window.height
+        ):
             newest = known.filter(pl.col("month") >= now - 1)
         truth, predicted = newest["y"].to_numpy(), self.kind.predict(self.serving.model, newest)
         sign = 1 if self.kind.higher_is_better else -1
@@ -260,30 +265,43 @@ class Simulation:
         value = figure(np.arange(len(truth)))
         expected = sign * self.serving.figure
         higher = self.kind.higher_is_better
-        return Quality(self.kind.metric, higher, value, value - half, value + half, expected, len(truth))
+        return Quality(
+            self.kind.metric, higher, value, value - half, value + half, expected, len(truth)
+        )
 
     def _after_promotion(self, now: int) -> rules.Verdict | None:
         if self.before is None:
             return None
         rows = self._known(now).filter(pl.col("month") >= self.promoted_at + 0.3)
         policy = self.settings.autopilot.rollback
-        if rows.height < policy.least_rows or (now - self.promoted_at) * MONTH.days > policy.watch_days:
+        if (
+            rows.height < policy.least_rows
+            or (now - self.promoted_at) * MONTH.days > policy.watch_days
+        ):
             return None
         truth = rows["y"].to_numpy()
         ours, theirs = (self.kind.predict(each.model, rows) for each in (self.serving, self.before))
 
         def gain(chosen: np.ndarray) -> float:
-            return self.kind.figure(truth[chosen], ours[chosen]) - self.kind.figure(truth[chosen], theirs[chosen])
+            return self.kind.figure(truth[chosen], ours[chosen]) - self.kind.figure(
+                truth[chosen], theirs[chosen]
+            )
 
         group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
-        half = jackknife.student_t_quantile(1 - policy.level, int(group.max()) + 1) * jackknife.standard_error(gain, group)
+        half = jackknife.student_t_quantile(
+            1 - policy.level, int(group.max()) + 1
+        ) * jackknife.standard_error(gain, group)
         sign = 1 if self.kind.higher_is_better else -1
         margin = allowed_loss(
-            self.settings.gate.margin, sign * self.kind.figure(truth, theirs), self.kind.higher_is_better
+            self.settings.gate.margin,
+            sign * self.kind.figure(truth, theirs),
+            self.kind.higher_is_better,
         ).amount
         if not self.settings.chooses:
             margin = 0.0  # in 0.2 any certain loss was enough
-        return rules.Verdict(gain(np.arange(len(truth))) + half < -margin, "compared on the same rows")
+        return rules.Verdict(
+            gain(np.arange(len(truth))) + half < -margin, "compared on the same rows"
+        )
 
     def _fitted(self, rows: pl.DataFrame, window: str, now: float) -> Release:
         """Train as the pipeline does, on a quarter's split, without a choice."""
@@ -291,7 +309,14 @@ class Simulation:
         learn, judge = rows[:cut], rows[cut:]
         return self._release(learn, judge, rows, Window.parse(window), now)
 
-    def _release(self, learn: pl.DataFrame, judge: pl.DataFrame, rows: pl.DataFrame, window: Window, now: float) -> Release:
+    def _release(
+        self,
+        learn: pl.DataFrame,
+        judge: pl.DataFrame,
+        rows: pl.DataFrame,
+        window: Window,
+        now: float,
+    ) -> Release:
         judged = self.kind.fit(learn, window.weights(learn))
         figure = self._figure(judge, self.kind.predict(judged, judge))
         model, used = judged, learn
@@ -312,14 +337,18 @@ class Simulation:
         size = round(rows.height * SHARE)
         if self.settings.chooses:
             recent = rows.filter(pl.col("month") >= now - 1).height if changed else None
-            size = judging_rows(rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE)
+            size = judging_rows(
+                rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE
+            )
         learn, judge = rows[:-size], rows[-size:]
         window = Window()
         if self.settings.chooses:
             window = rolling_origin.choose(
                 learn,
                 size,
-                lambda known, weights, block: self.kind.predict(self.kind.fit(known, weights), block),
+                lambda known, weights, block: self.kind.predict(
+                    self.kind.fit(known, weights), block
+                ),
                 self.kind.figure,
                 seed=self.seed,
             ).window
@@ -362,15 +391,10 @@ class Simulation:
         if self.settings.in_time:
             return sum(stage.seconds for stage in stages) / rollout.DAY
         waits = [stage.wanted / stage.rate * rollout.DAY for stage in stages]
-        lacking = any(wait > stage.settings.enough_seconds for wait, stage in zip(waits, stages, strict=True))
+        lacking = any(
+            wait > stage.settings.enough_seconds for wait, stage in zip(waits, stages, strict=True)
+        )
         return None if lacking else sum(waits) / rollout.DAY
-
-
-def _is_worse(quality: Quality | None, drop: float) -> bool:
-    if quality is None:
-        return False
-    best = quality.high if quality.higher_is_better else quality.low
-    return quality.worse_by(best) > quality.allowed(drop).amount
 
 
 def _moment(month: float) -> Any:

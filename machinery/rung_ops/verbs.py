@@ -36,6 +36,12 @@ VERBS = {
     "tune": Verb(
         "rung_ops.tracking.tune", "track", "search for better hyperparameters", is_keyless=True
     ),
+    "window": Verb(
+        "rung_ops.training.rolling_origin",
+        "train",
+        "compare windows of training rows by rolling origin",
+        is_keyless=True,
+    ),
     "baseline": Verb(
         "rung_ops.training.baseline", "train", "compare the model with a baseline", is_keyless=True
     ),

@@ -34,6 +34,11 @@ class Quality:
         """Return how far below its value at release the metric may be."""
         return rules.allowed_loss(share, self.at_release, self.higher_is_better)
 
+    def is_worse(self, share: float) -> bool:
+        """Return whether its whole interval is worse than at release by more than allowed."""
+        best = self.high if self.higher_is_better else self.low
+        return self.worse_by(best) > self.allowed(share).amount
+
     def worse_by(self, end: float) -> float:
         """Return how much worse a value is than at release; negative if it is better."""
         return (self.at_release - end) * (1 if self.higher_is_better else -1)
@@ -213,9 +218,7 @@ def _of_drift(facts: Facts, most: int) -> Finding:
 def _of_quality(quality: Quality | None, quality_drop: float) -> Finding:
     if quality is None:
         return Finding(False, "too few outcomes are known to measure the quality in production")
-    best = quality.high if quality.higher_is_better else quality.low
-    allowed = quality.allowed(quality_drop)
-    worse = quality.worse_by(best) > allowed.amount
+    allowed, worse = quality.allowed(quality_drop), quality.is_worse(quality_drop)
     return Finding(
         worse,
         f"{quality.name} in production is {quality.figure:.4f} ({quality.low:.4f} to "

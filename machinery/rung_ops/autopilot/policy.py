@@ -69,8 +69,17 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
 
 
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a training chooses the rows that it learns from and that judge it."""
+
+    choose: bool = False
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All rules, by their table in ops/autopilot.toml. None has a default: the file shows them all."""
+    """All rules, by their table in ops/autopilot.toml. The file shows them all.
+
+    Only [window] has a default, as files of earlier versions lack it: nothing is chosen.
+    """
 
     service: Service
     retrain: Retrain
@@ -78,6 +87,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused: Refused
     trial: Trial
     rollback: Rollback
+    window: Window = Window()
 
 
 def read(path: Path | None = None) -> Policy:

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops import addons, prediction_log
-from rung_ops.autopilot import commits, gather, journal, labelled_rows, post_promotion_check
+from rung_ops.autopilot import (
+    commits,
+    gather,
+    journal,
+    labelled_rows,
+    post_promotion_check,
+    training_rows,
+)
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
@@ -116,7 +123,7 @@ THEN = {
     rules.NOTHING: (),
     rules.WAIT: (),
     rules.RETRAIN: (
-        *("collect", "commit rows", "train", "commit run"),
+        *("collect", "commit rows", "choose", "train", "commit run"),
         *("gate", "release", "publish", "deploy"),
     ),
     rules.ROLL_BACK: ("roll back",),
@@ -241,6 +248,27 @@ def commit_rows(tools: Tools, record: Record) -> Done:
     tools.tasks.must("incoming")
     rows = journal.detail(record, "collect")["rows"]
     return Done({"commit": commits.commit(f"data: add {rows:,} labelled rows of production")})
+
+
+def choose(tools: Tools, record: Record) -> Done:
+    """Choose the rows that judge the version and the window it learns from; commit both."""
+    if not tools.policy.window.choose:
+        return Done()
+    if tries(record, "choose") > 1:
+        training_rows.undo()
+    commits.refuse_foreign_changes(resumed=True)
+    tools.tasks.must("validate")
+    known = journal.detail(record, "decide")["facts"]
+    # It fits the project's model.
+    chosen = keyless.guarded(
+        "rung_ops.autopilot.training_rows:choose",
+        *(known["serving"], known, tools.policy.retrain.quality_drop),
+    )
+    if not chosen:
+        return Done()
+    for line in chosen["lines"]:
+        tools.say(line)
+    return Done(chosen | {"commit": training_rows.write(chosen)})
 
 
 def train(tools: Tools, record: Record) -> Done:
@@ -434,6 +462,7 @@ def all_steps(tools: Tools) -> dict[str, Step]:
         "decide": decide,
         "collect": collect,
         "commit rows": commit_rows,
+        "choose": choose,
         "train": train,
         "commit run": commit_run,
         "gate": gate,

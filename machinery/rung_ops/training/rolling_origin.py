@@ -12,7 +12,6 @@ Forecasting 16(4); the test is the gate's, on the same rows for both).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -129,7 +128,9 @@ def choose(
     best, best_predicted = windows[0], np.empty(0)
     for window in windows:
         found = _predicted(rows, blocks, window, predict)
-        if found is None or (candidates and not window.half_life and found[0] == candidates[0].rows):
+        if found is None or (
+            candidates and not window.half_life and found[0] == candidates[0].rows
+        ):
             continue  # too few rows, or all of them again
         learned, predicted = found
         if not candidates:
