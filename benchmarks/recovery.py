@@ -8,6 +8,7 @@ there.
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -23,7 +24,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
-from recovery.simulation import Settings, Year, simulate
+from page import publish
+from recovery.simulation import TRUTH, Settings, Year, simulate
 from recovery.streams import CHANGE, CONCEPTS, KINDS
 
 from rung_ops import settings as files
@@ -108,6 +110,103 @@ def years_of(rate: int, earlier: bool, seeds: int) -> int:
     return min(years, EARLIER) if earlier else years
 
 
+RECOVERED = (
+    "unit",
+    "abrupt",
+    "slow",
+    "new category",
+    "late labels",
+)  # of which something can be won back
+
+
+def _cell(result: dict[str, Any] | None) -> str:
+    """Say what was won back three months after a change; without one, the mean gain of the year."""
+    if result is None:
+        return "not run"
+    if result["stream"] in RECOVERED:
+        won = result["won_back"].get("3")
+        return "nothing lost" if won is None else f"{won:.0%}"
+    return f"{result['gain'] / result['frozen']:+.1%}"
+
+
+def _months(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{median(known):g}" if known else "-"
+
+
+def table(results: list[dict[str, Any]], rate: int) -> Iterator[str]:
+    """Make the table of one traffic, a line for each stream."""
+    found = {
+        (each["kind"], each["stream"], each["earlier"]): each
+        for each in results
+        if each["rate"] == rate
+    }
+    yield f"{rate:,} rows a day:"
+    yield ""
+    yield "|Change|0.2|Noticed|Takes over|" + "|".join(KINDS) + "|Trainings|Worse versions|"
+    yield "|-" * 4 + "|-:" * (len(KINDS) + 2) + "|"
+    for stream in CONCEPTS:
+        now = [found.get((kind, stream, False)) for kind in KINDS]
+        then = [found.get((kind, stream, True)) for kind in KINDS]
+        ran = [each for each in now if each]
+        if not ran:
+            continue
+        best = max(then, key=lambda each: each["gain"] if each else -math.inf)
+        promotions = sum(each["promotions"] * each["years"] for each in ran)
+        yield (
+            f"|{stream}|{_cell(best)}|{_months([each['noticed_after'] for each in ran])}"
+            f"|{_months([each['took_over_after'] for each in ran])}|{'|'.join(map(_cell, now))}"
+            f"|{fmean(each['trainings'] for each in ran):.1f}"
+            f"|{sum(each['worse'] for each in ran)} of {promotions:.0f}|"
+        )
+    yield ""
+
+
+def section(results: list[dict[str, Any]]) -> str:
+    """Make the section of docs/benchmarks.md."""
+    rates = sorted({each["rate"] for each in results})
+    years = {
+        rate: sorted(
+            {each["years"] for each in results if each["rate"] == rate and not each["earlier"]}
+        )
+        for rate in rates
+    }
+    counts = "; ".join(
+        f"{', '.join(map(str, years[rate]))} at {rate:,} rows a day" for rate in rates
+    )
+    lines = [
+        "<!-- recovery -->",
+        "## Recovery",
+        "",
+        (
+            "Simulated years with a known truth: after twelve months of past, a release serves for twelve "
+            f"more, and the world changes at the start of the fourth. Years of each case: {counts}."
+        ),
+        "",
+        *(line for rate in rates for line in table(results, rate)),
+        (
+            "Columns of targets: the share of the lost quality that is won back in the month that begins three "
+            "months after the change, against an oracle that trains on the last three months at each month's "
+            "end (it knows late outcomes no sooner); for no change, season and shock the mean gain over the "
+            "frozen release, as a share of its figure. *0.2*: the best of the four, with the settings of 0.2. "
+            "*Noticed*, *takes over*: months from the change to the end of the month in which the monitor saw "
+            "it, and to the month in which a version serves that learned from rows after it; medians, of the "
+            "years in which it happened. *Worse versions*: of those promoted, how many are truly worse than "
+            f"what they replaced by more than the gate's margin, by {TRUTH:,} rows of that moment."
+        ),
+        "",
+        (
+            "The monitor's tests, the autopilot's rules, the window, the gate's main test, the trial's verdicts "
+            "and times, and the check after a promotion are the library's; HTTP, files and processes are left "
+            "out, and slices are not judged."
+        ),
+        "",
+        "Made by `uv run --group machinery python benchmarks/recovery.py --write docs/benchmarks.md`.",
+        "<!-- /recovery -->",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Simulate all years and print the results as JSON lines, each as soon as its years are done."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,8 +216,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--decisions", action="store_true", help="print each month's decision")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="add the results to this file, a line each")
+    parser.add_argument("--read", type=Path, nargs="+", help="simulate nothing: take these results")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")
     options = parser.parse_args()
+    if options.read:
+        lines = [line for path in options.read for line in path.read_text().splitlines()]
+        publish(section([json.loads(line) for line in lines]), "recovery", options.write)
+        return
+    results = []
     done: dict[tuple[str, str, int, bool], list[Year]] = {}
     with multiprocessing.Pool(options.processes) as pool:
         for case, found in pool.imap(year, list(cases(options)), chunksize=1):
@@ -133,11 +239,14 @@ def main() -> None:
                     "rate": rate,
                     "earlier": earlier,
                 } | summary(done[case])
+                results.append(result)
                 line = json.dumps(result)
                 print(line, flush=True)
                 if options.out:
                     with options.out.open("a") as out:
                         out.write(line + "\n")
+    if options.write:
+        publish(section(results), "recovery", options.write)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, store_address
-from rung_ops.training import estimator, window
+from rung_ops.training import estimator, rolling_origin, window
 
 
 def tuning_file() -> Path:
@@ -185,6 +185,11 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
         with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             study = _run_search(Search(trials, together), rows, run_trials)
         _report(study, trials, score_now, settings["score"]["higher_is_better"])
+        if window.has_time(rows):
+            judging = pl.scan_parquet(current().test).select(pl.len()).collect().item()
+            print("\nWindows, with the [model] of params.toml:\n", flush=True)
+            for line in rolling_origin.lines(rolling_origin.of_project(rows, judging)):
+                print(line)
         return 0
 
     return run
