@@ -237,25 +237,26 @@ def serve(service: Service, period: Period) -> Served:
     part = _stage_part()
     sent = 0
     while sent < rows.height:
-        trial = _trial_state() if part else None
-        stop = min(sent + (TRIAL_CHUNK if trial else CHUNK), rows.height)
-        if trial and part:
-            stop = min(stop, bisect_left(when, when[sent] + part))
+        stop = min(sent + CHUNK, rows.height)
+        if part and _trial_state():
+            stop = min(stop, sent + TRIAL_CHUNK, bisect_left(when, when[sent] + part))
         with served.following():
             served.answers += service.send(rows[sent:stop], ids[sent:stop])
-            if trial:
-                time.sleep(GATHERED)
-            project_copy.set_clock(when[stop - 1])
-            if trial:
-                wait_for(
-                    lambda before=trial, now=when[stop - 1]: (  # type: ignore[misc]
-                        _trial_state() != before or service.has_judged(now)
-                    ),
-                    JUDGED_WITHIN,
-                )
+            _let_judge(service, when[stop - 1], part)
         sent = stop
-    project_copy.set_clock(period.end)
+    with served.following():
+        _let_judge(service, period.end, part)
     return served
+
+
+def _let_judge(service: Service, now: datetime, part: timedelta | None) -> None:
+    """Set the clock, and wait until the service has judged by it what is on trial."""
+    trial = _trial_state() if part else None
+    if trial:
+        time.sleep(GATHERED)
+    project_copy.set_clock(now)
+    if trial:
+        wait_for(lambda: _trial_state() != trial or service.has_judged(now), JUDGED_WITHIN)
 
 
 def _stage_part() -> timedelta | None:
