@@ -117,6 +117,7 @@ class Decision:
 
     action: str
     reasons: tuple[str, ...]
+    held_back: bool = False  # whether a training that is wanted waits
 
 
 def decide(facts: Facts, policy: Policy) -> Decision:
@@ -135,7 +136,8 @@ def decide(facts: Facts, policy: Policy) -> Decision:
         return Decision(NOTHING, tuple(finding.says for finding in findings) + kept)
     against = tuple(finding.says for finding in reasons_to_wait(facts, policy) if finding.applies)
     if against:
-        return Decision(NOTHING, tuple(f"held back, as {says}" for says in against) + wanted + kept)
+        held = tuple(f"held back, as {says}" for says in against)
+        return Decision(NOTHING, held + wanted + kept, held_back=True)
     return Decision(RETRAIN, wanted + kept)
 
 

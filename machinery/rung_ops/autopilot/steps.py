@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
 from rung_ops import addons, prediction_log
 from rung_ops.autopilot import (
     commits,
@@ -35,10 +37,11 @@ from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.system import key_names
+from rung_ops.system import atomic, key_names
 from rung_ops.tracking import last_run
 
 VETO, NOTIFY = "autopilot_veto", "notify"
+PROM = "autopilot.prom"  # beside the monitor's figures, in the folder of the logs
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
 VETOED = "vetoed"  # the outcome of a pass that a veto ended
 
@@ -78,7 +81,7 @@ def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
 
 
 def notify_of_step(step: Record) -> None:
-    """Notify of a step that ended with a promotion or a rollback.
+    """Notify of a step that changed what is served, or what will be.
 
     Args:
         step: its entry in the journal, already saved: a pass that is stopped here does not notify
@@ -102,12 +105,17 @@ ENDINGS = {
 
 
 def notifications(step: Record) -> Iterator[tuple[str, str]]:
-    """Yield subject and message for what a step promoted or rolled back."""
+    """Yield subject and message for what a step promoted, ended, rolled back or held back.
+
+    A training that is held back is told once, not by each pass.
+    """
     detail = step["detail"]
     if detail.get("promoted"):
         yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
     elif step["outcome"] == "deployed":
         yield f"{detail['release']} was promoted", f"{step['summary']}."
+    if detail.get("held_back") and not detail.get("told"):
+        yield "A training is held back", f"{'; '.join(detail['reasons'])}."
     for key, happened in ENDINGS.items():
         if release := detail.get(key):
             yield f"{release} {happened}", detail.get("says") or step["summary"]
@@ -165,6 +173,8 @@ def decide(tools: Tools, record: Record) -> Done:
     # Code of the project and of the release before is asked: the outcomes, their score, the veto.
     detail = keyless.guarded("rung_ops.autopilot.steps:decided", record, kept=key_names.OF_LOG)
     action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
+    if not tools.dry:
+        _write_gauges(detail["held_back"])
     tools.say(f"Decided: {action}, because")
     for reason in reasons:
         tools.say(f"- {reason}")
@@ -189,7 +199,29 @@ def decided(record: Record) -> dict[str, Any]:
     decision = rules.decide(gathered, policy)
     facts = gather.as_json(gathered)
     veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
-    return asdict(decision) | {"facts": facts} | ({"veto": veto} if veto else {})
+    earlier = [detail for _, detail in journal.ended(journal.passes(), "decide")]
+    told = bool(earlier and earlier[-1].get("held_back"))
+    made = asdict(decision) | {"facts": facts, "told": told}
+    return made | ({"veto": veto} if veto else {})
+
+
+def _write_gauges(held_back: bool) -> None:
+    """Write what the service passes on to Prometheus, beside the monitor's figures."""
+    logs = prediction_log.folder(release_folders.PRODUCTION).parent
+    if not logs.is_dir():  # nothing was ever answered
+        return
+    registry = CollectorRegistry()
+    ran = Gauge(
+        "autopilot_run_timestamp_seconds", "When the autopilot last decided.", registry=registry
+    )
+    ran.set_to_current_time()
+    held = Gauge(
+        "autopilot_training_held_back",
+        "1 if there is a reason to train, and a limit holds the training back.",
+        registry=registry,
+    )
+    held.set(held_back)
+    atomic.write(logs / PROM, generate_latest(registry))
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def not_judged(result: MonitorResult) -> Iterator[str]:
         if row["figure"] is not None:
             continue
         days = result.quality.filter(pl.col("column") == quality.DAY)
-        predictions, outcomes = days["predictions"].sum(), days["outcomes"].sum()
+        predictions, outcomes = (int(days[name].sum()) for name in ("predictions", "outcomes"))
         needed = result.limits.outcomes
         yield (
             f"{result.metric} is not judged: {outcomes / max(1, predictions):.0%} of the outcomes of "

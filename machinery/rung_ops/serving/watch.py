@@ -210,6 +210,8 @@ class Watch:
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state
         self._service.install(held)
+        if before.state.generation:  # not of what happened before the service started
+            self._service.metrics.follow_state(before.state, state)
         for problem in held.problems:
             if problem not in before.problems:
                 LOG.warning("%s: %s", self._name, problem)

@@ -17,6 +17,9 @@ AT = "2026-01-31T00:00:00+00:00"
 NOW = datetime.fromisoformat(AT)
 
 
+HELD = {"reasons": ["held back, as 7 rows are new"], "held_back": True, "told": False}
+
+
 @pytest.fixture(autouse=True)
 def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A separate journal with releases."""
@@ -143,9 +146,11 @@ def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> N
         (step("deploy", {"release": "v2"}, "deployed"), ["v2 was promoted"]),
         (step("deploy", {"release": "v2"}, "on trial"), []),
         (step("gate", {"refused": "2"}, "refused"), []),
+        (step("decide", HELD, "nothing"), ["A training is held back"]),
+        (step("decide", HELD | {"told": True}, "nothing"), []),
     ],
 )
-def test_promotions_and_rollbacks_are_notified(
+def test_what_changes_the_serving_release_is_notified(
     hook: Callable[[str, Any], None], ended: dict[str, Any], subjects: list[str]
 ) -> None:
     messages: list[str] = []
