@@ -32,7 +32,7 @@ ROWS = "rows"  # tag of a version: the months that it was trained and judged on,
 KIND = "kind.txt"  # beside the predictions: what they are
 ORIGIN = (
     *("version", "run_id", "git_commit", "git_author", "git_dirty"),
-    *("data_hash", "params_hash", "source_hash", "model_hash"),
+    *("data_hash", "params_hash", "source_hash", "model_file"),
 )
 # What makes a version another one, and what it is called; versions of an earlier library lack the
 # hash of the source.
@@ -40,7 +40,7 @@ IDENTITY = {
     "source_hash": "source",
     "params_hash": "parameters",
     "data_hash": "data",
-    "model_hash": "model",
+    "model_file": "model",  # not model_hash: MLflow writes other bytes each time
 }
 # Parameters that decide which rows train and judge, and what a version that lacks one was made with.
 SPLIT = {
