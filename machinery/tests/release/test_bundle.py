@@ -397,6 +397,7 @@ def project(
             model_file=folder / "model",
             reports=folder,
             metrics=folder / "metrics.json",
+            predictions=folder / "predictions.parquet",
             report=folder / "report",
         )
         shutil.copy(current().root / "params.toml", folder)
@@ -407,6 +408,8 @@ def project(
         trained.train.write_parquet(here.train)
         trained.test.write_parquet(here.test)
         estimator.save(trained.estimator, here.model_file)
+        predicted = estimator.predict(trained.estimator, trained.test)
+        trained.test.with_columns(predicted=predicted).write_parquet(here.predictions)
         here.metrics.write_text(json.dumps({metric: 0.25}))
         (folder / "slices.json").write_text("[]")
         (folder / "comparison.json").write_text('{"better": true}')
@@ -610,4 +613,6 @@ def test_a_change_of_the_source_that_leaves_the_model_alone_is_another_release(
     assert made.name.startswith("v2-")
     after = versions.origin_of(registry.version("2"))
     assert source_state.newer(after) == []
-    assert versions.changes(after, before) == "changed: source; the same: parameters, data, model"
+    assert versions.changes(after, before) == (
+        "changed: source; the same: parameters, data, the model's predictions"
+    )
