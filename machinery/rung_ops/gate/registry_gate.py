@@ -137,7 +137,6 @@ def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[st
     if champion is None:
         return
     if champion.facts.get("run_id") == challenger["run_id"]:
-        yield f"version {challenger['version']} is the champion already"
         return
     yield from champion.notes
     yield f"against {name_of(champion.facts)}: {versions.changes(challenger, champion.facts)}"
@@ -178,8 +177,13 @@ def publish(verdict: Verdict) -> int:
     for note in verdict.notes:
         print(f"note: {printable(note)}")
     if verdict.promote:
-        action = f"replace {name_of(verdict.champion)}" if verdict.champion else "be the first"
-        print(f"Passed: {name_of(verdict.challenger)} may {action}.")
+        challenger, champion = name_of(verdict.challenger), verdict.champion
+        run = verdict.challenger.get("run_id")
+        if champion and run and champion.get("run_id") == run:
+            print(f"Passed: {challenger} is the champion already, so there is nothing to replace.")
+            return 0
+        action = f"replace {name_of(champion)}" if champion else "be the first"
+        print(f"Passed: {challenger} may {action}.")
         return 0
     sys.stdout.flush()
     if not verdict.challenger:

@@ -23,7 +23,7 @@ FACTS = (
     *("data_hash", "params_hash"),
 )
 # Those that versions of an earlier library do not have.
-LATER_FACTS = ("git_trainer", "model_hash", "refit_hash")
+LATER_FACTS = ("git_trainer", "model_hash", "predictions_hash", "refit_hash")
 
 
 class ReleaseError(OpsError):

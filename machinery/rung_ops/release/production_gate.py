@@ -62,7 +62,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     origin = {"release": served} | make.origin(loaded.manifest)
     notes = []
-    if _has_learned(loaded.manifest, rows):
+    if has_learned(loaded.manifest, rows):
         try:
             judged = registry.version(loaded.manifest["version"])
             if judged.run_id == loaded.manifest.get("run_id"):
@@ -82,7 +82,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     return Champion(origin, predictions, slices, notes)
 
 
-def _has_learned(manifest: Mapping[str, Any], rows: pl.DataFrame) -> bool:
+def has_learned(manifest: Mapping[str, Any], rows: pl.DataFrame) -> bool:
     """Tell whether a release was fitted again to some of these rows, or may have been."""
     if not manifest.get("refit"):
         return False

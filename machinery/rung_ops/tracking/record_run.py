@@ -1,5 +1,6 @@
 """Stage: record the run in MLflow and register its model as the challenger."""
 
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -87,6 +88,9 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     store = registry.recorder()
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
     tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
+    if current().predictions.exists():
+        predicted = pl.read_parquet(current().predictions)["predicted"].to_numpy()
+        tags["predictions_hash"] = hashlib.sha256(predicted.tobytes()).hexdigest()
     served = refit.served_model()
     if served != current().model_file:
         tags[model_bytes.REFIT] = bundle.digest(served)

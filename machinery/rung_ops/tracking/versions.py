@@ -32,15 +32,15 @@ ROWS = "rows"  # tag of a version: the months that it was trained and judged on,
 KIND = "kind.txt"  # beside the predictions: what they are
 ORIGIN = (
     *("version", "run_id", "git_commit", "git_author", "git_dirty"),
-    *("data_hash", "params_hash", "source_hash", "model_hash"),
+    *("data_hash", "params_hash", "source_hash", "predictions_hash"),
 )
-# What makes a version another one, and what it is called; versions of an earlier library lack the
-# hash of the source.
+# What makes a version another one, and what it is called; those of an earlier library lack some.
+# The model counts by its predictions of the test rows: skops writes other bytes at each save.
 IDENTITY = {
     "source_hash": "source",
     "params_hash": "parameters",
     "data_hash": "data",
-    "model_hash": "model",
+    "predictions_hash": "the model's predictions",
 }
 # Parameters that decide which rows train and judge, and what a version that lacks one was made with.
 SPLIT = {
@@ -59,7 +59,7 @@ def origin_of(version: ModelVersion) -> dict[str, str]:
 
 
 def changes(facts: Mapping[str, str], others: Mapping[str, str]) -> str:
-    """Say in which of source, parameters, data and model two versions differ.
+    """Say in which of source, parameters, data and predictions two versions differ.
 
     Args:
         facts, others: the origin of each; what one of them lacks is not compared.

@@ -28,6 +28,7 @@ from rung_ops.training.window import SplitSettings, Window
 
 JUDGED = "judged.json"  # beside the refitted model: the hash of the one whose settings it has
 ROWS = "rows.json"  # in reports/: which rows were used
+MOST_NAMED = 10  # drifted features
 
 
 def served_model() -> Path:
@@ -113,6 +114,7 @@ def _drift(file: Path) -> str:
         if not status["drift"]["judged"]:
             return ""
         names = [f"`{name}`" for name in status["drift"]["features"]]
+        names = [*names[:MOST_NAMED], *(["others"] if len(names) > MOST_NAMED else [])]
         names += ["the predictions"] if status["drift"]["prediction"] else []
         where = f"in what {status['release']} answered until {status['window']['until'][:10]}"
     except (OSError, ValueError, KeyError, TypeError):

@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from machinery.tests.projects import moved
+from rung_ops.project import current
 from rung_ops.tracking import source_state
 
 
@@ -29,3 +31,10 @@ def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
 
     assert source_state.origin()["git_dirty"] == "false"
     assert index.read_bytes() == before
+
+
+def test_what_a_release_holds_makes_a_version() -> None:
+    stage = yaml.safe_load((current().root / "dvc.yaml").read_text())["stages"]["track"]
+
+    assert {"src", "model/model.skops", "model/refit", "data/rows.parquet"} <= set(stage["deps"])
+    assert stage["params"] == [{"params.toml": None}]  # each of them

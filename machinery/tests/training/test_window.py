@@ -1,6 +1,9 @@
 """A window says which rows a model learns from, and with what weight."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +14,13 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from machinery.tests.in_project import stage
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
+from rung_ops.project.paths import params
 from rung_ops.quantiles import PerQuantile
+from rung_ops.training import window
 from rung_ops.training.window import MONTH, Window, fit_arguments
 
 START = datetime(2025, 1, 1)
@@ -89,9 +96,9 @@ def test_without_a_time_only_all_rows_are_a_window(
     monkeypatch.setattr(contract, "TIME", None, raising=False)
 
     assert Window().select(rows).equals(rows) and Window().weights(rows) is None
-    for window in (Window(3), Window(3, half_life=True)):
+    for each in (Window(3), Window(3, half_life=True)):
         with pytest.raises(StageError, match='write `window = "all"`'):
-            window.weights(window.select(rows))
+            each.weights(each.select(rows))
 
 
 def test_the_last_step_of_a_pipeline_gets_the_weights() -> None:
@@ -116,3 +123,64 @@ def test_a_model_that_takes_no_weights_is_named() -> None:
 
     with pytest.raises(StageError, match=r"KNeighborsRegressor takes no .* `\"N months\"`"):
         fit_arguments(model, np.ones(2))
+
+
+def with_split(monkeypatch: pytest.MonkeyPatch, **split: Any) -> ModuleType:
+    """Put names into [split] of params.toml; return the stage that splits by them."""
+    settings, splitting = params() | {"split": {"test_share": 0.25} | split}, stage("split")
+    for module in (window, splitting):
+        monkeypatch.setattr(module, "params", lambda: settings)
+    return splitting
+
+
+def test_the_split_leaves_out_what_is_too_old_and_judges_by_as_few_rows_as_it_may(
+    rows: pl.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here = moved(monkeypatch, **{name: tmp_path / name for name in ("rows", "train", "test")})
+    rows.write_parquet(here.rows)
+    with_split(monkeypatch, test_rows=30, begins="2025-02-01", window="3 months").main()
+
+    train, test = (pl.read_parquet(path)["day"] for path in (here.train, here.test))
+    assert test.to_list() == rows["day"][-30:].to_list()
+    assert train.max() < test.min() <= train.min() + 3 * MONTH  # type: ignore[operator]
+    assert train.len() == 91
+    output = capsys.readouterr().out
+    assert "31 rows before begins = 2025-02-01 left out" in output
+    assert "213 rows outside of the window of 3 months left out" in output
+
+    with_split(monkeypatch, begins=date(2025, 10, 1), window="3 months").main()
+
+    assert pl.read_parquet(here.train)["day"].min() == datetime(2025, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ({"begins": "spring"}, "begins is 'spring': write a day"),
+        ({"begins": 2025}, "begins is 2025: write a day"),
+        ({"window": "a while"}, "A window is"),
+        ({"test_rows": 0}, "test_rows is 0: expected 1 or more"),
+        ({"refit": "yes"}, r"\[split\] expected `bool`"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, split: dict[str, Any], sentence: str
+) -> None:
+    with_split(monkeypatch, **split)
+
+    with pytest.raises(StageError, match=sentence):
+        window.settings()
+
+
+@pytest.mark.parametrize("split", [{"begins": "2025-04-01"}, {"window": "6 months"}])
+def test_a_setting_that_needs_a_time_is_refused_without_one(
+    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, split: dict[str, Any]
+) -> None:
+    with_split(monkeypatch, **split)
+    monkeypatch.setattr(contract, "TIME", None, raising=False)
+
+    with pytest.raises(StageError, match="has no TIME"):
+        window.settings()
