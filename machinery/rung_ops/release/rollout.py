@@ -574,13 +574,16 @@ def duration_lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
         others = round(requests * (1 - last.share) / last.share)
         doubt = false_alarm(of_trial(policy, Plan(tuple(steps))))
         failing = noticed(doubt, requests, others, policy.canary.max_bad_increase)
+        if failing is None:
+            yield f"Of {requests} requests at the last step even one that fails all is not certain."
+            return
         yield (
             f"Of releases that fail {failing:.0%} of the requests 19 in 20 are aborted at the last step, "
             f"of those as good as the one that answers {policy.false_abort:.0%} in the whole trial."
         )
 
 
-def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
+def noticed(doubt: float, requests: int, others: int, increase: float) -> float | None:
     """Find the least share of failing requests that is almost always noticed.
 
     Args:
@@ -590,7 +593,8 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
         increase: by which the canary may fail more.
 
     Returns:
-        One of FAILING. Looks before the last one are left out, so that it is rather too large.
+        One of FAILING; None if even failing all is not noticed. Looks before the last one are left out,
+        so that it is rather too large.
     """
     limit = wilson_upper_bound(0, others) + increase
     from scipy.special import bdtrc  # few deployments propose anything
@@ -598,7 +602,7 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
     most = next(
         (bad - 1 for bad in range(requests + 1) if exceeds(bad, requests, limit, doubt)), requests
     )  # failing requests that go unnoticed
-    return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), 1.0)
+    return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), None)
 
 
 def _number(value: float) -> str:

@@ -26,7 +26,7 @@ GATHER = 0.05
 LIMIT = 4_096
 # Requests of each gathering that are scored by themselves, as their callers sent them: a model may fail
 # on a single row that it scores among others. The rest is one batch, which is cheaper by the row.
-ALONE = 10
+ALONE = 5
 
 
 Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
