@@ -41,7 +41,7 @@ class Slices:
         """Start before the first value.
 
         Args:
-            text: the array; what is none, or is short, is decoded as it is.
+            text: the array; what is none is decoded as it is.
             between: one of BETWEEN_OBJECTS, BETWEEN_TEXTS and BETWEEN_NUMBERS.
             decode: of msgspec, a list.
         """
@@ -59,7 +59,7 @@ class Slices:
             Exception: whatever the decoder raises.
         """
         whole = self._whole
-        opening = _OPENING.match(whole) if len(whole) > SLICE else None
+        opening = _OPENING.match(whole)
         if opening is None:
             yield self._decode(whole)
             return
@@ -110,7 +110,7 @@ def has_more_keys(text: bytes, members: Mapping[str, Any], others: int = 0) -> b
         others: number of further keys that it may have, such as that of an object around it.
     """
     # Each key takes two quotation marks, and those in it one more each.
-    known = sum(2 + name.count('"') for name in members) + 2 * others
+    known = 2 * (len(members) + others) + "".join(members).count('"')
     return text.count(b'"') > known + b"".join(members.values()).count(b'"')
 
 

@@ -5,7 +5,7 @@ frame costs more than everything else, so few rows stay Python values until a fr
 """
 
 import re
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -410,7 +410,8 @@ class Reader:
         self._many: Any = msgspec.json.Decoder(_list_of(row)).decode
         members: Any = dict[str, msgspec.Raw]
         read = msgspec.defstruct("Body", [("columns", members)], forbid_unknown_fields=strict)
-        self._members: Any = msgspec.json.Decoder(read).decode
+        self._columns: Any = msgspec.json.Decoder(body).decode
+        self._undecoded: Any = msgspec.json.Decoder(read).decode
         self._lists = [msgspec.json.Decoder(kind).decode for kind in lists]
         self._strict = strict
         self._quotes = QuoteCount(columns, list(map(attrgetter, map(_field, range(len(columns))))))
@@ -430,6 +431,7 @@ class Reader:
             for getter, column in zip(self._getters, columns, strict=True)
             if self.checks[column.name]
         ]
+        self._held = {columns.index(column): holds for _, column, holds in self._checks}
         self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
 
     def one(self, body: bytes) -> Any:
@@ -456,7 +458,15 @@ class Reader:
         Raises:
             Refusal: as one(); also where it holds no rows or too many.
         """
-        return finish(self.many_in_steps(body, most))
+        if len(body) > json_text.SLICE:
+            return finish(self.many_in_steps(body, most))
+        try:
+            rows: list[Any] = self._many(body)
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_ROW) from None
+        check_row_count(len(rows), most)
+        self._check(rows, body, 0)
+        return rows
 
     def many_in_steps(self, body: bytes, most: int) -> Steps[list[Any]]:
         """Decode as many(), a slice of the body in each step."""
@@ -465,10 +475,7 @@ class Reader:
         rows: list[Any] = []
         slices = json_text.Slices(body, json_text.BETWEEN_OBJECTS, self._many)
         for part in self._decoded(slices, BY_ROW):
-            if slices.text.count(b'"') != self._quotes.of_rows(part):
-                self._refuse_repeated_in(slices, part)
-            for getter, column, holds in self._checks:
-                check_values(map(getter, part), column, holds, slices.count)
+            self._check(part, slices.text, slices.count)
             rows += part
             yield
         check_row_count(len(rows), most)
@@ -480,14 +487,28 @@ class Reader:
         Raises:
             Refusal: as many(); also where the columns are not of one length.
         """
-        return finish(self.columnar_in_steps(body, most))
+        if len(body) > json_text.SLICE:
+            return finish(self.columnar_in_steps(body, most))
+        try:
+            columns = self._columns(body).columns
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_COLUMN) from None
+        lists = [getter(columns) for getter in self._getters]
+        if body.count(b'"') != self._quotes.of_columns(lists):
+            self._members(body)
+        missing: Missing = {}
+        series = {
+            at: self._series(at, values, missing, 0)
+            for at, values in enumerate(lists)
+            if values is not None
+        }
+        return self._table(series, missing, most)
 
     def columnar_in_steps(self, body: bytes, most: int) -> Steps[Table]:
         """Decode as columnar(), a slice of a column in each step."""
-        members = self._columns(body)
+        members = self._members(body)
         yield
         missing: Missing = {}
-        heights: dict[str, int] = {}
         series: dict[int, pl.Series] = {}
         for at, column in enumerate(self.columns):
             text = bytes(members.get(column.name, b"null"))
@@ -496,32 +517,40 @@ class Reader:
             if text.count(b",") >= most:
                 yield from _check_count(text, _between(column), most)
             parts = []
-            for values, before in self._values(at, text):
-                parts.append(self._all.series(at, values, missing, before))
+            slices = json_text.Slices(text, _between(column), self._lists[at])
+            for values in self._decoded(slices, BY_COLUMN, column):
+                parts.append(self._series(at, values, missing, slices.count))
                 yield
             series[at] = pl.concat(parts)
-            heights[column.name] = len(series[at])
-        height = next(iter(heights.values()), 0)
-        for name, number in heights.items():
-            if number != height:
-                first = next(iter(heights))
-                what = f"holds {number} values, and `{first}` holds {height}"
-                raise wrong_column(None, name, what)
+        return self._table(series, missing, most)
+
+    def _series(self, at: int, values: list[Any], missing: Missing, before: int) -> pl.Series:
+        """Check some values of a column, and make a series of them."""
+        if holds := self._held.get(at):
+            check_values(values, self.columns[at], holds, before)
+        return self._all.series(at, values, missing, before)
+
+    def _table(self, series: Mapping[int, pl.Series], missing: Missing, most: int) -> Table:
+        """Make a table of the columns that were sent, by their numbers."""
+        height = len(next(iter(series.values()))) if series else 0
+        for at, values in series.items():
+            if len(values) != height:
+                first = self.columns[next(iter(series))].name
+                what = f"holds {len(values)} values, and `{first}` holds {height}"
+                raise wrong_column(None, self.columns[at].name, what)
         check_row_count(height, most)
         used = self._own if series.keys() <= set(self._own) else range(len(self.columns))
-        frame = pl.DataFrame(
-            [
-                series[at] if at in series else self._all.series(at, [None] * height, missing, 0)
-                for at in used
-            ]
-        )
+        nothing = [None] * height if len(series) < len(used) else []
+        full = [
+            series[at] if at in series else self._all.series(at, nothing, missing, 0) for at in used
+        ]
         names = [column.name for column in self.columns if column.name in missing]
-        return Table(frame, {name: missing[name] for name in names})
+        return Table(pl.DataFrame(full), {name: missing[name] for name in names})
 
-    def _columns(self, body: bytes) -> dict[str, msgspec.Raw]:
+    def _members(self, body: bytes) -> dict[str, msgspec.Raw]:
         """Decode {"columns": {name: [values]}} as far as the texts of the columns."""
         try:
-            members: dict[str, msgspec.Raw] = self._members(body).columns
+            members: dict[str, msgspec.Raw] = self._undecoded(body).columns
             if json_text.has_more_keys(body, members, 1):
                 for text in (body, json_text.member(body, "columns")):
                     _refuse_repeated(text, None)
@@ -535,16 +564,6 @@ class Reader:
             if column.required and column.name not in members:
                 raise wrong_column(None, column.name, "is missing")
         return members
-
-    def _values(self, at: int, text: bytes) -> Iterator[tuple[list[Any], int]]:
-        """Decode the values of a column slice by slice; with the number of rows before each."""
-        column = self.columns[at]
-        slices = json_text.Slices(text, _between(column), self._lists[at])
-        checks = [holds for _, checked, holds in self._checks if checked is column]
-        for values in self._decoded(slices, BY_COLUMN, column):
-            for holds in checks:
-                check_values(values, column, holds, slices.count)
-            yield values, slices.count
 
     def _decoded(
         self, slices: json_text.Slices, where: re.Pattern[str], within: Column | None = None
@@ -561,11 +580,21 @@ class Reader:
                 ) from None
             yield part
 
-    def _refuse_repeated_in(self, slices: json_text.Slices, rows: Sequence[Any]) -> None:
-        texts = json_text.values(slices.text)
-        for number, (text, row) in enumerate(zip(texts, rows, strict=True), slices.count + 1):
-            if text.count(b'"') != self._quotes.of_row(row, text):
-                _refuse_repeated(text, number)
+    def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
+        """Check decoded rows of an array for what msgspec does not.
+
+        Args:
+            rows: of it.
+            text: of the array.
+            before: rows of the request that come before them.
+        """
+        if text.count(b'"') != self._quotes.of_rows(rows):
+            texts = json_text.values(text)
+            for number, (written, row) in enumerate(zip(texts, rows, strict=True), before + 1):
+                if written.count(b'"') != self._quotes.of_row(row, written):
+                    _refuse_repeated(written, number)
+        for getter, column, holds in self._checks:
+            check_values(map(getter, rows), column, holds, before)
 
     def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
         """Put decoded rows into a frame; `lookup` fills in what they leave out."""
@@ -594,6 +623,7 @@ class QuoteCount:
     """
 
     def __init__(self, columns: Sequence[Column], getters: Sequence[Callable[[Any], Any]]) -> None:
+        self._columns = columns
         self._required = sum(_quotes(column) for column in columns if column.required)
         self._optional = [
             (getter, _quotes(column), msgspec.json.encode(column.name) + b":")
@@ -609,6 +639,17 @@ class QuoteCount:
                 count += quotes
             elif key in text:
                 count += 2
+        return count
+
+    def of_columns(self, lists: Sequence[list[Any] | None]) -> int:
+        """Count those of a table, as if no column was null."""
+        count = 2  # of the key `columns`
+        for column, values in zip(self._columns, lists, strict=True):
+            if values is not None:
+                count += 2
+                if column.family in TEXTS:
+                    nulls = 0 if column.required else values.count(None)
+                    count += 2 * (len(values) - nulls)
         return count
 
     def of_rows(self, rows: Sequence[Any]) -> int:

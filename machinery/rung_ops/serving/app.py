@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from starlette.requests import ClientDisconnect
 
 from rung_ops.model.json_text import SLICE
-from rung_ops.model.rows import Refusal, Result, Steps, Table, finish
+from rung_ops.model.rows import Refusal, Result, Steps, Table
 from rung_ops.serving import answers, explaining
 from rung_ops.serving.batching import Job
 from rung_ops.serving.hooks import ScoringError
@@ -100,6 +100,7 @@ class App:
             most = service.limits.max_rows
             job = await self._job_of_many(
                 *(served, parsed, arrived, len(body)),
+                lambda loaded: loaded.reader.many(body, most),
                 lambda loaded: loaded.reader.many_in_steps(body, most),
                 lambda: min(body.count(b"{"), most),
             )
@@ -130,6 +131,7 @@ class App:
         most = service.limits.max_rows
         job = await self._job_of_many(
             *(served, parsed, arrived, len(body)),
+            lambda loaded: loaded.reader.columnar(body, most),
             lambda loaded: loaded.reader.columnar_in_steps(body, most),
             lambda: min(body.count(b",") // len(served.reader.columns), most),
         )
@@ -164,6 +166,7 @@ class App:
         parsed: "RequestHeaders",
         arrived: float,
         size: int,
+        read: Read,
         steps: Callable[[LoadedRelease], Steps[Any]],
         height: Callable[[], int],
     ) -> Job:
@@ -174,11 +177,12 @@ class App:
             parsed: headers of the request.
             arrived: when the request did.
             size: of the body in bytes.
-            steps: decodes it for a release.
+            read: decodes it for a release.
+            steps: does so in slices.
             height: estimates the number of its rows.
         """
         if size <= SLICE:
-            return self._job(served, parsed, arrived, lambda loaded: finish(steps(loaded)))
+            return self._job(served, parsed, arrived, read)
         service = self._service
         async with self._large.turn(size):
             service.batcher.admit(height(), is_large=True)
