@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ class PredictionLog:
         self._wake = threading.Event()
         self._closing = self._finished = False
         self._failing = False
+        self._reason = ""  # of the last failure
+        self._dropped_at = ""
         self._files = LogFiles(folder)
         self._thread = self._start()
 
@@ -91,7 +94,7 @@ class PredictionLog:
         with self._lock:
             full = self._weight + weight > self._limit or self._closing
             if full:
-                self.dropped += len(ids)
+                self._drop(len(ids))
             else:
                 self._waiting.append(batch)
                 self._weight += weight
@@ -106,6 +109,22 @@ class PredictionLog:
         """Number of rows that are not written yet."""
         with self._lock:
             return sum(len(batch.ids) for batch in [*self._writing, *self._waiting])
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the log, and which rows it lacks; None if it has all."""
+        problems = []
+        if self._failing:
+            problems.append(
+                f"The prediction log cannot be written ({self._reason}): {self.waiting:,} rows wait "
+                f"in memory, and of more than about {self._limit:,} the newest are dropped."
+            )
+        if self.dropped:
+            problems.append(
+                f"The prediction log has dropped {self.dropped:,} rows since the start, the last at "
+                f"{self._dropped_at}: they were answered, and cannot be monitored or shown."
+            )
+        return " ".join(problems) or None
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the waiting rows and stop; rows not written within `seconds` are dropped."""
@@ -125,8 +144,12 @@ class PredictionLog:
             self._writing, self._weight = [], 0
             self._waiting.clear()
         if lost:
-            self.dropped += lost
+            self._drop(lost)
             LOG.warning("The prediction log dropped %d rows: not written in time.", lost)
+
+    def _drop(self, rows: int) -> None:
+        self.dropped += rows
+        self._dropped_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -161,7 +184,7 @@ class PredictionLog:
             self._rows = 0
         for group, frame in frames(self._writing):
             if isinstance(frame, BaseException):
-                self.dropped += sum(len(batch.ids) for batch in group)
+                self._drop(sum(len(batch.ids) for batch in group))
                 LOG.error("Predictions cannot be logged; their parts differ: %s", frame)
             else:
                 try:
@@ -187,6 +210,7 @@ class PredictionLog:
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
+        self._reason = str(error)
         if not self._failing:
             LOG.error("The prediction log cannot be written: %s", error)
         self._failing = True
