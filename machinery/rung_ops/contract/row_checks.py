@@ -133,7 +133,7 @@ def _times(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
     if texts.dtype != pl.String or not dtype.is_temporal():
         return none
     try:
-        read = texts.str.strptime(dtype, strict=False)
+        read = texts.str.strptime(dtype, strict=False)  # type: ignore[arg-type]
     except pl.exceptions.PolarsError:
         return none
     is_mixed = read.null_count() > texts.null_count()

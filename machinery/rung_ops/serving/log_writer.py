@@ -117,7 +117,7 @@ class PredictionLog:
         if self._failing:
             problems.append(
                 f"The prediction log cannot be written ({self._reason}): {self.waiting:,} rows wait "
-                f"in memory, and of more than about {self._limit:,} the newest are dropped."
+                "in memory, and once that is full the newest are dropped."
             )
         if self.dropped:
             problems.append(

@@ -199,7 +199,7 @@ def _other_path(request: Request) -> str | None:
     path: str = request.scope["path"]
     last = path.removesuffix("/").rpartition("/")[2]
     ends = path.endswith("/")
-    scope = request.scope | {"path": path[:-1] if ends else f"{path}/"}
+    scope = {**request.scope, "path": path[:-1] if ends else f"{path}/"}
     if not last or all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
         return None
     query = f"?{request.url.query}" if request.url.query else ""
