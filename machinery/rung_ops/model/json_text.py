@@ -27,7 +27,8 @@ class Slices:
     """A JSON array, decoded slice by slice: gives the values of each.
 
     A slice ends where two values seem to meet. Where that was inside of a text or a nested value, the
-    slice is no array, and a longer one is tried: so the values are those of the whole array.
+    slice is no array, and one of eight times its size is tried, so the values are those of the whole
+    array. A try that failed gives no values.
 
     Attributes:
         text: the present slice, as an array.
@@ -67,7 +68,10 @@ class Slices:
         while True:
             comma = self._between.search(whole, self.start + size)
             end = comma.end() - 1 if comma else len(whole)
-            self.text = b"".join([b"[", whole[self.start : end], b"]" if comma else b""])
+            if comma is None and not self.count:
+                self.start, self.text = 1, whole  # which saves a copy
+            else:
+                self.text = b"".join([b"[", whole[self.start : end], b"]" if comma else b""])
             try:
                 values = self._decode(self.text)
             except msgspec.ValidationError:
@@ -75,7 +79,8 @@ class Slices:
             except msgspec.DecodeError:
                 if comma is None:
                     raise
-                size *= 2
+                size *= 8
+                yield []
                 continue
             if not values and self.count:
                 raise msgspec.DecodeError("JSON is malformed: trailing comma in array (byte 1)")

@@ -444,13 +444,18 @@ class Reader:
             row = self._one(body)
         except Exception as error:  # whatever an invalid body raises, the caller caused it
             raise validation_error(error, self.columns, BY_ROW, alone=True) from None
-        if body.count(b'"') != self._quotes.of_row(row, body):
-            _refuse_repeated(body, 1)
-        for getter, column, holds in self._checks:
-            value = getter(row)
-            if value is not None and not holds(value):
-                raise wrong_value(1, column.name, value, expected_words(column, value))
+        self._check_one(row, body)
         return row
+
+    def one_in_steps(self, body: bytes) -> Steps[list[Any]]:
+        """Decode as one(), as the only row; a large body in two steps."""
+        try:
+            row = self._one(body)
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
+        yield
+        self._check_one(row, body)
+        return [row]
 
     def many(self, body: bytes, most: int) -> list[Any]:
         """Decode a JSON array of objects into rows; at most so many.
@@ -475,9 +480,11 @@ class Reader:
         rows: list[Any] = []
         slices = json_text.Slices(body, json_text.BETWEEN_OBJECTS, self._many)
         for part in self._decoded(slices, BY_ROW):
-            self._check(part, slices.text, slices.count)
-            rows += part
             yield
+            if part:
+                self._check(part, slices.text, slices.count)
+            rows += part
+            _check_part(len(rows), most)
         check_row_count(len(rows), most)
         return rows
 
@@ -521,6 +528,7 @@ class Reader:
             for values in self._decoded(slices, BY_COLUMN, column):
                 parts.append(self._series(at, values, missing, slices.count))
                 yield
+                _check_part(slices.count, most)
             series[at] = pl.concat(parts)
         return self._table(series, missing, most)
 
@@ -579,6 +587,14 @@ class Reader:
                     error, self.columns, where, part=slices, within=within
                 ) from None
             yield part
+
+    def _check_one(self, row: Any, body: bytes) -> None:
+        if body.count(b'"') != self._quotes.of_row(row, body):
+            _refuse_repeated(body, 1)
+        for getter, column, holds in self._checks:
+            value = getter(row)
+            if value is not None and not holds(value):
+                raise wrong_value(1, column.name, value, expected_words(column, value))
 
     def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
         """Check decoded rows of an array for what msgspec does not.
@@ -671,22 +687,33 @@ def _between(column: Column) -> re.Pattern[bytes]:
 
 
 def _check_count(text: bytes, between: re.Pattern[bytes], most: int) -> Steps[None]:
-    """Check the number of values of an array without decoding them; pass over what is no JSON.
+    """Check the number of values of an array without decoding them; give up where that is not cheap.
 
     Raises:
         Refusal: there are too many.
     """
     height = 0
-    slices = iter(json_text.raw_slices(text, between))
+    parts = iter(json_text.raw_slices(text, between))
     while True:
         try:
-            height += len(next(slices))
-        except StopIteration:
-            break
-        except Exception:  # decoding it says what is wrong with it
+            part = next(parts)
+        except Exception:  # it has ended, or decoding it says what is wrong with it
             return
+        if not part:  # a nested value, or text as between two: decoding counts as well
+            return
+        height += len(part)
+        _check_part(height, most)
         yield
-    check_row_count(height, most)
+
+
+def _check_part(height: int, most: int) -> None:
+    """Check the number of rows so far.
+
+    Raises:
+        Refusal: there are too many.
+    """
+    if height > most:
+        raise Refusal(413, f"The body holds more than {most:,} rows, which is the most allowed.")
 
 
 def _refuse_repeated(text: bytes, row: int | None) -> None:

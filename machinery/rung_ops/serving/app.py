@@ -107,7 +107,15 @@ class App:
             service.batcher.admit(job.height)
             await self._score(job, explain)
             return answers.of_rows(job)
-        job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
+        if len(body) > SLICE:
+            job = await self._job_of_many(
+                *(served, parsed, arrived, len(body)),
+                lambda loaded: [loaded.reader.one(body)],
+                lambda loaded: loaded.reader.one_in_steps(body),
+                lambda: 1,
+            )
+        else:
+            job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
         job.is_single = True
         await self._score(job, explain)
         return answers.of_row(job)

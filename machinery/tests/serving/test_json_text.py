@@ -101,15 +101,17 @@ def test_what_is_not_json_is_refused_as_the_whole_is(
 
 
 def test_rows_are_counted_before_they_are_decoded() -> None:
-    many = [{"n": "no number", "text": "},{"}] * 41
-    columns = {"columns": {"n": ["no number"] * 41, "text": ["},{"] * 41}}
+    many = [{"n": "no number", "text": "{"}] * 41
+    columns = {"columns": {"n": ["no number"] * 41, "text": ["{"] * 41}}
     for read, body in ((READER.many, many), (READER.columnar, columns)):
         with pytest.raises(Refusal) as refused:
             read(json.dumps(body).encode(), 40)
         assert refused.value.status == 413
-        assert "41 rows; at most 40" in refused.value.message
-    texts = [{"n": number, "text": "{{{"} for number in range(30)]
+        assert "more than 40 rows" in refused.value.message
+    texts = [{"n": number, "text": "},{ {"} for number in range(30)]
     assert len(READER.many(json.dumps(texts).encode(), 30)) == 30
+    with pytest.raises(Refusal, match="more than 29 rows"):
+        READER.many(json.dumps(texts).encode(), 29)
 
 
 @pytest.mark.parametrize(
