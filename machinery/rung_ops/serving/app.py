@@ -30,6 +30,9 @@ Headers = list[tuple[bytes, bytes]]
 Sent = list[Any] | Table
 Read = Callable[[LoadedRelease], Sent]
 
+# Iterations of the event loop after a slice of a large body: a request that has arrived takes some to
+# become a job, and some more to be scored.
+MIN_PAUSE, MAX_PAUSE = 2, 16
 LONGEST_ID = 128  # characters of x-request-id
 LONGEST_KEY = 1_024  # characters of x-key
 JSON = (b"content-type", b"application/json")
@@ -194,14 +197,15 @@ class App:
         service = self._service
         async with self._large.turn(size):
             service.batcher.admit(height(), is_large=True)
-            decoded: dict[LoadedRelease, Sent] = {served: await gently(steps(served))}
+            is_busy = service.batcher.has_small
+            decoded: dict[LoadedRelease, Sent] = {served: await gently(steps(served), is_busy)}
             canary = service.held.canary
             if canary is not None:
                 if service.alike:
                     decoded[canary] = decoded[served]
                 else:
                     with contextlib.suppress(Refusal):
-                        decoded[canary] = await gently(steps(canary))
+                        decoded[canary] = await gently(steps(canary), is_busy)
             return self._job(served, parsed, arrived, lambda loaded: _decoded(decoded, loaded))
 
     async def _score(self, job: Job, explain: bool = False) -> None:
@@ -319,14 +323,22 @@ def _decoded(decoded: Mapping[LoadedRelease, Sent], loaded: LoadedRelease) -> Se
     return decoded[loaded]
 
 
-async def gently(steps: Steps[Result]) -> Result:
-    """Take one step in each iteration of the event loop, so that others are answered meanwhile."""
+async def gently(steps: Steps[Result], is_busy: Callable[[], bool]) -> Result:
+    """Take steps with some iterations of the event loop after each, so that others are answered.
+
+    Args:
+        steps: to take.
+        is_busy: whether a request waits that could be answered now.
+    """
     while True:
         try:
             next(steps)
         except StopIteration as end:
             return end.value
-        await asyncio.sleep(0)
+        for iteration in range(MAX_PAUSE):
+            await asyncio.sleep(0)
+            if iteration >= MIN_PAUSE and not is_busy():
+                break
 
 
 class LargeBodies:

@@ -191,6 +191,10 @@ class Batcher:
         """Number of waiting rows."""
         return self._small.rows + self._large.rows
 
+    def has_small(self) -> bool:
+        """Return whether a request of few rows waits."""
+        return bool(self._small.jobs)
+
     def admit(self, rows: int, is_large: bool = False) -> None:
         """Check that the rows of a new request would not wait too long.
 
