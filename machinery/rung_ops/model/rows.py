@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -367,10 +367,7 @@ class TableBuilder:
         return self._series[at](values)
 
 
-class Lookup(Protocol):
-    """Fills in columns that a request leaves out."""
-
-    def fill(self, table: Table) -> Table: ...
+Fill = Callable[[Table], Table]  # fills in columns that a request leaves out
 
 
 class Reader:
@@ -612,13 +609,13 @@ class Reader:
         for getter, column, holds in self._checks:
             check_values(map(getter, rows), column, holds, before)
 
-    def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
-        """Put decoded rows into a frame; `lookup` fills in what they leave out."""
-        if lookup is None or self._given is None:
+    def table(self, rows: Sequence[Any], fill: Fill | None = None) -> Table:
+        """Put decoded rows into a frame; `fill` fills in what they leave out."""
+        if fill is None or self._given is None:
             return self._all.of_rows(rows)
         given, nothing = self._given, self._nothing
         is_empty = all(given(row) == nothing for row in rows)
-        return lookup.fill((self._of_own if is_empty else self._all).of_rows(rows))
+        return fill((self._of_own if is_empty else self._all).of_rows(rows))
 
     def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
         """Take the values of decoded rows, and which rows have the default, by column."""
