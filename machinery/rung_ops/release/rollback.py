@@ -41,8 +41,10 @@ def roll_back(
             changed in the meantime.
     """
     before = before or state.read(folder)
-    if source is None and (before.on_trial or before.previous):
-        _refuse_again(folder, before, state.read_with_entry(folder)[1])
+    current, last = state.read_with_entry(folder)
+    # One that was changed meanwhile is refused under the lock.
+    if source is None and current == before and (before.on_trial or before.previous):
+        _refuse_again(folder, before, last)
     if not before.on_trial and before.previous:
         path = release_folders.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
