@@ -6,17 +6,16 @@ reports/gate.json; `poe deploy production` requires it.
 """
 
 import json
-from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from rung_ops import contract
 from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion, Verdict
+from rung_ops.gate.judge import Champion, unseen_rows
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.project import current, release_folders
@@ -61,17 +60,14 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     origin = {"release": served} | make.origin(loaded.manifest)
-    notes = []
-    if has_learned(loaded.manifest, rows):
-        try:
-            judged = registry.version(loaded.manifest["version"])
-            if judged.run_id == loaded.manifest.get("run_id"):
-                predictions = versions.predictions(judged, current().test)
-                notes.append(f"{served} was fitted again to some of these rows, so {JUDGED}")
-                return Champion(origin, predictions, slices, notes)
-        except (registry.MlflowException, VersionError):
-            pass
-        notes.append(f"{served} was fitted again to some of these rows, which favours it")
+    until = loaded.manifest.get("trained_until")
+    unseen = unseen_rows(rows, until)
+    newer = 0 if unseen is None else int(unseen.sum())
+    if loaded.manifest.get("refit") and newer < gate_rules.read().min_rows:
+        # Too few are new to it: the settings are compared, by the models that judged them.
+        if (judged := _judged(loaded.manifest)) is not None:
+            note = f"{served} was fitted again to these rows, so {JUDGED}"
+            return Champion(origin, judged, slices, notes=[note])
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
@@ -79,17 +75,18 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
-    return Champion(origin, predictions, slices, notes)
+    return Champion(origin, predictions, slices, until)
 
 
-def has_learned(manifest: Mapping[str, Any], rows: pl.DataFrame) -> bool:
-    """Tell whether a release was fitted again to some of these rows, or may have been."""
-    if not manifest.get("refit"):
-        return False
-    if contract.TIME is None or not manifest.get("trained_until"):
-        return True
-    first: date = rows[contract.TIME].min()  # type: ignore[assignment]
-    return first.isoformat() <= str(manifest["trained_until"])
+def _judged(manifest: dict[str, Any]) -> np.ndarray | None:
+    """Predict the test rows with the model that judged a release's settings; None if it is gone."""
+    try:
+        version = registry.version(manifest["version"])
+        if version.run_id != manifest.get("run_id"):
+            return None
+        return versions.predictions(version, current().test)
+    except (registry.MlflowException, VersionError):
+        return None
 
 
 def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:

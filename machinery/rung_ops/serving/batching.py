@@ -192,19 +192,23 @@ class Batcher:
         """Number of waiting rows."""
         return self._small.rows + self._large.rows
 
-    def admit(self, rows: int, by_column: bool = False) -> None:
+    def has_small(self) -> bool:
+        """Return whether a request of few rows waits."""
+        return bool(self._small.jobs)
+
+    def admit(self, rows: int, is_large: bool = False) -> None:
         """Check that the rows of a new request would not wait too long.
 
         Args:
             rows: number of rows.
-            by_column: whether they come as a table, which never shares a batch.
+            is_large: whether they never share a batch: a table, or a body of more than a slice.
 
         Raises:
             Refusal: 503; they would wait too long, or too many rows are waiting.
         """
         lane, limit = (self._small, self._limits.max_waiting_rows)
         seconds = lane.seconds
-        if by_column or rows > SMALL:
+        if is_large or rows > SMALL:
             lane, limit = self._large, self._limits.max_rows
             seconds += lane.seconds
         if self._until:
