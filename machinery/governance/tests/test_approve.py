@@ -202,6 +202,25 @@ def test_an_approval_is_void_when_what_it_binds_changes(
     )
 
 
+@pytest.mark.tried(
+    "Approve, then compare other groups: cut [fairness.groups] elsewhere, or raise smallest_group",
+    "the approval is void; before it, the gate refuses other settings than the version's",
+)
+def test_an_approval_is_void_when_other_groups_are_compared(desk: Desk) -> None:
+    settings = "[fairness.groups]\nage = [30]\n[model]\nC = 1\n"
+    desk.commit(ADA, {"params.toml": settings})
+    version = desk.version()
+    assert desk.approve(version) == 0
+    file = desk.folder / "params.toml"
+
+    file.write_text(settings.replace("C = 1", "C = 2"))
+    assert validation.objections(version) == []
+    file.write_text(settings.replace("30", "74"))
+    (objection,) = validation.objections(version)
+    assert objection.startswith("what params.toml judges a version by ([score], [fairness]")
+    assert validation.objections(version, answered=True) == []
+
+
 @pytest.mark.parametrize("name", ["git_commit", "data_hash"])
 @pytest.mark.tried(
     "Edit a tag of the registry",

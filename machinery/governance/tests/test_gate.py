@@ -101,6 +101,27 @@ def test_a_version_within_the_plan_and_approved_passes(
     assert made.figures["plan"] == plan.digest()
 
 
+@pytest.mark.parametrize(
+    "changed", [{"smallest_group": 200}, {"groups": {"age": [74]}, "threshold": 0.5}]
+)
+def test_groups_are_those_that_the_version_was_made_with(
+    judged: Callable[..., Verdict],
+    tmp_path: Path,
+    changed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    approve(tmp_path)
+    settings = gate.params()
+    monkeypatch.setattr(
+        gate, "params", lambda: settings | {"fairness": settings["fairness"] | changed}
+    )
+
+    (reason,) = judged(champion=0.76).reasons
+
+    assert reason.startswith(f"fairness.{next(iter(changed))}")
+    assert "`uv run poe pipeline` makes one with today's" in reason
+
+
 @pytest.mark.parametrize("when", ["always", "on all rows alone"])
 @pytest.mark.tried(
     "Let `score()` of a candidate give better figures than its predictions have",

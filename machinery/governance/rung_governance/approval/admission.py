@@ -59,6 +59,15 @@ class Admission:
             return Objection(f"{release} answers, as the plan says, but {lapsed[-1]}", False)
         return Objection(f"{release} may not answer any more: {lapsed[-1]}")
 
+    def terms(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what approves of a release that has no objection.
+
+        Returns:
+            The signed approval; in a team of one the line of the audit log.
+        """
+        release = str(manifest["id"])
+        return self._approval(release, manifest) or self._log.signed.approvals[release]
+
     def _approval(self, release: str, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         line = self._log.signed.approvals.get(release)
         if line is None:
