@@ -265,6 +265,14 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     )
 
 
+# What counts where params.toml has no line.
+UNSET = {
+    "fairness.smallest_group": str(fairness.SMALLEST_GROUP),
+    "fairness.threshold": str(fairness.THRESHOLD),
+    "report.slices": "[]",
+}
+
+
 def other_settings(settings: Mapping[str, Any], recorded: Mapping[str, str]) -> Iterator[str]:
     """Say which settings that judge a version are not those that it was made with.
 
@@ -277,9 +285,8 @@ def other_settings(settings: Mapping[str, Any], recorded: Mapping[str, str]) -> 
     judging = record_run.parameters(signed_approval.judging_settings(settings))
     tables = tuple(f"{name}." for name in ("score", "fairness"))
     known = {name for name in recorded if name.startswith(tables)} | judging.keys()
-    unset = {"report.slices": "[]"}  # judging_settings() has it where params.toml does not
     for name in sorted(known):
-        was, is_ = (side.get(name, unset.get(name, "not set")) for side in (recorded, judging))
+        was, is_ = (side.get(name, UNSET.get(name, "not set")) for side in (recorded, judging))
         if was != is_:
             yield (
                 f"{name} in params.toml was {was} when the version was made, and is {is_}: it is "
