@@ -154,9 +154,7 @@ class HookSource:
             source_hash.of_folder(current().root, contract.package()) if self._named else ""
         )
 
-    def objection(
-        self, manifest: Mapping[str, Any], terms: Mapping[str, Any]
-    ) -> Objection | None:
+    def objection(self, manifest: Mapping[str, Any], terms: Mapping[str, Any]) -> Objection | None:
         """Say that a release answers through other hooks than the approved ones.
 
         Args:
