@@ -31,7 +31,7 @@ def files() -> dict[str, str]:
 
 def named(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, str]) -> None:
     """Name hooks in pyproject.toml."""
-    monkeypatch.setattr(signed_approval.hooks, "named", lambda: hooks)
+    monkeypatch.setattr(bound_facts.hooks, "named", lambda: hooks)
 
 
 class Hooked:

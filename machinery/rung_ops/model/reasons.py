@@ -181,7 +181,7 @@ def difference_of_effects(parts: np.ndarray, predictions: np.ndarray, task: str)
 # A smaller effect is rounding: of 32 bits in a model, of four decimals in an answer.
 NONE = 5e-5
 # By how much answers may differ from the model's predictions without a hook: rounding, to 32 bits.
-ROUNDING = {"rtol": 1e-5, "atol": 1e-6}
+ROUNDING, SMALLEST_CHANGE = 1e-5, 1e-6  # a share of them, and whatever they are
 AFTER = "changed by the hook after_prediction"
 # Largest difference between the sum of the effects and the prediction: in log-odds, or a share of
 # the largest effect. Rounding to 32 bits stays below 1e-4, unless a probability is almost 1.
@@ -287,7 +287,7 @@ class Reasons:
 
     def _of_hook(self, predictions: np.ndarray, answered: np.ndarray) -> np.ndarray:
         """Return what a hook added in the unfavourable direction; shape (n_rows,)."""
-        is_same = np.isclose(answered, predictions, **ROUNDING)
+        is_same = np.isclose(answered, predictions, ROUNDING, SMALLEST_CHANGE)
         is_same = is_same if is_same.ndim == 1 else is_same.all(axis=1)
         added = margins(answered, self._task) - margins(predictions, self._task)
         return np.where(is_same, 0.0, self._against(added[:, None], answered)[:, 0])

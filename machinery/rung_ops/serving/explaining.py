@@ -69,7 +69,6 @@ class Explainer:
         """Explain a batch that holds rows of one job."""
         ((job, start, stop),) = scored.parts
         self._waiting += stop - start
-        assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
         running = asyncio.get_running_loop().run_in_executor(
             self._thread, _of_answers, scored, reasons, self._settings.count
         )
@@ -110,6 +109,7 @@ class Explainer:
 
 def _of_answers(scored: Scored, reasons: Reasons, count: int) -> list[list[Reason]]:
     """Find the reasons of what is answered, hooks included."""
+    assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
     strongest = reasons.strongest(scored.features, count, scored.predictions)
     hooked = scored.hooked_by_row()
     if hooked is None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rung_ops.errors import OpsError
+from rung_ops.project import hooks
 from rung_ops.system.printable import four_digits
 
 # What an approval binds, as its objections name it.
@@ -36,6 +37,18 @@ STOP, REPORT = "stop", "report"
 REFUSE = "refuse"
 # Of an approval: the hooks of the service by name, and which of the two holds.
 HOOKS, OTHER_HOOKS = "hooks", "other_hooks"
+# What the plan asks of a security key that signs: `touch`; the approval repeats it for the service.
+TOUCH, NO_TOUCH = "touch", "not required"
+
+
+# Those of rung_ops.project.hooks that the service calls.
+OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
+
+
+def hooks_of_service() -> dict[str, str]:
+    """Return the hooks of this project that the service calls, by name: `MODULE:FUNCTION`."""
+    named = hooks.named()
+    return {name: str(named[name]) for name in OF_SERVICE if name in named}
 
 
 class NotApprovedError(OpsError):

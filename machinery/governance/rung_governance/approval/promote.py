@@ -22,7 +22,6 @@ from rung_governance.approval import (
     keys,
     readiness,
     signatures,
-    signed_approval,
     validation,
     witness,
 )
@@ -92,7 +91,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
     needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
     is_same = known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys()
     if is_same and not is_signed:  # there the line itself approves of the hooks
-        is_same = known[-1].get(bound_facts.HOOKS, {}) == signed_approval.hooks_of_service()
+        is_same = known[-1].get(bound_facts.HOOKS, {}) == bound_facts.hooks_of_service()
     if is_same:
         if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
             raise state.ChangeRefusedError(

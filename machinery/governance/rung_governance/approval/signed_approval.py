@@ -15,7 +15,7 @@ from typing import Any
 from rung_governance.approval import bound_facts, plan, signatures
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.gate import rules
-from rung_ops.project import current, hooks
+from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import git
 
@@ -42,6 +42,7 @@ def statement(
         "expires": (now + terms.valid_for).date().isoformat(),
         "lapsed": terms.lapsed,
         bound_facts.OTHER_HOOKS: terms.hooks,
+        **({} if terms.needs_touch else {bound_facts.TOUCH: bound_facts.NO_TOUCH}),
     }
 
 
@@ -59,7 +60,7 @@ def decided_by(record: Path, root: Path | None = None) -> dict[str, Any]:
         judging = judging_settings(tomllib.loads(parameters.read_text(encoding="utf-8")))
         text = json.dumps(judging, sort_keys=True, default=str)
         hashes["judging"] = hashlib.sha256(text.encode()).hexdigest()
-    return hashes | {bound_facts.HOOKS: hooks_of_service()}
+    return hashes | {bound_facts.HOOKS: bound_facts.hooks_of_service()}
 
 
 def judging_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,16 +68,6 @@ def judging_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     slices = settings.get("report", {}).get("slices", [])
     tables = {name: settings.get(name, {}) for name in ("score", "fairness")}
     return {**tables, "report": {"slices": slices}}
-
-
-# Those of rung_ops.project.hooks that the service calls.
-OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
-
-
-def hooks_of_service() -> dict[str, str]:
-    """Return the hooks of this project that the service calls, by name: `MODULE:FUNCTION`."""
-    named = hooks.named()
-    return {name: str(named[name]) for name in OF_SERVICE if name in named}
 
 
 def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from rung_governance.approval import bound_facts, signatures
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
-from rung_governance.approval.signed_approval import hooks_of_service
 from rung_governance.approval.signed_log import Event, Line, SignedLog
 from rung_ops import contract
 from rung_ops.project import current
@@ -149,7 +148,7 @@ class HookSource:
 
     def __init__(self) -> None:
         """Read their names, and hash the source that they are imported from."""
-        self._named = hooks_of_service()
+        self._named = bound_facts.hooks_of_service()
         self._hash = (
             source_hash.of_folder(current().root, contract.package()) if self._named else ""
         )

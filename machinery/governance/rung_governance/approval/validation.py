@@ -277,7 +277,7 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if not is_signed():
         return facts | {
             "signed_by": "nobody: in a team of one there is no second key",
-            bound_facts.HOOKS: signed_approval.hooks_of_service(),
+            bound_facts.HOOKS: bound_facts.hooks_of_service(),
             bound_facts.OTHER_HOOKS: plan.approval_terms(current().root).hooks,
         }
     signed = approval_path(version)
