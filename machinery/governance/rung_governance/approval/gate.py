@@ -28,7 +28,7 @@ from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate.judge import Verdict
 from rung_ops.model import bundle, source_import
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, THRESHOLD, Kind
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
@@ -268,7 +268,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
 # What counts where params.toml has no line.
 UNSET = {
     "fairness.smallest_group": str(fairness.SMALLEST_GROUP),
-    "fairness.threshold": str(fairness.THRESHOLD),
+    "fairness.threshold": str(THRESHOLD),
     "report.slices": "[]",
 }
 
