@@ -74,7 +74,8 @@ def contradictions(
 
 def _owned(levels: Sequence[Level]) -> Iterator[_Owned]:
     for level in levels:
-        claims = [(claim, dict.fromkeys(GAMES[1:], level.level)) for claim in level.owns]
+        on_level: dict[str, int | None] = dict.fromkeys(GAMES[1:], level.level)
+        claims = [(claim, on_level) for claim in level.owns]
         for capability in level.capabilities.values():
             rungs = {game: capability.rung(game) for game in GAMES[1:]}
             claims += [(claim, rungs) for claim in capability.owns]
