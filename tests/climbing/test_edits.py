@@ -423,8 +423,9 @@ def test_a_deletion_survives_the_way_down_and_up(
     write(project, {path: None})
     commit(project)
     for level in (0, 1, 2, 0, 2):
-        climb(project, small, level=level)
+        climbed = climb(project, small, level=level)
         assert not (project / path).exists()
+        assert ([path] if level else []) == climbed.gone
     for other in {"ops/one.py", "Dockerfile", "ops/two.py"} - {path}:
         assert (project / other).exists()
 
@@ -632,6 +633,35 @@ def test_a_level_written_by_hand_is_refused(
 
     with pytest.raises(RungError, match=r"(?s)by hand.*git restore --source"):
         plan(project, small, level=1)
+
+
+@pytest.mark.parametrize("undone_by", ["restore", "revert", "amended"])
+def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
+    new_project: NewProject, small: Path, undone_by: str
+) -> None:
+    project = new_project(1)
+    climb(project, small, level=2)
+    write(project, {"ops/two.py": None})
+    commit(project)
+    climb(project, small, level=1)
+    file = project / ".copier-answers.yml"
+    answers = file.read_text()
+    file.write_text(answers.replace("level: 1", "level: 2"))
+    if undone_by == "amended":
+        git(project, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    else:
+        commit(project)
+    if undone_by == "revert":
+        git(project, "revert", "--no-edit", "HEAD")
+    else:
+        file.write_text(answers)
+        commit(project)
+    climbed = climb(project, small, level=2)
+
+    assert "data/table.bin" in climbed.added
+    if undone_by != "amended":  # which leaves no commit of rung 2 that still has its files
+        assert ["ops/two.py"] == climbed.gone
+    assert [] == plan(project, small, level=1).conflicts
 
 
 def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(

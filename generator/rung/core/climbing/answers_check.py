@@ -80,7 +80,7 @@ def _check_earlier(rendered: RenderedProject) -> None:
         )
     except RungError:
         return  # that version no longer exists, so nothing can be compared
-    differing = _differing(rendered.base, earlier_files, [rendered.source, source])
+    differing = rendered_trees.differing(rendered.base, earlier_files, [rendered.source, source])
     as_recorded = sum(rendered.ours.get(path) == rendered.base.get(path) for path in differing)
     as_before = sum(rendered.ours.get(path) == earlier_files.get(path) for path in differing)
     if as_before > as_recorded:
@@ -137,21 +137,12 @@ def _fit(rendered: RenderedProject, answers: Mapping[str, Any]) -> int:
         )
     except RungError:
         return 0  # the choice contradicts another answer
-    differing = _differing(rendered.base, other, [rendered.source])
+    differing = rendered_trees.differing(rendered.base, other, [rendered.source])
     as_recorded, as_other = (
         sum(path in side and rendered.ours.get(path) == side[path] for path in differing)
         for side in (rendered.base, other)
     )
     return as_other - as_recorded
-
-
-def _differing(
-    render: Mapping[str, Entry], other: Mapping[str, Entry], sources: list[Source]
-) -> set[str]:
-    """Return the files of Rung's that differ between two renders."""
-    paths = {*render, *other}
-    yours = rendered_trees.of_the_user(paths, sources)
-    return {path for path in paths - yours - {ANSWERS} if render.get(path) != other.get(path)}
 
 
 def _other_choices(source: Source, answers: Mapping[str, Any]) -> dict[str, list[Any]]:

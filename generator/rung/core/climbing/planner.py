@@ -251,7 +251,7 @@ def _outcome(
         retired=differences["retired"],
         renamed={old: new for old, new in names.items() if new in result},
         kept=resolved.kept,
-        gone=resolved.gone,
+        gone=sorted({*resolved.gone, *(base.keys() & theirs.keys() - ours.keys() - result.keys())}),
         own=resolved.own,
         ignored=ignored,
         had=earlier,
