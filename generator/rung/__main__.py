@@ -1,5 +1,6 @@
 """The command `rung`. Errors become messages and exit codes here, and nowhere else (decision 4)."""
 
+import contextlib
 import io
 import os
 import re
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except RungError as error:
+        _flush()  # what was printed before comes before, where both go to one place
         print(f"rung: {error}", file=sys.stderr)
         return error.code
     except typer.TyperException as error:
@@ -65,6 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return UNEXPECTED
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
 
 
 def _output_fails() -> bool:

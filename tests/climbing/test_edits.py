@@ -209,7 +209,7 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
     with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
-        apply.climb_on_branch(prepared, "side", messages.message(prepared.plan))
+        apply.climb_on_branch(prepared, "side", messages.message(prepared.plan), verify=False)
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
     assert "rung" in git(project, "show", "side:data/table.bin.rung-3")

@@ -1,12 +1,14 @@
 """The texts of a plan, of a climb's commit and of its outcome."""
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from rung.core.climbing.plans import Plan
+from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
-from rung.core.transaction import UNDO
+from rung.core.transaction import ON_NO_BRANCH, UNDO
 
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
@@ -27,7 +29,7 @@ def plan(planned: Plan) -> str:
     lines = [title(planned) + ":"]
     merged = {path: f"{path} (merged key by key)" for path in planned.by_key}
     lines += _group("Added", "+", _folded(planned.added))
-    lines += _group("Changed", "~", _folded(planned.changed, merged))
+    lines += _group("Changed", "~", _folded(planned.changed, merged) + _lock(planned))
     lines += _group("Retired", "-", _folded(planned.retired))
     lines += _group(LEFT_ALONE, ".", left_alone(planned))
     if planned.conflicts:
@@ -36,6 +38,11 @@ def plan(planned: Plan) -> str:
     lines += _group("New dependencies", "+", planned.dependencies)
     lines += _group(
         "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
+    )
+    lines += _group(
+        "Commands that do something else",
+        "~",
+        [f"{run}: {does}" for run, does in planned.altered.items()],
     )
     lines += _group("New CI jobs", "+", planned.jobs)
     lines += ["", *ejection(planned)] if ejection(planned) else []
@@ -48,6 +55,11 @@ def plan(planned: Plan) -> str:
     return "\n".join(lines)
 
 
+def plan_as_json(planned: Plan) -> str:
+    """Return what a climb would do, for programs."""
+    return json.dumps(planned.as_data(), indent=2, default=str)
+
+
 def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
     """Return the paths; a folder with MANY of them is one entry with their number."""
     tops = [path.partition("/")[0] for path in paths]
@@ -57,6 +69,10 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
         for top, path in zip(tops, paths, strict=True)
     ]
     return list(dict.fromkeys(lines))
+
+
+def _lock(planned: Plan) -> list[str]:
+    return [f"{LOCK} (uv locks the packages anew)"] if planned.locks else []
 
 
 def ejection(planned: Plan) -> list[str]:
@@ -165,6 +181,16 @@ def message(planned: Plan) -> str:
     parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
     if planned.commands:
         parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))
+    if planned.altered:
+        parts.append(
+            "Commands that do something else:\n"
+            + "\n".join(
+                textwrap.fill(f"- {run}: {does}", 72, subsequent_indent="  ")
+                for run, does in planned.altered.items()
+            )
+        )
+    if planned.locks:
+        parts.append(f"{LOCK} is uv's, for the packages that changed.")
     if planned.kept:
         parts.append(
             "Kept, as they were edited:\n" + "\n".join(f"- {path}" for path in planned.kept)
@@ -172,32 +198,71 @@ def message(planned: Plan) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def done(planned: Plan, commit: str, *, verified: bool) -> str:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Args:
+        plan: The plan.
+        commit: The new commit; None: nothing was written.
+        branch: The new branch that it is on; None: the current one.
+        passed: Whether the project's checks passed; None: they were not run.
+        detached: Whether HEAD is detached, so that there is no branch to go back to.
+        news: What the changelog says of it.
+    """
+
+    plan: Plan
+    commit: str | None = None
+    branch: str | None = None
+    passed: bool | None = None
+    detached: bool = False
+    news: str = ""
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return an outcome for programs: the plan's data, and what came of it."""
+    data = outcome.plan.as_data() | {
+        "commit": outcome.commit,
+        "branch": outcome.branch,
+        "checks_passed": outcome.passed,
+        "changelog": outcome.news,
+    }
+    return json.dumps(data, indent=2, default=str)
+
+
+def text(outcome: Outcome) -> str:
+    """Return an outcome for people."""
+    if outcome.commit is None:
+        return plan(outcome.plan)
+    if outcome.branch is not None:
+        return branched(outcome)
+    return done(outcome)
+
+
+def done(outcome: Outcome) -> str:
     """Say what a climb did, and the next commands."""
+    planned = outcome.plan
     lines = [title(planned) + ":"]
-    signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
-    lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
+    changed = [*_folded(planned.changed), *_lock(planned)]
+    signs = (("+", _folded(planned.added)), ("~", changed), ("-", _folded(planned.retired)))
+    lines += [f"  {sign} {entry}" for sign, entries in signs for entry in entries]
     lines += [f"  . {entry}" for entry in left_alone(planned)]
     lines += ["", *ejection(planned)] if ejection(planned) else []
-    lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
+    lines += ["", f"Committed as {str(outcome.commit)[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
-    if not verified:
+    if outcome.passed is None:
         lines.append("  uv run poe check")
         lines.append(
             "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
         )
     lines.append(f"To go back: `{UNDO}`, as long as nothing is on top.")
+    lines += [ON_NO_BRANCH] if outcome.detached else []
     return "\n".join(lines)
 
 
-def branched(planned: Plan, name: str, *, detached: bool) -> str:
-    """Say how to finish a climb on its own branch, and how to discard it.
-
-    Args:
-        planned: The climb.
-        name: The branch.
-        detached: Whether HEAD is detached, so that there is no branch to go back to.
-    """
+def branched(outcome: Outcome) -> str:
+    """Say how to finish a climb on its own branch, and how to discard it."""
+    planned, name, detached = outcome.plan, outcome.branch, outcome.detached
     here = "HEAD" if detached else "your own branch"
     lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]
     steps = [f"git switch {name}"]
@@ -209,6 +274,10 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
             " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
             " a PATH.rung: delete it in the end)",
         ]
+    elif outcome.passed is False:
+        lines += ["", "The project's checks do not pass there; their output is above."]
+        steps += ["(correct what they name)"]
+    if not outcome.passed:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
     if not detached:
         steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]

@@ -260,6 +260,7 @@ def _outcome(
         by_key=resolved.by_key,
         conflicts=resolved.conflicts,
         dependencies=plans.dependencies(bench, present, result),
+        locks=plans.locks(bench, present, result),
         jobs=plans.jobs(start.after, differences["added"]),
         **plans.new_contents(start.after, *states),
     )
