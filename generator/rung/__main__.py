@@ -13,6 +13,7 @@ import typer
 from rung.cli import app
 from rung.errors import RungError
 from rung.system import shortage
+from rung.system.printable import printable_lines
 
 USAGE = 2
 UNEXPECTED = 3
@@ -34,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except RungError as error:
         _flush()  # what was printed before comes before, where both go to one place
-        print(f"rung: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.code
     except typer.TyperException as error:
-        print(f"rung: {_usage_message(error)}", file=sys.stderr)
+        _complain(_usage_message(error))
         return USAGE
     except KeyboardInterrupt:
         print("rung: stopped; nothing is left half-done.", file=sys.stderr)
@@ -57,16 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RUNG_DEBUG"):
             raise
         if advice := shortage.remedy(error):
-            print(f"rung: {_short(error)}.\n{advice} Then run it again.", file=sys.stderr)
+            _complain(f"{_short(error)}.\n{advice} Then run it again.")
             return USAGE
         from rung.levels import template
 
-        print(
-            f"rung: this should not happen: {type(error).__name__}: {error}\n"
-            f"Run it again with RUNG_DEBUG=1 and report what it prints at {template.url()}/issues.",
-            file=sys.stderr,
+        _complain(
+            f"this should not happen: {type(error).__name__}: {error}\n"
+            f"Run it again with RUNG_DEBUG=1 and report what it prints at {template.url()}/issues."
         )
         return UNEXPECTED
+
+
+def _complain(message: str) -> None:
+    print(f"rung: {printable_lines(message)}", file=sys.stderr)
 
 
 def _flush() -> None:

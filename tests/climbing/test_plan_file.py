@@ -188,3 +188,28 @@ def test_after_a_conflict_an_update_advises_what_was_typed(
 
     assert 1 == rung(*typed)
     assert f"  rung {' '.join(map(str, typed))} --branch climb\n" in capsys.readouterr().err
+
+
+def test_an_update_and_a_climb_are_told_to_programs_as_a_plan_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"CHANGELOG.md": "# Changes\n"})
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    options = ["--template", made_from, "--format", "json"]
+    assert 0 == rung("plan", project, "--to", 1, *options)
+    planned = json.loads(capsys.readouterr().out)
+    assert 0 == rung("climb", project, "--to", 1, *options, "--no-verify")
+    climbed = json.loads(capsys.readouterr().out)
+
+    assert planned == {name: climbed[name] for name in planned}
+    assert git(project, "rev-parse", "HEAD") == climbed["commit"]
+    assert (None, None) == (climbed["branch"], climbed["checks_passed"])
+
+    news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n"
+    tiny.release(made_from, "v0.2.0", {"CHANGELOG.md": news, "files/Dockerfile": "FROM better\n"})
+    assert 0 == rung("update", project, *options, "--no-verify", "--branch", "new")
+    updated = json.loads(capsys.readouterr().out)
+    assert ("new", ["Dockerfile"]) == (updated["branch"], updated["changed"][1:])
+    assert "A better Dockerfile." in updated["changelog"]
+    assert 2 == rung("update", project, "--format", "yaml")
+    assert "There is no format `yaml`" in capsys.readouterr().err

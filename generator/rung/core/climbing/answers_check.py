@@ -19,6 +19,7 @@ from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.ladder import RUNGS
 from rung.levels.template_answers import ANSWERS
+from rung.system.printable import printable
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def check(rendered: RenderedProject) -> None:
                 else f", then change the answer with `rung climb -d {name}=VALUE`."
             )
             raise RungError(
-                f"{ANSWERS} says `{name}: {value}`, and the template makes "
-                f"`{made[name]}` of that.\nRestore the file from git{change}"
+                f"{ANSWERS} says `{printable(f'{name}: {value}')}`, and the template makes "
+                f"`{printable(str(made[name]))}` of that.\nRestore the file from git{change}"
             )
     if _untouched(rendered):
         return
@@ -159,7 +160,8 @@ def _other_choices(source: Source, answers: Mapping[str, Any]) -> dict[str, list
 
 def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str) -> RungError:
     says, fits = (
-        ", ".join(f"`{n}: {side.get(n)}`" for n in fitting) for side in (recorded, fitting)
+        ", ".join(f"`{printable(f'{n}: {side.get(n)}')}`" for n in fitting)
+        for side in (recorded, fitting)
     )
     return RungError(
         f"{ANSWERS} does not match the project: it says {says}, and the files are those of "

@@ -4,11 +4,13 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
 from rung.core.transaction import ON_NO_BRANCH, UNDO
+from rung.system.printable import printable
 
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
@@ -57,7 +59,7 @@ def plan(planned: Plan) -> str:
 
 def plan_as_json(planned: Plan) -> str:
     """Return what a climb would do, for programs."""
-    return json.dumps(planned.as_data(), indent=2, default=str)
+    return _json(planned.as_data())
 
 
 def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
@@ -115,7 +117,7 @@ def title(planned: Plan) -> str:
         )
     if before.version != after.version:
         changes.append(f"the template from {before.version} to {after.version}")
-    text = ", ".join(changes) or f"On rung {after.level}"
+    text = printable(", ".join(changes)) or f"On rung {after.level}"
     return text[0].upper() + text[1:]
 
 
@@ -141,7 +143,7 @@ def left_alone(planned: Plan) -> list[str]:
 
 def conflict(conflict: Conflict) -> list[str]:
     """Return lines that show the conflicts of a file, with both sides."""
-    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}"]
+    lines = [f"  ! {printable(conflict.path)}: {REASONS[conflict.why]}"]
     for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
         lines += _sides(hunk)
@@ -152,7 +154,7 @@ def _sides(hunk: Hunk) -> list[str]:
     shown = []
     for name, text in (("yours", hunk.ours), ("rung ", hunk.theirs)):
         lines = text.splitlines() or ["(nothing)"]
-        shown += [f"      {name} | {line}" for line in lines[:SHOWN]]
+        shown += [f"      {name} | {printable(line)}" for line in lines[:SHOWN]]
         if len(lines) > SHOWN:
             shown.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
     return shown
@@ -178,7 +180,7 @@ def message(planned: Plan) -> str:
         )
     counts = (len(planned.added), len(planned.changed), len(planned.retired))
     body = f"{title(planned)}. Files: {counts[0]} added, {counts[1]} changed, {counts[2]} retired."
-    parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
+    parts = [printable(subject)[:100], "\n".join(textwrap.wrap(body, 72))]
     if planned.commands:
         parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))
     if planned.altered:
@@ -193,7 +195,8 @@ def message(planned: Plan) -> str:
         parts.append(f"{LOCK} is uv's, for the packages that changed.")
     if planned.kept:
         parts.append(
-            "Kept, as they were edited:\n" + "\n".join(f"- {path}" for path in planned.kept)
+            "Kept, as they were edited:\n"
+            + "\n".join(f"- {printable(path)}" for path in planned.kept)
         )
     return "\n\n".join(parts) + "\n"
 
@@ -221,13 +224,18 @@ class Outcome:
 
 def as_json(outcome: Outcome) -> str:
     """Return an outcome for programs: the plan's data, and what came of it."""
-    data = outcome.plan.as_data() | {
+    came = {
         "commit": outcome.commit,
         "branch": outcome.branch,
         "checks_passed": outcome.passed,
         "changelog": outcome.news,
     }
-    return json.dumps(data, indent=2, default=str)
+    return _json(outcome.plan.as_data() | came)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    # `##[` and `##vso[` anywhere in a line are commands to Azure Pipelines.
+    return json.dumps(data, indent=2, default=str).replace("##", r"\u0023#")
 
 
 def text(outcome: Outcome) -> str:
@@ -244,9 +252,13 @@ def done(outcome: Outcome) -> str:
     planned = outcome.plan
     lines = [title(planned) + ":"]
     changed = [*_folded(planned.changed), *_lock(planned)]
-    signs = (("+", _folded(planned.added)), ("~", changed), ("-", _folded(planned.retired)))
-    lines += [f"  {sign} {entry}" for sign, entries in signs for entry in entries]
-    lines += [f"  . {entry}" for entry in left_alone(planned)]
+    signs = (
+        ("+", _folded(planned.added)),
+        ("~", changed),
+        ("-", _folded(planned.retired)),
+        (".", left_alone(planned)),
+    )
+    lines += [f"  {sign} {printable(entry)}" for sign, entries in signs for entry in entries]
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += ["", f"Committed as {str(outcome.commit)[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
@@ -293,7 +305,7 @@ def stopped(planned: Plan, command: str) -> str:
     lines += [
         "",
         "Change your side, commit, and climb again; or resolve the conflict on a branch:",
-        f"  {command} --branch climb",
+        f"  {printable(command)} --branch climb",
     ]
     return "\n".join(lines)
 
@@ -301,7 +313,7 @@ def stopped(planned: Plan, command: str) -> str:
 def _group(name: str, sign: str, entries: list[str]) -> list[str]:
     if not entries:
         return []
-    return ["", f"{name}:", *(f"  {sign} {entry}" for entry in entries)]
+    return ["", f"{name}:", *(f"  {sign} {printable(entry)}" for entry in entries)]
 
 
 def _wrap(text: str, indent: str) -> list[str]:

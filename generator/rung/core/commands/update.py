@@ -36,6 +36,7 @@ def update(
     from rung.core.climbing.apply import finish
     from rung.core.climbing.plans import ChangeRequest
     from rung.system import git
+    from rung.system.printable import printable_lines
     from rung.system.process import stopped_like_ctrl_c
 
     output_formats.writer("climb", form)  # an unknown format is refused first
@@ -51,7 +52,7 @@ def update(
         ]
         news = _news(*sources)
         if news and form == "text":
-            print(f"What comes, by the changelog:\n\n{news}\n", flush=True)
+            print(f"What comes, by the changelog:\n\n{printable_lines(news)}\n", flush=True)
         typed = request.command("update", path, template)
         return finish(prepared, branch, verify=not no_verify, command=typed, form=form, news=news)
 
