@@ -664,6 +664,21 @@ def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
     assert [] == plan(project, small, level=1).conflicts
 
 
+def test_a_climb_that_an_earlier_rung_left_incomplete_is_completed(
+    new_project: NewProject, small: Path
+) -> None:
+    """Rung 0.2 took files for deleted after a level had been written by hand and restored."""
+    project = new_project(1)
+    climb(project, small, level=2)
+    climb(project, small, level=1)
+    climb(project, small, level=2)
+    git(project, "rm", "--quiet", "ops/two.py", "data/table.bin")
+    git(project, "commit", "--quiet", "--amend", "--no-edit")
+    git(project, "revert", "--no-edit", "HEAD")
+
+    assert ["data/table.bin", "ops/two.py"] == climb(project, small, level=2).added
+
+
 def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(
     new_project: NewProject, small: Path
 ) -> None:

@@ -110,12 +110,22 @@ def removed_once(project: Project, paths: Iterable[str]) -> set[str]:
 
 
 def added_by_user(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths whose newest addition came without a change of the answers.
+    """Return the paths whose newest addition came without a change of the answers."""
+    return _by_user(project, "A", paths)
 
-    A climb adds its files and changes the answers in the same commit.
+
+def removed_by_user(project: Project, paths: Iterable[str]) -> set[str]:
+    """Return the paths whose newest deletion came without a change of the answers."""
+    return _by_user(project, "D", paths)
+
+
+def _by_user(project: Project, kind: str, paths: Iterable[str]) -> set[str]:
+    """Return the paths whose newest addition (A) or deletion (D) was no climb's.
+
+    A climb adds and removes its files and changes the answers in the same commit.
     """
     newest: dict[str, str] = {}
-    for commit, path in _changes(project, "A", paths):
+    for commit, path in _changes(project, kind, paths):
         newest.setdefault(path, commit)
     answers = f":(top,literal){project.path(ANSWERS)}"
     arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
