@@ -49,6 +49,7 @@ def plan(planned: Plan) -> str:
     lines += _group("New CI jobs", "+", planned.jobs)
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += _group(FIRST_ANSWERS, "=", first_answers(planned))
+    lines += _group("Once, after the climb", "*", _once(planned))
     lines += _group("The team brings", "*", planned.asks)
     for rise in planned.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
@@ -75,6 +76,11 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
 
 def _lock(planned: Plan) -> list[str]:
     return [f"{LOCK} (uv locks the packages anew)"] if planned.locks else []
+
+
+def _once(planned: Plan) -> list[str]:
+    """Return the commands to run once after a climb, with the reason."""
+    return [f"{run}: {until}" for rise in planned.rises for run, until in rise.once.items()]
 
 
 def ejection(planned: Plan) -> list[str]:
@@ -267,6 +273,8 @@ def done(outcome: Outcome) -> str:
         lines.append(
             "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
         )
+    if once := _once(planned):
+        lines += ["Once, then:", *(line for entry in once for line in _wrap(entry, "  "))]
     lines.append(f"To go back: `{UNDO}`, as long as nothing is on top.")
     lines += [ON_NO_BRANCH] if outcome.detached else []
     return "\n".join(lines)
@@ -291,6 +299,8 @@ def branched(outcome: Outcome) -> str:
         steps += ["(correct what they name)"]
     if not outcome.passed:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
+    if once := _once(planned):
+        lines += ["", "Once, after it:", *(line for entry in once for line in _wrap(entry, "  "))]
     if not detached:
         steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]
     lines += ["", "To finish:", *(f"  {step}" for step in steps)]

@@ -84,13 +84,18 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Rise:
-    """A rung on the way up: what it promises and costs, and when to stay on it."""
+    """A rung on the way up: what it promises and costs, and when to stay on it.
+
+    Args:
+        once: Commands to run once after the climb, with what is so until then.
+    """
 
     level: int
     title: str
     promise: str
     cost: str
     stay: str
+    once: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,7 +237,10 @@ def new_contents(source: Source, before: ProjectState, after: ProjectState) -> d
     known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
     return {
         "rises": [
-            Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
+            Rise(
+                *(rung[name] for name in ("level", "title", "promise", "cost", "stay")),
+                {first["run"]: first["until"] for first in rung.get("once", [])},
+            )
             for rung in then.rungs[before.level + 1 :]
         ],
         "commands": {run: does for run, does in then.commands.items() if run not in now.commands},
