@@ -275,7 +275,7 @@ def test_names_that_differ_only_in_case_are_a_conflict(
     commit(project)
     before = files_of(project)
 
-    with pytest.raises(RungError, match=rf"`{yours}` and a file of Rung's differ only in upper"):
+    with pytest.raises(RungError, match=rf"`{yours}` and Rung's name there differ only in upper"):
         climb(project, small, level=1)
 
     assert before == files_of(project)
@@ -284,6 +284,19 @@ def test_names_that_differ_only_in_case_are_a_conflict(
     commit(project)
     climb(project, small, level=1)
     assert (project / rungs).is_file()
+
+
+def test_a_folder_that_differs_only_in_case_is_refused_too(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    git(project, "mv", "ops", "Ops")
+    commit(project)
+
+    with pytest.raises(
+        RungError, match=r"differ only in upper and lower case(?s:.*)git mv Ops ops$"
+    ):
+        plan(project, small, level=1)
 
 
 def test_a_file_of_rungs_may_be_renamed_in_case_alone(new_project: NewProject, small: Path) -> None:
@@ -364,7 +377,10 @@ def test_a_link_in_the_place_of_rungs_page_stays(
     (project / "RUNG.md").symlink_to("README.md")
     commit(project)
     for level in (1, 2, 0):
-        assert ["RUNG.md"] == climb(project, small, level=level).own
+        climbed = climb(project, small, level=level)
+        assert ["RUNG.md"] == climbed.own
+        listed = [line for line in messages.left_alone(climbed) if line.startswith("RUNG.md (")]
+        assert ["RUNG.md (your own; Rung's file of that name is left out)"] == listed
 
     assert "README.md" == str((project / "RUNG.md").readlink())
     assert "# Yours\n" == (project / "README.md").read_text()

@@ -134,7 +134,7 @@ def refuse_obstructed(
 
 
 def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
-    """Raise a RungError if a new file's name differs from an existing one only in case.
+    """Raise a RungError if the name of a new file or folder differs from another's only in case.
 
     On the file systems of macOS and Windows both are the same file.
 
@@ -142,17 +142,34 @@ def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
         new: The files that the climb adds.
         kept: The files of the project that stay.
     """
-    yours = {path.casefold(): path for path in kept}
-    pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
+    yours: dict[str, set[str]] = {}
+    for name in _with_folders(kept):
+        yours.setdefault(name.casefold(), set()).add(name)
+    twins = {
+        name: min(yours[name.casefold()])
+        for name in sorted(_with_folders(new))
+        if name.casefold() in yours and name not in yours[name.casefold()]
+    }
+    # The topmost alone: what is below follows it.
+    pairs = [(old, name) for name, old in twins.items() if name.rpartition("/")[0] not in twins]
     if pairs:
         commands = "".join(
             f"\n  {printable(shlex.join(['git', 'mv', old, new]))}" for old, new in pairs
         )
         raise RungError(
-            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and a file of Rung's "
+            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and Rung's name there "
             "differ only in upper and lower case, which macOS and Windows take for one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
+
+
+def _with_folders(paths: Iterable[str]) -> set[str]:
+    return {
+        str(name)
+        for path in paths
+        for name in (path, *PurePosixPath(path).parents)
+        if str(name) != "."
+    }
 
 
 def obstructing(folder: Path, new: Iterable[str]) -> list[str]:

@@ -291,7 +291,7 @@ def _left_edited(
     result: Mapping[str, Entry],
     resolved: Resolved,
 ) -> list[str]:
-    settled = {*resolved.kept, *(conflict.path for conflict in resolved.conflicts)}
+    settled = {*resolved.kept, *resolved.own, *(conflict.path for conflict in resolved.conflicts)}
     return sorted(
         path
         for path in base.keys() & ours.keys() - settled
