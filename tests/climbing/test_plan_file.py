@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from rung.__main__ import main
+from rung.core.climbing import messages, plans
+from rung.core.climbing.messages import Outcome
+from rung.core.climbing.plans import Plan, ProjectState
+from rung.core.template_source import Source
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
+from tests.conftest import ROOT
 
 
 def rung(*arguments: object) -> int:
@@ -213,3 +218,33 @@ def test_an_update_and_a_climb_are_told_to_programs_as_a_plan_is(
     assert "A better Dockerfile." in updated["changelog"]
     assert 2 == rung("update", project, "--format", "yaml")
     assert "There is no format `yaml`" in capsys.readouterr().err
+
+
+def test_a_climb_names_the_lock_file_altered_commands_and_what_to_do_once() -> None:
+    states = [
+        ProjectState("", "v1", None, {"level": level, "use_case": "governance"}) for level in (2, 3)
+    ]
+    new = plans.new_contents(Source(str(ROOT), "", None), *states)
+    plan = Plan("", *states, "", added=["ops/service.toml"], locks=True, **new)
+    texts = [messages.plan(plan), messages.done(Outcome(plan, "abc", passed=True))]
+    message = messages.message(plan)
+
+    for text in (*texts, message):
+        assert "uv.lock" in text
+    for run in ("gate", "promote VERSION", "rollback"):
+        assert f"~ uv run poe {run}: " in texts[0]
+        assert f"- uv run poe {run}: " in message
+    for text in texts:
+        assert "uv run poe keys: Until you commit the `release.pub`" in text
+
+
+def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_does(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    assert not tiny.plan(project, small, level=1).locks
+    tiny.write(project, {"uv.lock": "old\n"})
+    commit(project)
+
+    assert tiny.plan(project, small, level=1).locks
+    assert not tiny.plan(project, small, ci="gitlab").locks
