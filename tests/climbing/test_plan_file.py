@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rung.core.template_source import Source
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
+from tests.command import RUNG
 from tests.conftest import ROOT
 
 
@@ -221,11 +223,11 @@ def test_an_update_and_a_climb_are_told_to_programs_as_a_plan_is(
 
 
 def test_a_climb_names_the_lock_file_altered_commands_and_what_to_do_once() -> None:
-    states = [
+    before, after = (
         ProjectState("", "v1", None, {"level": level, "use_case": "governance"}) for level in (2, 3)
-    ]
-    new = plans.new_contents(Source(str(ROOT), "", None), *states)
-    plan = Plan("", *states, "", added=["ops/service.toml"], locks=True, **new)
+    )
+    new = plans.new_contents(Source(str(ROOT), "", None), before, after)
+    plan = Plan("", before, after, "", added=["ops/service.toml"], locks=True, **new)
     texts = [messages.plan(plan), messages.done(Outcome(plan, "abc", passed=True))]
     message = messages.message(plan)
 
@@ -248,3 +250,25 @@ def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_d
 
     assert tiny.plan(project, small, level=1).locks
     assert not tiny.plan(project, small, ci="gitlab").locks
+
+
+def test_an_update_prints_the_changelog_first_and_the_conflict_last(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"CHANGELOG.md": "# Changes\n"})
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
+    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
+    commit(project)
+    news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n"
+    changed = {"CHANGELOG.md": news, "files/Dockerfile": "FROM other\nCOPY . .\n"}
+    tiny.release(made_from, "v0.2.0", changed)
+    done = subprocess.run(
+        [RUNG, "update", project, "--template", made_from],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    output = done.stdout
+
+    assert 1 == done.returncode
+    assert output.index("A better Dockerfile.") < output.index("rung: Merge conflict.")
+    assert output.rstrip().endswith("--branch climb")

@@ -238,7 +238,11 @@ def new_contents(source: Source, before: ProjectState, after: ProjectState) -> d
     return {
         "rises": [
             Rise(
-                *(rung[name] for name in ("level", "title", "promise", "cost", "stay")),
+                rung["level"],
+                rung["title"],
+                rung["promise"],
+                rung["cost"],
+                rung["stay"],
                 {first["run"]: first["until"] for first in rung.get("once", [])},
             )
             for rung in then.rungs[before.level + 1 :]
