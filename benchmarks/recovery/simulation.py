@@ -321,7 +321,7 @@ class Simulation:
         figure = self._figure(judge, self.kind.predict(judged, judge))
         model, used = judged, learn
         if self.settings.refits:
-            used = window.select(rows, _moment(now).replace(tzinfo=None))
+            used = window.select(rows)
             model = self.kind.fit(used, window.weights(used))
         sampled = used if used.height <= REFERENCE else used.sample(REFERENCE, seed=self.seed)
         newest = float(used["month"].max())  # type: ignore[arg-type]
