@@ -10,7 +10,7 @@ back into the folder of the releases, to undo a stop, would have to put back thi
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Line:
         """Return whether it is a change of the state."""
         return self.event is not None and "generation" in self.event["detail"]
 
+    def is_of(self, event: str) -> bool:
+        """Return whether it is of this event."""
+        return self.event is not None and self.event["event"] == event
+
 
 @dataclass(frozen=True)
 class Signed:
@@ -50,24 +54,31 @@ class Signed:
         lines, head: how many there are, and the hash of the last one.
         approvals: details of the last approval of each release.
         change: the last change of the state.
+        stops: the hash of each stop's line, and whether a resumption follows it.
     """
 
     lines: int = 0
     head: str = history.START
     approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     change: Event | None = None
+    stops: Mapping[str, bool] = field(default_factory=dict)
 
     def after(self, lines: Iterable[Line]) -> "Signed":
         """Return what they say with the lines that follow."""
         approvals, change, last = dict(self.approvals), self.change, None
+        stops = dict(self.stops)
         for last in lines:
-            if last.event is not None and last.event["event"] == APPROVED:
+            if last.event is not None and last.is_of(APPROVED):
                 approvals[str(last.event["detail"].get("release"))] = last.event["detail"]
             if last.changes:
                 change = last.event
+            if last.is_of(state.STOP):
+                stops[last.hash] = False
+            elif last.is_of(state.RESUME):
+                stops = dict.fromkeys(stops, True)
         if last is None:
             return self
-        return replace(self, lines=last.number, head=last.hash, approvals=approvals, change=change)
+        return Signed(last.number, last.hash, approvals, change, stops)
 
 
 class SignedLog:
