@@ -105,8 +105,10 @@ def overdue_reviews(root: Path) -> list[str]:
 
 
 def _overdue(file: str, fields: dict[str, Any]) -> Iterator[Problem]:
-    day = fields.get(REVIEW)
-    if day and not (DAY.fullmatch(str(day)) and str(day) >= date.today().isoformat()):
+    day = str(fields.get(REVIEW) or date.today())
+    if not DAY.fullmatch(day):
+        yield Problem(file, REVIEW, f"`{day}` is no day", "Write a day as YYYY-MM-DD.")
+    elif day < date.today().isoformat():
         wrong = f"{day} has passed, so the record may be out of date"
         yield Problem(file, REVIEW, wrong, "Review it, correct it, and set the next day.")
 
