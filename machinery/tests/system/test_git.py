@@ -7,7 +7,6 @@ import pytest
 
 from rung_ops.system import git
 
-
 WHO = {
     f"GIT_{role}_{key}": "ada@here" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
 }

@@ -87,7 +87,7 @@ def state_reader(folder: Path) -> StateReader:
     """Return what reads the state of an environment: signed, unless it is just staging."""
     return (
         StateReader(folder)
-        if folder.name == release_folders.STAGING
+        if folder.resolve().name == release_folders.STAGING
         else SignedStateReader(folder, True)
     )
 
