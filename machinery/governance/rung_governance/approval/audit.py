@@ -200,23 +200,25 @@ def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
     if sign:
         for problem in record(folder, "reviewed", release_folders.person(), review=True):
             print(problem, file=sys.stderr)
-    return _conclude(folder, [*report(folder, witness), *against_notes(folder)])
+    unfitting, why = _compared(folder)
+    faults = [*report(folder, witness), *unfitting]
+    return _conclude(folder, [*faults, *([f"it was not compared with {why}"] if why else [])])
 
 
 def against_notes(folder: Path) -> list[str]:
-    """Compare the log with its notes at the remote, if there are any; say if that fails."""
+    """Compare the log with its notes at the remote, if there are any; print if that fails."""
+    unfitting, why = _compared(folder)
+    if why:
+        print(f"Not compared with {why}.", file=sys.stderr)
+    return unfitting
+
+
+def _compared(folder: Path) -> tuple[list[str], str]:
     from rung_governance.approval import (
         witness,  # reads the plan: more than a service has to import
     )
 
-    name = witness.remote()
-    if name is None:
-        return []
-    try:
-        return witness.problems(folder, name)
-    except witness.WitnessError as error:
-        print(f"Not compared with the notes at {name}: {error}.", file=sys.stderr)
-        return []
+    return witness.compared(folder)
 
 
 def _conclude(folder: Path, faults: list[str]) -> int:

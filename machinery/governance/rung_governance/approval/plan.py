@@ -14,6 +14,7 @@ from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
+NO_WITNESS = "none"  # in the place of the remote that keeps notes of the audit log
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
 
 
