@@ -47,12 +47,15 @@ class Admission:
             approval = self._approval(release, manifest)
         except NotApprovedError as error:
             return Objection(f"{release} may not answer: {error}")
-        if approval is None:
-            return None
+        ahead = self._log.signed.ahead()
+        if approval is None:  # and so nothing that expires
+            return Objection(f"{release} answers, but {ahead}", False) if ahead else None
         lapsed = list(bound_facts.overdue(approval))
         text = str(self._log.signed.approvals[release]["approval"])
         if hashlib.sha256(text.encode()).hexdigest() in self._log.withdrawn:
             lapsed.append("its approval was withdrawn")
+        if ahead:
+            lapsed.append(ahead)
         if not lapsed:
             return None
         if approval.get("lapsed") == bound_facts.REPORT:

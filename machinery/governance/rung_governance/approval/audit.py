@@ -9,7 +9,7 @@ the same however long the log is; verify() checks every line, every anchor and t
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
 def require_signature(folder: Path) -> None:
     """Raise UnsignedLogError if there is no key to sign the log with, or lines before are not signed."""
     try:
-        before = unsigned(folder, keys.private_key().public_key())
+        before = unsigned(folder, keys.private_key().public_key()) or _ahead(folder)
     except (AuditKeyError, OSError) as error:
         before = str(error)
     if before:
@@ -131,7 +131,7 @@ def report(folder: Path, witness: str = "") -> list[str]:
         checked = verify(folder, keys.public_key())
     except AuditKeyError as error:
         return [str(error)]
-    faults = list(checked.faults)
+    faults = [*checked.faults, *filter(None, [_ahead(folder)])]
     if checked.unanchored:
         first = checked.anchored + 1
         many = f"lines {first} to {checked.lines} are"
@@ -149,6 +149,13 @@ def report(folder: Path, witness: str = "") -> list[str]:
     if witness and not _holds(folder, witness):
         faults.append(f"the anchor {witness} is not part of this log: it was cut off or replaced")
     return faults
+
+
+def _ahead(folder: Path) -> str:
+    log = signed_log.SignedLog(folder)
+    with suppress(anchors.BrokenLogError, AuditKeyError, OSError):  # which verify() says
+        log.follow()
+    return log.signed.ahead()
 
 
 def _holds(folder: Path, witness: str) -> bool:
@@ -198,7 +205,7 @@ def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
     if sign:
-        for problem in record(folder, "reviewed", release_folders.person(), review=True):
+        for problem in record(folder, signed_log.REVIEWED, release_folders.person(), review=True):
             print(problem, file=sys.stderr)
     unfitting, why = _compared(folder)
     faults = [*report(folder, witness), *unfitting]
