@@ -12,7 +12,7 @@ from rung_governance.approval import admission, audit, bound_facts, signatures, 
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
-from rung_ops.release import history, state
+from rung_ops.release import history, library, state
 from rung_ops.serving.state_reader import Objection
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
@@ -195,6 +195,32 @@ def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> Non
     reported = door.objection()
     assert reported is not None and not reported.refuses
     assert "answers, as the plan says, but the approval expired on 2026-02-01" in reported.reason
+
+
+@pytest.mark.tried(
+    "Edit the installed library, such as `rung_ops` in `.venv`, and start the service",
+    "a release that a library with other files of the same version made may not answer; with another "
+    "version it answers, and the service says so; at its start it prints the hashes, PYTHONPATH and "
+    "`sitecustomize`. Who edits the library can edit this comparison too",
+)
+def test_a_release_of_a_library_with_other_files_may_not_answer(door: Door) -> None:
+    here = dict(library.running())
+    version = here["rung_ops"].split()[0]
+
+    def of(recorded: object) -> Objection | None:
+        changed = MANIFEST | {"library": recorded}
+        line = approved_line(RELEASE, door.key, changed)
+        audit.record(door.folder, APPROVED, "Vera", **line)
+        return door.objection(library=recorded)
+
+    for same in (here, None, "earlier", {}, {"house_guard": "1 aa"}):
+        assert of(same) is None
+    edited = of(here | {"rung_ops": f"{version} {'0' * 64}"})
+    assert edited is not None and edited.refuses
+    assert f"may not answer: rung_ops {version} has other files here" in edited.reason
+    updated = of(here | {"rung_ops": f"0.0.1 {'0' * 64}"})
+    assert updated is not None and not updated.refuses
+    assert "it was made by rung_ops 0.0.1" in updated.reason
 
 
 @pytest.mark.tried(

@@ -24,7 +24,7 @@ from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import Logging
-from rung_ops.release import history
+from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
 from rung_ops.serving import access, hooks, pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard
@@ -73,6 +73,7 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
+        LOG.info("%s", library.statement())
         names = list(dict.fromkeys([*guards(), *modules]))
         callers = access_of(names, host, release_folders.environment(environment))
         service = service_of(environment, callers)

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.errors import OpsError
 from rung_ops.release import history, state
-from rung_ops.release.history import ANCHORS
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular
 
+ANCHORS = history.ANCHORS
 SIGNED = ("at", "environment", "lines", "head")
 TAIL = 4_096  # bytes; an anchor takes some 300
 ALGORITHM = ec.ECDSA(hashes.SHA256())
