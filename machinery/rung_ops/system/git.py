@@ -1,6 +1,7 @@
 """Git, started for the repository that a folder is in, whatever the environment says."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ KEPT = {
     *("GIT_ASKPASS", "GIT_TERMINAL_PROMPT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
 }
 # Settings that a job of CI gives git by GIT_CONFIG_KEY_0 and so on.
-KEPT_SETTINGS = ("credential.", "safe.directory")
+KEPT_SETTINGS = re.compile(
+    r"credential\..+|http\.(.+\.)?extraheader|safe\.directory", re.IGNORECASE
+)
 MOST_SETTINGS = 100
 
 
@@ -35,7 +38,7 @@ def variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     settings = [
         (key, base.get(f"GIT_CONFIG_VALUE_{number}", ""))
         for number in range(MOST_SETTINGS)
-        if (key := base.get(f"GIT_CONFIG_KEY_{number}", "")).lower().startswith(KEPT_SETTINGS)
+        if KEPT_SETTINGS.fullmatch(key := base.get(f"GIT_CONFIG_KEY_{number}", ""))
     ]
     for number, (key, value) in enumerate(settings):
         left |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

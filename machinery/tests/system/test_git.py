@@ -54,6 +54,8 @@ def test_of_settings_in_the_environment_only_credentials_reach_git(
         "credential.helper": "store",
         "gpg.ssh.program": "/bin/true",
         "safe.directory": "*",
+        "http.extraHeader": "AUTHORIZATION: bearer x",
+        "http.proxy": "host",
         "credential.https://host.username": "ada",
     }
     monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
@@ -65,8 +67,12 @@ def test_of_settings_in_the_environment_only_credentials_reach_git(
 
     printed = git.output(repository, "config", "--list", "--show-scope").splitlines()
     seen = [line.partition("\t")[2] for line in printed if line.startswith("command\t")]
-    kept = ["credential.helper=store", "safe.directory=*", "credential.https://host.username=ada"]
-    assert seen == kept
+    assert seen == [
+        "credential.helper=store",
+        "safe.directory=*",
+        "http.extraheader=AUTHORIZATION: bearer x",
+        "credential.https://host.username=ada",
+    ]
     assert git.output(repository, "var", "GIT_AUTHOR_IDENT", variables=WHO).startswith("ada@here")
     assert "GIT_SSH_COMMAND" not in git.variables()
     assert git.variables()["GIT_AUTHOR_NAME"] == "Ada"
