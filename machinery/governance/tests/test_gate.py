@@ -17,7 +17,7 @@ from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate import registry_gate
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.release import production_gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness

@@ -13,7 +13,8 @@ import polars as pl
 from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion, Verdict
+from rung_ops.gate.judge import Champion
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.project import release_folders
@@ -63,7 +64,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             "columns that it reads in Row until production serves a version without them."
         ) from error
     origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    return Champion({"release": served} | origin, predictions, slices)
+    until = loaded.manifest.get("trained_until")
+    return Champion({"release": served} | origin, predictions, slices, until)
 
 
 def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:

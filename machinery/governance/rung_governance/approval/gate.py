@@ -26,7 +26,7 @@ from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.bounds import Facts
 from rung_governance.approval.plan import PlanError
 from rung_ops import contract
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_import
 from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project import current
