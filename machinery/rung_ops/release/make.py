@@ -36,6 +36,7 @@ from rung_ops.release import (
     ReleaseError,
     contract_file,
     export,
+    library,
     reasons_file,
     signing,
     source_hash,
@@ -198,6 +199,7 @@ def _origin(
         "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
         "training_rows": train.height,
         "packages": dict(_versions()),
+        "library": dict(library.running()),
     }
 
 

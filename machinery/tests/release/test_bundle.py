@@ -28,7 +28,15 @@ from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
 from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import ReleaseError, contract_file, export, make, registry_artifacts, signing
+from rung_ops.release import (
+    ReleaseError,
+    contract_file,
+    export,
+    library,
+    make,
+    registry_artifacts,
+    signing,
+)
 from rung_ops.system import atomic
 from rung_ops.tracking import record_run, registry, source_state
 from rung_ops.training import estimator, model_card
@@ -48,6 +56,7 @@ def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: 
     assert {name: manifest[name] for name in FACTS} == FACTS
     assert manifest["id"] == release_folder.name == "v1-aaaaaaaa-bbbbbb"
     assert manifest["training_rows"] == trained.train.height
+    assert manifest["library"] == library.running()
     last = trained.train[contract.TIME].max() if contract.TIME else None
     assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
 
