@@ -1,6 +1,7 @@
 """Settings in TOML files: read into typed records, with one style of sentence, and single values changed."""
 
 import difflib
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -36,14 +37,32 @@ def toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; one that is missing is empty.
 
     Raises:
-        SettingsError: it is not valid TOML.
+        SettingsError: it is not valid TOML, or holds a number that is not finite.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
+    refuse_infinite(content, f"{path.name}:")
+    return content
+
+
+def refuse_infinite(content: object, where: str, name: str = "") -> None:
+    """Refuse `inf` and `nan`: a bound that is one of them refuses nothing.
+
+    Raises:
+        SettingsError: a number is one of them; the message begins with `where`, and has its name.
+    """
+    if isinstance(content, dict):
+        for key, value in content.items():
+            refuse_infinite(value, where, f"{name}.{key}" if name else key)
+    elif isinstance(content, list):
+        for value in content:
+            refuse_infinite(value, where, name)
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise SettingsError(f"{where} `{name}` is {content}; expected a finite number")
 
 
 def converted(value: object, kind: type[Kind], where: str) -> Kind:

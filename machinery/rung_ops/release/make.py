@@ -36,6 +36,7 @@ from rung_ops.release import (
     ReleaseError,
     contract_file,
     export,
+    library,
     reasons_file,
     signing,
     state,
@@ -210,6 +211,7 @@ def _origin(released: str, facts: Mapping[str, Any], trained: Trained) -> dict[s
         "judged_until": _iso(judged[1]),
         "data_until": _iso(max(known, default=None)),
         "packages": dict(_versions()),
+        "library": dict(library.running()),
     }
 
 

@@ -30,6 +30,7 @@ STATE = "state.json"
 HISTORY = "history.jsonl"
 MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
+STOP, RESUME = "stop", "resume"  # events that stop() and resume() write
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
 # One component of a path, not hidden: an id becomes the name of a folder.
 RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
@@ -481,7 +482,7 @@ def stop(folder: Path, by: str, reason: str, expected: int | None = None) -> Sta
     def move(state: State) -> Changed:
         return replace(state, stopped=Stopped(by, now(), reason)), {"reason": reason}
 
-    return change(folder, "stop", by, expected, move)
+    return change(folder, STOP, by, expected, move)
 
 
 def resume(folder: Path, by: str, expected: int | None = None) -> State:
@@ -492,7 +493,12 @@ def resume(folder: Path, by: str, expected: int | None = None) -> State:
             raise ChangeRefusedError("The service is not stopped.")
         return replace(state, stopped=None), {}
 
-    return change(folder, "resume", by, expected, move)
+    return change(folder, RESUME, by, expected, move)
+
+
+def stopped_by(event: dict[str, Any]) -> Stopped:
+    """Return what the line of a stop says."""
+    return Stopped(event["by"], event["at"], str(event["detail"].get("reason", "")))
 
 
 def concerns(event: dict[str, Any], release: str) -> bool:

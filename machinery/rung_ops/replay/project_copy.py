@@ -45,7 +45,6 @@ OUTSIDE = {
         "TRACKING_LOCAL_ONLY",
     ),
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "DVC_ROOT"),
-    *git.REDIRECTING,
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
@@ -124,7 +123,7 @@ def environment() -> dict[str, str]:
 
     An ejected project has the library as source in machinery/; the copy then runs its own.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    kept = {name: value for name, value in git.variables().items() if name not in OUTSIDE}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
         # Otherwise each of some hundred programs compiles all that it imports, for seconds.
         kept["PYTHONPYCACHEPREFIX"] = str(copy_folder() / "bytecode")

@@ -34,6 +34,7 @@ from rung_ops.release import (
     ReleaseError,
     contract_file,
     export,
+    library,
     make,
     registry_artifacts,
     signing,
@@ -57,6 +58,7 @@ def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: 
     assert {name: manifest[name] for name in FACTS} == FACTS
     assert manifest["id"] == release_folder.name == "v1-aaaaaaaa-bbbbbb"
     assert manifest["training_rows"] == trained.train.height
+    assert manifest["library"] == library.running()
     last = trained.train[contract.TIME].max() if contract.TIME else None
     assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
 

@@ -20,7 +20,7 @@ from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
 from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
-from rung_ops.release import state
+from rung_ops.release import library, state
 from rung_ops.serving import access, serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
@@ -79,6 +79,9 @@ def process(production: Environment, tmp_path: Path) -> Iterator[Process]:
 def test_from_start_to_end(
     process: Process, production: Environment, row: bytes, tmp_path: Path
 ) -> None:
+    packages = ", ".join(f"{name} {about}" for name, about in library.running().items())
+    assert f"{packages}; PYTHONPATH: " in process.log.read_text()
+
     # With the registry unreachable, from the start.
     status, answer = process.ask("POST", "/predict", row)
     assert (status, answer["release"]) == (200, "v1")

@@ -37,7 +37,6 @@ from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import NOT_APPROVED, PredictionError
 from rung_ops.errors import StageError
 from rung_ops.model import bundle, source_hash
-from rung_ops.prediction_log import sealed
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state
@@ -54,10 +53,6 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             could not be written.
     """
     _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
-    try:
-        sealed.require(sealed.required())
-    except sealed.SealedError as error:
-        raise PredictionError(f"Nothing was scored. {error}") from error
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
     message = f"The model is not approved: {'; '.join(reasons)}"

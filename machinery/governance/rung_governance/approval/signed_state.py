@@ -6,7 +6,7 @@ another source than the approved one, refuse the release, or are reported if the
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rung_governance.approval import bound_facts, signatures
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
-from rung_governance.approval.signed_log import Event, Line, SignedLog
+from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
 from rung_ops.model import source_hash
 from rung_ops.project import current
@@ -24,7 +24,7 @@ from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
 
 GRACE = 5.0  # seconds within which a line is signed that was just written
-STOPS = ("stop", "abort")  # changes that let nothing answer that did not before
+STOPS = (states.STOP, "abort")  # changes that let nothing answer that did not before
 SEE = "See `uv run poe audit-log`."
 
 
@@ -40,6 +40,7 @@ class SignedStateReader(StateReader):
         self._admission = Admission(self._log, signatures.signers_file())
         self._hooks = HookSource()
         self._since: float | None = None  # when something began to be wrong
+        self._stops: dict[str, Stopped] = {}  # unsigned ones that were read, by hash of the line
 
     def read(self) -> Reading:
         """Read the state out of the log; say what is not as it was signed."""
@@ -48,17 +49,20 @@ class SignedStateReader(StateReader):
             signed = _state(self._log.signed.change)
         except StateError as error:
             signed, fault = State(), str(error)
-        state = _stopped(signed, self._log.unsigned)
+        state = self._stopped(signed)
         fault = fault or self._difference()
         if not fault or (self._log.signed.change is not None and self._has_just_begun()):
             self._since = self._since if fault else None
-            unsigned = [] if state == signed else [f"A stop is not signed. {SEE}"]
-            return Reading(state, tuple(unsigned))
+            return Reading(state, () if state == signed else (self._unsigned(),))
         return Reading(state, (f"{fault}. {SEE}",), is_valid=False)
 
     def current(self) -> State:
         """Read the state once more."""
         return self.read().state
+
+    def is_resumed(self, line: str) -> bool:
+        """Return whether a signed resumption follows the line of a stop, named by its hash."""
+        return self._log.signed.stops.get(line, False)
 
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
         """Say what speaks against the release of a verified manifest."""
@@ -103,6 +107,26 @@ class SignedStateReader(StateReader):
             )
         return ""
 
+    def _stopped(self, state: State) -> State:
+        """Apply to a signed state what stops, as anybody may stop; a stop that was read holds."""
+        for line in self._log.unsigned:
+            if line.event is not None and line.is_of(states.STOP):
+                self._stops[line.hash] = states.stopped_by(line.event)
+            elif line.event is not None and line.is_of("abort"):
+                state = _ended(state, line.event["detail"].get("release"))
+        signed = self._log.signed.stops  # which the log itself does not forget
+        self._stops = {line: stop for line, stop in self._stops.items() if line not in signed}
+        return replace(state, stopped=next(reversed(self._stops.values()), state.stopped))
+
+    def _unsigned(self) -> str:
+        """Say that what stops is not signed, or not in the log any more."""
+        known = {line.hash for line in self._log.unsigned}
+        for line, stop in self._stops.items():
+            if line not in known:
+                what = f"The stop by {stop.by} at {stop.at}"
+                return f"{what} is gone from the audit log, and holds in this process. {SEE}"
+        return f"A stop is not signed. {SEE}"
+
     def _has_just_begun(self) -> bool:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
@@ -125,22 +149,14 @@ def _state(change: Event | None) -> State:
     return state_of(change["detail"]["state"])
 
 
-def _stopped(state: State, unsigned: Iterable[Line]) -> State:
-    """Apply to a signed state what stops, as anybody may stop."""
-    for event in (line.event for line in unsigned if line.event is not None):
-        detail = event["detail"]
-        if event["event"] == "stop":
-            by, reason = str(event["by"]), str(detail.get("reason", ""))
-            state = replace(state, stopped=Stopped(by, str(event["at"]), reason))
-        elif event["event"] == "abort":
-            ended = detail.get("release")
-            canary, shadow = state.canary, state.shadow
-            state = replace(
-                state,
-                canary=None if canary and canary.release == ended else canary,
-                shadow=None if shadow and shadow.release == ended else shadow,
-            )
-    return state
+def _ended(state: State, release: object) -> State:
+    """Return a state in which a release is on trial no more."""
+    canary, shadow = state.canary, state.shadow
+    return replace(
+        state,
+        canary=None if canary and canary.release == release else canary,
+        shadow=None if shadow and shadow.release == release else shadow,
+    )
 
 
 class HookSource:
