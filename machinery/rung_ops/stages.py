@@ -137,22 +137,37 @@ def ingest_files() -> None:
 def check_rows() -> pl.DataFrame:
     """Check all ingested rows against Row; write reports/validation.json.
 
+    Rows whose TARGET is missing are left out, and counted: nothing can be learned from them.
+
     Returns:
         The rows of all files, with the columns and types of Row, and the entity features of
         features.py if there are any.
 
     Raises:
-        StageError: a row breaks a rule; the message names file, column, rule and rows.
+        StageError: a row breaks a rule, and the message names file, column, rule and rows; or no row
+            has a TARGET.
     """
     current().rows.unlink(missing_ok=True)
-    rows, problems, counts = _check_rows()
+    rows, problems, counts, left_out = _check_rows()
     current().validation.parent.mkdir(parents=True, exist_ok=True)
     record = {"rows": counts, "problems": [str(problem) for problem in problems]}
+    if left_out:
+        record["left_out"] = left_out
     current().validation.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if problems:
         advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
         raise StageError("\n".join([*map(str, problems), advice]))
+    without = sum(left_out.values())
+    if without and not rows.height:
+        raise StageError(
+            f"Nothing was trained: none of the {counted(without, 'row')} has `{contract.TARGET}`."
+        )
     print(f"validated {counted(rows.height, 'row')} of {counted(len(counts), 'file')}")
+    if without:
+        files = ", ".join(f"{name} {number:,}" for name, number in left_out.items())
+        print(
+            f"left out of training {counted(without, 'row')} without `{contract.TARGET}`: {files}"
+        )
     return entity_features.join(rows)
 
 

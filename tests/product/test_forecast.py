@@ -5,6 +5,7 @@ The rows are real: the flights of the template's example, counted for six hours 
 
 import json
 import random
+import urllib.error
 from pathlib import Path
 
 import polars as pl
@@ -56,7 +57,11 @@ def test_a_forecast_goes_up_all_rungs(copier_template: Path, tmp_path: Path) -> 
     with serving(project, free_port()) as address:
         asked = {"part": "2013-12-31T18:00:00", "airport": "JFK", "planned": 12}
         answer = ask(address, asked)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(address, asked | {"part": "2013-12-29T18:00:00"})
     assert answer["defaults_used"] == []
+    assert refused.value.code == 422
+    assert "the feature store has it as of 2013-12-30T18:00" in refused.value.read().decode()
     assert 0 < answer["prediction"] < 12
     own_data.watch_an_outcome(project, answer["id"], "late", 3)
     assert project.is_clean()

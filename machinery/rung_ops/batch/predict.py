@@ -1,24 +1,26 @@
 """Score a file of rows: `uv run poe predict INPUT [OUTPUT]`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import click
+import msgspec
 import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, settings
 from rung_ops.command import verb
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem, inspect
 from rung_ops.errors import StageError
-from rung_ops.features.point_in_time import join
+from rung_ops.features.point_in_time import beyond_events, fill_defaults, join
+from rung_ops.features.sources import Events
 from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
 from rung_ops.project import current
-from rung_ops.project.paths import shown
+from rung_ops.project.paths import params, shown
 from rung_ops.system import atomic
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
@@ -33,9 +35,19 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 PROBABILITY = "probability_"  # and the name of a class: one column for each, of several classes
 # interval_low and interval_high, where quantiles are predicted: see _beside().
 PROBLEM = "problem"  # why a row has no prediction; null for a good one
+DEFAULTS_USED = "defaults_used"  # columns and entity features that had no value; null for a bad row
 PREDICTION_ID = "prediction_id"  # id of the prediction in the log, where it is logged
 NOT_APPROVED = "not_approved"  # why the model is not approved, where an add-on says so
 ROW = "number of the row"  # not the name of a column in Row
+
+
+AS_TEXT = pl.col(DEFAULTS_USED).list.join(", ").replace("", None)  # as CSV has no lists
+
+
+class _Predict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[predict] of params.toml."""
+
+    most_missing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
 class PredictionError(StageError):
@@ -63,12 +75,15 @@ def refuse_folder(path: Path) -> None:
         raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
 
 
-def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
+def score(
+    rows: pl.DataFrame, source: str, events: Events | None = None
+) -> tuple[pl.DataFrame, list[Problem]]:
     """Predict every row that satisfies the contract.
 
     Args:
         rows: the columns of Row without the target; further columns are kept.
         source: name of the file, for messages.
+        events: of entity features; they are read now by default.
 
     Returns:
         The result of score_rows(), and the problems.
@@ -78,7 +93,8 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    return score_rows(rows, typed, problems, estimator.load(refit.served_model())), problems
+    model = estimator.load(refit.served_model())
+    return score_rows(rows, typed, problems, model, events), problems
 
 
 def schema() -> pa.DataFrameSchema:
@@ -95,7 +111,11 @@ def refuse(problems: list[Problem]) -> None:
 
 
 def score_rows(
-    rows: pl.DataFrame, typed: pl.DataFrame, problems: list[Problem], model: Any
+    rows: pl.DataFrame,
+    typed: pl.DataFrame,
+    problems: list[Problem],
+    model: Any,
+    events: Events | None = None,
 ) -> pl.DataFrame:
     """Predict every row without a problem.
 
@@ -104,6 +124,7 @@ def score_rows(
         typed: the same rows with the types of Row.
         problems: of these rows.
         model: from estimator.load().
+        events: of entity features; they are read now by default.
 
     Returns:
         All rows in their order, with the columns that are declared above.
@@ -113,19 +134,78 @@ def score_rows(
         for row in problem.rows:
             messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
     good = [index for index in range(rows.height) if index not in messages]
-    predicted = _columns(estimator.predict(model, join(typed[good])) if good else None)
-    predictions = pl.DataFrame([pl.Series(ROW, good, dtype=pl.Int64), *predicted])
+    joined = join(typed[good], with_defaults=False, events=events) if good else typed[good]
+    predicted = _columns(estimator.predict(model, fill_defaults(joined)) if good else None)
+    predictions = pl.DataFrame(
+        [pl.Series(ROW, good, dtype=pl.Int64), *predicted, _without_value(joined)]
+    )
     notes = pl.DataFrame(
         {ROW: list(messages), PROBLEM: ["; ".join(sorted(m)) for m in messages.values()]},
         schema={ROW: pl.Int64, PROBLEM: pl.String},
     )
     # Replace these columns in a file that was scored before.
     before = [column.name for column in predicted]
-    numbered = rows.drop(*before, PROBLEM, strict=False).with_columns(
+    numbered = rows.drop(*before, DEFAULTS_USED, PROBLEM, strict=False).with_columns(
         pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
     )
-    joined = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
-    return joined.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
+    scored = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
+    return scored.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
+
+
+def _without_value(rows: pl.DataFrame) -> pl.Series:
+    """Name the columns of each row that have no value: null, or NaN."""
+    empty = {
+        column.name: column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
+        for column in rows
+    }
+    names = [
+        pl.when(pl.lit(where)).then(pl.lit(name)).alias(name)
+        for name, where in empty.items()
+        if where.any()
+    ]
+    if not names:
+        return pl.Series(DEFAULTS_USED, [[]], pl.List(pl.String)).new_from_index(0, rows.height)
+    listed = pl.concat_list(names).list.drop_nulls().alias(DEFAULTS_USED)
+    return rows.select(listed).to_series()
+
+
+def missing_counts(scored: pl.DataFrame) -> dict[str, int]:
+    """Count the rows without a value, by column or entity feature."""
+    names = scored[DEFAULTS_USED].explode().drop_nulls()
+    return dict(sorted(names.value_counts().iter_rows()))
+
+
+def refuse_missing(missing: Mapping[str, int], rows: int) -> None:
+    """Refuse predictions that rest on defaults because the events of entity features are missing.
+
+    Args:
+        missing: from missing_counts().
+        rows: number of the rows that were scored.
+
+    Raises:
+        PredictionError: an entity feature has no value in more of them than may be.
+        SettingsError: [predict] of params.toml is wrong.
+    """
+    names = {each.name for each in contract.ENTITY_FEATURES}
+    if not names:
+        return
+    table = params().get("predict", {})
+    most = settings.converted(table, _Predict, "params.toml: [predict]").most_missing
+    above = {name: n for name, n in missing.items() if name in names and n > most * rows}
+    if above:
+        raise PredictionError(
+            f"{'; '.join(_shares(above, rows, 'has no value in'))}: events are missing, or the "
+            "entities are new, so the predictions would rest on defaults. Nothing was written.",
+            f"Bring the events, or set `most_missing` under [predict] in params.toml: {most:g} may "
+            "be without a value now; 1 refuses nothing.",
+        )
+
+
+def _shares(missing: Mapping[str, int], rows: int, verb: str = "in") -> Iterable[str]:
+    return (
+        f"`{printable(name)}` {verb} {number:,} of {counted(rows, 'row')} ({number / rows:.1%})"
+        for name, number in missing.items()
+    )
 
 
 def _columns(predicted: np.ndarray | None) -> list[pl.Series]:
@@ -189,7 +269,8 @@ def write(scored: pl.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic.writing(path) as draft:
-            WRITERS[path.suffix](scored, draft)
+            text = [AS_TEXT] if path.suffix == ".csv" else []
+            WRITERS[path.suffix](scored.with_columns(text), draft)
     except pl.exceptions.PolarsError as error:
         if is_full(error):
             raise
@@ -206,11 +287,26 @@ class Result(NamedTuple):
         rows: number of all rows.
         bad: how many of them have no prediction.
         problems: of the bad rows.
+        missing: number of scored rows without a value, by column or entity feature.
+        notes: what else a person has to know of the input, each a sentence.
     """
 
     rows: int
     bad: int
     problems: list[Problem]
+    missing: Mapping[str, int]
+    notes: list[str]
+
+
+def left_out(path: Path, rows: int) -> list[str]:
+    """Say how many rows of a file load() did not return; nothing where it is all of them."""
+    held = raw_file.row_count(path)
+    if held is None or held <= rows:
+        return []
+    return [
+        f"load() returned {rows:,} of the {counted(held, 'row')} of {shown(path)}: those that it left "
+        "out have no prediction."
+    ]
 
 
 # Maps scored rows to the rows that are written. Raises PredictionError if nothing may be written.
@@ -227,9 +323,13 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting | None)
     """
     refuse_folder(source)
     refuse_output(output)
-    scored, problems = score(read(source), shown(source))
+    events = Events(current().root)
+    scored, problems = score(read(source), shown(source), events)
+    bad, missing = int(scored[PROBLEM].is_not_null().sum()), missing_counts(scored)
+    refuse_missing(missing, scored.height - bad)
     write(before_writing(scored) if before_writing else scored, output)
-    return Result(scored.height, int(scored[PROBLEM].is_not_null().sum()), problems)
+    notes = [*left_out(source, scored.height), *beyond_events(scored, events)]
+    return Result(scored.height, bad, problems, missing, notes)
 
 
 def command(
@@ -258,13 +358,17 @@ def command(
         if not current().model_file.exists():
             raise PredictionError("There is no model yet: `uv run poe train` creates one.")
         result = backend(input, target, before_writing)
-        for problem in result.problems:
-            print(problem, file=sys.stderr)
+        for sentence in (*result.problems, *result.notes):
+            print(sentence, file=sys.stderr)
+        good = result.rows - result.bad
         print(
-            f"{counted(result.rows - result.bad, 'row')} scored"
+            f"{counted(good, 'row')} scored"
             + (f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else "")
             + f": {shown(target)}"
         )
+        if result.missing:
+            shares = ", ".join(_shares(result.missing, good))
+            print(f"without a value: {shares} (see the column `{DEFAULTS_USED}`)")
         return 0
 
     return scored(arguments)

@@ -8,7 +8,7 @@ import uuid
 import polars as pl
 
 from rung_ops import contract, prediction_log
-from rung_ops.batch.predict import PREDICTION_ID, PredictionError, predictions_of
+from rung_ops.batch.predict import DEFAULTS_USED, PREDICTION_ID, PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
 from rung_ops.model.target import PREDICTION
 from rung_ops.project import current
@@ -52,6 +52,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
                 rows=rows,
                 features=estimator.features(rows),
                 predictions=predictions_of(part),
+                defaults=part[DEFAULTS_USED].to_list(),
                 kind=estimator.kind(),
             )
             prediction_log.write_predictions(prediction_log.assemble([logged]), folder)

@@ -15,7 +15,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import ContractError, explain, raw_file
 from rung_ops.contract.raw_file import read, refuse_large_frame, refuse_too_large
-from rung_ops.contract.row_checks import inspect
+from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import StageError
 from rung_ops.features import EntityFeature
 from rung_ops.features.point_in_time import join, of_forecast
@@ -162,7 +162,7 @@ def raw_files_keep_row() -> None:
         raise ContractError("There is no data: put a file into data/sample.")
     for path in raw_files():
         frame = _loaded(path)
-        _, problems = inspect(frame, contract.Row.to_schema(), shown(path))
+        _, problems, _ = inspect_labelled(frame, shown(path))
         if problems:
             raise ContractError("\n".join(map(str, problems)))
 
@@ -230,7 +230,7 @@ def _rows(table: RawTable, frame: pl.DataFrame) -> pl.DataFrame | None:
 def sample() -> pl.DataFrame:
     """Take up to MOST_ROWS rows of the first raw file, in a random order."""
     path = (raw_files_in(current().sample) or raw_files())[0]
-    rows = inspect(_loaded(path), contract.Row.to_schema(), shown(path))[0]
+    rows = inspect_labelled(_loaded(path), shown(path))[0]
     return rows.sample(min(MOST_ROWS, rows.height), seed=1)
 
 
@@ -295,7 +295,7 @@ def _typed_rows(table: RawTable, raw: pl.DataFrame) -> pl.DataFrame | None:
     """Read raw rows with load(); None if they are refused."""
     with table.written(raw) as path:
         try:
-            rows, problems = inspect(read(path), contract.Row.to_schema(), shown(table.path))
+            rows, problems, _ = inspect_labelled(read(path), shown(table.path))
         except StageError:
             return None
     return None if problems else rows

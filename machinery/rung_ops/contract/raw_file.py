@@ -111,6 +111,33 @@ def load_rows(path: Path) -> pl.DataFrame | pl.LazyFrame:
     return contract.load(path)
 
 
+def row_count(path: Path) -> int | None:
+    """Count the rows of a raw file without load(); None where its format does not tell.
+
+    Of CSV the first line counts as a header, and blank lines do not count.
+    """
+    try:
+        if _is_parquet(path):
+            frame = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+        elif path.suffix == ".csv":
+            # One column of text is enough: separator and types are load()'s.
+            frame = pl.scan_csv(
+                path,
+                infer_schema=False,
+                encoding="utf8-lossy",
+                truncate_ragged_lines=True,
+                glob=False,
+            ).filter(pl.any_horizontal(pl.all().is_not_null()))
+        elif path.suffix in (".jsonl", ".ndjson"):
+            with path.open("rb") as lines:
+                return sum(bool(line.strip()) for line in lines)
+        else:
+            return None
+        return int(frame.select(pl.len()).collect().item())
+    except pl.exceptions.PolarsError:
+        return None
+
+
 MAGIC = b"PAR1"  # what a Parquet file begins with
 COPIES = 2  # of the rows, at least: as they were read, and in the types of Row
 SAMPLED = 64  # rows that the width of a type is measured on

@@ -1,6 +1,6 @@
 """What is wrong with rows: every value compared with the contract's Row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandera.polars as pa
 import polars as pl
@@ -71,6 +71,44 @@ def inspect(
     counted = {(problem.column, row) for problem in problems for row in problem.rows}
     problems += _broken_rules(typed, schema, source, counted)
     return typed, problems + _late_origins(typed, source)
+
+
+def labelled(frame: pl.DataFrame) -> pl.Series:
+    """Tell which rows have an outcome, shape (n_rows,); all where TARGET is no column of the frame."""
+    if contract.TARGET not in frame.columns:
+        return pl.repeat(True, frame.height, eager=True)
+    target = frame[contract.TARGET]
+    known = target.is_not_null()
+    return known & target.is_not_nan().fill_null(False) if target.dtype.is_float() else known
+
+
+def inspect_labelled(
+    frame: pl.DataFrame, source: str
+) -> tuple[pl.DataFrame, list[Problem], list[int]]:
+    """Cast the rows that have an outcome to Row, and find what breaks it; the others are left out.
+
+    Args:
+        frame: rows as they were read.
+        source: the file's name, for the messages.
+
+    Returns:
+        The typed frame and the problems, as inspect() gives them, whose numbers count all rows; and
+        the numbers of the rows of the frame. All are empty where no row has an outcome.
+    """
+    schema = contract.Row.to_schema()
+    known = labelled(frame)
+    if known.all():
+        typed, problems = inspect(frame, schema, source)
+        return typed, problems, list(range(1, typed.height + 1))
+    numbers = [row + 1 for row in known.arg_true()]
+    if not numbers:
+        return pl.DataFrame(schema={n: c.dtype.type for n, c in schema.columns.items()}), [], []
+    typed, problems = inspect(frame.filter(known), schema, source)
+    counted = [
+        replace(problem, rows=tuple(numbers[row - 1] for row in problem.rows))
+        for problem in problems
+    ]
+    return typed, counted, numbers[: typed.height]
 
 
 def _unwanted_offsets(

@@ -50,28 +50,36 @@ def problems_of(files: list[Path]) -> list[str]:
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     from rung_ops import contract
     from rung_ops.contract.raw_file import UnreadableFileError, read
-    from rung_ops.contract.row_checks import inspect
+    from rung_ops.contract.row_checks import inspect_labelled
 
     schema = contract.Row.to_schema()
     errors: list[str] = []
-    keys = {}
+    keys: dict[Path, tuple[pl.DataFrame, list[int]]] = {}
     for path in files:
         try:
             frame = read(path)
         except UnreadableFileError as error:
             errors.append(str(error))
             continue
-        typed, problems = inspect(frame, schema, shown(path))
+        typed, problems, numbers = inspect_labelled(frame, shown(path))
         errors += map(str, problems)
-        keys[path] = typed.select(schema.unique or [])
+        keys[path] = typed.select(schema.unique or []), numbers
     return errors or (_repeated(keys, schema) if schema.unique else [])
 
 
-def _repeated(new: "dict[Path, pl.DataFrame]", schema: "pa.DataFrameSchema") -> list[str]:
-    """Say which rows of new files another file has too, as validate would; new: their keys."""
+def _repeated(
+    new: "dict[Path, tuple[pl.DataFrame, list[int]]]", schema: "pa.DataFrameSchema"
+) -> list[str]:
+    """Say which rows of new files another file has too, as validate would.
+
+    Args:
+        new: the keys of their rows, with the rows' numbers.
+        schema: of Row.
+    """
     import polars as pl
 
     from rung_ops.contract.raw_file import UnreadableFileError, read
+    from rung_ops.contract.row_checks import labelled
     from rung_ops.data.ingest import keys_in_two_files
 
     key = [
@@ -80,11 +88,14 @@ def _repeated(new: "dict[Path, pl.DataFrame]", schema: "pa.DataFrameSchema") -> 
     keys = dict(new)
     for path in (path for path in raw_files() if path not in new):
         try:
-            keys[path] = read(path).select(key)
+            frame = read(path)
+            known = labelled(frame)
+            keys[path] = frame.filter(known).select(key), [row + 1 for row in known.arg_true()]
         except (UnreadableFileError, pl.exceptions.PolarsError):
             continue  # an earlier file: validate says what is wrong with it
     sources = [shown(path) for path in keys]
-    problems = keys_in_two_files(list(keys.values()), sources, schema.unique)
+    frames, numbers = map(list, zip(*keys.values(), strict=True))
+    problems = keys_in_two_files(frames, numbers, sources, schema.unique)
     return [str(problem) for problem in problems if problem.source in sources[: len(new)]]
 
 

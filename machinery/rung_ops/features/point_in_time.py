@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,22 @@ import polars as pl
 
 from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.model.entity_feature import EntityFeature, ticks
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 
 
-def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) -> pl.DataFrame:
+def join(
+    rows: pl.DataFrame,
+    declared: Sequence[EntityFeature] | None = None,
+    with_defaults: bool = True,
+    events: Events | None = None,
+) -> pl.DataFrame:
     """Add the columns of entity features to rows, in their order.
 
     Args:
         rows: columns of Row, shape (n_rows, n_columns); columns named as a feature are replaced.
         declared: the features; by default those of features.py. Without any, `rows` is returned.
+        with_defaults: put the default where there is no value; null otherwise, see fill_defaults().
+        events: read before; they are read now by default.
 
     Returns:
         Shape (n_rows, n_columns + n_features): float64, null if the default is None.
@@ -38,7 +45,49 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
     declared = contract.ENTITY_FEATURES if declared is None else declared
     if not declared:
         return rows
-    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, current().root)
+    features = [of_forecast(each) for each in declared]
+    if not with_defaults:
+        features = [replace(each, default=None) for each in features]
+    return joined(rows, features, contract.TIME, current().root, events)
+
+
+def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
+    """Say which rows are predicted long after the newest event of an entity feature.
+
+    Such a window is not full: the value is there, and not the one that training would have seen.
+
+    Args:
+        rows: that have columns of Row, in any types.
+        events: of features.py.
+    """
+    from rung_ops import contract
+
+    schema = contract.Row.to_schema().columns
+    for feature in map(of_forecast, contract.ENTITY_FEATURES):
+        time = feature.at
+        names = [name for name in dict.fromkeys((*feature.entity, time)) if name in rows.columns]
+        typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
+        needed = _as_of(typed, feature, time)[AS_OF]
+        frame = read(events, feature)
+        newest = frame.select(clock(pl.col(feature.time), frame.schema[feature.time]).max()).item()
+        if newest is None:
+            continue  # no row has a value
+        late = needed.filter(needed - newest > CADENCES * ticks(feature.cadence))
+        if len(late):
+            yield (
+                f"{len(late):,} of {counted(rows.height, 'row')} need `{feature.name}` as of up to "
+                f"{shown(late.to_numpy().max())}, and its newest event is of {shown(newest)}: the windows of "
+                "these rows are not full."
+            )
+
+
+def fill_defaults(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put the defaults of features.py where an entity feature of joined rows has no value."""
+    from rung_ops import contract
+
+    return rows.with_columns(
+        pl.col(each.name).fill_null(_default(each)) for each in contract.ENTITY_FEATURES
+    )
 
 
 def of_forecast(feature: EntityFeature) -> EntityFeature:
@@ -53,7 +102,11 @@ def of_forecast(feature: EntityFeature) -> EntityFeature:
 
 
 def joined(
-    rows: pl.DataFrame, declared: Sequence[EntityFeature], time: str | None, root: Path
+    rows: pl.DataFrame,
+    declared: Sequence[EntityFeature],
+    time: str | None,
+    root: Path,
+    events: Events | None = None,
 ) -> pl.DataFrame:
     """Add the columns of entity features to rows; see join().
 
@@ -62,9 +115,10 @@ def joined(
         declared: the features.
         time: TIME of dataset.py.
         root: where the paths of sources begin.
+        events: read before; they are read now by default.
     """
     rows = rows.drop([feature.name for feature in declared], strict=False)
-    events = Events(root)
+    events = events or Events(root)
     groups: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
     for feature in declared:
         key = (feature.entity, feature.cadence, feature.lead, feature.at or time)
@@ -199,9 +253,16 @@ def predicted_at(feature: EntityFeature, time: str, kind: pl.DataType) -> pl.Exp
     return clock(pl.col(time), kind) - ticks(feature.lead or timedelta())
 
 
+# Values this many cadences away from what they should be of were not made for it.
+CADENCES = 2
 AS_OF = "__as_of"  # microseconds since 1970, of the clock of the events
 TIME, KNOWN, ORDER, KEY = "__time", "__known", "__order", "__key"
 MOST_PAIRS = 5_000_000  # of a moment and an event, in memory at a time
+
+
+def shown(moment: int) -> str:
+    """Write microseconds of a clock for people."""
+    return datetime.fromtimestamp(moment / 1e6, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 def clock(time: pl.Expr, kind: pl.DataType) -> pl.Expr:

@@ -62,9 +62,17 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
             )
         except (OSError, pl.exceptions.PolarsError):
             continue  # the service reports what is wrong with it
+        # A forecast's row is looked up as of its own time, which the store no longer has.
+        rows = rows.drop_nulls(_of_their_time(contract))
         if rows.height:
             return rows.to_dicts()
     return [contract["example"]]
+
+
+def _of_their_time(contract: dict[str, Any]) -> list[str]:
+    """Name the entity features that a row needs as of its own time."""
+    features = [each for view in contract.get("entity_features", ()) for each in view["features"]]
+    return [feature["name"] for feature in features if feature.get("at")]
 
 
 def _folders(release: str) -> list[Path]:

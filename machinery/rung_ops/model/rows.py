@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -305,10 +305,7 @@ class TableBuilder:
         return Table(pl.DataFrame(series), missing)
 
 
-class Lookup(Protocol):
-    """Fills in columns that a request leaves out."""
-
-    def fill(self, table: Table) -> Table: ...
+Fill = Callable[[Table], Table]  # fills in columns that a request leaves out
 
 
 class Reader:
@@ -422,13 +419,13 @@ class Reader:
             return self._of_own.of_lists([full[at] for at in self._own])
         return self._all.of_lists(full)
 
-    def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
-        """Put decoded rows into a frame; `lookup` fills in what they leave out."""
-        if lookup is None or self._given is None:
+    def table(self, rows: Sequence[Any], fill: Fill | None = None) -> Table:
+        """Put decoded rows into a frame; `fill` fills in what they leave out."""
+        if fill is None or self._given is None:
             return self._all.of_rows(rows)
         given, nothing = self._given, self._nothing
         is_empty = all(given(row) == nothing for row in rows)
-        return lookup.fill((self._of_own if is_empty else self._all).of_rows(rows))
+        return fill((self._of_own if is_empty else self._all).of_rows(rows))
 
     def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
         """Take the values of decoded rows, and which rows have the default, by column."""

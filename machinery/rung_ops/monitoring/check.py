@@ -1,7 +1,7 @@
 """Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ class MonitorInput:
         now: the moment of the check, with a time zone.
         stored: what the feature store holds, from feature_quality.filled(); None if the release
             has no entity features.
+        other_times: rows that needed entity features of another time, from other_times.read().
     """
 
     log: pl.DataFrame
@@ -84,6 +85,7 @@ class MonitorInput:
     since: datetime
     now: datetime
     stored: Mapping[str, int] | None = None
+    other_times: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def check_release(
@@ -121,7 +123,10 @@ def check_release(
         _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
         settings["score"]["metric"],
         limits,
-        list(given.known.problems),
+        [
+            *given.known.problems,
+            *inputs.of_another_time(given.other_times, limits.missing.most_rise),
+        ],
     )
     result.problems.extend(problems(result))
     return result

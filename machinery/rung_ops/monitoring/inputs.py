@@ -1,7 +1,7 @@
 """What reached the model: replaced by a default, out of bounds, from the feature store or not, too old."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.features import stores
+from rung_ops.features.point_in_time import CADENCES
 from rung_ops.features.store import FeatureStoreError
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rules import broken
@@ -196,8 +197,6 @@ def _example(bad: pl.Series) -> str:
 
 
 BATCH = "batch"  # whose features are computed from the events, not looked up
-# A store this many cadences old was not filled when it should have been.
-CADENCES = 2
 
 ENTITY_FEATURES_SCHEMA: dict[str, Any] = {
     "feature": pl.String,
@@ -253,6 +252,23 @@ def store_ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[st
         what = f"the feature store of `{'`, `'.join(names)}`"
         ages[key] = Age(what, moment, timedelta(seconds=limit), now)
     return ages
+
+
+def of_another_time(counts: Mapping[str, Mapping[str, int]], most: float) -> Iterator[str]:
+    """Say where many rows needed entity features of another time than that of the feature store.
+
+    Args:
+        counts: by view, from other_times.read().
+        most: the share of the rows that is not reported.
+    """
+    for view, number in sorted(counts.items()):
+        refused, default = number.get("refused", 0), number.get("default", 0)
+        if refused + default > most * number.get("rows", 0):
+            yield (
+                f"{refused + default:,} of {number.get('rows', 0):,} rows needed entity features "
+                f"({view}) of another time than that of the feature store: {refused:,} were refused, "
+                f"{default:,} got the default"
+            )
 
 
 def entity_features(log: pl.DataFrame, views: Views) -> pl.DataFrame:

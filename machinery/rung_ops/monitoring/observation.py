@@ -34,6 +34,7 @@ from rung_ops.monitoring.inputs import moment
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.release_info import Released
+from rung_ops.prediction_log import other_times
 from rung_ops.project import current, hooks, release_folders
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
@@ -122,12 +123,15 @@ def observe(
     """
     release = _serving(environment)
     log = prediction_log.folder(environment)
+    begin = since or now - timedelta(days=limits.window.days)
+    counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
+        if refused := list(inputs.of_another_time(counted_times, limits.missing.most_rise)):
+            raise NothingToCheckError(f"Nothing was answered: {'; '.join(refused)}.")
         raise NothingToCheckError(
             f"Nothing has been predicted yet: {shown(log)} holds no rows. "
             "The service (`uv run poe serve`) logs each of its answers there."
         )
-    begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
     earlier = check.logged_rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
@@ -139,6 +143,7 @@ def observe(
         begin,
         now,
         inputs.filled() if release.contract.get("entity_features") else None,
+        counted_times,
     )
     result = check.check_release(release, given, limits, params())
     result.problems.extend(hook_problems(predictions))

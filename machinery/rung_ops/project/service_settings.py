@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ def service_file() -> Path:
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+OtherTime = Literal["refuse", "default"]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_load_seconds: a release that takes longer to load is refused.
         max_row_ms: a release that takes longer for one row is refused.
         poll_seconds: how often the service looks for another release.
+        other_time: what happens to a row of a forecast that needs entity features of another time
+            than that of the feature store.
         drain_seconds: how long it goes on answering after the signal to stop, while it says that
             it is no longer ready.
     """
@@ -56,6 +61,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_row_ms: Positive = 50.0
     poll_seconds: Positive = 0.25
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 1.0
+    other_time: OtherTime = "refuse"
 
     @property
     def max_body(self) -> int:

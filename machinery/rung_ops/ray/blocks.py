@@ -56,15 +56,19 @@ def files_of(source: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
     Raises:
         PredictionError: there are no files, load() cannot read one, or the disk is full.
     """
-    sources = raw_files_in(source) if source.is_dir() else [source]
-    if not sources:
+    if not (paths := sources(source)):
         raise PredictionError(f"{shown(source)}: there are no files to score.")
     files = []
-    for number, path in enumerate(sources):
+    for number, path in enumerate(paths):
         written = scratch / f"{number}.rows"
         _write(path, written, rows)
         files.append((written, shown(path)))
     return files
+
+
+def sources(source: Path) -> list[Path]:
+    """List the files to score: the file itself, or those of a folder."""
+    return raw_files_in(source) if source.is_dir() else [source]
 
 
 def _write(path: Path, target: Path, rows: int) -> None:

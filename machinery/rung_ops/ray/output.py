@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch.predict import PredictionError, refuse_other_rows
+from rung_ops.batch.predict import AS_TEXT, PredictionError, refuse_other_rows
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 
@@ -62,7 +62,10 @@ def finish(folder: Path, output: Path) -> None:
         joined = folder / "joined"
         rows = pl.scan_parquet(parts(folder))
         try:
-            rows.sink_csv(joined) if output.suffix == ".csv" else rows.sink_parquet(joined)
+            if output.suffix == ".csv":
+                rows.with_columns(AS_TEXT).sink_csv(joined)
+            else:
+                rows.sink_parquet(joined)
         except pl.exceptions.SchemaError as error:
             raise PredictionError(
                 f"{shown(output)}: the files have different columns ({error}); name a folder as "

@@ -9,13 +9,23 @@ import hashlib
 import json
 import logging
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, command, schema
+from rung_ops.batch.predict import (
+    BeforeWriting,
+    PredictionError,
+    Result,
+    command,
+    left_out,
+    refuse_missing,
+    schema,
+)
 from rung_ops.contract.row_checks import SHOWN, Problem
+from rung_ops.project.paths import shown
 from rung_ops.ray import blocks, connect, output
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import Settings, settings
@@ -46,6 +56,11 @@ def run(
                 results = _score_blocks(ray, of_files, folder, chosen)
             except ray.exceptions.RayError as error:
                 raise PredictionError(connect.explain(error)) from error
+        rows, bad = (sum(result[name] for result in results) for name in ("rows", "bad"))
+        missing: Counter[str] = Counter()
+        for result in results:
+            missing.update(result["missing"])
+        refuse_missing(missing, rows - bad)
         try:
             if before_writing is not None:
                 for part in output.parts(folder):
@@ -54,8 +69,11 @@ def run(
         except OSError as error:
             raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
     results.sort(key=lambda result: int(result["number"]))
-    rows, bad = (sum(result[name] for result in results) for name in ("rows", "bad"))
-    return Result(rows, bad, _problems(results, of_files))
+    read = Counter[str]()
+    for block in of_files:
+        read[block.source] += block.height
+    notes = [note for path in blocks.sources(source) for note in left_out(path, read[shown(path)])]
+    return Result(rows, bad, _problems(results, of_files), missing, notes)
 
 
 def _score_blocks(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ class Scorer:
         A retried block writes the same files.
 
         Returns:
-            number, rows, bad and problems of the block.
+            number, rows, bad, missing and problems of the block.
         """
         rows = pl.scan_parquet(block.path).slice(block.first, block.height).collect()
         bad, summaries = 0, []
+        missing: Counter[str] = Counter()
         for number, piece in enumerate(rows.iter_slices(self.rows)):
             first = block.first + number * self.rows
             typed, problems = inspect(piece, self.schema, block.source)
@@ -69,11 +71,15 @@ class Scorer:
             scored = predict.score_rows(piece, typed, problems, self.model)
             _write(scored, self.output / f"part-{block.number:06}-{number:04}.parquet")
             bad += scored.height - scored[predict.PROBLEM].null_count()
+            missing.update(predict.missing_counts(scored))
             summaries += [
                 (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))
                 for p in problems
             ]
-        return {"number": block.number, "rows": rows.height, "bad": bad, "problems": summaries}
+        return {
+            **{"number": block.number, "rows": rows.height, "bad": bad},
+            **{"missing": missing, "problems": summaries},
+        }
 
     def _repeated(self, block: Block, first: int, height: int) -> list[Problem]:
         problems = []

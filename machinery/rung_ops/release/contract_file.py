@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.contract import synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
+from rung_ops.features.point_in_time import of_forecast
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
@@ -61,14 +62,17 @@ def contract(
         **({"forecast": str(made)} if (made := declared_forecast(dataset)) else {}),
         "example": {column["name"]: _typical(rows[column["name"]], column) for column in columns},
     }
-    return described | ({"entity_features": [_view(view, rows) for view in views]} if views else {})
+    forecasts = declared_forecast(dataset) is not None
+    entity_features = [_view(view, rows, forecasts) for view in views]
+    return described | ({"entity_features": entity_features} if views else {})
 
 
-def _view(view: View, rows: pl.DataFrame) -> dict[str, Any]:
+def _view(view: View, rows: pl.DataFrame, forecasts: bool) -> dict[str, Any]:
     return {
         "id": view.id,
         "entity": list(view.entity),
         "cadence_seconds": view.features[0].cadence.total_seconds(),
+        **({"zone": view.features[0].zone} if forecasts else {}),
         "features": [
             {
                 "name": feature.name,
@@ -76,10 +80,17 @@ def _view(view: View, rows: pl.DataFrame) -> dict[str, Any]:
                 if feature.max_age is None
                 else feature.max_age.total_seconds(),
                 "default_share": _default_share(rows[feature.name], feature.default),
+                **(_row_time(feature) if forecasts else {}),
             }
             for feature in view.features
         ],
     }
+
+
+def _row_time(feature: EntityFeature) -> dict[str, Any]:
+    """Say which time a row needs the feature of, so that the service can compare it with the store."""
+    made = of_forecast(feature)
+    return {"at": made.at, "lead_seconds": made.lead.total_seconds() if made.lead else 0.0}
 
 
 def _default_share(values: pl.Series, default: float | None) -> float | None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.raw_file import UnreadableFileError, read
-from rung_ops.contract.row_checks import inspect
+from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
@@ -60,7 +60,7 @@ def all_rows() -> pl.DataFrame:
             frame = read(path)
         except UnreadableFileError as error:
             raise ReplayError(str(error)) from error
-        typed, problems = inspect(frame, contract.Row.to_schema(), shown(path))
+        typed, problems, _ = inspect_labelled(frame, shown(path))
         if problems:
             raise ReplayError(f"{problems[0]}: fix it first (`uv run poe validate`).")
         frames.append(typed)

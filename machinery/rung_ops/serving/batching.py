@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,10 +48,10 @@ class Job:
         key: whose it is, where that decides on the release; empty otherwise.
         is_single: it is one JSON object.
         rows: as the reader decoded them, where they came as JSON objects.
-        table: the same as a frame, where they came by columns.
+        table: the same as a frame, where they came by columns, or are looked up in parts.
         height: their number.
         arrived: when the request did, by time.perf_counter().
-        future: done when they are scored; raises ScoringError.
+        future: done when they are scored; raises ScoringError, or a Refusal.
         predictions: of the rows scored so far; of classes, a list of probabilities for each.
         defaults: names of their defaulted columns; None while there are none.
         explained: done when `reasons` has those of all rows; None if none were asked for.
@@ -326,7 +327,11 @@ class Batcher:
         if self._large.jobs and self._large.jobs[0] is job:
             self._large.jobs.popleft()
             self._large.remove(job, job.height - job.handed_out)
-        if not job.future.done():
+        if job.future.done():
+            return
+        if isinstance(error, Refusal):
+            job.future.set_exception(error)
+        else:
             message = f"{error}"
             if not isinstance(error, ScoringError):
                 message = f"{job.served.release.id} cannot score this: {message}"
@@ -363,12 +368,18 @@ def score_parts(
 
 
 def _score(parts: list[Part], score: Score) -> Scored:
-    first = parts[0].job
+    first, start, stop = parts[0]
     served, lookup = first.served, first.served.lookup
+    # Once for all parts of a job: for its answer, and to refuse it before a part is logged.
+    if lookup is not None and start == 0 and (first.table is not None or stop < first.height):
+        whole = first.table
+        first.table = (
+            served.reader.table(first.rows or (), lookup.fill)
+            if whole is None
+            else lookup.fill(whole)
+        )
     if first.table is not None:
-        if lookup is not None and parts[0].start == 0:  # once for all parts, as for its answer
-            first.table = lookup.fill(first.table)
-        table = _cut(first.table, parts[0].start, parts[0].stop)
+        table = _cut(first.table, start, stop)
     else:
         decoded = [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
         # A hook and the reasons take frames.
@@ -378,7 +389,8 @@ def _score(parts: list[Part], score: Score) -> Scored:
             if scored is not None:
                 _require_numbers(served, scored[1], values.height)
                 return Scored(parts, values, *scored, missing)
-        table = served.reader.table(decoded, lookup)
+        fill = None if lookup is None else partial(lookup.fill, is_shared=len(parts) > 1)
+        table = served.reader.table(decoded, fill)
     rows, features, predictions = score(served.release, table.frame)
     _require_numbers(served, predictions, table.frame.height)
     return Scored(parts, rows, features, predictions, table.missing, table.sent)

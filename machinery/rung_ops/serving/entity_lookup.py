@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ import polars as pl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from rung_ops.features import store, stores
+from rung_ops.contract.forecast import words
+from rung_ops.features import point_in_time, store, stores
+from rung_ops.features.row_times import RowTime, times_of
 from rung_ops.features.store import (
     FeatureStore,
     FeatureStoreError,
@@ -24,7 +27,8 @@ from rung_ops.features.store import (
     StoreUnreachableError,
 )
 from rung_ops.model.bundle import BundleError
-from rung_ops.model.rows import Missing, Reader, Table
+from rung_ops.model.rows import Missing, Reader, Refusal, Table, wrong_column
+from rung_ops.project.service_settings import OtherTime
 
 LOG = logging.getLogger("service")
 
@@ -37,12 +41,14 @@ class LookedUpView(NamedTuple):
         entity: columns that name the entity.
         names: of the features, in the order of their values.
         max_ages: in seconds; None for no limit.
+        times: which time rows need each feature of; empty where nothing says it.
     """
 
     id: str
     entity: list[str]
     names: list[str]
     max_ages: list[float | None]
+    times: Sequence[RowTime | None] = ()
 
     @property
     def label(self) -> str:
@@ -50,15 +56,30 @@ class LookedUpView(NamedTuple):
         return ",".join(self.entity)
 
 
+class Stored(NamedTuple):
+    """What the store has of a view.
+
+    Attributes:
+        numbers: for each key, shape (n_keys, n_features); NaN for no value, or a stale one.
+        as_of: what they are of, in microseconds since 1970, UTC; None where the store failed.
+    """
+
+    numbers: np.ndarray
+    as_of: int | None
+
+
 KeysByView = Sequence[tuple[LookedUpView, Sequence[bytes]]]  # keys of entities
 
 
-def lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | None":
+def lookup_of(
+    contract: Mapping[str, Any], reader: Reader, other_time: OtherTime
+) -> "EntityLookup | None":
     """Prepare the entity features of a release; None if it has none.
 
     Args:
         contract: of the release.
         reader: of its rows.
+        other_time: what happens to a row that needs features of another time than the store's.
 
     Raises:
         BundleError: the store lacks their values, as they are declared in the release.
@@ -77,10 +98,12 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | No
             view["entity"],
             [feature["name"] for feature in view["features"]],
             [feature["max_age_seconds"] for feature in view["features"]],
+            times if any(times := times_of(view)) else (),
         )
         for view in described
     ]
-    return EntityLookup(views, reader, online)
+    is_silent = bool(contract.get("forecast")) and not any(view.times for view in views)
+    return EntityLookup(views, reader, online, other_time, is_silent)
 
 
 class EntityLookup:
@@ -91,25 +114,40 @@ class EntityLookup:
         online: the store.
     """
 
-    def __init__(self, views: list[LookedUpView], reader: Reader, online: "OnlineStore") -> None:
+    def __init__(
+        self,
+        views: list[LookedUpView],
+        reader: Reader,
+        online: "OnlineStore",
+        other_time: OtherTime,
+        is_silent: bool,
+    ) -> None:
         """Prepare the views of a release.
 
         Args:
             views: of its contract.
             reader: of its rows.
             online: the store.
+            other_time: what happens to a row that needs features of another time than the store's.
+            is_silent: it is a forecast, and does not say which time its rows need.
         """
         self.views = views
         self.online = online
+        self._other_time = other_time
+        self._is_silent = is_silent
         self._defaults = {column.name: column.default for column in reader.columns}
         self._order = list(self._defaults)
 
-    def fill(self, table: Table) -> Table:
+    def fill(self, table: Table, is_shared: bool = False) -> Table:
         """Fill in what rows leave out; `missing` names what has the default still.
 
         Args:
             table: rows of the contract; where no row has a value that is looked up, these columns may
                 be left out.
+            is_shared: the rows are of several requests, which are filled one by one after a refusal.
+
+        Raises:
+            Refusal: a row needs features of another time than the store's.
         """
         frame, missing = table.frame, dict(table.missing)
         sent = _sent(table, [name for view in self.views for name in view.names])
@@ -124,13 +162,30 @@ class EntityLookup:
         keys = [self._keys(view, frame, rows[view.id]) for view in queried]
         stored = self.online.look_up(list(zip(queried, keys, strict=True))) if queried else []
         series: list[pl.Series] = []
-        for view, numbers in zip(queried, stored, strict=True):
-            if (some := rows[view.id]) is None:
+        for view, found in zip(queried, stored, strict=True):
+            some = rows[view.id]
+            other = _of_another_time(view, frame, some, missing, found.as_of)
+            if other is not None and other.any():
+                if self._other_time == "refuse":
+                    if not is_shared:
+                        self.online.times.add(view.label, other, "refused")
+                    raise _refusal(view, frame, some, other, found.as_of or 0)
+            numbers = self._timely(view, found.numbers, other)
+            if some is None:
                 series += self._columns(view, numbers, missing)
             else:
                 series += _scattered(view, frame, some, numbers, missing)
         in_order = {name: missing[name] for name in self._order if name in missing}
         return Table(self._with(frame, series), in_order, sent or None)
+
+    def problems(self) -> Iterator[str]:
+        """Say what is wrong between the rows and the store."""
+        if self._is_silent:
+            yield (
+                "the release does not say which time its rows need entity features of, so they are "
+                "not compared with the feature store: release it again"
+            )
+        yield from self.online.problems()
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
         """Add the features of this release to rows that another release was asked with.
@@ -143,10 +198,21 @@ class EntityLookup:
         if not queried:
             return rows
         stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in queried])
-        looked_up = zip(queried, stored, strict=True)
-        return rows.with_columns(
-            [series for view, numbers in looked_up for series in self._columns(view, numbers, {})]
-        )
+        series: list[pl.Series] = []
+        for view, found in zip(queried, stored, strict=True):
+            # Nobody is answered here, so that nothing can be refused.
+            other = _of_another_time(view, rows, None, {}, found.as_of)
+            series += self._columns(view, self._timely(view, found.numbers, other), {})
+        return rows.with_columns(series)
+
+    def _timely(
+        self, view: LookedUpView, numbers: np.ndarray, other: np.ndarray | None
+    ) -> np.ndarray:
+        """Take out the values that are of another time than rows need; count the rows."""
+        if other is None:
+            return numbers
+        self.online.times.add(view.label, other, "default")
+        return np.where(other, np.nan, numbers) if other.any() else numbers
 
     @staticmethod
     def _keys(view: LookedUpView, frame: pl.DataFrame, rows: list[int] | None) -> list[bytes]:
@@ -197,6 +263,63 @@ def _sent(table: Table, names: Sequence[str]) -> Missing:
     }
 
 
+def _of_another_time(
+    view: LookedUpView,
+    frame: pl.DataFrame,
+    rows: list[int] | None,
+    missing: Missing,
+    as_of: int | None,
+) -> np.ndarray | None:
+    """Tell which values are of another time than their rows need, shape (n_rows, n_features).
+
+    Args:
+        view: that was looked up.
+        frame: all rows.
+        rows: those that were looked up, by their numbers; None for all.
+        missing: which of them the caller sent no value for.
+        as_of: what the values are of; None where the store failed.
+
+    Returns:
+        None where nothing can be compared.
+    """
+    if as_of is None or not view.times:
+        return None
+    some = frame if rows is None else frame[rows]
+    differs = {time: time.differs(some, as_of) for time in {*view.times} if time is not None}
+    fine = np.zeros(some.height, bool)
+    columns = [fine if time is None else differs[time] for time in view.times]
+    if rows is not None:
+        columns = [
+            column & np.isin(rows, missing.get(name, ()))
+            for name, column in zip(view.names, columns, strict=True)
+        ]
+    return np.column_stack(columns)
+
+
+def _refusal(
+    view: LookedUpView,
+    frame: pl.DataFrame,
+    rows: list[int] | None,
+    other: np.ndarray,
+    as_of: int,
+) -> Refusal:
+    """Return the refusal of the first row that needs a value of another time."""
+    place, feature = np.argwhere(other)[0].tolist()
+    row = place if rows is None else rows[place]
+    time = view.times[feature]
+    assert time is not None  # else nothing differs
+    is_known = frame[time.column][row] is not None
+    needed = point_in_time.shown(time.needed(frame[row])[0])
+    when = f"as of {needed}" if is_known else f"as of its own time, and `{time.column}` is missing"
+    older, newer = (words(timedelta(microseconds=span)) for span in (time.older, time.newer))
+    return wrong_column(
+        row + 1,
+        time.column,
+        f"the forecast needs `{view.names[feature]}` {when}, and the feature store has it as of "
+        f"{point_in_time.shown(time.stored(frame, as_of))}; it may be {older} older or {newer} newer",
+    )
+
+
 def _scattered(
     view: LookedUpView,
     frame: pl.DataFrame,
@@ -222,6 +345,9 @@ class OnlineStore:
     """Reads the store for all releases of this process, and counts.
 
     Where it cannot be read, it has no values: that is logged once, and counted.
+
+    Attributes:
+        times: counts the rows that needed features of another time.
     """
 
     def __init__(self, opened: FeatureStore) -> None:
@@ -232,6 +358,7 @@ class OnlineStore:
         self._lock = threading.Lock()  # a shadow reads it in a separate thread
         self._counts: Counter[tuple[str, str]] = Counter()
         self._labels: dict[str, str] = {}
+        self.times = RowTimes()
 
     def refuse_unless_filled(self, described: Sequence[dict[str, Any]]) -> None:
         """Refuse to look up what the store was not filled with; a server that is down refuses nothing.
@@ -249,14 +376,14 @@ class OnlineStore:
                 # Another process of the service would answer with defaults; a new one does so, too.
                 self._log_once(error)
 
-    def look_up(self, queried: KeysByView) -> list[np.ndarray]:
+    def look_up(self, queried: KeysByView) -> list[Stored]:
         """Read the values of entities of several views, in one round trip.
 
         Args:
             queried: by view, the keys of the entities; a repeated one is read once.
 
         Returns:
-            For each view an array of shape (n_keys, n_features); NaN for no value, or a stale one.
+            What there is of each view.
         """
         distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in queried}
         with self._lock:
@@ -266,19 +393,21 @@ class OnlineStore:
                 self._as_of = features.as_of
             except FeatureStoreError as raised:
                 features, error = LookupResult({}, {}), raised
-            numbers = []
+            stored = []
             for view, keys in queried:
                 self._labels[view.id] = view.label
                 try:
                     if error is not None:
                         raise error
-                    numbers.append(self._numbers(view, keys, distinct[view.id], features))
+                    numbers = self._numbers(view, keys, distinct[view.id], features)
+                    stored.append(Stored(numbers, features.as_of[view.id]))
                 except FeatureStoreError as raised:
                     error = raised
                     self._counts[view.label, "failed"] += len(distinct[view.id])
-                    numbers.append(np.full((len(keys), len(view.names)), np.nan))
+                    nothing = np.full((len(keys), len(view.names)), np.nan)
+                    stored.append(Stored(nothing, None))
             self._log_once(error)
-        return numbers
+        return stored
 
     def metrics(self) -> Iterator[Metric]:
         """Return what was looked up, and how old it is; nothing before the first look-up."""
@@ -308,6 +437,19 @@ class OnlineStore:
             if identity in self._as_of:
                 ages.add_metric([label], now - self._as_of[identity] / 1e6)
         yield ages
+        yield from self.times.metrics()
+
+    def problems(self) -> Iterator[str]:
+        """Say which rows of the last minutes needed features of another time."""
+        for label, counts in self.times.recent().items():
+            became = " and ".join(
+                f"{counts[outcome]:,} {did}" for outcome, did in DID.items() if counts[outcome]
+            )
+            yield (
+                f"in the last {RECENT} minutes {counts['refused'] + counts['default']:,} of "
+                f"{counts['rows']:,} rows needed entity features ({label}) of another time than that "
+                f"of the feature store: {became}"
+            )
 
     def _numbers(
         self,
@@ -345,6 +487,80 @@ class OnlineStore:
         if error is not None and not self._failing:
             LOG.error("Entity features get their defaults: %s", error)
         self._failing = error is not None
+
+
+RECENT = 10  # minutes
+MOST_MINUTES = 1_000  # counts that are kept before old ones are dropped
+DID = {"refused": "were refused", "default": "got the default"}
+
+
+class RowTimes:
+    """Counts rows of forecasts by day and minute, and those that needed features of another time.
+
+    A shadow counts in a thread of its own, and the event loop and the prediction log read.
+    """
+
+    def __init__(self) -> None:
+        self._days: Counter[tuple[str, str, str]] = Counter()
+        self._minutes: Counter[tuple[int, str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, label: str, other: np.ndarray, outcome: str) -> None:
+        """Count rows.
+
+        Args:
+            label: of the view.
+            other: which values are of another time, shape (n_rows, n_features).
+            outcome: what happens to such a row: refused or default.
+        """
+        day, minute = time.strftime("%Y-%m-%d", time.gmtime()), int(time.time() // 60)
+        counts = {"rows": len(other), outcome: int(other.any(axis=1).sum())}
+        with self._lock:
+            if len(self._minutes) > MOST_MINUTES:
+                self._minutes = Counter(
+                    {key: n for key, n in self._minutes.items() if key[0] > minute - RECENT}
+                )
+            for what, number in counts.items():
+                self._days[day, label, what] += number
+                self._minutes[minute, label, what] += number
+
+    def recent(self) -> dict[str, Counter[str]]:
+        """Return the counts of the last minutes by view, of views of which a row needed another time."""
+        since = int(time.time() // 60) - RECENT
+        found: dict[str, Counter[str]] = {}
+        with self._lock:
+            for (minute, label, what), number in self._minutes.items():
+                if minute > since:
+                    found.setdefault(label, Counter())[what] += number
+        return {label: each for label, each in found.items() if each["refused"] + each["default"]}
+
+    def by_day(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return the counts by day and view; empty while no row needed another time."""
+        days: dict[str, dict[str, dict[str, int]]] = {}
+        with self._lock:
+            if any(n for (_, _, what), n in self._days.items() if what != "rows"):
+                for (day, label, what), number in self._days.items():
+                    days.setdefault(day, {}).setdefault(label, {})[what] = number
+        return days
+
+    def metrics(self) -> Iterator[Metric]:
+        """Return the rows that needed features of another time; nothing where none is a forecast."""
+        counts: Counter[tuple[str, str]] = Counter()
+        with self._lock:
+            for (_, label, what), number in self._days.items():
+                counts[label, what] += number
+        if not counts:
+            return
+        rows = CounterMetricFamily(
+            "service_entity_rows_of_another_time",
+            "Rows of forecasts that needed entity features of another time than that of the feature "
+            "store, by what became of them: refused, or default.",
+            labels=["entity", "outcome"],
+        )
+        for label in sorted({label for label, _ in counts}):
+            for outcome in DID:
+                rows.add_metric([label, outcome], counts[label, outcome])
+        yield rows
 
 
 @cache

@@ -13,7 +13,7 @@ from rung_ops.model.columns import columns_of
 from rung_ops.model.released import Release
 from rung_ops.model.row_path import MAX_ROWS
 from rung_ops.model.rows import Reader
-from rung_ops.project.service_settings import Limits
+from rung_ops.project.service_settings import Limits, OtherTime
 from rung_ops.release.state import State
 from rung_ops.serving.rollout import Arm
 from rung_ops.serving.shadow import Shadow
@@ -35,8 +35,16 @@ class LoadedRelease:
         work: seconds of computing in it.
     """
 
-    def __init__(self, release: Release, arm: Arm, strict: bool) -> None:
+    def __init__(
+        self, release: Release, arm: Arm, strict: bool, other_time: OtherTime = "refuse"
+    ) -> None:
         """Make the types of its rows.
+
+        Args:
+            release: to serve.
+            arm: that it is on.
+            strict: refuse a row with an unknown field.
+            other_time: what happens to a row that needs entity features of another time.
 
         Raises:
             BundleError: its contract names a rule that means nothing, or the feature store lacks
@@ -54,7 +62,7 @@ class LoadedRelease:
                 f"({type(error).__name__}: {error})"
             ) from error
         try:
-            self.lookup = _lookup_of(release.contract, self.reader)
+            self.lookup = _lookup_of(release.contract, self.reader, other_time)
         except BundleError as error:
             raise BundleError(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
@@ -78,13 +86,15 @@ def _looked_up(contract: Mapping[str, Any]) -> list[str]:
     return [feature["name"] for view in views for feature in view["features"]]
 
 
-def _lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | None":
+def _lookup_of(
+    contract: Mapping[str, Any], reader: Reader, other_time: OtherTime
+) -> "EntityLookup | None":
     if not contract.get("entity_features"):
         return None
     # Imported here, with SQLite, as most releases have no entity features.
     from rung_ops.serving.entity_lookup import lookup_of
 
-    return lookup_of(contract, reader)
+    return lookup_of(contract, reader, other_time)
 
 
 def load(
@@ -99,7 +109,8 @@ def load(
     Raises:
         BundleError: it must not be used; the message says why.
     """
-    return LoadedRelease(releases.load(folder, public_key, limits, admit), arm, limits.strict)
+    release = releases.load(folder, public_key, limits, admit)
+    return LoadedRelease(release, arm, limits.strict, limits.other_time)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.model.reasons import Reason
 from rung_ops.model.rows import Rows, schema_text
 from rung_ops.model.target import ONE_NUMBER, Kind
-from rung_ops.prediction_log import Batch, log_parts, now, sealed
+from rung_ops.prediction_log import Batch, log_parts, now, other_times, sealed
 from rung_ops.prediction_log.log_parts import Part
 from rung_ops.system import locks
 
@@ -45,6 +45,7 @@ class PredictionLog:
         dropped: rows lost because the queue was full or they were malformed.
         failures: failed attempts to write; their rows are kept and retried.
         restarts: how often a dead thread was restarted.
+        other_times: counts the rows that needed entity features of another time; None if none may.
     """
 
     def __init__(self, folder: Path, seconds: float = 1.0, rows: int = 200_000) -> None:
@@ -67,6 +68,8 @@ class PredictionLog:
         self._closing = self._finished = False
         self._failing = False
         self._files = LogFiles(folder)
+        self.other_times: Callable[[], other_times.Counts] | None = None
+        self._counted: other_times.Counts = {}
         self._thread = self._start()
 
     def add(
@@ -146,10 +149,12 @@ class PredictionLog:
             self._wake.wait(self._seconds)
             self._wake.clear()
             self._write()
+            self._count()
             self._merge()
             if self._failing and not self._closing:
                 time.sleep(self._seconds)  # a full queue would wake this thread continuously
         self._write()
+        self._count()
         self._merge(everything=True)
         self._finished = True
 
@@ -178,6 +183,16 @@ class PredictionLog:
         with self._lock:
             self._writing = [batch for batch in self._writing if id(batch) not in done]
             self._weight -= sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
+
+    def _count(self) -> None:
+        counts = self.other_times() if self.other_times is not None else {}
+        if counts == self._counted:
+            return
+        try:
+            self._files.count(counts)
+            self._counted = counts
+        except Exception as error:  # the counts are written with the next rows
+            self._failed(error)
 
     def _merge(self, everything: bool = False) -> None:
         try:
@@ -242,6 +257,14 @@ class LogFiles:
             # A merged file covers all numbers from its first to its last, which must not include
             # the number of this file.
             self._ended.append(self._small.pop(group))
+
+    def count(self, counts: other_times.Counts) -> None:
+        """Write the rows that needed entity features of another time, beside the log.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        other_times.write(self.folder, self._writer, counts)
 
     def merge(self, everything: bool = False) -> None:
         """Merge small files into one, and delete files that were merged a while ago.

@@ -108,7 +108,7 @@ def service_status(service: Service) -> dict[str, Any]:
         "shadow": held.shadow.release.id if held.shadow is not None else None,
     }
     last = service.rollout.last
-    problems = list(held.problems) if held.serving is not None else [service.advice]
+    problems = _problems(service)
     if service.access.problem:
         problems.insert(0, service.access.problem)
     return {
@@ -121,6 +121,15 @@ def service_status(service: Service) -> dict[str, Any]:
         "draining": service.draining,
         "problems": problems,
     }
+
+
+def _problems(service: Service) -> list[str]:
+    """Say what is wrong with the releases, and with what rows needed of the feature store lately."""
+    serving = service.held.serving
+    if serving is None:
+        return [service.advice]
+    lookup = serving.lookup
+    return [*service.held.problems, *(lookup.problems() if lookup is not None else ())]
 
 
 def release_details(release: Release) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def docs_page(service: Service, address: str = DEFAULT_ADDRESS) -> str:
 
     held = service.held
     serving = held.serving
-    problems = list(held.problems if serving is not None else (service.advice,))
+    problems = _problems(service)
     if service.stopped is not None:
         problems.append(f"Stopped: {service.stopped.reason}")
     example: dict[str, Any] = serving.release.contract["example"] if serving is not None else {}

@@ -101,6 +101,8 @@ class Service:
         lookups = [loaded.lookup for loaded in (held.serving, held.canary) if loaded is not None]
         online = next((lookup.online for lookup in lookups if lookup is not None), None)
         self.metrics.follow(shadow=held.shadow, lookups=online)
+        if self.log is not None and online is not None:
+            self.log.other_times = online.times.by_day
         self._report_status()
 
     def halt(self, stopped: Stopped | None) -> None:

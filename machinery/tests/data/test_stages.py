@@ -9,11 +9,11 @@ import pytest
 from machinery.tests.in_project import split
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, write
+from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, row_count, write
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
-from rung_ops.stages import ingest_files
+from rung_ops.stages import check_rows, ingest_files
 from rung_ops.system import files, memory
 
 
@@ -184,3 +184,80 @@ def test_a_link_into_the_cache_of_dvc_is_a_raw_file(
     moved(monkeypatch, incoming=incoming)
 
     assert incoming / "file.csv" in raw_files()
+
+
+@pytest.fixture
+def ingested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for ingested rows in place of the project's."""
+    folder = tmp_path / "ingested"
+    folder.mkdir()
+    moved(
+        monkeypatch,
+        ingested=folder,
+        rows=tmp_path / "rows.parquet",
+        validation=tmp_path / "reports/validation.json",
+    )
+    return folder
+
+
+def without_outcome(frame: pl.DataFrame, *numbers: int) -> pl.DataFrame:
+    """Empty the target of some rows, counted from 0."""
+    hole = pl.when(~pl.int_range(pl.len()).is_in(numbers)).then(contract.TARGET)
+    return frame.with_columns(hole.alias(contract.TARGET))
+
+
+def test_rows_without_an_outcome_are_left_out_of_training_and_counted(
+    ingested: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete = rows().head(20)
+    without_outcome(complete, 3, 4).write_parquet(ingested / "a.csv.parquet")
+    # The forecast of before, whose outcomes are in the other file now.
+    without_outcome(complete, *range(20)).write_parquet(ingested / "b.csv.parquet")
+
+    checked = check_rows()
+
+    kept = [number for number in range(20) if number not in (3, 4)]
+    assert checked.select(complete.columns).equals(complete[kept])
+    printed = capsys.readouterr().out
+    assert "validated 18 rows of 2 files" in printed
+    assert f"left out of training 22 rows without `{contract.TARGET}`" in printed
+    assert "data/a.csv 2, data/b.csv 20" in printed
+
+
+def test_a_bad_row_after_rows_without_an_outcome_keeps_its_number(ingested: Path) -> None:
+    number = next(
+        n for n, kind in contract.Row.to_schema().dtypes.items() if kind.type.is_numeric()
+    )
+    bad = pl.when(pl.int_range(pl.len()) == 6).then(pl.lit("many")).otherwise(number)
+    frame = without_outcome(rows().head(20).with_columns(pl.col(number).cast(pl.String)), 3, 4)
+    frame.with_columns(bad.alias(number)).write_parquet(ingested / "a.csv.parquet")
+
+    with pytest.raises(StageError, match=rf"`{number}` should be .*'many' is not \(row 7\)"):
+        check_rows()
+
+
+def test_rows_none_of_which_has_an_outcome_are_refused(ingested: Path) -> None:
+    without_outcome(rows().head(5), *range(5)).write_parquet(ingested / "a.csv.parquet")
+
+    with pytest.raises(StageError, match=f"none of the 5 rows has `{contract.TARGET}`"):
+        check_rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [
+        ("a.csv", b"a;b\r\n1;2\r\n3;4\r\n\r\n", 2),
+        ("a.csv", b'a,b\n1,"x\ny"\n\n3,4', 2),
+        ("a.csv", b"\xe9,b\n1,\xe9,3\n", 1),
+        ("a.csv", b"", None),
+        ("a.jsonl", b'{"a": 1}\n\n{"a": 2}\n', 2),
+        ("a.xlsx", b"x", None),
+    ],
+)
+def test_rows_of_a_raw_file_are_counted_without_load(
+    tmp_path: Path, name: str, content: bytes, number: int | None
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    assert row_count(path) == number

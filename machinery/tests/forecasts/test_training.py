@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from machinery.tests.small_project import SmallProject
 from rung_ops import contract
 from rung_ops.checks import features
 from rung_ops.contract import ContractError, forecast
-from rung_ops.features import EntityFeature, point_in_time
+from rung_ops.features import EntityFeature, point_in_time, row_times
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Rules
@@ -239,6 +240,36 @@ def test_a_release_says_that_it_forecasts(trained: Trained, small: SmallProject)
 
     made = "made 1 day before `hour`" if contract.HORIZON else "made at `made` for `hour`"
     assert described["forecast"] == made
+
+
+@BOTH
+def test_a_release_says_which_time_its_rows_need_entity_features_of(
+    trained: Trained, small: SmallProject, declare: Declare
+) -> None:
+    declared = [mean_of_six_hours(demand(480), zone="Europe/Berlin")]
+    rows = point_in_time.join(trained.test, declared)
+    features = estimator.features(rows)
+
+    def view() -> Any:
+        (made,) = contract_file.contract(
+            *(contract.dataset, features, rows, "regression", None, declared)
+        )["entity_features"]
+        return made
+
+    at, lead = ("hour", 86_400.0) if contract.HORIZON else ("made", 0.0)
+    (feature,) = view()["features"]
+    assert (feature["at"], feature["lead_seconds"]) == (at, lead)
+    (time,) = row_times.times_of(view())
+    assert time is not None and time.older == time.newer == 2 * 3_600_000_000
+
+    # In winter, Berlin's clock is an hour ahead of UTC.
+    made_at = forecast.made_at(rows[:1])[0]
+    as_of = int((made_at.replace(tzinfo=UTC) - HOUR).timestamp() * 1e6)
+    assert not time.differs(rows[:1], as_of).any()
+    assert time.stored(rows[:1], as_of) == time.needed(rows[:1])[0]
+
+    declare(HORIZON=None, ORIGIN=None)
+    assert row_times.times_of(view()) == [None]
 
 
 def test_slices_have_no_horizon_where_all_rows_have_the_same(trained: Trained) -> None:

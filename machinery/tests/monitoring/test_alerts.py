@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -44,6 +45,7 @@ ANSWERED, FAILED, REFUSED, DROPPED = (
 SWAPS = 'service_swaps_total{outcome="refused"}'
 FAILURES, RESTARTS = "prediction_log_failures_total", "prediction_log_restarts_total"
 READABLE = "service_feature_store_readable"
+ANOTHER_TIME = 'service_entity_rows_of_another_time_total{entity="carrier",outcome="refused"}'
 RAN = "monitor_run_timestamp_seconds"
 HOURS, MOST = (
     f'monitor_limit{{setting="{setting}"}}'
@@ -115,8 +117,7 @@ CASES = {
 }
 # The same service under other promises and with other figures: what counts is the exported gauge.
 OTHER_PROMISES = {
-    # The monitor may reach a store that the service does not.
-    "FeaturesStale": Case({READABLE: NO}, {READABLE: YES}),
+    "FeaturesStale": Case({ANOTHER_TIME: GROWING}, {ANOTHER_TIME: NO}),
     "RequestsFail": Case(
         {ANSWERED: GROWING, FAILED: FAST, **slo("max_failed", 0.7)},
         {ANSWERED: GROWING, FAILED: FAST, **slo("max_failed", 0.9)},
@@ -181,6 +182,7 @@ def exported(folder: Path) -> str:
     written = SimpleNamespace(written=1, dropped=0, failures=0, restarts=0, waiting=0)
     online = OnlineStore(SqliteStore(folder / "features.sqlite"))
     online.look_up([(LookedUpView("view", ["carrier"], ["late"], [None]), [b"key"])])
+    online.times.add("carrier", np.ones((1, 1), bool), "refused")
     metrics.follow(log=written, lookups=online)
     return metrics.exposition().decode()
 
@@ -225,7 +227,15 @@ def test_alerts_pass_check_rules() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("cases", [CASES, OTHER_PROMISES], ids=["defaults", "other promises"])
+# The monitor may reach a store that the service does not.
+UNREADABLE = {"FeaturesStale": Case({READABLE: NO}, {READABLE: YES})}
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [CASES, OTHER_PROMISES, UNREADABLE],
+    ids=["defaults", "other promises", "a store that cannot be read"],
+)
 def test_each_alert_fires_where_it_should_and_only_there(
     tmp_path: Path, cases: dict[str, Case]
 ) -> None:

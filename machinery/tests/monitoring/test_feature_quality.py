@@ -133,6 +133,18 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
     assert without.startswith("a default replaced missing `weight`")
 
 
+def test_rows_that_needed_another_time_are_loud(tmp_path: Path) -> None:
+    made = released(tmp_path)
+    counts = {"colour": {"rows": 100, "refused": 51}}
+    given = check.MonitorInput(asked(20), asked(20), NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW)
+
+    result = check.check_release(made, replace(given, other_times=counts), Limits(), SETTINGS)
+
+    (problem,) = result.problems
+    assert problem.startswith("51 of 100 rows needed entity features (colour) of another time")
+    assert status(result)["problems"] == [problem]
+
+
 def test_the_entity_with_one_value_is_not_missing() -> None:
     view = VIEW | {"features": [*VIEW["features"], {"name": "other", "max_age_seconds": None}]}
     wide = rows(2, seed=2).with_columns(other=pl.Series([1.0, None]))

@@ -217,5 +217,5 @@ def test_a_file_without_a_good_row_has_the_same_columns(trained: Trained) -> Non
 
     scored = predict.score_rows(rows, typed, problems, trained.estimator)
 
-    added = ["prediction", *(f"probability_{name}" for name in CLASSES), "problem"]
+    added = ["prediction", *(f"probability_{name}" for name in CLASSES), "defaults_used", "problem"]
     assert scored.columns == [*rows.columns, *added]

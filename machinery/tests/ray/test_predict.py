@@ -174,6 +174,19 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {"scored", ".scored.lock"}
 
 
+def test_parts_become_one_csv_file(tmp_path: Path) -> None:
+    target = tmp_path / "scored.csv"
+    with output.unfinished(target) as folder:
+        for number, names in enumerate([[], ["rain", "wind"]]):
+            part = pl.DataFrame({"a": [number], predict.DEFAULTS_USED: [names]})
+            part.cast({predict.DEFAULTS_USED: pl.List(pl.String)}).write_parquet(
+                folder / f"part-{number}.parquet"
+            )
+        output.finish(folder, target)
+
+    assert pl.read_csv(target)[predict.DEFAULTS_USED].to_list() == [None, "rain, wind"]
+
+
 def test_ray_gives_the_answers_of_the_whole(
     rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

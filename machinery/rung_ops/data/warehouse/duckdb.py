@@ -8,9 +8,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from rung_ops import contract
 from rung_ops.contract.raw_file import UnreadableFileError, read
-from rung_ops.contract.row_checks import inspect
+from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import Address, WarehouseError
 from rung_ops.data.warehouse.source import BATCH, Ends, Rows, column_in, full_disk
@@ -133,7 +132,7 @@ def fill_sample(file: Path) -> None:
 
 def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        rows, problems = inspect(read(path), contract.Row.to_schema(), shown(path))
+        rows, problems, _ = inspect_labelled(read(path), shown(path))
     except UnreadableFileError as error:
         raise WarehouseError(str(error)) from error
     if problems:

@@ -1,0 +1,126 @@
+"""Batch scoring says which rows were scored without a feature's value, and refuses too many of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.forecasts.conftest import DAY, FIRST, HOUR, demand
+from machinery.tests.projects import moved
+from rung_ops import contract, prediction_log
+from rung_ops.batch import predict, predict_logged
+from rung_ops.features import EntityFeature
+from rung_ops.training import estimator
+
+Score = Callable[..., int]
+
+
+def mean_of_six_hours(events: pl.DataFrame, default: float | None) -> EntityFeature:
+    return EntityFeature(
+        name="bikes_6h",
+        entity=["station"],
+        source=lambda: events,
+        time="hour",
+        aggregate=pl.col("bikes").mean(),
+        window=6 * HOUR,
+        cadence=HOUR,
+        default=default,
+    )
+
+
+@pytest.fixture
+def score(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
+    """Score two hours of each station, whose events are known until an hour."""
+    estimator.save(trained.estimator, tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
+    hours = [FIRST + 10 * DAY, FIRST + 11 * DAY]
+    demand(960).filter(pl.col("hour").is_in(hours)).drop("bikes").write_parquet(
+        tmp_path / "new.parquet"
+    )
+
+    def score(known_until: Any, suffix: str = ".parquet", default: float | None = 0.0) -> int:
+        events = demand(960).filter(pl.col("hour") < known_until)
+        declared = [mean_of_six_hours(events, default)]
+        monkeypatch.setattr(contract.features, "ENTITY_FEATURES", declared, False)
+        return predict.main([f"{tmp_path / 'new.parquet'}", f"{tmp_path / f'out{suffix}'}"])
+
+    return score
+
+
+def test_each_row_names_the_features_without_a_value(
+    score: Score, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(FIRST + 9 * DAY + 2 * HOUR) == 0
+    printed = capsys.readouterr().out
+    assert score(FIRST + 9 * DAY + 2 * HOUR, ".csv", None) == 0
+
+    scored = pl.read_parquet(tmp_path / "out.parquet").sort("hour")
+    assert scored["defaults_used"].to_list() == [[], [], ["bikes_6h"], ["bikes_6h"]]
+    text = pl.read_csv(tmp_path / "out.csv").sort("hour")
+    assert text["defaults_used"].to_list() == [None, None, "bikes_6h", "bikes_6h"]
+    assert "without a value: `bikes_6h` in 2 of 4 rows (50.0%)" in printed
+
+
+def test_events_that_end_before_the_forecast_is_made_are_said(
+    score: Score, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their windows are not full, so that a value is there, and another one than in training."""
+    assert score(FIRST + 10 * DAY - 2 * HOUR) == 0
+
+    said = "2 of 4 rows need `bikes_6h` as of up to 2026-01-11T00:00, and its newest event is of"
+    assert f"{said} 2026-01-10T21:00" in capsys.readouterr().err
+
+    assert score(FIRST + 10 * DAY) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_events_that_are_missing_in_most_rows_are_refused(
+    score: Score, tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(FIRST) == 1
+
+    assert "`bikes_6h` has no value in 4 of 4 rows (100.0%)" in (error := capsys.readouterr().err)
+    assert "`most_missing` under [predict]" in error
+    assert not (tmp_path / "out.parquet").exists()
+
+    settings = project / "params.toml"
+    settings.write_text(f"{settings.read_text()}\n[predict]\nmost_missing = 1.0\n")
+    assert score(FIRST) == 0
+    settings.write_text(settings.read_text().replace("1.0", "100"))
+    assert score(FIRST) == 1
+    assert "most_missing" in capsys.readouterr().err
+
+
+def test_the_log_has_what_was_missing(
+    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOGS", raising=False)  # so that they are in the small project
+    assert score(FIRST + 9 * DAY + 2 * HOUR) == 0
+
+    monkeypatch.setattr(predict_logged, "shown", str)
+    scored = pl.read_parquet(tmp_path / "out.parquet")
+    logged = predict_logged.log_predictions(scored)
+
+    log = prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
+    assert log["defaults_used"].to_list() == logged["defaults_used"].to_list()
+    assert log["defaults_used"].list.len().sum() == 2
+
+
+def test_rows_that_load_leaves_out_are_said(
+    score: Score,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        contract.dataset, "load", lambda path: pl.read_parquet(path).filter(station="north")
+    )
+
+    assert score(FIRST + 20 * DAY) == 0
+
+    said = "load() returned 2 of the 4 rows of"
+    assert said in capsys.readouterr().err
+    assert pl.read_parquet(tmp_path / "out.parquet").height == 2
