@@ -1,8 +1,14 @@
-"""Run in a project's environment: how often the gate lets a version pass, where the truth is known.
+"""How often the gate lets a version pass, where the truth is known; needs no project.
 
-`python gate_error_rate.py SEED TRIES ROWS CASE...` draws TRIES tests of ROWS rows for each case,
-gives them to the gate's own judge() with the rules of ops/gate.toml, and prints JSON: by case, how many
-passed, the least rate with 99.9 % confidence, and the largest with 99 % (Clopper and Pearson). A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point worse. METRIC:
+`python gate_error_rate.py SEED TRIES ROWS SLICES CASE...` draws TRIES tests of ROWS rows for each
+case, gives them to the gate's own judge_predictions() with the rules of a new ops/gate.toml, and prints
+JSON: for each case and each rule how many passed, the least rate with 99.9 % confidence and the largest
+with 99 % (Clopper and Pearson), and how many were refused by slices. SLICES parts of the rows, as large as each other, are
+judged as slices; 0 for none.
+
+A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point worse. METRIC:GAIN:DROP lets
+the first slice lose DROP on top. METRIC:GAIN:0:SPREAD is a procedure: what a fit of it gains is normal
+around GAIN, and a version that passes is fitted again. METRIC:
 
 - accuracy: 8 % of the rows are answered by one of the two alone;
 - accuracy_twins: the challenger answers as the champion, but for the rows that it loses or gains;
@@ -22,30 +28,30 @@ import json
 import math
 import multiprocessing
 import sys
+from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from functools import cache, partial
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import polars as pl
 from scipy.signal import lfilter
 from scipy.stats import binomtest
 
-sys.path.insert(0, str(Path.cwd()))
-
-from rung_ops import contract
-from rung_ops.gate import judge as judging
-from rung_ops.gate import rules
-from rung_ops.gate.judge import Champion
-from rung_ops.model.target import Kind
-from rung_ops.training import slice_scores
-from rung_ops.training.baseline import Baseline
+from rung_ops.gate import judge_predictions
+from rung_ops.gate.rules import Rules
+from rung_ops.statistics import time_blocks
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
 NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
+RULES = Rules(rule="probably-better")  # whether "not-worse" passes is seen from the figures
+WHAT = (
+    *("not-worse, main test", "not-worse", "probably-better, main test", "probably-better"),
+    *("a slice refused", "a slice lower by more than max_drop"),
+    *("not-worse, a worse fit", "not-worse, a worse one fitted again"),
+    *("probably-better, a worse fit", "probably-better, a worse one fitted again"),
+)
+WORSE = -0.00999  # a gain that counts as one point worse
 LEVELS = 1_000  # of scores, so that the area under the curve can be counted instead of sorted
 SPREAD = 0.3  # of the noise in the champion's probabilities, in logits
 POPULATION = 400_000  # rows that stand for all there are
@@ -53,9 +59,7 @@ OF_CLASSES = (1.0, 0.0, -1.0)  # mean logits of three classes: common, less comm
 BOTH_RIGHT, ALONE = 0.78, 0.08
 ACROSS = 0.9  # correlation of the two versions
 DAY = 24  # hours: the horizon of forecasts, and how long their errors are alike
-HOURS = pl.datetime_range(
-    datetime(2026, 1, 1), datetime(2036, 1, 1), timedelta(hours=1), eager=True
-)
+HOUR = 3_600_000_000  # microseconds
 QUANTILES = np.array([0.1, 0.5, 0.9])
 OF_NORMAL = np.array([NormalDist().inv_cdf(each) for each in QUANTILES])
 
@@ -260,61 +264,82 @@ CASES: dict[str, tuple[Draw, Figure, bool]] = {
 }
 
 
-def passes(case: str, rows: int, seed: int) -> bool:
-    """Draw one test, and ask the gate."""
-    metric, gain = case.split(":")
+def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
+    """Draw one test, ask the gate, and return what happened."""
+    metric, mean, drop, spread = (*case.split(":"), "0", "0")[:4]
     draw, figure, higher = CASES[metric]
-    settings = {
-        "seed": seed,
-        "score": {"metric": "figure", "higher_is_better": higher},
-        "report": {"slices": []},
-    }
-    for module in (judging, slice_scores):
-        module.params = lambda: settings
-    slice_scores.features = lambda frame: frame
-    contract.TIME, contract.HORIZON = None, None
-    if metric == "forecast":
-        contract.TIME, contract.HORIZON = "hour", timedelta(hours=DAY)
-    judging.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
-    contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
-    truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
-    names = tuple(f"class {each}" for each in range(3)) if metric == "brier" else ()
-    quantiles = tuple(QUANTILES) if metric == "pinball" else ()
-    judging.estimator.kind = lambda: Kind(names, quantiles)
-    verdict = judging.judge(
-        pl.DataFrame({contract.TARGET: truth, "hour": HOURS[:rows]}),
-        ours,
-        Champion({}, theirs, []),
-        Baseline("constant", constant, {}),
-        rules.read(),
+    draws = np.random.default_rng([seed, rows])
+    gain, again = float(mean), float(mean)
+    if float(spread):
+        gain, again = draws.normal(float(mean), float(spread), 2)
+    drawn = draw(gain, rows, draws)
+    labels = np.arange(rows) % max(slices, 1)
+    if float(drop):
+        first = labels == 0
+        lost = draw(gain - float(drop), int(first.sum()), draws)
+        for each, other in zip(drawn, lost, strict=True):
+            each[first] = other
+    truth, ours, theirs, _ = drawn
+    verdict = judge_predictions(
+        *(truth, ours, theirs),
+        figure=figure,
+        higher_is_better=higher,
+        rules=RULES,
+        slices={"slice": labels} if slices else None,
+        group=time_blocks.blocks(np.arange(rows) * HOUR, DAY * HOUR)
+        if metric == "forecast"
+        else None,
+        seed=seed,
     )
+    champion = verdict.figures["champion"]
+    refused = [reason for reason in verdict.reasons if reason.startswith("slice")]
     # Refused for anything else, it would say nothing of the test.
-    if not all(reason.startswith(NOT_AS_GOOD) for reason in verdict.reasons):
-        raise SystemExit(f"{case}: {verdict.reasons}")
-    return verdict.promote
+    if not all(reason.startswith(("slice", *NOT_AS_GOOD)) for reason in verdict.reasons):
+        raise ValueError(f"{case}: {verdict.reasons}")
+    not_worse = champion["gain_low"] > -champion["margin"]
+    ways = {"not-worse": not_worse, "probably-better": len(verdict.reasons) == len(refused)}
+    happened = [f"{rule}, main test" for rule, passes in ways.items() if passes]
+    happened += [rule for rule, passes in ways.items() if passes and not refused]
+    served = {"a worse fit": gain, "a worse one fitted again": again}
+    happened += [
+        f"{rule}, {what}"
+        for rule in ways
+        for what, true in served.items()
+        if rule in happened and true < WORSE
+    ]
+    if refused:
+        happened.append("a slice refused")
+    share = 1.0 if higher else champion["figure"]
+    if any(
+        (each["champion"] - each["challenger"]) * (1 if higher else -1)
+        > RULES.slices.max_drop * share
+        for each in verdict.figures["slices"]
+        if each["judged"]
+    ):
+        happened.append("a slice lower by more than max_drop")
+    return happened
 
 
 def main() -> None:
     """Simulate every case that was asked for."""
-    seed, tries, rows = (int(each) for each in sys.argv[1:4])
+    seed, tries, rows, slices = (int(each) for each in sys.argv[1:5])
+    result = {}
     with multiprocessing.Pool() as pool:
-        result = {
-            case: sum(
-                pool.imap_unordered(
-                    partial(passes, case, rows), range(seed, seed + tries), chunksize=20
-                )
-            )
-            for case in sys.argv[4:]
-        }
-    least, most = (
-        {
-            case: getattr(binomtest(count, tries).proportion_ci(level), end)
-            for case, count in result.items()
-        }
-        for level, end in ((0.998, "low"), (0.98, "high"))
-    )
-    figures = {"passed": result, "least": least, "most": most}
-    print(json.dumps({"seed": seed, "tries": tries, "rows": rows} | figures))
+        for case in sys.argv[5:]:
+            seen: Counter[str] = Counter()
+            for happened in pool.imap_unordered(
+                partial(judged, case, rows, slices), range(seed, seed + tries), chunksize=20
+            ):
+                seen.update(happened)
+            result[case] = {
+                what: {
+                    "tries": seen[what],
+                    "least": binomtest(seen[what], tries).proportion_ci(0.998).low,
+                    "most": binomtest(seen[what], tries).proportion_ci(0.98).high,
+                }
+                for what in WHAT
+            }
+    print(json.dumps({"seed": seed, "tries": tries, "rows": rows, "slices": slices} | result))
 
 
 if __name__ == "__main__":

@@ -204,6 +204,20 @@ def test_the_release_key_is_in_the_job_that_signs_and_runs_nothing_else(
     assert not re.search(r"uv sync|poe |dvc ", jobs[sign])
 
 
+def test_the_key_of_the_audit_log_is_in_jobs_with_an_environment_of_their_own(
+    full_project: tuple[Path, str],
+) -> None:
+    project, ci = full_project
+    jobs = jobs_of(project, ci)
+    monitor, governed = jobs["monitor/monitor"], (project / "governance").is_dir()
+
+    assert bool(re.search(r"(environment|group|name): audit\b", monitor)) == governed
+    holders = {n for n, job in jobs.items() if "AUDIT_PRIVATE_KEY" in job}
+    # GitLab's jobs have the variables of their environment without a line.
+    assert bool(holders) == (governed and ci != "gitlab")
+    assert all(re.search(r"environment:|group: audit", jobs[name]) for name in holders)
+
+
 def test_staging_never_reaches_production(full_project: tuple[Path, str]) -> None:
     (staging,) = (job for name, job in jobs_of(*full_project).items() if name.endswith("/staging"))
 

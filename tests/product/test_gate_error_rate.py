@@ -27,12 +27,13 @@ def project(start: Started) -> Path:
     return folder
 
 
-def simulated(project: Path, tries: int, *cases: str) -> Any:
-    """Simulate cases in one process, as to start takes 3 s; return what it printed."""
+def simulated(project: Path, tmp_path: Path, tries: int, slices: int, *cases: str) -> Any:
+    """Simulate cases in one process, as to start takes 3 s, outside of the project: it needs none."""
     simulation = ROOT / "benchmarks/gate_error_rate.py"
     output = run(
-        *("uv", "run", "--quiet", "python", str(simulation), "1", str(tries), "2000", *cases),
-        cwd=project,
+        str(project / ".venv/bin/python"),
+        *(str(simulation), "1", str(tries), "2000", str(slices), *cases),
+        cwd=tmp_path,
         OMP_NUM_THREADS="1",
         POLARS_MAX_THREADS="1",
     ).stdout
@@ -40,18 +41,34 @@ def simulated(project: Path, tries: int, *cases: str) -> Any:
     return json.loads(output.splitlines()[-1])
 
 
-def test_one_that_is_a_point_worse_passes_in_half_a_percent_of_tries_at_most(project: Path) -> None:
-    least = simulated(project, 2000, *(f"{figure}:-0.01" for figure in FIGURES))["least"]
+def test_one_that_is_a_point_worse_passes_in_half_a_percent_of_tries_at_most(
+    project: Path, tmp_path: Path
+) -> None:
+    result = simulated(project, tmp_path, 2000, 0, *(f"{figure}:-0.01" for figure in FIGURES))
 
     # Rates that so many passes prove with 99.9 % confidence.
-    assert {} == {case: rate for case, rate in least.items() if rate >= PROMISED}
+    rates = {figure: result[f"{figure}:-0.01"]["not-worse"]["least"] for figure in FIGURES}
+    assert {} == {figure: rate for figure, rate in rates.items() if rate >= PROMISED}
 
 
-def test_one_that_is_a_point_better_passes_far_more_often(project: Path) -> None:
+def test_slices_refuse_an_equal_version_in_one_percent_of_tries_at_most(
+    project: Path, tmp_path: Path
+) -> None:
+    result = simulated(project, tmp_path, 400, 13, *(f"{figure}:0" for figure in FIGURES))
+
+    refused = {figure: result[f"{figure}:0"]["a slice refused"]["least"] for figure in FIGURES}
+    assert {} == {figure: rate for figure, rate in refused.items() if rate >= 0.01}
+    # As they did where the figures of a slice were compared without their errors.
+    assert result["mae:0"]["a slice lower by more than max_drop"]["tries"] > 0.5 * 400
+
+
+def test_one_that_is_a_point_better_passes_far_more_often(project: Path, tmp_path: Path) -> None:
     figures = ("accuracy", "auc", "log_loss")
     cases = [f"{figure}:{gain}" for figure in figures for gain in (0, 0.01)]
-    passed = simulated(project, 400, *cases)["passed"]
+    result = simulated(project, tmp_path, 400, 0, *cases)
 
     for figure in figures:
-        assert passed[f"{figure}:0.01"] > 0.4 * 400
-        assert passed[f"{figure}:0.01"] > 2 * passed[f"{figure}:0"] > 0
+        for rule in ("not-worse", "probably-better"):
+            better, equal = (result[f"{figure}:{gain}"][rule]["tries"] for gain in (0.01, 0))
+            assert better > 0.4 * 400
+            assert better > 2 * equal > 0

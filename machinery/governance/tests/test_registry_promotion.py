@@ -13,7 +13,7 @@ from machinery.governance.tests import conftest
 from machinery.tests.projects import moved
 from rung_governance.approval import registry_champion, rejudge, validation
 from rung_governance.documents import records
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current
 from rung_ops.tracking import registry
 

@@ -360,7 +360,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first rollback may only end a canary or a shadow.
     while (before := production()).serving == bad:
-        tools.tasks.must("rollback", release_folders.PRODUCTION, "--reason", reason)
+        tools.tasks.must("rollback", release_folders.PRODUCTION, "--from", bad, "--reason", reason)
         if production().generation == before.generation:
             raise StepError(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"

@@ -1,1 +1,5 @@
 """Whether a version may replace the champion."""
+
+from rung_ops.gate.verdict import judge_predictions
+
+__all__ = ["judge_predictions"]

@@ -15,6 +15,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from rung_ops.statistics.jackknife import NotComparableError
 Figure = Callable[[np.ndarray, np.ndarray], float]
 
 GROUPS = 50  # more would cost more; so few ask for 9 % more rows than a known error would
+POWER = 0.8  # of passing, with the rows that are needed
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Comparison:
         gain: challenger minus other.
         error: standard error of the gain.
         deviations: distance of the bounds from the gain, in standard errors.
+        rows: their number.
+        groups: that the error was estimated from.
     """
 
     challenger: float
@@ -43,6 +47,8 @@ class Comparison:
     gain: float
     error: float
     deviations: float
+    rows: int
+    groups: int
 
     @property
     def low(self) -> float:
@@ -54,9 +60,51 @@ class Comparison:
         """Upper bound of the gain: the true gain is higher with probability alpha."""
         return self.gain + self.deviations * self.error
 
+    @property
+    def probability_better(self) -> float:
+        """Probability that the challenger is better, in [0, 1]: one minus the p-value."""
+        if not self.error:
+            return 0.5 + math.copysign(0.5, self.gain) if self.gain else 0.5
+        return jackknife.student_t_probability(self.gain / self.error, self.groups)
+
     def not_worse(self, margin: float) -> bool:
         """Return whether the challenger is shown to be worse by less than `margin`."""
         return self.low > -margin
+
+    def ways(self, margin: float, probability: float | None) -> list[tuple[float, float]]:
+        """Return the ways to pass: a margin, and how many errors the gain has to be above minus it.
+
+        Args:
+            margin: largest loss that still counts as not worse.
+            probability: of being better that is enough as well; None if it is not.
+        """
+        ways = [(margin, self.deviations)]
+        if probability is not None:
+            deviations = jackknife.student_t_quantile(2 * (1 - probability), self.groups)
+            ways.append((0.0, deviations))
+        return ways
+
+    def passes(self, ways: list[tuple[float, float]]) -> bool:
+        """Return whether one of the ways is open."""
+        return any(self.gain - deviations * self.error > -margin for margin, deviations in ways)
+
+    def chance(self, ways: list[tuple[float, float]], gain: float) -> float:
+        """Return the share of tests like this one in which a version of a known gain passes."""
+        away = gain + max(margin - deviations * self.error for margin, deviations in ways)
+        return NormalDist().cdf(away / self.error) if self.error else float(away > 0)
+
+    def rows_needed(self, ways: list[tuple[float, float]], gain: float) -> int | None:
+        """Return with how many rows a version of a known gain passes in POWER of the tests.
+
+        None if no number of rows is enough.
+        """
+        power = NormalDist().inv_cdf(POWER)
+        needed = [
+            self.rows * ((deviations + power) * self.error / (gain + margin)) ** 2
+            for margin, deviations in ways
+            if gain + margin > 0
+        ]
+        return math.ceil(min(needed)) if needed else None
 
 
 def compare(
@@ -99,9 +147,10 @@ def compare(
         raise NotComparableError(
             f"a part of the {len(truth):,} rows has no figure: too few rows of one class"
         )
-    deviations = jackknife.student_t_quantile(2 * alpha, int(group.max()) + 1)
+    groups = int(group.max()) + 1
+    deviations = jackknife.student_t_quantile(2 * alpha, groups)
     return {
-        name: Comparison(own, other, own - other, float(error), deviations)
+        name: Comparison(own, other, own - other, float(error), deviations, len(truth), groups)
         for (name, other), error in zip(figures.items(), errors, strict=True)
     }
 

@@ -21,7 +21,8 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion, Verdict, judge
+from rung_ops.gate.judge import Champion, judge
+from rung_ops.gate.verdict import GAINS, Verdict, rows_in_words
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
@@ -71,17 +72,21 @@ def compare(
         return Verdict(False, reasons, {}, challenger=challenger)
     rows = pl.read_parquet(current().test)
     try:
+        predictions = versions.predictions(version, current().test)
         champion = score_champion(rows)
+        if champion and champion.facts.get("run_id") == challenger["run_id"]:
+            # A release may be fitted again on the test rows; it is the same version all the same.
+            champion = replace(champion, predictions=predictions, trained_until=None)
         verdict = judge(
             rows,
-            versions.predictions(version, current().test),
+            predictions,
             champion,
             best(pl.read_parquet(current().train), rows),
             rules,
         )
     except VersionError as error:
         return Verdict(False, [str(error)], {}, challenger=challenger)
-    notes = list(_notes(challenger, champion))
+    notes = [*_notes(challenger, champion), *verdict.notes]
     return replace(verdict, challenger=challenger, notes=notes)
 
 
@@ -172,7 +177,7 @@ def publish(verdict: Verdict) -> int:
     """
     if verdict.challenger:
         write_verdict(verdict, gate_rules.verdict_file())
-    for line in table(verdict):
+    for line in [*table(verdict), *needs(verdict)]:
         print(line)
     for note in verdict.notes:
         print(f"note: {printable(note)}")
@@ -242,9 +247,13 @@ def table(verdict: Verdict) -> Iterator[str]:
     yield _line("", "", *heads)
     challenger = figures["challenger"]
     if champion:
-        yield _line("all", figures["rows"], challenger, champion["figure"], champion["gain"])
+        rows, own = champion["rows"], champion["challenger"]
+        yield _line("all", rows, own, champion["figure"], champion["gain"])
         yield _line("", "", "", f"at least ({1 - figures['alpha']:.1%})", champion["gain_low"])
         yield _line("", "", "", "needed", -champion["margin"])
+        if enough := champion["probability_needed"]:
+            chance = f"{champion['probability_better']:.1%}"
+            yield _line("", "", "", f"or better ({enough:.0%})", chance)
     simplest = figures["baseline"]
     label = in_words(simplest["name"])
     yield _line(label, figures["rows"], challenger, simplest["figure"], simplest["gain"])
@@ -264,6 +273,21 @@ def table(verdict: Verdict) -> Iterator[str]:
     if few:
         yield f"{few} slice{'s' if few > 1 else ''} with too few rows to judge"
     yield ""
+
+
+def needs(verdict: Verdict) -> Iterator[str]:
+    """Say how many rows a decision needs, and how often this one is right."""
+    if text := rows_in_words(verdict.rows_needed):
+        yield f"{text}."
+    if champion := verdict.figures.get("champion"):
+        chances = ", ".join(
+            f"{name} {_percent(champion['passes'][f'{gain:+g}'])}" for gain, name in GAINS.items()
+        )
+        yield f"Chance to pass on these rows, by what a version truly is: {chances}."
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "below 1%"
 
 
 def _line(label: str, rows: Any, challenger: Any, other: Any, gain: Any) -> str:

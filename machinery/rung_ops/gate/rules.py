@@ -8,7 +8,7 @@ take their thresholds from here.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -78,12 +78,14 @@ class SliceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         max_drop: how far a slice may fall below the champion's, in [0, 1], see allowed_loss().
+        alpha: how often slices that fell by no more refuse a version, in (0, 0.5).
         min_rows: slices with fewer rows are not judged.
         ignore: `column` or `column=value` of slices that are not judged.
         bounds: of single slices.
     """
 
     max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.05
     min_rows: Annotated[int, msgspec.Meta(ge=2)] = 50
     ignore: tuple[str, ...] = ()
     bounds: tuple[Bound, ...] = ()
@@ -93,20 +95,32 @@ class SliceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return column not in self.ignore and f"{column}={value}" not in self.ignore
 
 
+NOT_WORSE, PROBABLY_BETTER = "not-worse", "probably-better"
+
+
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[gate]; ops/gate.toml explains each value.
 
     Attributes:
+        rule: NOT_WORSE, or PROBABLY_BETTER, which is enough as well.
+        probability: of being better that PROBABLY_BETTER asks for, in [0.5, 1).
         alpha: error rate of the test, in (0, 0.5).
         margin: largest loss that still counts as not worse, in (0, 1), see allowed_loss().
         min_rows: required number of test rows.
         slices: the rules of slices.
     """
 
+    rule: Literal["not-worse", "probably-better"] = "not-worse"
+    probability: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.003
     margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.0075
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 200
     slices: SliceRules = SliceRules()
+
+    @property
+    def enough_probability(self) -> float | None:
+        """Probability of being better that is enough to pass; None if none is."""
+        return self.probability if self.rule == PROBABLY_BETTER else None
 
 
 def read(path: Path | None = None) -> Rules:

@@ -22,7 +22,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle, released, row_path, source_hash, source_import
-from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import CustomModelRefusedError, row_predictor
 from rung_ops.model.row_path import UntranslatedError
@@ -89,10 +89,9 @@ def fill(
     test: pl.DataFrame,
     facts: Mapping[str, Any],
     documents: Mapping[str, str],
-    source: Path | None = None,
     refitted: Any = None,
 ) -> None:
-    """Write the files of a release and its manifest; see make.write() for the arguments.
+    """Write the files of a release and its manifest beside its source; see make.write().
 
     Raises:
         BundleError: the source cannot be imported.
@@ -100,8 +99,7 @@ def fill(
             cannot hold.
     """
     package = contract.package()
-    _copy_source(staged / bundle.SOURCE / package, source)
-    # From here on, use the copied source only: src/ of the project may have changed.
+    # Use the copied source only: src/ of the project may have changed.
     learned, served = (
         (train, model) if refitted is None else (refit.all_rows(train, test), refitted)
     )
@@ -317,9 +315,12 @@ def write(
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
-        fill(staged, estimator, train, test, facts, documents or {}, source, refitted)
+        _copy_source(staged / bundle.SOURCE / contract.package(), source)
         if private_key is not None:  # else another job deploys it, which reaches the store
-            refuse_without_values(name, ReleaseFiles.of(staged).json(bundle.CONTRACT))
+            declared = source_import.entity_features_of(staged, contract.package())
+            # Before anything that takes long.
+            refuse_without_values(name, {"entity_features": contract_file.views(declared)})
+        fill(staged, estimator, train, test, facts, documents or {}, refitted)
         signing.sign(staged, key)
         _load(staged, public_key)
         if private_key is None:

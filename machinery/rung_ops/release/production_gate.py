@@ -16,7 +16,8 @@ from rung_ops import contract
 from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion, Verdict
+from rung_ops.gate.judge import Champion
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.project import current, release_folders
@@ -68,10 +69,11 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             if judged.run_id == loaded.manifest.get("run_id"):
                 predictions = versions.predictions(judged, current().test)
                 notes.append(f"{served} was fitted again to some of these rows, so {JUDGED}")
-                return Champion(origin, predictions, slices, notes)
+                return Champion(origin, predictions, slices, None, notes)
         except (registry.MlflowException, VersionError):
             pass
-        notes.append(f"{served} was fitted again to some of these rows, which favours it")
+        if contract.TIME is None:
+            notes.append(f"{served} was fitted again to these rows, which favours it")
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
@@ -79,7 +81,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
-    return Champion(origin, predictions, slices, notes)
+    until = loaded.manifest.get("trained_until")
+    return Champion(origin, predictions, slices, until, notes)
 
 
 def has_learned(manifest: Mapping[str, Any], rows: pl.DataFrame) -> bool:

@@ -382,10 +382,21 @@ def abort(
     return change(folder, "abort", by, expected, move)
 
 
-def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = None) -> State:
-    """End a canary and a shadow; serve the previous release again if there is neither."""
+def roll_back(
+    folder: Path,
+    by: str,
+    reason: str = "",
+    expected: int | None = None,
+    source: str | None = None,
+) -> State:
+    """End a canary and a shadow; serve the previous release again if there is neither.
+
+    Where `source` names a release that is in neither role any more, nothing is changed.
+    """
 
     def move(state: State) -> Changed:
+        if source is not None and source not in (state.serving, *state.on_trial):
+            raise ChangeRefusedError(f"{source} is neither served nor on trial.")
         if state.on_trial:
             return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
         if not state.previous:

@@ -24,6 +24,7 @@ from rung_ops.project import release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import Logging
 from rung_ops.release.rollout import read_policy
+from rung_ops.release.state import STATE
 from rung_ops.serving import access, hooks, pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
@@ -71,6 +72,7 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
+        require_environment(environment)
         names = list(dict.fromkeys([*guards(), *modules]))
         service = service_of(environment, access_of(names, host))
         routes = [route for name in names for route in routes_of(name, service)]
@@ -81,7 +83,23 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         server = Server(service, app, host, port)
     except (OpsError, ImportError) as error:
         raise OpsError(f"The service does not start: {error}") from error
+    if not (release_folders.environment(environment) / STATE).is_file():
+        LOG.warning("Not ready: %s", service.advice)
     return server.serve_until_stopped()
+
+
+def require_environment(name: str) -> None:
+    """Refuse an environment that nothing is ever deployed to.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    folder = release_folders.environment(name)
+    if name not in release_folders.ENVIRONMENTS and not folder.is_dir():
+        raise SettingsError(
+            f"`{name}` is no environment, and {shown(folder)} is missing.",
+            f"Give `--environment` or SERVICE_ENVIRONMENT {' or '.join(release_folders.ENVIRONMENTS)}.",
+        )
 
 
 def service_of(environment: str, callers: Access = EVERYBODY) -> Service:

@@ -71,3 +71,10 @@ def student_t_quantile(error: float, groups: int = GROUPS) -> float:
     from scipy.special import stdtrit  # takes longer to import than a check without outcomes runs
 
     return float(stdtrit(groups - 1, 1 - error / 2))
+
+
+def student_t_probability(value: float, groups: int = GROUPS) -> float:
+    """Return the probability that Student's t, with as many degrees as above, is below a value."""
+    from scipy.special import stdtr
+
+    return float(stdtr(groups - 1, value))

@@ -33,15 +33,30 @@ def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
     made = forecast.made_at(rows).to_physical().to_numpy()
     longest = forecast.horizons(rows).max() or timedelta()
     assert isinstance(longest, timedelta)
+    return blocks(made, ticks(longest), most)
+
+
+def blocks(made: np.ndarray, longest: int, most: int = MOST) -> np.ndarray:
+    """Put rows into blocks of time, as groups() does; needs no project.
+
+    Args:
+        made: when each row is predicted, in microseconds, shape (n_rows,).
+        longest: the longest horizon, in microseconds.
+        most: blocks, and never more than MOST.
+
+    Raises:
+        NotComparableError: there are fewer than LEAST blocks.
+    """
     order = np.argsort(made, kind="stable")
-    starts = _starts(made[order], ticks(longest), rows.height / min(most, MOST))
+    starts = _starts(made[order], longest, len(made) / min(most, MOST))
     if len(starts) < LEAST:
+        horizon = forecast.words(timedelta(microseconds=longest))
         raise NotComparableError(
-            f"the {rows.height:,} rows make {len(starts)} blocks of time as long as the horizon "
-            f"({forecast.words(longest)}); {LEAST} are needed"
+            f"the {len(made):,} rows make {len(starts)} blocks of time as long as the horizon "
+            f"({horizon}); {LEAST} are needed"
         )
-    numbers = np.empty(rows.height, dtype=np.int64)
-    numbers[order] = np.searchsorted(starts, np.arange(rows.height), side="right") - 1
+    numbers = np.empty(len(made), dtype=np.int64)
+    numbers[order] = np.searchsorted(starts, np.arange(len(made)), side="right") - 1
     return numbers
 
 

@@ -76,6 +76,11 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def parameters(settings: dict[str, Any]) -> dict[str, str]:
+    """Write the content of params.toml as a run records it, by `table.name`."""
+    return {name: str(value)[:6000] for name, value in flat(settings).items()}
+
+
 def record(tags: dict[str, str]) -> dict[str, str]:
     """Record a run and register its model.
 
@@ -111,7 +116,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         store.log_batch(
             run.info.run_id,
             metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
-            params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
+            params=[Param(*each) for each in parameters(params()).items()],
         )
         logged = _log_model(model, signature, some)
         for folder, paths in _artifacts(served).items():

@@ -20,7 +20,7 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.model.target import MULTICLASS, QUANTILE, inside
+from rung_ops.model.target import MULTICLASS, QUANTILE, THRESHOLD, inside
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
 from rung_ops.statistics.intervals import wilson_interval
@@ -337,7 +337,6 @@ def table_file() -> Path:
 
 
 # Defaults of [fairness] in params.toml.
-THRESHOLD = 0.5  # threshold: probabilities from here on count as positive
 SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
 
 

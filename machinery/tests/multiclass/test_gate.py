@@ -11,8 +11,9 @@ import pytest
 from machinery.tests.conftest import Trained
 from rung_ops import contract
 from rung_ops.gate import judge as judging
-from rung_ops.gate.judge import Champion, Verdict, judge
+from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import package_name
 from rung_ops.tracking import versions
 from rung_ops.tracking.model_bytes import VersionError

@@ -15,8 +15,9 @@ from rung_ops import contract, prediction_log
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import registry_gate as gate_report
-from rung_ops.gate.judge import Champion, Verdict, judge
+from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import monitor_report, monitor_result, release_info
 from rung_ops.monitoring.monitor_result import status
 from rung_ops.project import release_folders

@@ -193,6 +193,35 @@ def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
     assert "99999 is not in the range 0<=x<=65535" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("named", [["--environment", "prod"], []])
+def test_an_environment_that_does_not_exist_is_refused(
+    production: Environment,
+    named: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(server, "Server", lambda *given: pytest.fail("it starts"))
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production" if named else "prod")
+
+    assert serve.main(["--port", "0", *named]) == 1
+    said = capsys.readouterr().err
+    assert "`prod` is no environment" in said and "staging or production" in said
+
+
+def test_where_nothing_is_deployed_the_start_says_what_it_waits_for(
+    production: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server.Server, "serve_until_stopped", lambda server: 0)
+
+    assert serve.main(["--port", "0"]) == 0
+    assert "nothing was deployed to production" in caplog.text
+
+    caplog.clear()
+    state.serve(production.folder, "v1", "Ada")
+    assert serve.main(["--port", "0"]) == 0
+    assert "nothing was deployed" not in caplog.text
+
+
 def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -127,6 +127,7 @@ class Reading:
     endings: tuple[str, ...]
     unless_sources: tuple[str, ...]
     generated: tuple[str, ...]
+    by_answers: tuple[str, ...]
 
     def leaves_out(self, name: str) -> bool:
         """Return whether a folder with this lower-case name is left out."""
@@ -160,6 +161,7 @@ def load_reading(folder: Path) -> Reading:
             endings=tuple(data["left_out"]["endings"]),
             unless_sources=tuple(data["left_out"]["unless_sources"]),
             generated=tuple(data["left_out"]["generated"]),
+            by_answers=tuple(data["by_answers"]),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error

@@ -27,16 +27,26 @@ OF_FILES = ("lint", "format-check", "types")
 FINDINGS = 1  # exit code of ruff and mypy for findings; other codes mean that they could not run
 
 
-def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
+def finish(
+    prepared: PreparedPlan,
+    branch: str | None,
+    *,
+    verify: bool,
+    command: str,
+    may_leave_governance: bool = False,
+) -> int:
     """Apply the plan and print the result; return 1 if conflicts are left.
 
     Raises:
+        RungError: It leaves governance, and may not; nothing was written.
         NotDoneError: There are conflicts, and no branch was named; nothing was written.
     """
     plan = prepared.plan
     if plan.changes_nothing:
         print(messages.nothing(plan))
         return 0
+    if plan.leaves_governance and not may_leave_governance:
+        raise RungError("\n".join([*messages.leaving(plan), "No files were changed."]))
     detached = transaction.is_detached(prepared.bench.top)
     if branch is not None:
         climb_on_branch(prepared, branch, messages.message(plan))

@@ -11,6 +11,7 @@ from rung.core.transaction import UNDO
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
+LEAVE = "`rung climb` does it only with `--leave-governance`: let those decide who answer for the model."
 MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
@@ -24,7 +25,7 @@ def plan(planned: Plan) -> str:
     """Say what a climb would do."""
     if planned.changes_nothing:
         return nothing(planned)
-    lines = [title(planned) + ":"]
+    lines = [*leaving(planned), title(planned) + ":"]
     merged = {path: f"{path} (merged key by key)" for path in planned.by_key}
     lines += _group("Added", "+", _folded(planned.added))
     lines += _group("Changed", "~", _folded(planned.changed, merged))
@@ -46,6 +47,19 @@ def plan(planned: Plan) -> str:
         lines += _wrap(f"It costs {rise.cost}", "  ")
         lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
     return "\n".join(lines)
+
+
+def leaving(planned: Plan) -> list[str]:
+    """Return what leaving governance takes away, to be said first; nothing of another climb."""
+    if not planned.leaves_governance:
+        return []
+    text = (
+        "This leaves governance. No version needs a validator's approval any more, the service answers "
+        "with whatever is deployed, and nothing is written into a signed audit log. Records, plans, "
+        "the approval job, and the lines by which risk reviews what approves are among what is "
+        f"retired and changed. {LEAVE}"
+    )
+    return [*_wrap(text, ""), ""]
 
 
 def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:

@@ -146,6 +146,12 @@ class Plan:
         """Say whether the climb would change nothing."""
         return not (self.added or self.changed or self.retired or self.conflicts)
 
+    @property
+    def leaves_governance(self) -> bool:
+        """Say whether the project would no longer be governed."""
+        before, after = (state.answers.get("use_case") for state in (self.before, self.after))
+        return before == "governance" != after
+
     def as_data(self) -> dict[str, Any]:
         """Return the plan as data for JSON."""
         return asdict(self)

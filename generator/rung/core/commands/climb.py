@@ -7,7 +7,7 @@ import typer
 
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
-from rung.options import Answers, Branch, NoVerify, To, Trusted, Version
+from rung.options import Answers, Branch, LeaveGovernance, NoVerify, To, Trusted, Version
 
 
 def climb(
@@ -23,6 +23,7 @@ def climb(
     template: Trusted = None,
     branch: Branch = None,
     no_verify: NoVerify = False,
+    leave_governance: LeaveGovernance = False,
 ) -> int:
     """Take a project to another rung, up or down, or to other answers."""
     from rung.core.climbing import planner, plans
@@ -46,4 +47,10 @@ def climb(
         if saved is not None:
             plans.refuse_if_moved(saved, prepared.plan)
         typed = request.command("climb", folder, trusted)
-        return finish(prepared, branch, verify=not no_verify, command=typed)
+        return finish(
+            prepared,
+            branch,
+            verify=not no_verify,
+            command=f"{typed} --leave-governance" if leave_governance else typed,
+            may_leave_governance=leave_governance,
+        )

@@ -59,6 +59,15 @@ class Admission:
             return Objection(f"{release} answers, as the plan says, but {lapsed[-1]}", False)
         return Objection(f"{release} may not answer any more: {lapsed[-1]}")
 
+    def terms(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what approves of a release that has no objection.
+
+        Returns:
+            The signed approval; in a team of one the line of the audit log.
+        """
+        release = str(manifest["id"])
+        return self._approval(release, manifest) or self._log.signed.approvals[release]
+
     def _approval(self, release: str, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         line = self._log.signed.approvals.get(release)
         if line is None:
@@ -154,8 +163,11 @@ def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
     """
     now = datetime.now().astimezone()
     try:
-        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
-        return dict(json.loads(text))
+        approval = dict(json.loads(text))
+        # What it says itself: `poe promote` has asked the plan, which is not here.
+        needs_touch = approval.get(bound_facts.TOUCH) != bound_facts.NO_TOUCH
+        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now, needs_touch)
+        return approval
     except SignatureError as error:
         raise NotApprovedError(f"its approval does not count: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:

@@ -33,7 +33,7 @@ from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state

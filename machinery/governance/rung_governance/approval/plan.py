@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rung_governance.approval.bound_facts import REPORT, STOP
+from rung_governance.approval.bound_facts import NO_TOUCH, REFUSE, REPORT, STOP, TOUCH
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.errors import SettingsError
 from rung_ops.model.predictors import CustomModelRefusedError
@@ -64,6 +64,8 @@ class ApprovalTerms:
         signed_commits: whether each commit that made the version has to be signed.
         refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
         lapsed: what the service does when it expires or is withdrawn: stop or report.
+        hooks: what the service does where its hooks are not the approved ones: refuse or report.
+        needs_touch: whether a security key counts only where it was touched.
         witness: the git remote that keeps notes of the audit log; none for no such notes.
     """
 
@@ -71,6 +73,8 @@ class ApprovalTerms:
     signed_commits: bool = False
     refuses_batch: bool = False
     lapsed: str = STOP
+    hooks: str = REFUSE
+    needs_touch: bool = True
     witness: str = "origin"
 
 
@@ -89,6 +93,8 @@ def approval_terms(root: Path | None = None) -> ApprovalTerms:
         terms.get("signed_commits") is True,
         terms.get("batch") == "refuse",
         REPORT if terms.get("lapsed") == REPORT else STOP,
+        REPORT if terms.get("hooks") == REPORT else REFUSE,
+        terms.get(TOUCH) != NO_TOUCH,
         str(terms.get("witness", "origin")),
     )
 

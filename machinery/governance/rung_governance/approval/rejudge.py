@@ -15,7 +15,7 @@ from rung_governance.approval import bound_facts, plan, signatures, signed_appro
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Verdict
+from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
 from rung_ops.system import git

@@ -1,8 +1,8 @@
 """The state of production according to its signed audit log; state.json decides nothing.
 
 An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks of the service come
-from its own src/ and change what is answered, so hooks of another source than the approved one are
-reported.
+from its own src/ and change what is answered: those that the approval does not name, and those of
+another source than the approved one, refuse the release, or are reported if the plan says so.
 """
 
 import time
@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval import signatures
+from rung_governance.approval import bound_facts, signatures
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.signed_log import Event, Line, SignedLog
 from rung_ops import contract
 from rung_ops.model import source_hash
-from rung_ops.project import current, hooks
+from rung_ops.project import current
 from rung_ops.release import state as states
 from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
@@ -62,7 +62,11 @@ class SignedStateReader(StateReader):
 
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
         """Say what speaks against the release of a verified manifest."""
-        return self._admission.objection(manifest) or self._hooks.objection(manifest)
+        admitted = self._admission.objection(manifest)
+        if admitted is not None and admitted.refuses:
+            return admitted
+        hooked = self._hooks.objection(manifest, self._admission.terms(manifest))
+        return hooked if hooked is not None and hooked.refuses else admitted or hooked
 
     def _follow(self) -> str:
         """Read what is new in the log; return what is wrong with it."""
@@ -139,32 +143,56 @@ def _stopped(state: State, unsigned: Iterable[Line]) -> State:
     return state
 
 
-# Those of rung_ops.project.hooks that the service calls.
-OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
-
-
 class HookSource:
     """The hooks of this service, as they were when it started."""
 
     def __init__(self) -> None:
         """Read their names, and hash the source that they are imported from."""
-        named = hooks.named()
-        self._named = {name: str(named[name]) for name in OF_SERVICE if name in named}
+        self._named = bound_facts.hooks_of_service()
         self._hash = (
             source_hash.of_folder(current().root, contract.package()) if self._named else ""
         )
 
-    def objection(self, manifest: Mapping[str, Any]) -> Objection | None:
-        """Say that a release of a verified manifest answers through hooks of other source."""
+    def objection(self, manifest: Mapping[str, Any], terms: Mapping[str, Any]) -> Objection | None:
+        """Say that a release answers through other hooks than the approved ones.
+
+        Args:
+            manifest: of the release, verified.
+            terms: what the approval says of hooks. One of an earlier library says nothing: such
+                hooks are reported.
+        """
+        what = self._other_hooks(manifest, terms.get(bound_facts.HOOKS))
+        if not what:
+            return None
+        release, version = manifest["id"], manifest.get("version")
+        if terms.get(bound_facts.OTHER_HOOKS) == bound_facts.REFUSE:
+            typed = f"`uv run poe promote {version}`"
+            if "signed_by" not in terms:  # a line of the log, in a team of one
+                typed = f"`uv run poe approve {version}`, then {typed}"
+            return Objection(
+                f"{release} may not answer: the service has {what}: start it with those, or {typed}"
+            )
+        return Objection(f"{release} answers through {what}", refuses=False)
+
+    def _other_hooks(self, manifest: Mapping[str, Any], approved: object) -> str:
+        """Say what is not as it was approved; empty if all is."""
+        if approved is None and self._named:
+            return f"{self._shown()}, and its approval, of an earlier library, names no hooks"
+        if approved is not None and approved != self._named:
+            return f"{self._shown()}, and its approval names {_listed(approved) or 'none'}"
         for name, target in self._named.items():
             module = target.partition(":")[0]
             if module.partition(".")[0] != contract.package():
-                return _reported(manifest, f"{name} of {module}, whose source no approval names")
+                return f"the hook {name} of {module}, whose source no approval names"
         if self._named and self._hash != source_hash.of_files(manifest.get("files", {})):
-            names = ", ".join(self._named)
-            return _reported(manifest, f"{names} of other source in src/ than was approved with it")
-        return None
+            return f"{self._shown()} of other source in src/ than was approved with it"
+        return ""
+
+    def _shown(self) -> str:
+        return f"the hooks {_listed(self._named)}" if self._named else "no hooks"
 
 
-def _reported(manifest: Mapping[str, Any], what: str) -> Objection:
-    return Objection(f"{manifest['id']} answers through the hook {what}", refuses=False)
+def _listed(hooks: object) -> str:
+    if not isinstance(hooks, Mapping):
+        return str(hooks)
+    return ", ".join(f"{name} ({target})" for name, target in hooks.items())

@@ -263,7 +263,7 @@ def _approved_commits(version: Version) -> list[str]:
     return commits
 
 
-def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Describe what approves of a release: record, its SHA-256, validator, day, and the signature."""
     version = released_version(manifest)
     (path,) = record_paths(version)
@@ -275,7 +275,11 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
         "validated": str(record["date"]),
     }
     if not is_signed():
-        return facts | {"signed_by": "nobody: in a team of one there is no second key"}
+        return facts | {
+            "signed_by": "nobody: in a team of one there is no second key",
+            bound_facts.HOOKS: bound_facts.hooks_of_service(),
+            bound_facts.OTHER_HOOKS: plan.approval_terms(current().root).hooks,
+        }
     signed = approval_path(version)
     content, signer = signed_approval.read(signed, current().root)
     text = signed.read_bytes()
