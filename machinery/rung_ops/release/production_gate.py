@@ -60,7 +60,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     origin = {"release": served} | make.origin(loaded.manifest)
-    until = loaded.manifest.get("trained_until")
+    until, notes = loaded.manifest.get("trained_until"), []
     unseen = unseen_rows(rows, until)
     newer = 0 if unseen is None else int(unseen.sum())
     if loaded.manifest.get("refit") and newer < gate_rules.read().min_rows:
@@ -68,6 +68,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         if (judged := _judged(loaded.manifest)) is not None:
             note = f"{served} was fitted again to these rows, so {JUDGED}"
             return Champion(origin, judged, slices, notes=[note])
+        if unseen is None:
+            notes.append(f"{served} was fitted again to these rows, which favours it")
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
@@ -75,7 +77,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
-    return Champion(origin, predictions, slices, until)
+    return Champion(origin, predictions, slices, until, notes)
 
 
 def _judged(manifest: dict[str, Any]) -> np.ndarray | None:
