@@ -28,8 +28,8 @@ from rung_governance.approval import (
 from rung_ops.gate import rules
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.model import bundle
-from rung_ops.release import make, signing, source_hash
+from rung_ops.model import bundle, source_hash
+from rung_ops.release import make, signing
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (

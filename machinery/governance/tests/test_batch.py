@@ -15,6 +15,7 @@ from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
 from rung_ops.release import state
+from rung_ops.training import refit
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})
 
@@ -27,7 +28,7 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
     moved(
         monkeypatch,
-        batch,
+        *(batch, refit),
         root=desk.folder,
         model_file=desk.folder.parent / "model.skops",
     )

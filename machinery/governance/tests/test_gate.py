@@ -101,6 +101,19 @@ def test_a_version_within_the_plan_and_approved_passes(
     assert made.figures["plan"] == plan.digest()
 
 
+def test_a_version_that_was_fitted_again_is_refused(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.version("1")
+    version.tags["refit_hash"] = "a" * 64
+    monkeypatch.setattr(registry, "version", lambda _: version)
+
+    made = judged(champion=0.76)
+
+    assert not made.promote
+    assert "set `refit = false` under [split] in params.toml" in made.reasons[-1]
+
+
 @pytest.mark.parametrize(
     "changed", [{"smallest_group": 200}, {"groups": {"sex": [], "age": [74]}, "threshold": 0.5}]
 )

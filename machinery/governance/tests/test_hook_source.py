@@ -12,9 +12,8 @@ from rung_governance.approval import audit, bound_facts, signed_approval, valida
 from rung_governance.approval.signed_log import APPROVED
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
-from rung_ops.model import bundle
+from rung_ops.model import bundle, source_hash
 from rung_ops.project import current
-from rung_ops.release import source_hash
 
 HALVED = {"after_prediction": f"{contract.package()}.hooks:halved"}
 

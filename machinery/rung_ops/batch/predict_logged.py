@@ -15,7 +15,7 @@ from rung_ops.prediction_log import sealed
 from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 ENVIRONMENT = "batch"
 ARM = "batch"
@@ -77,10 +77,10 @@ def release() -> str:
 
     Returns:
         Such as `v3-9f86d081` or `unregistered-9f86d081`, with the first digits of the SHA-256 of
-        the model's file.
+        the file of the model that predicts.
     """
+    digest = hashlib.sha256(refit.served_model().read_bytes()).hexdigest()[:8]
     content = current().model_file.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()[:8]
     run, lock = current().reports / "run.json", current().root / "dvc.lock"
     if run.is_file() and lock.is_file():
         # Left out of the import at the top: the image for scoring has neither file nor package.

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def service_status(service: Service) -> dict[str, Any]:
         "canary": held.canary.release.id if held.canary is not None else None,
         "shadow": held.shadow.release.id if held.shadow is not None else None,
     }
-    last = service.rollout.last
+    last, judged = service.rollout.last, datetime.fromtimestamp(service.rollout.judged, UTC)
     problems = _problems(service)
     if service.access.problem:
         problems.insert(0, service.access.problem)
@@ -120,7 +121,7 @@ def service_status(service: Service) -> dict[str, Any]:
         "environment": service.environment,
         "serving": held.serving.release.id if held.serving is not None else None,
         **on_trial,
-        "rollout": asdict(last) if last is not None else None,
+        "rollout": asdict(last) | {"at": judged.isoformat()} if last is not None else None,
         "stopped": asdict(service.stopped) if service.stopped is not None else None,
         "draining": service.draining,
         "problems": problems,

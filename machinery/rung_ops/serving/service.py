@@ -209,7 +209,8 @@ class Service:
             single = numbers(predictions, served.release.kind)
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), single)
         if held.shadow is not None and served is held.serving:
-            held.shadow.offer(ids, scored.rows, predictions, defaults, sent)
+            heights = [stop - start for _, start, stop in scored.parts]
+            held.shadow.offer(ids, scored.rows, predictions, defaults, sent, heights)
 
     def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
         ids = _ids(scored)

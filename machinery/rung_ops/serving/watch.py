@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("service")
 
-STEP = 1.0  # seconds between two checks of a canary or shadow
 LOST = (
     "The stop by {0.by} at {0.at} is not in the state any more, and holds in this process until a "
     "resumption follows its line in the history: put the files back as they were."
@@ -230,6 +229,8 @@ class Watch:
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state
         self._service.install(held)
+        if before.state.generation:  # not of what happened before the service started
+            self._service.metrics.follow_state(before.state, state)
         for problem in held.problems:
             if problem not in before.problems:
                 LOG.warning("%s: %s", self._name, problem)
@@ -244,7 +245,7 @@ class Watch:
 
     async def _steps(self) -> None:
         while True:
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(self._service.rollout.pause)
             held = self._service.held
             compared = held.shadow.comparison if held.shadow is not None else None
             try:

@@ -12,6 +12,7 @@ from typing import Any
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, in_markdown
+from rung_ops.training import refit
 
 
 def prose_file() -> Path:
@@ -53,9 +54,11 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
         "",
         "## Figures of the run",
         "",
-        origin or _local_origin(),
+        origin or " ".join(filter(None, [_local_origin(), refit.recorded(reports)])),
     ]
     for path in sorted(reports.glob("*.json"), key=_order):
+        if path.name == refit.ROWS:  # the origin has them in a sentence
+            continue
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))
         parts += ["", f"### {title}", "", *_markdown(content)]

@@ -35,6 +35,12 @@ def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
     assert index.read_bytes() == before
 
 
+def test_what_a_release_holds_makes_a_version() -> None:
+    stage = yaml.safe_load((current().root / "dvc.yaml").read_text())["stages"]["track"]
+
+    assert {"src", "model/model.skops", "model/refit", "data/rows.parquet"} <= set(stage["deps"])
+
+
 def test_a_change_of_any_parameter_is_recorded_as_another_version(tmp_path: Path) -> None:
     """Else the version names a commit whose params.toml judges it in another way."""
     stages = yaml.safe_load((current().repository / "dvc.yaml").read_text())["stages"]

@@ -16,7 +16,8 @@ from rung_governance.approval import bound_facts, signatures, ssh_signature
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.ssh_signature import SignatureError
-from rung_ops.release import library, source_hash
+from rung_ops.model import source_hash
+from rung_ops.release import library
 from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
 

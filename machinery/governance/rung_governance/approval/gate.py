@@ -32,12 +32,16 @@ from rung_ops.model.target import ONE_NUMBER, THRESHOLD, Kind
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
-from rung_ops.tracking import record_run, registry, store_address, versions
+from rung_ops.tracking import model_bytes, record_run, registry, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
 from rung_ops.training.fairness import UnknownGroupError
 
 TRIED_ROWS = 1_000
+REFITTED = (
+    "version {} was fitted again to all rows after it was judged, and what was validated has to be what "
+    "serves: set `refit = false` under [split] in params.toml"
+)
 
 
 def of_version(version: ModelVersion) -> Facts:
@@ -222,6 +226,8 @@ def verdict(named: str = registry.CHALLENGER) -> Verdict:
     version = registry.version(result.challenger["version"])
     if "scores" in result.figures:  # else it was refused before anything could be computed
         result = _compared_with_plan(result, version)
+    if version.tags.get(model_bytes.REFIT):
+        result = result.with_reasons([REFITTED.format(version.version)])
     facts = signed_approval.verdict_facts(dataclasses.asdict(result))
     # What is champion already was approved against the one before it.
     now_answers = facts["champion_version"] == facts["version"]

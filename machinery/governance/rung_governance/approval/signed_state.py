@@ -17,8 +17,8 @@ from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
+from rung_ops.model import source_hash
 from rung_ops.project import current
-from rung_ops.release import source_hash
 from rung_ops.release import state as states
 from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader

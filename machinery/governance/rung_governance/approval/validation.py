@@ -15,9 +15,9 @@ from rung_governance.approval import bound_facts, developers, plan, signatures, 
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.model import source_hash
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
-from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
