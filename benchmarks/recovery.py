@@ -39,7 +39,7 @@ RATES = (27, 300, 5_000)
 SEEDS = {27: 20, 300: 20, 5_000: 3}  # years of each kind and stream, by rows in a day
 EARLIER = 5  # the most of the settings of 0.2, with which nothing takes over
 LATER = (2, 3, 6)  # months after the change at which what was won back is read
-OLD = {"limits": {"least_new_rows": 1000}, "refused": {"new_rows": 2000}}  # of 0.2
+OLD = {"limits": {"least_new_rows": 1000, "most": 6}, "refused": {"new_rows": 2000}}  # of 0.2
 
 
 def settings(earlier: bool) -> Settings:
