@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rung.check.review import data_files
+from rung.check.review.files import Limits
 from rung.check.review.review import Review, review
 from tests.command import RUNG
 from tests.repositories import ML, PLENTY, plant
@@ -190,3 +194,30 @@ def test_a_hostile_repository_takes_little_memory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PEAK, tmp_path], capture_output=True, check=True)
 
     assert int(done.stdout) / 1_000 < MEGABYTES
+
+
+def test_hundreds_of_workflows_leave_time_for_what_tells_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = "on: push\njobs: {check: {steps: [{run: pytest}]}}\n"
+    plant(tmp_path, {f".github/workflows/{n}.yml": workflow for n in range(300)})
+    plant(tmp_path, {"pyproject.toml": "[project]\ndependencies = ['mlflow']\n"})
+    plant(tmp_path, {"train.py": "import mlflow\n\nmlflow.log_metric('auc', 1)\n"})
+    elapsed = 0.0
+
+    def parse(path: str, text: str) -> Any:
+        nonlocal elapsed
+        elapsed += 0.1
+        return parsed(path, text)
+
+    parsed = data_files.read
+    monkeypatch.setattr(data_files, "read", parse)
+    monkeypatch.setattr(time, "process_time", lambda: elapsed)
+    monkeypatch.setattr(time, "perf_counter", lambda: elapsed)
+    result = review(tmp_path, limits=Limits(seconds=4.5))
+
+    assert result.left_out.out_of_time
+    assert ["pyproject.toml"] == list({match.path for match in result.machine_learning})
+    shown = result.findings["experiment-tracking"].shown
+    assert "train.py" in {evidence.match.path for evidence in shown}
+    assert elapsed < 4.7

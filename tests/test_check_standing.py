@@ -39,6 +39,25 @@ def write_documents(folder: Path) -> None:
             file.write_text("".join(f"{line}\n\nWe rank our own trains.\n\n" for line in headings))
 
 
+def test_answers_that_contradict_the_files_are_named(render: Render, tmp_path: Path) -> None:
+    governed = project(render, tmp_path / "project", use_case="governance", level=3)
+    answers = governed / ".copier-answers.yml"
+
+    def edited(old: str, new: str) -> str:
+        text = answers.read_text()
+        answers.write_text(text.replace(old, new))
+        (note,) = (each for each in review(governed, limits=PLENTY).notes if "`use_case: " in each)
+        answers.write_text(text)
+        return note
+
+    left = edited("use_case: governance", "use_case: velocity")
+    assert "`use_case: velocity` and `level: 3`, which does not bring `governance/" in left
+    assert "does not bring `governance/change_control_plan.yaml`" in edited("level: 3", "level: 2")
+    assert "brings `ops/autopilot.toml`" in edited("level: 3", "level: 4")
+    shutil.rmtree(governed / "governance")
+    assert "and there is none of that" in edited("level: 3", "level: 3 ")
+
+
 PLAIN_ONES: list[dict[str, Any]] = [
     {"use_case": game, "team_size": "one", "ci": "github", "level": level}
     for game in GAMES
@@ -56,6 +75,7 @@ def test_a_generated_project_is_on_its_rung(
     assert answers["level"] == result.level
     assert answers["use_case"] == result.game
     assert not result.left_out.out_of_time
+    assert not [note for note in result.notes if "`use_case: " in note]
     for name in OF_THE_EXAMPLE.values():
         if (folder / name).exists():
             assert any(f"`{name}`" in note for note in result.notes)

@@ -204,6 +204,51 @@ def test_the_release_key_is_in_the_job_that_signs_and_runs_nothing_else(
     assert not re.search(r"uv sync|poe |dvc ", jobs[sign])
 
 
+def test_the_key_of_the_audit_log_is_in_jobs_with_an_environment_of_their_own(
+    full_project: tuple[Path, str],
+) -> None:
+    project, ci = full_project
+    jobs = jobs_of(project, ci)
+    monitor, governed = jobs["monitor/monitor"], (project / "governance").is_dir()
+
+    assert bool(re.search(r"(environment|group|name): audit\b", monitor)) == governed
+    holders = {n for n, job in jobs.items() if "AUDIT_PRIVATE_KEY" in job}
+    # GitLab's jobs have the variables of their environment without a line.
+    assert bool(holders) == (governed and ci != "gitlab")
+    assert all(re.search(r"environment:|group: audit", jobs[name]) for name in holders)
+
+
+# By vendor: what stands at the job or the stage that signs.
+ONLY_WITH_A_KEY = {
+    "github": "key == 'true'",
+    "gitlab": "exists: [release.pub]",
+    "azure": "eq(dependencies.build.outputs['key.found.exists'], 'true')",
+}
+
+
+@every_vendor
+@pytest.mark.parametrize("team_size", ["one", "teams"])
+def test_before_there_is_a_key_a_merge_is_built_and_the_rest_is_skipped(
+    render: Render, ci: str, team_size: str
+) -> None:
+    (deploy,) = render(ci=ci, team_size=team_size, level=3).rglob(".*/**/deploy.yml")
+    text = deploy.read_text()
+
+    assert "No key yet: run uv run poe keys" in text
+    assert ONLY_WITH_A_KEY[ci] in text
+    if ci != "azure":  # where a stage after a skipped one is skipped
+        number = 1 if (ci, team_size) == ("github", "one") else 3
+        assert number == text.count(ONLY_WITH_A_KEY[ci])
+
+
+@every_vendor
+def test_velocity_has_nothing_of_governance(render: Render, ci: str) -> None:
+    project = render(ci=ci, level=LEVELS[-1])
+    jobs = "\n".join(path.read_text() for path in files_of_jobs(project, ci))
+
+    assert not re.search("AUDIT_PRIVATE_KEY|`approve`|audit log", jobs)
+
+
 def test_staging_never_reaches_production(full_project: tuple[Path, str]) -> None:
     (staging,) = (job for name, job in jobs_of(*full_project).items() if name.endswith("/staging"))
 

@@ -375,3 +375,25 @@ def yaml_with(text: str, address: str) -> str:
     """Return the answers file with another address of the template."""
     lines = [line for line in text.splitlines() if not line.startswith("_src_path")]
     return "\n".join([*lines, f"_src_path: {address!r}"]) + "\n"
+
+
+def test_leaving_governance_is_said_first_and_asked_for(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    trusted = ["--template", str(copier_template)]
+    folder = tmp_path / "governed"
+    made = ["--defaults", "--use-case", "governance", "--team-size", "team", "--level", "2"]
+    assert rung("new", folder, *made, *trusted).returncode == 0
+    before, leave = git(folder, "rev-parse", "HEAD"), ["-d", "use_case=velocity"]
+
+    planned = rung("plan", folder, *leave, *trusted)
+    assert planned.stdout.startswith("This leaves governance. No version needs a validator's")
+    refused = rung("climb", folder, *leave, *trusted, "--no-verify")
+    assert (refused.returncode, "`--leave-governance`" in refused.stderr) == (2, True)
+    assert git(folder, "rev-parse", "HEAD") == before
+    branch = rung("climb", folder, *leave, *trusted, "--branch", "left")
+    assert (branch.returncode, git(folder, "branch", "--list", "left")) == (2, "")
+
+    left = rung("climb", folder, *leave, *trusted, "--no-verify", "--leave-governance")
+    assert left.returncode == 0, left.stderr
+    assert not (folder / "governance").exists()

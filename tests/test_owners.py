@@ -29,6 +29,7 @@ def test_risk_owns_what_an_approval_is_measured_by(render: Render, ci: str, team
     for path in (*OWNED, "params.toml"):
         assert "risk" in owner(text, path), path
         assert (project / path).is_file()
+    assert "risk" in owner(text, "machinery/governance/rung_governance/approval/admission.py")
     if PLACES[ci].endswith("CODEOWNERS"):
         assert "risk" in owner(text, PLACES[ci])
 

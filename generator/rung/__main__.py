@@ -1,5 +1,6 @@
 """The command `rung`. Errors become messages and exit codes here, and nowhere else (decision 4)."""
 
+import contextlib
 import io
 import os
 import re
@@ -12,6 +13,7 @@ import typer
 from rung.cli import app
 from rung.errors import RungError
 from rung.system import shortage
+from rung.system.printable import printable_lines
 
 USAGE = 2
 UNEXPECTED = 3
@@ -32,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except RungError as error:
-        print(f"rung: {error}", file=sys.stderr)
+        _flush()  # what was printed before comes before, where both go to one place
+        _complain(str(error))
         return error.code
     except typer.TyperException as error:
-        print(f"rung: {_usage_message(error)}", file=sys.stderr)
+        _complain(_usage_message(error))
         return USAGE
     except KeyboardInterrupt:
         print("rung: stopped; nothing is left half-done.", file=sys.stderr)
@@ -55,16 +58,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RUNG_DEBUG"):
             raise
         if advice := shortage.remedy(error):
-            print(f"rung: {_short(error)}.\n{advice} Then run it again.", file=sys.stderr)
+            _complain(f"{_short(error)}.\n{advice} Then run it again.")
             return USAGE
         from rung.levels import template
 
-        print(
-            f"rung: this should not happen: {type(error).__name__}: {error}\n"
-            f"Run it again with RUNG_DEBUG=1 and report what it prints at {template.url()}/issues.",
-            file=sys.stderr,
+        _complain(
+            f"this should not happen: {type(error).__name__}: {error}\n"
+            f"Run it again with RUNG_DEBUG=1 and report what it prints at {template.url()}/issues."
         )
         return UNEXPECTED
+
+
+def _complain(message: str) -> None:
+    print(f"rung: {printable_lines(message)}", file=sys.stderr)
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
 
 
 def _output_fails() -> bool:

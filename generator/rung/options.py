@@ -28,6 +28,12 @@ Branch = Annotated[
     typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),
 ]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
+LeaveGovernance = Annotated[
+    bool,
+    typer.Option(
+        "--leave-governance", help="Let the project become velocity's, which approves of nothing."
+    ),
+]
 Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or velocity.")]
 
 BELOW = 1  # exit code of check and fleet: a repository is below the required rung

@@ -30,6 +30,14 @@ FORMATS: dict[str, dict[str, str]] = {
         "markdown": "rung.assess.formats:markdown",
         "html": "rung.assess.formats:html",
     },
+    "plan": {
+        "text": "rung.core.climbing.messages:plan",
+        "json": "rung.core.climbing.messages:plan_as_json",
+    },
+    "climb": {
+        "text": "rung.core.climbing.messages:text",
+        "json": "rung.core.climbing.messages:as_json",
+    },
     "doctor": {
         "text": "rung.core.needs:text",
         "json": "rung.core.needs:as_json",

@@ -9,6 +9,7 @@
 the process. Help, completion, unknown options and wrong types are click's, the same for every verb.
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,18 @@ import click
 from rung_ops.errors import OpsError
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
+
+
+class _Command(click.Command):
+    """A command whose numbers are finite: `nan` passes every bound that it is compared with."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name or "")
+            for number in value if isinstance(value, tuple) else [value]:
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise click.BadParameter(f"{number} is not a finite number", ctx, parameter)
+        return super().invoke(ctx)
 
 
 class Verb:
@@ -54,6 +67,6 @@ def verb(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Verb]:
     """
 
     def decorated(function: Callable[..., Any]) -> Verb:
-        return Verb(click.command(name, **settings)(function))
+        return Verb(click.command(name, cls=_Command, **settings)(function))
 
     return decorated

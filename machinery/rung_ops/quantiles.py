@@ -29,10 +29,13 @@ class PerQuantile(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.quantiles = quantiles
         self.parameter = parameter
 
-    def fit(self, features: Any, truth: Any) -> "PerQuantile":
-        """Fit each copy; features of shape (n_rows, n_features), truth of shape (n_rows,)."""
+    def fit(self, features: Any, truth: Any, sample_weight: Any = None) -> "PerQuantile":
+        """Fit each copy; features of shape (n_rows, n_features), truth and weights of (n_rows,)."""
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimators_ = [
-            clone(self.estimator).set_params(**{self.parameter: level}).fit(features, truth)
+            clone(self.estimator)
+            .set_params(**{self.parameter: level})
+            .fit(features, truth, **weights)
             for level in self.quantiles
         ]
         return self

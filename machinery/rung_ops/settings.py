@@ -1,6 +1,8 @@
-"""Reads a table of a TOML file of settings into a typed record, with one style of sentence."""
+"""Settings in TOML files: read into typed records, with one style of sentence, and single values changed."""
 
 import difflib
+import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,14 +37,32 @@ def toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; one that is missing is empty.
 
     Raises:
-        SettingsError: it is not valid TOML.
+        SettingsError: it is not valid TOML, or holds a number that is not finite.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
+    refuse_infinite(content, f"{path.name}:")
+    return content
+
+
+def refuse_infinite(content: object, where: str, name: str = "") -> None:
+    """Refuse `inf` and `nan`: a bound that is one of them refuses nothing.
+
+    Raises:
+        SettingsError: a number is one of them; the message begins with `where`, and has its name.
+    """
+    if isinstance(content, dict):
+        for key, value in content.items():
+            refuse_infinite(value, where, f"{name}.{key}" if name else key)
+    elif isinstance(content, list):
+        for value in content:
+            refuse_infinite(value, where, name)
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise SettingsError(f"{where} `{name}` is {content}; expected a finite number")
 
 
 def converted(value: object, kind: type[Kind], where: str) -> Kind:
@@ -64,3 +84,39 @@ def _near(text: str, kind: Any) -> str:
     fields = [field.encode_name for field in msgspec.structs.fields(kind)] if unknown else []
     near = difflib.get_close_matches(unknown, fields, n=1)
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
+    """Change values in a TOML file, and keep its other lines and the comments beside them.
+
+    Args:
+        path: of the file.
+        tables: new values by table and key. An existing value must be on a single line.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for table, values in tables.items():
+        for key, value in values.items():
+            _override(lines, table, key, f"{key} = {_toml(value)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _override(lines: list[str], table: str, key: str, line: str) -> None:
+    """Replace the value of a key, or insert a line below the heading of its table."""
+    heading = re.compile(r"\[([\w.]+)\]")
+    headings = [at for at, text in enumerate(lines) if heading.match(text)]
+    start = next((at for at in headings if lines[at].startswith(f"[{table}]")), None)
+    if start is None:
+        lines += [f"[{table}]", line]
+        return
+    end = next((at for at in headings if at > start), len(lines))
+    for at in range(start + 1, end):
+        if found := re.match(rf"""{key}\s*=\s*(?:"[^"]*"|'[^']*'|[^#"']*?)(\s*#.*)?$""", lines[at]):
+            lines[at] = line + (found[1] or "")
+            return
+    lines.insert(start + 1, line)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,16 +23,16 @@ from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
 from rung_ops.data.ingest import check_rows as _check_rows
 from rung_ops.data.ingest import ingested_path
-from rung_ops.errors import StageError
+from rung_ops.errors import OpsError, StageError
 from rung_ops.features import point_in_time as entity_features
-from rung_ops.model import target
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, params, raw_files, shown
 from rung_ops.system.printable import counted
 from rung_ops.system.processes import quietly
 from rung_ops.training.estimator import classes, features, predict, truth
 from rung_ops.training.estimator import load as _load
-from rung_ops.training.estimator import save as _save
+from rung_ops.training.estimator import save_fitted as _save
+from rung_ops.training.window import in_use, in_window, weight_arguments
 
 if TYPE_CHECKING:
     from rung_ops.training.evaluate import write_report
@@ -52,6 +52,8 @@ __all__ = [
     "classes",
     "contract",
     "features",
+    "in_use",
+    "in_window",
     "ingest_files",
     "known_at",
     "load_model",
@@ -64,6 +66,7 @@ __all__ = [
     "shown",
     "stage",
     "truth",
+    "weight_arguments",
     "write_report",
 ]
 
@@ -86,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
 
 def stage(function: Callable[[], None]) -> Callable[[], None]:
-    """Make a function a stage: a StageError ends the process with its message and exit code 1.
+    """Make a function a stage: an error that you can mend ends it with its message and exit code 1.
 
     It ends quietly if its output is closed, as in `poe evaluate | head`.
     """
@@ -99,7 +102,7 @@ def stage(function: Callable[[], None]) -> Callable[[], None]:
 
         try:
             code = quietly(ended)
-        except StageError as error:
+        except OpsError as error:
             sys.exit(str(error))
         if code:
             sys.exit(code)
@@ -186,8 +189,6 @@ def save_model(model: Any) -> None:
         StageError: it holds a type that TRUSTED in model.py does not list, or the target is one of
             several classes and the model has not learned all of them.
     """
-    if names := classes():
-        target.refuse_unlearned(getattr(model, "classes_", range(len(names))), names)
     _save(model, current().model_file)
 
 

@@ -36,10 +36,22 @@ VERBS = {
     "tune": Verb(
         "rung_ops.tracking.tune", "track", "search for better hyperparameters", is_keyless=True
     ),
+    "window": Verb(
+        "rung_ops.training.rolling_origin",
+        "train",
+        "compare windows of training rows by rolling origin",
+        is_keyless=True,
+    ),
     "baseline": Verb(
         "rung_ops.training.baseline", "train", "compare the model with a baseline", is_keyless=True
     ),
     "slices": Verb("rung_ops.training.slice_scores", "train", "score every slice", is_keyless=True),
+    "refit": Verb(
+        "rung_ops.training.refit",
+        "train",
+        "fit the model that is released again to all rows, if params.toml says so",
+        is_keyless=True,
+    ),
     "model-card": Verb(
         "rung_ops.training.model_card",
         "track",

@@ -447,7 +447,10 @@ sys.exit(main(sys.argv[2:]))
         ("rung.core.rendering.rendered_trees:render", ["plan"]),
         ("rung.core.rendering.rendered_trees:render", ["climb", "--no-verify"]),
         ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--no-verify"]),
-        ("rung.core.rendering.workbench:Workbench:commit", ["climb", "--branch", "try"]),
+        (
+            "rung.core.rendering.workbench:Workbench:commit",
+            ["climb", "--branch", "try", "--no-verify"],
+        ),
     ],
     ids=str,
 )

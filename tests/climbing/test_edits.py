@@ -209,7 +209,7 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
     with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
-        apply.climb_on_branch(prepared, "side", messages.message(prepared.plan))
+        apply.climb_on_branch(prepared, "side", messages.message(prepared.plan), verify=False)
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
     assert "rung" in git(project, "show", "side:data/table.bin.rung-3")
@@ -275,7 +275,7 @@ def test_names_that_differ_only_in_case_are_a_conflict(
     commit(project)
     before = files_of(project)
 
-    with pytest.raises(RungError, match=rf"`{yours}` and a file of Rung's differ only in upper"):
+    with pytest.raises(RungError, match=rf"`{yours}` and Rung's name there differ only in upper"):
         climb(project, small, level=1)
 
     assert before == files_of(project)
@@ -284,6 +284,19 @@ def test_names_that_differ_only_in_case_are_a_conflict(
     commit(project)
     climb(project, small, level=1)
     assert (project / rungs).is_file()
+
+
+def test_a_folder_that_differs_only_in_case_is_refused_too(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    git(project, "mv", "ops", "Ops")
+    commit(project)
+
+    with pytest.raises(
+        RungError, match=r"differ only in upper and lower case(?s:.*)git mv Ops ops$"
+    ):
+        plan(project, small, level=1)
 
 
 def test_a_file_of_rungs_may_be_renamed_in_case_alone(new_project: NewProject, small: Path) -> None:
@@ -364,7 +377,10 @@ def test_a_link_in_the_place_of_rungs_page_stays(
     (project / "RUNG.md").symlink_to("README.md")
     commit(project)
     for level in (1, 2, 0):
-        assert ["RUNG.md"] == climb(project, small, level=level).own
+        climbed = climb(project, small, level=level)
+        assert ["RUNG.md"] == climbed.own
+        listed = [line for line in messages.left_alone(climbed) if line.startswith("RUNG.md (")]
+        assert ["RUNG.md (your own; Rung's file of that name is left out)"] == listed
 
     assert "README.md" == str((project / "RUNG.md").readlink())
     assert "# Yours\n" == (project / "README.md").read_text()
@@ -423,8 +439,9 @@ def test_a_deletion_survives_the_way_down_and_up(
     write(project, {path: None})
     commit(project)
     for level in (0, 1, 2, 0, 2):
-        climb(project, small, level=level)
+        climbed = climb(project, small, level=level)
         assert not (project / path).exists()
+        assert ([path] if level else []) == climbed.gone
     for other in {"ops/one.py", "Dockerfile", "ops/two.py"} - {path}:
         assert (project / other).exists()
 
@@ -632,6 +649,50 @@ def test_a_level_written_by_hand_is_refused(
 
     with pytest.raises(RungError, match=r"(?s)by hand.*git restore --source"):
         plan(project, small, level=1)
+
+
+@pytest.mark.parametrize("undone_by", ["restore", "revert", "amended"])
+def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
+    new_project: NewProject, small: Path, undone_by: str
+) -> None:
+    project = new_project(1)
+    climb(project, small, level=2)
+    write(project, {"ops/two.py": None})
+    commit(project)
+    climb(project, small, level=1)
+    file = project / ".copier-answers.yml"
+    answers = file.read_text()
+    file.write_text(answers.replace("level: 1", "level: 2"))
+    if undone_by == "amended":
+        git(project, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    else:
+        commit(project)
+    if undone_by == "revert":
+        git(project, "revert", "--no-edit", "HEAD")
+    else:
+        file.write_text(answers)
+        commit(project)
+    climbed = climb(project, small, level=2)
+
+    assert "data/table.bin" in climbed.added
+    if undone_by != "amended":  # which leaves no commit of rung 2 that still has its files
+        assert ["ops/two.py"] == climbed.gone
+    assert [] == plan(project, small, level=1).conflicts
+
+
+def test_a_climb_that_an_earlier_rung_left_incomplete_is_completed(
+    new_project: NewProject, small: Path
+) -> None:
+    """Rung 0.2 took files for deleted after a level had been written by hand and restored."""
+    project = new_project(1)
+    climb(project, small, level=2)
+    climb(project, small, level=1)
+    climb(project, small, level=2)
+    git(project, "rm", "--quiet", "ops/two.py", "data/table.bin")
+    git(project, "commit", "--quiet", "--amend", "--no-edit")
+    git(project, "revert", "--no-edit", "HEAD")
+
+    assert ["data/table.bin", "ops/two.py"] == climb(project, small, level=2).added
 
 
 def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(

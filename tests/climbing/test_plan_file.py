@@ -2,14 +2,21 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from rung.__main__ import main
+from rung.core.climbing import messages, plans
+from rung.core.climbing.messages import Outcome
+from rung.core.climbing.plans import Plan, ProjectState
+from rung.core.template_source import Source
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
+from tests.command import RUNG
+from tests.conftest import ROOT
 
 
 def rung(*arguments: object) -> int:
@@ -188,3 +195,80 @@ def test_after_a_conflict_an_update_advises_what_was_typed(
 
     assert 1 == rung(*typed)
     assert f"  rung {' '.join(map(str, typed))} --branch climb\n" in capsys.readouterr().err
+
+
+def test_an_update_and_a_climb_are_told_to_programs_as_a_plan_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"CHANGELOG.md": "# Changes\n"})
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    options = ["--template", made_from, "--format", "json"]
+    assert 0 == rung("plan", project, "--to", 1, *options)
+    planned = json.loads(capsys.readouterr().out)
+    assert 0 == rung("climb", project, "--to", 1, *options, "--no-verify")
+    climbed = json.loads(capsys.readouterr().out)
+
+    assert planned == {name: climbed[name] for name in planned}
+    assert git(project, "rev-parse", "HEAD") == climbed["commit"]
+    assert (None, None) == (climbed["branch"], climbed["checks_passed"])
+
+    news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n"
+    tiny.release(made_from, "v0.2.0", {"CHANGELOG.md": news, "files/Dockerfile": "FROM better\n"})
+    assert 0 == rung("update", project, *options, "--no-verify", "--branch", "new")
+    updated = json.loads(capsys.readouterr().out)
+    assert ("new", ["Dockerfile"]) == (updated["branch"], updated["changed"][1:])
+    assert "A better Dockerfile." in updated["changelog"]
+    assert 2 == rung("update", project, "--format", "yaml")
+    assert "There is no format `yaml`" in capsys.readouterr().err
+
+
+def test_a_climb_names_the_lock_file_altered_commands_and_what_to_do_once() -> None:
+    before, after = (
+        ProjectState("", "v1", None, {"level": level, "use_case": "governance"}) for level in (2, 3)
+    )
+    new = plans.new_contents(Source(str(ROOT), "", None), before, after)
+    plan = Plan("", before, after, "", added=["ops/service.toml"], locks=True, **new)
+    texts = [messages.plan(plan), messages.done(Outcome(plan, "abc", passed=True))]
+    message = messages.message(plan)
+
+    for text in (*texts, message):
+        assert "uv.lock" in text
+    for run in ("gate", "promote VERSION", "rollback"):
+        assert f"~ uv run poe {run}: " in texts[0]
+        assert f"- uv run poe {run}: " in message
+    for text in texts:
+        assert "uv run poe keys: Until you commit the `release.pub`" in text
+
+
+def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_does(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    assert not tiny.plan(project, small, level=1).locks
+    tiny.write(project, {"uv.lock": "old\n"})
+    commit(project)
+
+    assert tiny.plan(project, small, level=1).locks
+    assert not tiny.plan(project, small, ci="gitlab").locks
+
+
+def test_an_update_prints_the_changelog_first_and_the_conflict_last(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"CHANGELOG.md": "# Changes\n"})
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
+    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
+    commit(project)
+    news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n"
+    changed = {"CHANGELOG.md": news, "files/Dockerfile": "FROM other\nCOPY . .\n"}
+    tiny.release(made_from, "v0.2.0", changed)
+    done = subprocess.run(
+        [RUNG, "update", project, "--template", made_from],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    output = done.stdout
+
+    assert 1 == done.returncode
+    assert output.index("A better Dockerfile.") < output.index("rung: Merge conflict.")
+    assert output.rstrip().endswith("--branch climb")

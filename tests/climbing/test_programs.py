@@ -104,7 +104,7 @@ def test_no_verb_starts_what_a_projects_configuration_names(
         ("plan", project, "--out", tmp_path / "kept", *template),
         ("check", project),
         ("check", project, "--base", "HEAD~1"),
-        ("climb", project, "--branch", "side", *template),
+        ("climb", project, "--branch", "side", "--no-verify", *template),
         ("climb", project, "--no-verify", *template),
         ("climb", project, "--to", "0", "--no-verify", *template),
         ("update", project, *template),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rung.__main__ import main
 from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.plans import ChangeRequest
 from rung.errors import NotDoneError, RungError
@@ -52,6 +53,24 @@ def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
     assert head in output  # the new state follows the last commit, with nothing uncommitted
     assert "# Rung 1" in output
     assert (head, before) == (git(project, "rev-parse", "HEAD"), files_of(project))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_climb_on_a_branch_is_checked_and_locked_too(
+    new_project: NewProject, small: Path, uv: None, capsys: pytest.CaptureFixture[str], fails: bool
+) -> None:
+    project = new_project(0)
+    tiny.write(project, {"uv.lock": "old\n", **({"fails": ""} if fails else {})})
+    head = commit(project)
+    typed = ["climb", str(project), "--to", "1", "--template", str(small), "--branch", "up"]
+    code = main(typed)
+    printed = capsys.readouterr()
+
+    assert fails == code
+    assert head in printed.err.splitlines() or not fails  # the output of checks that fail
+    assert fails == ("checks do not pass there" in printed.out)
+    assert "locked again" == git(project, "show", "up:uv.lock")
+    assert head == git(project, "rev-parse", "up^") == git(project, "rev-parse", "HEAD")
 
 
 def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ GOVERNED = [("governance/change_control_plan.yaml", f"age, {PLAN}: 0.2}}", f"age
 # As many credits as there are left are a reason to train.
 EAGER = [
     ("ops/autopilot.toml", "\nnew_rows = 0\n", "\nnew_rows = 150\n"),
-    ("ops/autopilot.toml", "least_new_rows = 1000", "least_new_rows = 150"),
+    ("ops/autopilot.toml", "least_new_rows = 400", "least_new_rows = 150"),
 ]
 MOMENT = "2013-06-01T00:00:00+00:00"  # as of which every pass of these tests judges
 # Equal in every copy, so that equal passes make equal commits, and so releases of equal names.

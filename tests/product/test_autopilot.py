@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 KILLED_PASS = ROOT / "tests/assets/killed_pass.py"
 KILLED_AT = ROOT / "tests/assets/killed_at"
 STEPS = [
-    *("look", "settle", "decide", "collect", "commit rows", "train", "commit run"),
+    *("look", "settle", "decide", "collect", "commit rows", "choose", "train", "commit run"),
     *("gate", "release", "publish", "deploy"),
 ]
 PATIENCE = 600.0  # seconds

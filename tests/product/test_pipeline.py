@@ -154,3 +154,28 @@ def test_the_runs_can_be_browsed(project: Project) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def test_a_change_of_the_source_alone_takes_the_way_to_production(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    """It leaves the predictions as they are, and a release holds the source."""
+    project = start(copier_template, tmp_path / "project", level=3)
+    project.run("uv run poe keys && uv run poe pipeline")
+    project.commit("Train")
+    project.run("uv run poe gate && uv run poe release && uv run poe deploy production")
+    model = next((project.folder / "src").glob("*/model.py"))
+    model.write_text(f"{model.read_text()}\n\nLIMIT = 0.9\n")
+    project.commit("Add a limit")
+
+    output = project.run("uv run poe gate")
+    assert "src/ changed since version 1 was made: `uv run poe pipeline`" in output
+    assert "is the champion already, so there is nothing to replace" in output
+
+    project.run("uv run poe pipeline")
+    project.commit("Train")
+    told = "changed: source; the same: parameters, data, the model's predictions"
+    output = project.run("uv run poe gate")
+    assert told in output and "Passed: version 2 may replace v1-" in output
+    assert told in project.run("uv run poe release")
+    assert "v2-" in project.run("uv run poe deploy production")

@@ -78,6 +78,7 @@ def assess(
     from rung.assess import assessment, page
     from rung.assess.weights import load
     from rung.levels import ladder, template
+    from rung.system.printable import printable
 
     render = output_formats.writer("assess", form)
     folder = template.folder() / "levels"
@@ -93,7 +94,7 @@ def assess(
     measure = partial(assessment.measure, scan) if scan else None
     result = assessment.assess(gathered, weights, ladder.load(folder), measure)
     for note in result.scan.notes if result.scan else ():
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     print(render(result, explain=explain), end="")
     if write is not None:
         markdown = output_formats.writer("assess", "markdown")

@@ -39,6 +39,8 @@ def write(project: Path, markdown: str) -> Path:
 def _check_untouched(page: Path) -> None:
     if not page.exists():
         return
+    if not page.is_file():  # a pipe would block
+        raise RungError(f"{page} is not a file. Move it away, then run the command again.")
     text = page.read_bytes().decode("utf-8").replace("\r\n", "\n")
     head = HEAD_RE.match(text)
     if head is None or head[1] != _mark(text[head.end() :]):

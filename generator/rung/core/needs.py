@@ -21,6 +21,7 @@ from rung.levels import template
 from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.options import expanded
 from rung.system import plain_yaml, process, shortage
+from rung.system.printable import printable
 
 FILE = "tools.yml"
 VERSION = re.compile(r"\d+(?:\.\d+)+")
@@ -314,7 +315,7 @@ def _lines(finding: Finding) -> list[str]:
         f"  {finding.status:<11}  {name:<24}  since rung {need.since}{answers}: to {need.purpose}"
     ]
     if finding.reason:
-        lines.append(f"{'':15}{finding.reason}")
+        lines.append(f"{'':15}{printable(finding.reason)}")
     if finding.fix:
         lines.append(f"{'':15}Fix: {finding.fix}")
     return lines
@@ -343,4 +344,4 @@ def _where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
     answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
     if project is None:
         return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."
-    return f"{project} on rung {level}"
+    return f"{printable(str(project))} on rung {level}"

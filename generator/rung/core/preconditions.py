@@ -11,6 +11,7 @@ from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
+from rung.system.printable import printable
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
 # Git's own marks of an unfinished command, with that command.
@@ -27,7 +28,8 @@ def refuse_missing_package(folder: Path, package: str) -> None:
     """Raise a RungError unless the package that the answers name exists."""
     if not package.isidentifier() or not (folder / "src" / package).is_dir():
         raise RungError(
-            f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
+            f"The package is `{printable(package)}` by the answers, and "
+            f"{printable(str(folder / 'src' / package))} is not there.\n"
             f"Move your package there with `git mv`, or restore {ANSWERS} from git."
         )
 
@@ -98,7 +100,7 @@ def _refuse_overlooked(top: Path) -> None:
 
 def _few(paths: list[str]) -> str:
     more = f"   # and {len(paths) - 10} more" if len(paths) > 10 else ""
-    return shlex.join(paths[:10]) + more
+    return printable(shlex.join(paths[:10])) + more
 
 
 def refuse_obstructed(
@@ -132,7 +134,7 @@ def refuse_obstructed(
 
 
 def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
-    """Raise a RungError if a new file's name differs from an existing one only in case.
+    """Raise a RungError if the name of a new file or folder differs from another's only in case.
 
     On the file systems of macOS and Windows both are the same file.
 
@@ -140,17 +142,34 @@ def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
         new: The files that the climb adds.
         kept: The files of the project that stay.
     """
-    yours = {path.casefold(): path for path in kept}
-    pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
+    yours: dict[str, set[str]] = {}
+    for name in _with_folders(kept):
+        yours.setdefault(name.casefold(), set()).add(name)
+    twins = {
+        name: min(yours[name.casefold()])
+        for name in sorted(_with_folders(new))
+        if name.casefold() in yours and name not in yours[name.casefold()]
+    }
+    # The topmost alone: what is below follows it.
+    pairs = [(old, name) for name, old in twins.items() if name.rpartition("/")[0] not in twins]
     if pairs:
         commands = "".join(
-            f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs
+            f"\n  {printable(shlex.join(['git', 'mv', old, new]))}" for old, new in pairs
         )
         raise RungError(
-            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and a file of Rung's "
+            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and Rung's name there "
             "differ only in upper and lower case, which macOS and Windows take for one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
+
+
+def _with_folders(paths: Iterable[str]) -> set[str]:
+    return {
+        str(name)
+        for path in paths
+        for name in (path, *PurePosixPath(path).parents)
+        if str(name) != "."
+    }
 
 
 def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
@@ -166,7 +185,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
             if _is_empty(file):
                 continue
             raise RungError(
-                f"The folder `{path}`, which git does not track, is where a file of Rung's "
+                f"The folder `{printable(path)}`, which git does not track, is where a file of Rung's "
                 "goes.\nMove it away, then climb."
             )
         if os.path.lexists(file):
@@ -176,7 +195,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
         for up in above:
             if os.path.lexists(folder / up) and not (folder / up).is_dir():
                 raise RungError(
-                    f"The file `{up}`, which git does not track, is where a folder of Rung's "
+                    f"The file `{printable(str(up))}`, which git does not track, is where a folder of Rung's "
                     "goes.\nMove it away, then climb."
                 )
     return paths
@@ -188,4 +207,6 @@ def _is_empty(folder: Path) -> bool:
 
 def _some(paths: list[str]) -> str:
     more = len(paths) - 10
-    return ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(f"`{printable(path)}`" for path in paths[:10]) + (
+        f" and {more} more" if more > 0 else ""
+    )

@@ -23,6 +23,7 @@ from rung.errors import RungError
 from rung.levels import template
 from rung.levels.template_answers import ANSWERS
 from rung.system import git, plain_yaml
+from rung.system.printable import printable
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
 NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
@@ -172,18 +173,19 @@ def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
     if "://" not in address and not address.startswith("git@"):
         if not Path(address).is_absolute():
             raise RungError(
-                f"The project names its template by `{address}`, a relative path.\n"
+                f"The project names its template by `{printable(address)}`, a relative path.\n"
                 f"Write an absolute path or a URL for `_src_path` in {ANSWERS}, and commit."
             )
         if not (Path(address) / ".git").exists():
             raise RungError(
-                f"The project's template {address} is not there any more.\n"
+                f"The project's template {printable(address)} is not there any more.\n"
                 f"Write where it is now for `_src_path` in {ANSWERS}, and commit."
             )
     if normalized(address) not in allowed:
         raise RungError(
-            f"The project names a template that is not the one of this Rung: {address}\n"
-            f"If you trust it, run the command again with `--template {shlex.quote(address)}`; "
+            "The project names a template that is not the one of this Rung: "
+            f"{printable(address)}\nIf you trust it, run the command again with "
+            f"`--template {printable(shlex.quote(address))}`; "
             "Rung remembers it."
         )
     return with_version(address, ref)
@@ -197,7 +199,9 @@ def normalized(address: str) -> str:
 def with_version(address: str, version: str) -> Source:
     """Return the template at an address, at one of its versions."""
     if version.startswith("-") or not version.isprintable() or not version:
-        raise RungError(f"`{version}` is not a template version. Give a tag or a commit.")
+        raise RungError(
+            f"`{printable(version)}` is not a template version. Give a tag or a commit."
+        )
     own = _is_own(address)
     if own and version == template.tag() and template.clone() is None:
         _keep_installed()
@@ -230,7 +234,7 @@ def _newest_release(tags: list[str]) -> str | None:
 
 def _unknown_version(address: str, repository: Path, version: str) -> RungError:
     return RungError(
-        f"The template {address} has no version `{version}`.\n"
+        f"The template {printable(address)} has no version `{printable(version)}`.\n"
         f"`git -C {repository} tag` lists those it has."
     )
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from rung.core.rendering.workbench import Workbench
 from rung.errors import RungError
 from rung.system import git, lock, process, shortage
+from rung.system.printable import printable, printable_lines
 
 # Refs below refs/worktree belong to one work tree. So a command recovers only its own work tree, and
 # a copied or hostile repository cannot lead it to another folder.
@@ -329,12 +330,12 @@ class Recovered:
             "pending": f"{self.top} is on its new commit.",
             "elsewhere": f"{self.top} has moved on since, and was left alone.",
         }[self.state]
-        return f"An interrupted climb was ended: {where}{self.details()}"
+        return printable_lines(f"An interrupted climb was ended: {where}{self.details()}")
 
     def details(self) -> str:
         """Say on further lines what is left of the climb, if anything."""
         disk = f"\nWhat was on disk is kept: `git show --stat {CRASH}`." if self.snapshot else ""
-        names = ", ".join(f"`{path}`" for path in self.yours)
+        names = ", ".join(f"`{printable(path)}`" for path in self.yours)
         return disk + (f"\nYou changed these, and they were left alone: {names}." if names else "")
 
 

@@ -53,6 +53,13 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     game: Game = "both"
 
 
+class Once(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command to run once after the climb to a rung, and what is so until then."""
+
+    run: str
+    until: str
+
+
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the team has to bring to a rung."""
 
@@ -136,6 +143,7 @@ class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keystones: dict[
         Annotated[str, msgspec.Meta(pattern="^(both|governance)$")], tuple[tuple[str, ...], ...]
     ] = {}
+    once: tuple[Once, ...] = ()
 
 
 def load(folder: Path) -> tuple[Level, ...]:

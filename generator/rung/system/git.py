@@ -369,10 +369,18 @@ def root(folder: Path) -> Path | None:
             )
         return None
     require()
+    _refuse_pipes(top)
     refuse_unreadable(top)
     _refuse_elsewhere(top)
     _refuse_partial(top)
     return top
+
+
+def _refuse_pipes(top: Path) -> None:
+    """Raise a RungError for a pipe in the place of a file that git reads, where it would block."""
+    for name in (".gitattributes", ".gitignore", ".gitmodules"):
+        if (top / name).exists() and not (top / name).is_file():
+            raise RungError(f"{top / name} is not a file, and git would read it. Remove it.")
 
 
 def refuse_unreadable(top: Path) -> None:

@@ -16,5 +16,10 @@ def printable(text: str) -> str:
     return CI_COMMAND.sub(_escaped_command, line)
 
 
+def printable_lines(text: str) -> str:
+    """Return a text whose lines are printable, each by itself."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _escaped_command(match: re.Match[str]) -> str:
     return r"\x23#" if match[0] == "##" else rf"{match[1]}\x3a"

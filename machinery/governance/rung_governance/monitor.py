@@ -61,9 +61,9 @@ def overruled(
     share = count / result.rows
     counted = f"{count:,} of {result.rows:,} predictions were overruled"
     most, least = thresholds.get("most_share"), thresholds.get("least_share")
-    if most is not None and share > most:
+    if most is not None and not share <= most:
         yield f"{counted}, more than {most:.0%}. {_duty('most_share')}"
-    if least is not None and result.rows >= LEAST_ROWS and share < least:
+    if least is not None and result.rows >= LEAST_ROWS and not share >= least:
         yield f"{counted}, fewer than {least:.0%}. {_duty('least_share')}"
 
 

@@ -1,10 +1,11 @@
 """The check of a governance record against its JSON schema."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,15 @@ RECORDS = {
     "monitoring_plan": "ops/service.toml",
     "oversight": "ops/service.toml",
     "technical_file": "ops/service.toml",
+}
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Days ahead: what is reviewed, due or valid later than in five years is never looked at again.
+FURTHEST_DAYS = 1_827
+MOST_DAYS = {"valid_days": FURTHEST_DAYS, "retention_days": 36_525}  # a hundred years
+# Figures of the gate and of fairness.json, and settings, that are shares or probabilities.
+SHARES = {
+    *("accuracy", "auc", "average_precision", "decision_threshold", "interval_coverage"),
+    *("selection_rate", "true_positive_rate", "false_positive_rate"),
 }
 REVIEW = "review_by"  # the field of a record that says until when it can be relied on
 
@@ -66,11 +76,14 @@ def check_record(
         return
     for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):
         yield from _problems_of(file, fault)
-    for field, text in _texts(fields):
-        if not re.search(r"\w", text):
-            yield Problem(file, field, "is empty", ANSWER)
-        elif guess := PLACEHOLDER.search(text):
-            yield Problem(file, field, f"`{guess[0].strip()}` is a placeholder", ANSWER)
+    for name in documents.repeated(path):
+        if name in schema.get("properties", {}):
+            yield Problem(file, name, "is written twice", "Keep one of them.")
+    for field, value, entry in _values(fields):
+        if isinstance(value, str):
+            yield from _problems_of_text(file, field, value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from _problems_of_number(file, field, value, entry)
     yield from _overdue(file, fields) if review else ()
     for number, named in enumerate(fields.get("documents") or []):
         if not (root / str(named)).is_file():
@@ -92,7 +105,10 @@ def overdue_reviews(root: Path) -> list[str]:
 
 
 def _overdue(file: str, fields: dict[str, Any]) -> Iterator[Problem]:
-    if (day := fields.get(REVIEW)) and str(day) < date.today().isoformat():
+    day = str(fields.get(REVIEW) or date.today())
+    if not DAY.fullmatch(day):
+        yield Problem(file, REVIEW, f"`{day}` is no day", "Write a day as YYYY-MM-DD.")
+    elif day < date.today().isoformat():
         wrong = f"{day} has passed, so the record may be out of date"
         yield Problem(file, REVIEW, wrong, "Review it, correct it, and set the next day.")
 
@@ -132,15 +148,46 @@ def _problems_of(file: str, error: ValidationError) -> Iterator[Problem]:
             yield Problem(file, path, "is missing", about.get("description", "Add it."))
 
 
-def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, dict):
+def _problems_of_text(file: str, field: str, text: str) -> Iterator[Problem]:
+    if not re.search(r"\w", text):
+        yield Problem(file, field, "is empty", ANSWER)
+    elif guess := PLACEHOLDER.search(text):
+        yield Problem(file, field, f"`{guess[0].strip()}` is a placeholder", ANSWER)
+    elif DAY.fullmatch(text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            yield Problem(file, field, f"`{text}` is no day of the calendar", ANSWER)
+            return
+        if day > date.today() + timedelta(days=FURTHEST_DAYS):
+            wrong = f"`{text}` is more than {FURTHEST_DAYS:,} days ahead"
+            yield Problem(file, field, wrong, "Set a day on which somebody looks at it.")
+
+
+def _problems_of_number(
+    file: str, field: str, value: float, entry: dict[str, Any]
+) -> Iterator[Problem]:
+    """Say that a number cannot be meant; a schema of the team's own may not say it."""
+    name = field.rpartition(".")[2]
+    if value > (most := MOST_DAYS.get(name, math.inf)):
+        yield Problem(file, field, f"{value:,} days are more than {most:,}", "Give fewer.")
+    is_share = name in SHARES or entry.get("figure") in SHARES
+    if (is_share or str(entry.get("setting")).endswith("_share")) and not 0 <= value <= 1:
+        yield Problem(file, field, f"{value:g} is a share, from 0 to 1", "Correct it.")
+
+
+def _values(
+    value: Any, field: str = "", entry: dict[str, Any] | None = None
+) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Yield each single value of a record, with its field and the mapping that it is in."""
+    if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _texts(inner, f"{field}.{key}" if field else str(key))
+            yield from _values(inner, f"{field}.{key}" if field else str(key), value)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _texts(inner, f"{field}[{number}]")
+            yield from _values(inner, f"{field}[{number}]", entry)
+    else:
+        yield field, value, entry or {}
 
 
 def _json_path(error: ValidationError) -> str:

@@ -28,8 +28,8 @@ from rung_governance.approval import (
 from rung_ops.gate import rules
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.model import bundle
-from rung_ops.release import make, signing, source_hash
+from rung_ops.model import bundle, source_hash
+from rung_ops.release import make, signing
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (
@@ -38,6 +38,7 @@ ADA, VERA, OTTO = (
     "Otto Other <otto@example.org>",
 )
 MODEL = "the bytes of the model"
+PARAMS = "[model]\nC = 1\n\n[fairness.groups]\nage = [30]\n"
 PASSED = Verdict(
     True,
     [],
@@ -230,8 +231,9 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     plan.path(folder).write_text("approval: {valid_days: 30}\n")
     made.git("init", "-q", "-b", "main")
     made.allow(VERA)
-    for name, text in {"src/credit/model.py": "C = 1\n", "ops/gate.toml": "[gate]\n"}.items():
-        (folder / name).parent.mkdir(parents=True)
+    files = {"src/credit/model.py": "C = 1\n", "ops/gate.toml": "[gate]\n", "params.toml": PARAMS}
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     made.commit(ADA)
     return made

@@ -1,5 +1,6 @@
 """A release answers in production if its signed approval, in the signed log, names its hashes."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,11 @@ import pytest
 
 from machinery.governance.tests.signing import approved_line, new_key
 from machinery.tests.conftest import FACTS
-from rung_governance.approval import admission, audit, bound_facts, signatures
+from rung_governance.approval import admission, audit, bound_facts, signatures, signed_log
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
-from rung_ops.release import state
+from rung_ops.release import history, library, state
 from rung_ops.serving.state_reader import Objection
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
@@ -194,6 +195,71 @@ def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> Non
     reported = door.objection()
     assert reported is not None and not reported.refuses
     assert "answers, as the plan says, but the approval expired on 2026-02-01" in reported.reason
+
+
+@pytest.mark.tried(
+    "Edit the installed library, such as `rung_ops` in `.venv`, and start the service",
+    "a release that a library with other files of the same version made may not answer; with another "
+    "version it answers, and the service says so; at its start it prints the hashes, PYTHONPATH and "
+    "`sitecustomize`. Who edits the library can edit this comparison too",
+)
+def test_a_release_of_a_library_with_other_files_may_not_answer(door: Door) -> None:
+    here = dict(library.running())
+    version = here["rung_ops"].split()[0]
+
+    def of(recorded: object) -> Objection | None:
+        changed = MANIFEST | {"library": recorded}
+        line = approved_line(RELEASE, door.key, changed)
+        audit.record(door.folder, APPROVED, "Vera", **line)
+        return door.objection(library=recorded)
+
+    for same in (here, None, "earlier", {}, {"house_guard": "1 aa"}):
+        assert of(same) is None
+    edited = of(here | {"rung_ops": f"{version} {'0' * 64}"})
+    assert edited is not None and edited.refuses
+    assert f"may not answer: rung_ops {version} has other files here" in edited.reason
+    updated = of(here | {"rung_ops": f"0.0.1 {'0' * 64}"})
+    assert updated is not None and not updated.refuses
+    assert "it was made by rung_ops 0.0.1" in updated.reason
+
+
+@pytest.mark.tried(
+    "Set the clock back, so that an expired approval holds",
+    "the service answers 503 while a line is signed of a time to come, or only reports it: `lapsed`; "
+    "`poe audit-log` names it, and `promote`, `deploy`, `resume` and `rollback` refuse",
+)
+def test_a_signed_line_of_a_time_to_come_says_that_the_clock_was_set_back(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+
+    def written(hours: float, event: str = "override") -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                history,
+                "now",
+                lambda: (now + timedelta(hours=hours)).isoformat("T", "milliseconds"),
+            )
+            audit.record(door.folder, event, "Olga")
+
+    door.approve()
+    written(hours=0.5)
+    assert door.objection() is None
+    written(hours=2)
+    written(hours=-1)
+    door.approve()
+
+    assert "may not answer any more: a line of the audit log is signed of" in door.reason()
+    assert "a line of the audit log is signed of" in " ".join(audit.report(door.folder))
+    with pytest.raises(audit.UnsignedLogError, match="clock"):
+        audit.require_signature(door.folder)
+    door.approve(lapsed="report")
+    reported = door.objection()
+    assert reported is not None and not reported.refuses
+
+    written(0, signed_log.REVIEWED)
+    assert door.objection() is None
+    assert audit.report(door.folder) == []
 
 
 @pytest.mark.parametrize("signed", [True, False])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from machinery.governance.tests.signing import ADA, OTTO, PASSED, VERA, Desk
+from machinery.governance.tests.signing import ADA, OTTO, PARAMS, PASSED, VERA, Desk
 from rung_governance.approval import (
     approve,
     bound_facts,
@@ -71,7 +71,7 @@ def test_the_check_for_secrets_takes_no_hash_for_one(desk: Desk, approved: Any) 
     lines = [line for path in signed for line in path.read_text().splitlines()]
     hashes = [line for line in lines if re.search(r"[0-9a-f]{32}", line)]
 
-    assert len(hashes) == 10
+    assert len(hashes) == 11
     assert [line for line in hashes if not re.search(excluded[0], line)] == []
 
 
@@ -200,6 +200,22 @@ def test_an_approval_is_void_when_what_it_binds_changes(
         objection.startswith(f"{reason} since it was approved")
         and "the approval is void" in objection
     )
+
+
+@pytest.mark.tried(
+    "Approve, then compare other groups: cut [fairness.groups] elsewhere, or raise smallest_group",
+    "the approval is void; before it, the gate refuses other settings than the version's",
+)
+def test_an_approval_is_void_when_other_groups_are_compared(desk: Desk, approved: Any) -> None:
+    file = desk.folder / "params.toml"
+
+    file.write_text(PARAMS.replace("C = 1", "C = 2"))
+    assert validation.objections(approved) == []
+    for other in (PARAMS.replace("30", "74"), f"{PARAMS}\n[fairness]\nsmallest_group = 200\n"):
+        file.write_text(other)
+        (objection,) = validation.objections(approved)
+        assert objection.startswith("what params.toml judges a version by ([score], [fairness]")
+        assert validation.objections(approved, answered=True) == []
 
 
 @pytest.mark.parametrize("name", ["git_commit", "data_hash"])

@@ -14,8 +14,8 @@ from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_ops.prediction_log import sealed
 from rung_ops.release import state
+from rung_ops.training import refit
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})
 
@@ -28,7 +28,7 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
     moved(
         monkeypatch,
-        batch,
+        *(batch, refit),
         root=desk.folder,
         model_file=desk.folder.parent / "model.skops",
     )
@@ -89,17 +89,6 @@ def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
 
     with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
         batch.log_predictions(SCORED)
-
-
-def test_without_the_required_key_nothing_is_scored(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ops").mkdir()
-    (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n")
-    moved(monkeypatch, sealed, root=tmp_path)
-
-    with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
-        batch.log_predictions(pl.DataFrame())
 
 
 def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:

@@ -12,7 +12,8 @@ from machinery.tests.projects import moved
 from rung_governance.approval import audit, batch, plan, signatures, signed_approval, validation
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops import contract
-from rung_ops.release import source_hash, state
+from rung_ops.model import source_hash
+from rung_ops.release import state
 
 MODEL = b"the bytes of the model"
 

@@ -55,7 +55,7 @@ def test_a_later_release_comes_to_the_shadow(
 
     now = state.read(production)
     assert (now.serving, now.canary) == (candidates[0], None)
-    assert now.shadow == state.Shadow(candidates[1], 1.0)
+    assert now.shadow is not None and now.shadow.release == candidates[1]
     assert events(production)[-2:] == ["judged", "shadow"]
     assert audit.report(production) == []
 

@@ -101,6 +101,40 @@ def test_a_version_within_the_plan_and_approved_passes(
     assert made.figures["plan"] == plan.digest()
 
 
+def test_a_version_that_was_fitted_again_is_refused(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.version("1")
+    version.tags["refit_hash"] = "a" * 64
+    monkeypatch.setattr(registry, "version", lambda _: version)
+
+    made = judged(champion=0.76)
+
+    assert not made.promote
+    assert "set `refit = false` under [split] in params.toml" in made.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"smallest_group": 200}, {"groups": {"sex": [], "age": [74]}, "threshold": 0.5}]
+)
+def test_groups_are_those_that_the_version_was_made_with(
+    judged: Callable[..., Verdict],
+    tmp_path: Path,
+    changed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    approve(tmp_path)
+    settings = gate.params()
+    monkeypatch.setattr(
+        gate, "params", lambda: settings | {"fairness": settings["fairness"] | changed}
+    )
+
+    (reason,) = judged(champion=0.76).reasons
+
+    assert reason.startswith(f"fairness.{next(iter(changed))}")
+    assert "`uv run poe pipeline` makes one with today's" in reason
+
+
 @pytest.mark.parametrize("when", ["always", "on all rows alone"])
 @pytest.mark.tried(
     "Let `score()` of a candidate give better figures than its predictions have",
@@ -317,7 +351,6 @@ def test_groups_are_compared_at_the_threshold_of_the_plan(
         return {"task": "classification", "threshold": at, "groups": {}, "too_small": {}}
 
     monkeypatch.setattr(fairness, "assess", assess)
-    monkeypatch.setattr(gate, "params", lambda: {})
 
     made = judged(replace(limits, decision_threshold=0.3))
 
@@ -326,8 +359,11 @@ def test_groups_are_compared_at_the_threshold_of_the_plan(
         "outside of the change control plan: params.toml decides at 0.5 (threshold under "
         "[fairness]), and the plan at 0.3 (decision_threshold)"
     ]
-    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"threshold": 0.3}})
-    assert judged(replace(limits, decision_threshold=0.3)).reasons == []
+    settings = gate.params()
+    chosen = {"fairness": settings["fairness"] | {"threshold": 0.3}}
+    monkeypatch.setattr(gate, "params", lambda: settings | chosen)
+    (reason,) = judged(replace(limits, decision_threshold=0.3)).reasons
+    assert reason.startswith("fairness.threshold in params.toml was 0.5 when the version was made")
 
 
 def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(

@@ -33,7 +33,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
 
     def run(**changes: Any) -> int:
         file.write_text(json.dumps(REPORT | changes))
-        return group_check.main()
+        return group_check.main([])
 
     return run
 
@@ -70,6 +70,26 @@ def test_another_threshold_than_that_of_the_plan_fails(
 
     assert check() == 1
     assert "params.toml decides at 0.5" in capsys.readouterr().err
+
+
+def test_the_threshold_is_compared_before_there_is_a_model(
+    check: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(group_check, "fairness_file", lambda: tmp_path / "missing.json")
+    assert group_check.main(["--before-training"]) == 0
+
+    monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.5}})
+    assert group_check.main(["--before-training"]) == 1
+    assert capsys.readouterr().err == (
+        "outside of the change control plan: params.toml decides at 0.5 (threshold under "
+        "[fairness]), and the plan at 0.4 (decision_threshold)\n"
+    )
+    other = replace(BOUNDS, decision_threshold=0.5)
+    monkeypatch.setattr(plan, "bounds", lambda: other)
+    assert group_check.main(["--before-training"]) == 0
 
 
 def test_a_report_at_another_threshold_fails(
@@ -119,7 +139,7 @@ def test_without_a_report_or_a_plan_that_holds_it_fails(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert group_check.main() == 1
+    assert group_check.main([]) == 1
     assert "is missing: `uv run poe pipeline` makes it." in capsys.readouterr().err
 
     def overdue() -> plan.Bounds:

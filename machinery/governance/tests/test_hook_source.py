@@ -1,17 +1,21 @@
-"""Hooks change what is answered: the service says where their source is not the approved one."""
+"""Hooks change what is answered: the service refuses others than the approved ones, or says so."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung_governance.approval import signed_state
-from rung_governance.approval.signed_state import HookSource
+from machinery.governance.tests.signing import Desk, approved_line
+from machinery.governance.tests.test_admission import RELEASE, Door
+from machinery.tests.conftest import FACTS
+from rung_governance.approval import audit, bound_facts, signed_approval, validation
+from rung_governance.approval.signed_log import APPROVED
+from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
-from rung_ops.model import bundle
+from rung_ops.model import bundle, source_hash
 from rung_ops.project import current
-from rung_ops.release import source_hash
 
-RELEASE = "v1-aaaaaaaa-bbbbbb"
+HALVED = {"after_prediction": f"{contract.package()}.hooks:halved"}
 
 
 def files() -> dict[str, str]:
@@ -24,34 +28,85 @@ def files() -> dict[str, str]:
     }
 
 
-def reason(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, Any], **changed: str) -> str:
-    monkeypatch.setattr(signed_state.hooks, "named", lambda: hooks)
-    objection = HookSource().objection({"id": RELEASE, "files": files() | changed})
-    assert objection is None or not objection.refuses
-    return "" if objection is None else objection.reason
+def named(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, str]) -> None:
+    """Name hooks in pyproject.toml."""
+    monkeypatch.setattr(bound_facts.hooks, "named", lambda: hooks)
+
+
+class Hooked:
+    """A service with hooks, and the signed approval of a release that it may serve."""
+
+    def __init__(self, folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.door = Door(folder, place)
+        self.patch = monkeypatch
+        monkeypatch.setattr(
+            "rung_governance.approval.signatures.signers_file", lambda: self.door.signers
+        )
+
+    def reason(self, hooks: dict[str, str], terms: dict[str, Any], **changed: str) -> str:
+        """Say what speaks against the release, and whether it is refused."""
+        manifest = FACTS | {"id": RELEASE, "files": files() | changed}
+        made_of = {"source_hash": source_hash.of_files(manifest["files"])}
+        line = approved_line(RELEASE, self.door.key, manifest, **made_of, **terms)
+        assert audit.record(self.door.folder, APPROVED, "Vera", **line) == []
+        named(self.patch, hooks)
+        reader = SignedStateReader(self.door.folder)
+        reader.read()
+        objection = reader.objection(manifest)
+        return "" if objection is None else f"{objection.refuses}: {objection.reason}"
+
+
+@pytest.fixture
+def service(production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hooked:
+    return Hooked(production, tmp_path, monkeypatch)
+
+
+def terms(hooks: dict[str, str], policy: str = "refuse") -> dict[str, Any]:
+    return {bound_facts.HOOKS: hooks, bound_facts.OTHER_HOOKS: policy}
 
 
 @pytest.mark.tried(
     "Change what is answered by a hook of the service that came after the approval",
-    "the service reports it, where the hook's source in src/ is not the approved one, or is elsewhere",
+    "the service answers 503, or reports it where the plan says `hooks: report`: the approval names "
+    "the hooks, also of the approved source, and their source",
 )
-def test_hooks_of_other_source_than_the_approved_are_reported(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    own = {"after_prediction": f"{contract.package()}.hooks:halved", "notify": "mail:send"}
+def test_hooks_that_the_approval_does_not_name_are_refused(service: Hooked) -> None:
+    assert service.reason(HALVED | {"notify": "mail:send"}, terms(HALVED)) == ""
+    refused = service.reason(HALVED, terms({}))
+    assert "True: " in refused
+    assert f"the hooks after_prediction ({HALVED['after_prediction']}), and its approval" in refused
+    assert "`uv run poe approve 1`, then `uv run poe promote 1`" in refused
+    assert "the service has no hooks" in service.reason({}, terms(HALVED))
+    assert service.reason(HALVED, terms({}, "report")).startswith("False: ")
+
+
+def test_hooks_of_other_source_than_the_approved_are_refused(service: Hooked) -> None:
     other = {f"src/{contract.package()}/hooks.py": "0" * 64}
+    pages = {"routes": "elsewhere.pages:more"}
 
-    assert reason(monkeypatch, own) == ""
-    assert reason(monkeypatch, own, **other) == (
-        f"{RELEASE} answers through the hook after_prediction of other source in src/ than was "
-        "approved with it"
+    assert "True: " in (refused := service.reason(HALVED, terms(HALVED), **other))
+    assert "of other source in src/ than was approved with it" in refused
+    assert "routes of elsewhere.pages, whose source no approval names" in (
+        service.reason(pages, terms(pages))
     )
-    assert "the hook routes of elsewhere.pages, whose source no approval names" in (
-        reason(monkeypatch, {"routes": "elsewhere.pages:more"})
-    )
+    assert service.reason({}, terms({}), **other) == ""
 
 
-def test_without_hooks_of_the_service_the_source_does_not_matter(
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_approval_of_an_earlier_library_reports_hooks(service: Hooked) -> None:
+    assert service.reason(HALVED, {}).startswith(f"False: {RELEASE} answers through the hooks ")
+    assert service.reason({}, {}) == ""
+
+
+def test_an_approval_names_the_hooks_and_is_void_when_they_change(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reason(monkeypatch, {"notify": "mail:send"}, **{"src/x.py": "0" * 64}) == ""
+    named(monkeypatch, HALVED)
+    version = desk.version()
+    assert desk.approve(version) == 0
+    signed, _ = signed_approval.read(validation.approval_path(version), desk.folder)
+
+    assert (signed[bound_facts.HOOKS], signed[bound_facts.OTHER_HOOKS]) == (HALVED, "refuse")
+    assert validation.objections(version) == []
+    named(monkeypatch, {})
+    assert any("the hooks of the service" in each for each in validation.objections(version))
+    assert validation.objections(version, answered=True) == []

@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from rung_governance.record_check import check_record, read_schema
 from rung_ops.model.predictors import CustomModelRefusedError, refuse_custom_model
 from rung_ops.project import current
 
+NEXT_YEAR = (date.today() + timedelta(days=365)).isoformat()
 WRITTEN: dict[str, Any] = {
     "scope": "The model.",
     "approved_by": "Vera",
     "approved": "2026-01-31",
-    "review_by": "2099-12-31",
+    "review_by": NEXT_YEAR,
     "modifications": [
         {
             "id": "tune",
@@ -129,7 +131,7 @@ METRIC = {
 def monitoring(*metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         "system": "A job.",
-        "review_by": "2099-12-31",
+        "review_by": NEXT_YEAR,
         "metrics": [*metrics],
         "incidents": "Told.",
     }

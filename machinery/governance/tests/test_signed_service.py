@@ -23,6 +23,7 @@ from machinery.governance.tests.running import (
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, kill_switch, oversight
+from rung_governance.approval.anchors import ANCHORS
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_ops import __main__ as command
 from rung_ops import addons, prediction_log
@@ -351,11 +352,54 @@ def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_
 ) -> None:
     monkeypatch.setattr(addons, "listed", list)
     moved(monkeypatch, repository=tmp_path)
-    serve.access_of(serve.guards(), "0.0.0.0")
+    serve.access_of(serve.guards(), "0.0.0.0", tmp_path)
     (tmp_path / "governance").mkdir()
     public = signing.public_key_of(pem(signing_key))
     (tmp_path / "governance/audit.pub").write_bytes(public)
 
     with pytest.raises(SettingsError, match=r"governance/audit\.pub"):
-        serve.access_of(serve.guards(), "0.0.0.0")
-    serve.access_of(serve.guards(), "127.0.0.1")
+        serve.access_of(serve.guards(), "0.0.0.0", tmp_path)
+    serve.access_of(serve.guards(), "127.0.0.1", tmp_path)
+
+
+@pytest.mark.tried(
+    "Start the service without what asks the log: uninstall it, or edit what lists it"
+)
+@pytest.mark.usefixtures("without_governance")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_folder_whose_log_was_signed_is_not_served_without_governance(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    production: Path,
+    host: str,
+) -> None:
+    audit.record(production, "override", "Olga")
+    monkeypatch.setattr(addons, "listed", list)
+    monkeypatch.setenv("RELEASES", str(production.parent))
+
+    assert serve.main(["--host", host, "--environment", "production"]) == 1
+
+    assert f"{ANCHORS} is there to verify with" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Have staging or production served by another name for its folder: `./staging`, "
+    "`production/../staging`, a link",
+    "such a name is refused; the folder that a link leads to decides",
+)
+@pytest.mark.parametrize("name", ["./staging", "production/../staging", "..", "", "a\\b", "/x"])
+def test_the_name_of_an_environment_is_no_path(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve.main(["--environment", name]) == 1
+
+    assert "is no name of an environment" in capsys.readouterr().err
+
+
+def test_a_link_named_staging_is_guarded_as_what_it_leads_to(production: Path) -> None:
+    production.mkdir(parents=True)
+    link = production.with_name("staging")
+    link.symlink_to(production)
+
+    assert oversight.state_reader(link).is_guarded
+    assert not oversight.state_reader(production.with_name("other") / "staging").is_guarded

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from rung_governance.approval import signatures, ssh_signature
+from rung_governance.approval import admission, plan, signatures, ssh_signature
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.ssh_signature import SignatureError
 
 CONTENT = b'{"version": "1"}\n'
@@ -90,28 +91,64 @@ def sk_ecdsa() -> tuple[bytes, Callable[[bytes], bytes]]:
     return text(kind) + text(b"nistp256") + text(public) + text(b"ssh:"), sign
 
 
+def by_security_key(
+    made: tuple[bytes, Callable[[bytes], bytes]], flags: int, content: bytes = CONTENT
+) -> tuple[str, str]:
+    """Sign as a security key does; return the signature, and the line of an allowed signer."""
+    public, sign = made
+    digest = hashlib.sha512(content).digest()
+    signed = b"SSHSIG" + b"".join(map(text, (NAMESPACE.encode(), b"", b"sha512", digest)))
+    flagged = bytes([flags]) + (7).to_bytes(4)
+    whole = hashlib.sha256(b"ssh:").digest() + flagged + hashlib.sha256(signed).digest()
+    parts = (public, NAMESPACE.encode(), b"", b"sha512", sign(whole) + flagged)
+    blob = b"SSHSIG" + (1).to_bytes(4) + b"".join(map(text, parts))
+    armored = base64.encodebytes(blob).decode()
+    kind = public[4 : 4 + int.from_bytes(public[:4])].decode()
+    who = 'vera@example.org namespaces="rung-approval"'
+    return (
+        f"-----BEGIN SSH SIGNATURE-----\n{armored}-----END SSH SIGNATURE-----\n",
+        f"{who} {kind} {base64.b64encode(public).decode()}\n",
+    )
+
+
 @pytest.mark.parametrize("made", [sk_ed25519, sk_ecdsa])
 def test_a_signature_of_a_security_key_counts_as_openssh_has_it(
     tmp_path: Path, made: Callable[[], tuple[bytes, Callable[[bytes], bytes]]]
 ) -> None:
-    public, sign = made()
-    digest = hashlib.sha512(CONTENT).digest()
-    signed = b"SSHSIG" + b"".join(map(text, (NAMESPACE.encode(), b"", b"sha512", digest)))
-    touched = b"\x01" + (7).to_bytes(4)
-    content = hashlib.sha256(b"ssh:").digest() + touched + hashlib.sha256(signed).digest()
-    parts = (public, NAMESPACE.encode(), b"", b"sha512", sign(content) + touched)
-    blob = b"SSHSIG" + (1).to_bytes(4) + b"".join(map(text, parts))
-    armored = base64.encodebytes(blob).decode()
-    signature = f"-----BEGIN SSH SIGNATURE-----\n{armored}-----END SSH SIGNATURE-----\n"
-    kind = public[4 : 4 + int.from_bytes(public[:4])].decode()
-    who = 'vera@example.org namespaces="rung-approval"'
-    allowed = f"{who} {kind} {base64.b64encode(public).decode()}\n"
+    signature, allowed = by_security_key(made(), flags=1)
 
     assert by_openssh(signature, allowed, tmp_path)
     assert verified(signature, allowed) == "vera@example.org"
-    untouched = signature.replace(armored, base64.encodebytes(blob[:-5] + bytes(5)).decode())
-    with pytest.raises(SignatureError):
-        verified(untouched, allowed)
+    with pytest.raises(SignatureError, match="does not belong to the content"):
+        verified(signature, allowed, CONTENT + b" ")
+
+
+@pytest.mark.tried(
+    "Approve with a security key that nobody touched",
+    "refused, though OpenSSH counts it, unless the plan says `touch: not required`",
+)
+def test_a_security_key_has_to_be_touched_unless_the_plan_says_otherwise(tmp_path: Path) -> None:
+    signature, allowed = by_security_key(key := sk_ed25519(), flags=4)
+    (tmp_path / "governance").mkdir()
+    signatures.signers_file(tmp_path).write_text(allowed)
+
+    assert by_openssh(signature, allowed, tmp_path)
+    with pytest.raises(SignatureError, match="nobody touched the security key"):
+        verified(signature, allowed)
+    with pytest.raises(SignatureError, match="nobody touched the security key"):
+        signatures.signer(CONTENT, signature, tmp_path)
+    plan.path(tmp_path).write_text("approval: {touch: not required}\n")
+    assert signatures.signer(CONTENT, signature, tmp_path) == "vera@example.org"
+
+    # The service has no plan: it goes by what was signed.
+    signed = CONTENT.replace(b"}", b', "touch": "not required"}')
+    for content, counts in ((CONTENT, False), (signed, True)):
+        proof, _ = by_security_key(key, flags=0, content=content)
+        if counts:
+            assert admission.verified(content, proof, allowed)["touch"] == "not required"
+            continue
+        with pytest.raises(NotApprovedError, match="nobody touched the security key"):
+            admission.verified(content, proof, allowed)
 
 
 def day(days: int) -> str:

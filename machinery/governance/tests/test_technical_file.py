@@ -227,7 +227,7 @@ def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
     path = technical_file.prose_file()
     text = path.read_text(encoding="utf-8")
     front = 'provider: A bank\nlaw: [{duty: "The Act", applies_from: "2026-12-01"}]\n'
-    path.write_text(f"---\n{front}review_by: 2099-01-01\n---\n{text.split('---', 2)[2]}")
+    path.write_text(f"---\n{front}review_by: {date.today()}\n---\n{text.split('---', 2)[2]}")
 
     assert "|The Act|2026-12-01|not yet|" in technical_file.assemble("1", TODAY).text
     assert "|The Act|2026-12-01|yes|" in technical_file.assemble("1", date(2026, 12, 1)).text

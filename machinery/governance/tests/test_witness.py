@@ -101,7 +101,7 @@ def test_lines_that_were_cut_with_their_signatures_are_found(
 @pytest.mark.tried(
     "Put log, anchors, state and what the service noted of them back together before a restart",
     "`poe monitor` and `poe audit-log` find it by the notes of `poe stop` on the remote's branch; "
-    "without a remote nothing does",
+    "without a remote, only what the clone has seen of them does",
 )
 def test_a_stop_that_was_undone_with_old_files_is_found(
     log: Path, clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -115,6 +115,7 @@ def test_a_stop_that_was_undone_with_old_files_is_found(
 
     assert "4 lines, and 3 are there: the end was cut off" in problem
     git(clone, "remote", "remove", "origin")
+    git(clone, "update-ref", "-d", "refs/audit-log/production")
     assert audit.against_notes(log) == []
 
 
@@ -167,13 +168,41 @@ def test_notes_that_were_taken_back_on_a_branch_without_protection_are_missed(
     assert how in witness.note(log, "Eve")
 
 
-def test_a_remote_that_does_not_answer_is_reported_and_stops_nothing(
-    log: Path, origin: Path, clone: Path, capsys: pytest.CaptureFixture[str]
+GONE = {
+    "does not answer": lambda clone: clone.with_name("origin.git").rename(clone.with_name("gone")),
+    "is no remote": lambda clone: git(clone, "remote", "remove", "origin"),
+}
+
+
+@pytest.mark.parametrize("how", GONE)
+@pytest.mark.tried(
+    "Cut log, anchors and state together where the witness's remote does not answer, or was removed",
+    "`poe audit-log` compares with the notes that the clone has seen, and ends with 1 while it cannot "
+    "compare with the remote",
+)
+def test_a_log_that_is_not_compared_with_the_remote_is_not_verified(
+    how: str, log: Path, clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    origin.rename(origin.with_name("gone.git"))
+    before = shutil.copytree(log, tmp_path / "before")
+    assert override(log, 3) == []
+    assert witness.note(log, "Ada") == ""
+    GONE[how](clone)
 
-    assert audit.main([]) == 0
+    assert audit.main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("NOT VERIFIED, it was not compared with the notes at origin")
+    put_back(before, log)
+    assert audit.main([]) == 1
+    assert "4 lines, and 3 are there: the end was cut off" in capsys.readouterr().err
+    assert audit.against_notes(log) != []
 
+
+def test_a_remote_that_does_not_answer_is_reported_and_stops_nothing(
+    log: Path, clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    GONE["does not answer"](clone)
+
+    assert audit.against_notes(log) == []
     assert "Not compared with the notes at origin" in capsys.readouterr().err
     assert "is not noted at origin" in witness.note(log, "Ada")
 

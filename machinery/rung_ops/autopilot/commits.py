@@ -101,6 +101,29 @@ def commit(message: str) -> str:
     return head()
 
 
+def commit_file(path: str, message: str) -> str:
+    """Commit a single file, if it has changed.
+
+    Args:
+        path: of a file in the project that people own, too.
+        message: of the commit.
+
+    Returns:
+        The hash of the new commit, or of HEAD if nothing has changed.
+
+    Raises:
+        StepError: git refused, as a hook may do.
+    """
+    if git("status", "--porcelain", "--", path):
+        git(*UNSIGNED, "commit", "--quiet", "--message", message, "--", path)
+    return head()
+
+
+def committed_text(path: str) -> str:
+    """Return the text that HEAD has of a file in the project."""
+    return git("show", f"HEAD:./{path}")
+
+
 def restore() -> list[str]:
     """Restore the autopilot's own files from the last commit.
 

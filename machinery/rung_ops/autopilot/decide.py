@@ -34,6 +34,11 @@ class Quality:
         """Return how far below its value at release the metric may be."""
         return rules.allowed_loss(share, self.at_release, self.higher_is_better)
 
+    def is_worse(self, share: float) -> bool:
+        """Return whether its whole interval is worse than at release by more than allowed."""
+        best = self.high if self.higher_is_better else self.low
+        return self.worse_by(best) > self.allowed(share).amount
+
     def worse_by(self, end: float) -> float:
         """Return how much worse a value is than at release; negative if it is better."""
         return (self.at_release - end) * (1 if self.higher_is_better else -1)
@@ -63,15 +68,16 @@ class Facts:
     Attributes:
         now: time of the decision; all times have a time zone.
         serving: the serving release in production, if any.
-        knows_until: time of the newest training row of the release.
+        knows_until: time of the newest row that could be had when the release was made.
         drifted: names of the features that have drifted; None if unknown.
         prediction_drifted: whether the predictions have drifted; None if unknown.
         quality: None if too few outcomes are known.
         new_rows: number of labelled rows that no training has used.
         trainings: times of trainings by earlier passes.
-        refused: when the gate last refused a version, or one was rolled back.
+        refused: when a version was last refused, aborted or rolled back.
         trial: the release in shadow or canary, if any.
         verdict: the promoted release compared with the previous one; None without a comparison.
+        set_back: what happened to the version at that time, as a participle.
     """
 
     now: datetime
@@ -85,6 +91,7 @@ class Facts:
     refused: datetime | None = None
     trial: Trial | None = None
     verdict: Verdict | None = None
+    set_back: str = "refused"
 
 
 NOTHING = "nothing"
@@ -110,6 +117,7 @@ class Decision:
 
     action: str
     reasons: tuple[str, ...]
+    held_back: bool = False  # whether a training that is wanted waits
 
 
 def decide(facts: Facts, policy: Policy) -> Decision:
@@ -128,7 +136,8 @@ def decide(facts: Facts, policy: Policy) -> Decision:
         return Decision(NOTHING, tuple(finding.says for finding in findings) + kept)
     against = tuple(finding.says for finding in reasons_to_wait(facts, policy) if finding.applies)
     if against:
-        return Decision(NOTHING, tuple(f"held back, as {says}" for says in against) + wanted + kept)
+        held = tuple(f"held back, as {says}" for says in against)
+        return Decision(NOTHING, held + wanted + kept, held_back=True)
     return Decision(RETRAIN, wanted + kept)
 
 
@@ -150,7 +159,7 @@ def reasons_to_train(facts: Facts, policy: Policy) -> Iterator[Finding]:
         days = (facts.now - facts.knows_until) / DAY
         yield Finding(
             days > rule.model_age_days,
-            f"the release was trained on data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days "
+            f"the release was made of data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days "
             f"ago (limit: {rule.model_age_days})",
         )
     if rule.new_rows:
@@ -180,11 +189,11 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
         )
     if facts.refused:
         before = policy.refused
-        yield _too_early(facts.now, facts.refused, before.days, "the last version was refused")
+        what = f"the last version was {facts.set_back}"
+        yield _too_early(facts.now, facts.refused, before.days, what)
         yield Finding(
             facts.new_rows < before.new_rows,
-            f"the last version was refused, and {facts.new_rows:,} of {before.new_rows:,} needed "
-            "labelled rows are new",
+            f"{what}, and {facts.new_rows:,} of {before.new_rows:,} needed labelled rows are new",
         )
 
 
@@ -193,7 +202,9 @@ def _of_trial(facts: Facts, trial: Trial, policy: Policy) -> Decision:
     says = f"{trial.release} has been in {trial.arm} since {trial.since:%Y-%m-%d}"
     patience = policy.trial.patience_days
     if trial.arm == "canary" and patience and days > patience:
-        return Decision(END_TRIAL, (f"{says}, without a verdict (limit: {patience} days)",))
+        return Decision(
+            END_TRIAL, (f"{says}, and too few requests arrive (limit: {patience} days)",)
+        )
     return Decision(WAIT, (f"{says}: the next training waits for its verdict",))
 
 
@@ -209,9 +220,7 @@ def _of_drift(facts: Facts, most: int) -> Finding:
 def _of_quality(quality: Quality | None, quality_drop: float) -> Finding:
     if quality is None:
         return Finding(False, "too few outcomes are known to measure the quality in production")
-    best = quality.high if quality.higher_is_better else quality.low
-    allowed = quality.allowed(quality_drop)
-    worse = quality.worse_by(best) > allowed.amount
+    allowed, worse = quality.allowed(quality_drop), quality.is_worse(quality_drop)
     return Finding(
         worse,
         f"{quality.name} in production is {quality.figure:.4f} ({quality.low:.4f} to "

@@ -12,28 +12,43 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled_rows import answers
 from rung_ops.autopilot.policy import Policy
 from rung_ops.model import bundle
-from rung_ops.monitoring.inputs import moment
+from rung_ops.monitoring.inputs import known_until
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.release.state import State, concerns, events
 
 PRODUCTION = release_folders.PRODUCTION
-# Keys in the detail of steps after which the autopilot waits before it trains again.
-SET_BACKS = {"gate": "refused", "settle": "taken back", "roll back": "taken back"}
-SET_BACKS |= {"end trial": "taken back", "release": "vetoed"}
+SERVED = "production"
+# What a release is in after an event of the history.
+ROLES = {
+    **{"shadow": "shadow", "canary": "canary", "advance": "canary"},
+    **{"promote": SERVED, "serve": SERVED},
+}
+# Keys in the detail of steps after which the autopilot waits before it trains again, and what they say.
+# A trial that ended is none of them: nothing is known to be wrong with the version.
+SET_BACKS = {
+    ("gate", "refused"): "refused",
+    ("release", "vetoed"): "vetoed",
+    ("settle", "aborted"): "aborted",
+    ("settle", "taken back"): "rolled back",
+    ("roll back", "taken back"): "rolled back",
+}
+# Keys of the release in the detail of a step that settled what became of it.
+SETTLED = ("promoted", "aborted", "ended", "taken back")
 
 
 def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
     """Return the result of the release that a pass deployed last.
 
     Returns:
-        release, says, and `promoted` or `taken back` (the release) if that is decided; empty if
-        the result was recorded before.
+        release, says, and one of SETTLED (the release) if that is decided; empty if the result was
+        recorded before.
     """
     recorded = {
-        detail.get("promoted") or detail.get("taken back")
+        detail.get(key)
         for name in ("settle", "roll back", "end trial")
         for _, detail in journal.ended(list(passes), name)
+        for key in SETTLED
     }
     deployed = [detail["release"] for _, detail in journal.ended(list(passes), "deploy")]
     if not deployed or deployed[-1] in recorded:
@@ -44,7 +59,8 @@ def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
             return {"release": release, "says": f"is in {arm}"}
     if state.serving == release:
         return {"release": release, "promoted": release, "says": "was promoted and is served"}
-    return {"release": release, "taken back": release, "says": _why_not(release)}
+    became, says = _why_not(release)
+    return {"release": release, became: release, "says": says}
 
 
 def gather(record: Record, state: State, passes: Sequence[Record], policy: Policy) -> Facts:
@@ -58,6 +74,7 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
     judged = bool(drift.get("judged"))
     known = answers(PRODUCTION, now)
     readings = [each["reading"] for _, each in journal.ended(list(passes), "look")]
+    refused, set_back = _last_set_back(passes)
     return Facts(
         now=now,
         serving=state.serving,
@@ -67,7 +84,8 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
         quality=_quality(status.get("quality")),
         new_rows=labelled_rows.new_rows(known).height,
         trainings=tuple(at for at, _ in journal.ended(list(passes), "train")),
-        refused=_last_set_back(passes),
+        refused=refused,
+        set_back=set_back,
         trial=_trial(state, passes),
         verdict=post_promotion_check.verdict(
             state, known, [r for r in readings if r], now, policy.rollback
@@ -82,8 +100,7 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 def _knows_until(release: str) -> datetime | None:
     folder = release_folders.bundle(release_folders.environment(PRODUCTION), release)
-    manifest = bundle.read_manifest(folder)
-    return moment(manifest.get("trained_until") or manifest["created"])
+    return known_until(bundle.read_manifest(folder))[1]
 
 
 def _quality(status: dict[str, Any] | None) -> Quality | None:
@@ -94,15 +111,17 @@ def _quality(status: dict[str, Any] | None) -> Quality | None:
     return Quality(status["metric"], higher, *figures, rows=status["outcomes"])
 
 
-def _last_set_back(passes: Sequence[Record]) -> datetime | None:
-    """Return when a version was last refused, vetoed or rolled back, if none was promoted since."""
+def _last_set_back(passes: Sequence[Record]) -> tuple[datetime | None, str]:
+    """Return when a version was last set back, if none was promoted since, and what happened to it."""
     last: datetime | None = None
+    what = Facts.set_back
     for record in passes:
         if journal.detail(record, "settle").get("promoted"):
             last = None
-        if any(journal.detail(record, step).get(key) for step, key in SET_BACKS.items()):
-            last = datetime.fromisoformat(record["at"])
-    return last
+        for (step, key), says in SET_BACKS.items():
+            if journal.detail(record, step).get(key):
+                last, what = datetime.fromisoformat(record["at"]), says
+    return last, what
 
 
 def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
@@ -127,12 +146,22 @@ def _began(release: str) -> datetime:
     )
 
 
-def _why_not(release: str) -> str:
-    for event in reversed(_history()):
-        if event["event"] in ("abort", "roll_back") and concerns(event, release):
-            reason = event["detail"].get("reason") or "no reason given"
-            return f"was rolled back by {event['by']}: {reason}"
-    return "is no longer tested: another release was deployed in its place"
+def _why_not(release: str) -> tuple[str, str]:
+    """Return what became of a release that is neither served nor on trial: a key of SETTLED, and why."""
+    role, last = "shadow", None
+    for event in _history():
+        if concerns(event, release):
+            last = event
+            role = ROLES.get(event["event"], role)
+    if last is None or last["event"] not in ("abort", "roll_back", "end_trial"):
+        became = "promoted" if role == SERVED else "ended"
+        return became, f"is no longer in {role}: another release was deployed in its place"
+    reason = last["detail"].get("reason") or "no reason given"
+    if last["event"] == "end_trial":
+        return "ended", f"is no longer in {role}, ended by {last['by']}: {reason}"
+    if role == SERVED:
+        return "taken back", f"was rolled back by {last['by']}: {reason}"
+    return "aborted", f"was aborted in {role} by {last['by']}: {reason}"
 
 
 def _history() -> list[dict[str, Any]]:

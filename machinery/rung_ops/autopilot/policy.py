@@ -1,5 +1,6 @@
 """The rules of the autopilot: ops/autopilot.toml."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long the autopilot waits after a version was refused or rolled back."""
+    """How long the autopilot waits after a version was refused, aborted or rolled back."""
 
     days: Count
     new_rows: Count
@@ -68,8 +69,17 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
 
 
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a training chooses the rows that it learns from and that judge it."""
+
+    choose: bool = False
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All rules, by their table in ops/autopilot.toml. None has a default: the file shows them all."""
+    """All rules, by their table in ops/autopilot.toml. The file shows them all.
+
+    Only [window] has a default, as files of earlier versions lack it: nothing is chosen.
+    """
 
     service: Service
     retrain: Retrain
@@ -77,13 +87,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused: Refused
     trial: Trial
     rollback: Rollback
+    window: Window = Window()
 
 
 def read(path: Path | None = None) -> Policy:
     """Read the rules.
 
     Raises:
-        SettingsError: the file is missing or not TOML, or a rule is missing, unknown or out of range.
+        SettingsError: the file is missing or not TOML, or a rule is missing, unknown or out of range,
+            or a canary is to be ended before ops/rollout.toml has it promoted.
     """
     path = settings_file() if path is None else path
     if not path.is_file():
@@ -91,4 +103,19 @@ def read(path: Path | None = None) -> Policy:
             f"{shown(path)} is missing, so the autopilot has no rules.",
             f"Restore it with `git checkout -- {shown(path)}`.",
         )
-    return settings.read(path, Policy)
+    rules = settings.read(path, Policy)
+    _require_patience(path, rules.trial)
+    return rules
+
+
+def _require_patience(path: Path, trial: Trial) -> None:
+    # Imported here because it imports polars, and only a file that can be read is compared.
+    from rung_ops.release import rollout
+
+    stages = rollout.read_policy() if trial.patience_days else None
+    if stages is not None and trial.patience_days < (longest := stages.longest / rollout.DAY):
+        raise SettingsError(
+            f"{shown(path)}: [trial] patience_days is {trial.patience_days}, but a trial may take "
+            f"{longest:.3g} days, all `enough_seconds` of {shown(rollout.rollout_file())} together.",
+            f"Set patience_days to at least {math.ceil(longest)}, or shorter stages.",
+        )

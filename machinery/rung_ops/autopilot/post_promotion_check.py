@@ -26,6 +26,7 @@ from rung_ops import contract
 from rung_ops.autopilot.decide import Verdict
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
+from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
 from rung_ops.model import source_import
 from rung_ops.model.target import unpacked
@@ -141,11 +142,14 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
         return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
     estimate = gain(np.arange(len(actual)))
     half = student_t_quantile(1 - policy.level, group.max() + 1) * deviation
-    worse = estimate + half < 0
+    # A loss that the gate lets pass is none here either: with many rows the smallest one is certain.
+    figure = float(contract.score(actual, earlier)[metric])
+    margin = rules.allowed_loss(rules.read().margin, figure, settings["score"]["higher_is_better"])
+    worse = estimate + half < -margin.amount
     return Verdict(
         worse,
-        f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was: on the same "
-        f"{len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "
+        f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was by more than "
+        f"{margin}: on the same {len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "
         f"({_ends(sign, estimate, half)}, {policy.level:.0%} interval)",
     )
 

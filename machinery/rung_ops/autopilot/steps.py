@@ -14,8 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
 from rung_ops import addons, prediction_log
-from rung_ops.autopilot import commits, gather, journal, labelled_rows, post_promotion_check
+from rung_ops.autopilot import (
+    commits,
+    gather,
+    journal,
+    labelled_rows,
+    post_promotion_check,
+    training_rows,
+)
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
@@ -28,10 +37,11 @@ from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.system import key_names
+from rung_ops.system import atomic, key_names
 from rung_ops.tracking import last_run
 
 VETO, NOTIFY = "autopilot_veto", "notify"
+PROM = "autopilot.prom"  # beside the monitor's figures, in the folder of the logs
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
 VETOED = "vetoed"  # the outcome of a pass that a veto ended
 
@@ -71,7 +81,7 @@ def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
 
 
 def notify_of_step(step: Record) -> None:
-    """Notify of a step that ended with a promotion or a rollback.
+    """Notify of a step that changed what is served, or what will be.
 
     Args:
         step: its entry in the journal, already saved: a pass that is stopped here does not notify
@@ -86,16 +96,29 @@ def notify(subject: str, message: str) -> None:
     keyless.guarded("rung_ops.project.hooks:notify", subject, message)
 
 
+# What the detail of a step says of a release that did not come to serve, or does not any more.
+ENDINGS = {
+    "aborted": "was aborted",
+    "ended": "was not promoted: its trial ended",
+    "taken back": "was rolled back",
+}
+
+
 def notifications(step: Record) -> Iterator[tuple[str, str]]:
-    """Yield subject and message for what a step promoted or rolled back."""
+    """Yield subject and message for what a step promoted, ended, rolled back or held back.
+
+    A training that is held back is told once, not by each pass.
+    """
     detail = step["detail"]
     if detail.get("promoted"):
         yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
     elif step["outcome"] == "deployed":
         yield f"{detail['release']} was promoted", f"{step['summary']}."
-    elif detail.get("taken back"):
-        message = detail.get("says") or step["summary"]
-        yield f"{detail['taken back']} was rolled back", message
+    if detail.get("held_back") and not detail.get("told"):
+        yield "A training is held back", f"{'; '.join(detail['reasons'])}."
+    for key, happened in ENDINGS.items():
+        if release := detail.get(key):
+            yield f"{release} {happened}", detail.get("says") or step["summary"]
 
 
 def status_file() -> Path:
@@ -108,7 +131,7 @@ THEN = {
     rules.NOTHING: (),
     rules.WAIT: (),
     rules.RETRAIN: (
-        *("collect", "commit rows", "train", "commit run"),
+        *("collect", "commit rows", "choose", "train", "commit run"),
         *("gate", "release", "publish", "deploy"),
     ),
     rules.ROLL_BACK: ("roll back",),
@@ -150,6 +173,8 @@ def decide(tools: Tools, record: Record) -> Done:
     # Code of the project and of the release before is asked: the outcomes, their score, the veto.
     detail = keyless.guarded("rung_ops.autopilot.steps:decided", record, kept=key_names.OF_LOG)
     action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
+    if not tools.dry:
+        _write_gauges(detail["held_back"])
     tools.say(f"Decided: {action}, because")
     for reason in reasons:
         tools.say(f"- {reason}")
@@ -174,7 +199,29 @@ def decided(record: Record) -> dict[str, Any]:
     decision = rules.decide(gathered, policy)
     facts = gather.as_json(gathered)
     veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
-    return asdict(decision) | {"facts": facts} | ({"veto": veto} if veto else {})
+    earlier = [detail for _, detail in journal.ended(journal.passes(), "decide")]
+    told = bool(earlier and earlier[-1].get("held_back"))
+    made = asdict(decision) | {"facts": facts, "told": told}
+    return made | ({"veto": veto} if veto else {})
+
+
+def _write_gauges(held_back: bool) -> None:
+    """Write what the service passes on to Prometheus, beside the monitor's figures."""
+    logs = prediction_log.folder(release_folders.PRODUCTION).parent
+    if not logs.is_dir():  # nothing was ever answered
+        return
+    registry = CollectorRegistry()
+    ran = Gauge(
+        "autopilot_run_timestamp_seconds", "When the autopilot last decided.", registry=registry
+    )
+    ran.set_to_current_time()
+    held = Gauge(
+        "autopilot_training_held_back",
+        "1 if there is a reason to train, and a limit holds the training back.",
+        registry=registry,
+    )
+    held.set(held_back)
+    atomic.write(logs / PROM, generate_latest(registry))
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
@@ -233,6 +280,27 @@ def commit_rows(tools: Tools, record: Record) -> Done:
     tools.tasks.must("incoming")
     rows = journal.detail(record, "collect")["rows"]
     return Done({"commit": commits.commit(f"data: add {rows:,} labelled rows of production")})
+
+
+def choose(tools: Tools, record: Record) -> Done:
+    """Choose the rows that judge the version and the window it learns from; commit both."""
+    if not tools.policy.window.choose:
+        return Done()
+    if tries(record, "choose") > 1:
+        training_rows.undo()
+    commits.refuse_foreign_changes(resumed=True)
+    tools.tasks.must("validate")
+    known = journal.detail(record, "decide")["facts"]
+    # It fits the project's model.
+    chosen = keyless.guarded(
+        "rung_ops.autopilot.training_rows:choose",
+        *(known["serving"], known, tools.policy.retrain.quality_drop),
+    )
+    if not chosen:
+        return Done()
+    for line in chosen["lines"]:
+        tools.say(line)
+    return Done(chosen | {"commit": training_rows.write(chosen)})
 
 
 def train(tools: Tools, record: Record) -> Done:
@@ -360,7 +428,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first rollback may only end a canary or a shadow.
     while (before := production()).serving == bad:
-        tools.tasks.must("rollback", release_folders.PRODUCTION, "--reason", reason)
+        tools.tasks.must("rollback", release_folders.PRODUCTION, "--from", bad, "--reason", reason)
         if production().generation == before.generation:
             raise StepError(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
@@ -368,14 +436,14 @@ def roll_back(tools: Tools, record: Record) -> Done:
 
 
 def end_trial(tools: Tools, record: Record) -> Done:
-    """End a canary without a verdict, unless that was done before."""
+    """End a canary that too few requests reach, unless that was done before."""
     known = journal.detail(record, "decide")
     trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
     now = production()
     if now.canary and now.canary.release == trial:
         folder = release_folders.environment(release_folders.PRODUCTION)
-        state.abort(folder, reason, by=BY, expected=now.generation)
-    return Done({"taken back": trial}, outcome="trial ended", summary=reason)
+        state.end_trial(folder, reason, by=BY, expected=now.generation, release=trial)
+    return Done({"ended": trial}, outcome="trial ended", summary=reason)
 
 
 def _result(release: str) -> Done:
@@ -426,6 +494,7 @@ def all_steps(tools: Tools) -> dict[str, Step]:
         "decide": decide,
         "collect": collect,
         "commit rows": commit_rows,
+        "choose": choose,
         "train": train,
         "commit run": commit_run,
         "gate": gate,

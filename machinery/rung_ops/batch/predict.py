@@ -24,7 +24,7 @@ from rung_ops.project.paths import params, shown
 from rung_ops.system import atomic
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": pl.DataFrame.write_parquet,
@@ -93,7 +93,7 @@ def score(
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    model = estimator.load(current().model_file)
+    model = estimator.load(refit.served_model())
     return score_rows(rows, typed, problems, model, events), problems
 
 

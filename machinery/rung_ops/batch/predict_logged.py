@@ -11,10 +11,11 @@ from rung_ops import contract, prediction_log
 from rung_ops.batch.predict import DEFAULTS_USED, PREDICTION_ID, PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
 from rung_ops.model.target import PREDICTION
-from rung_ops.project import current
+from rung_ops.prediction_log import sealed
+from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 ENVIRONMENT = "batch"
 ARM = "batch"
@@ -31,8 +32,14 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         The rows with the column PREDICTION_ID, null for rows without a prediction.
 
     Raises:
-        PredictionError: the log could not be written, so no prediction may be used.
+        PredictionError: the log could not be written, so no prediction may be used; or it has to be
+            encrypted, and there is no key.
+        SettingsError: ops/service.toml cannot be used.
     """
+    try:
+        sealed.require(service_settings.log_settings().encrypted)
+    except sealed.SealedError as error:
+        raise PredictionError(f"Nothing was scored. {error}") from error
     batch, folder = uuid.uuid4().hex, prediction_log.folder(ENVIRONMENT)
     number = pl.int_range(1, scored.height + 1, dtype=pl.Int64)
     identity = pl.format("{}-{}", pl.lit(batch), number)
@@ -70,10 +77,10 @@ def release() -> str:
 
     Returns:
         Such as `v3-9f86d081` or `unregistered-9f86d081`, with the first digits of the SHA-256 of
-        the model's file.
+        the file of the model that predicts.
     """
+    digest = hashlib.sha256(refit.served_model().read_bytes()).hexdigest()[:8]
     content = current().model_file.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()[:8]
     run, lock = current().reports / "run.json", current().root / "dvc.lock"
     if run.is_file() and lock.is_file():
         # Left out of the import at the top: the image for scoring has neither file nor package.

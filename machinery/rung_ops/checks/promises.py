@@ -35,7 +35,7 @@ from rung_ops.model.reasons import adverse_in
 from rung_ops.model.target import finite_rows, shape
 from rung_ops.project import hooks
 from rung_ops.project.paths import params
-from rung_ops.training import estimator
+from rung_ops.training import estimator, window
 from rung_ops.training.slice_scores import NO_COLUMN
 
 ROUNDING = 1e-4  # of probabilities that add up to 1: some models compute in 32 bits
@@ -176,6 +176,7 @@ def parameters_fit() -> None:
         raise ContractError(
             f"params.toml: [split] test_share is {share!r}; it must be between 0 and 1."
         )
+    window.settings()
     if "seed" not in settings:
         raise ContractError("params.toml: seed is missing; add it, such as `seed = 7`.")
     if not isinstance(settings.get("model"), dict):

@@ -1,5 +1,6 @@
 """Read one raw file through load() of dataset.py, as a frame or as rows of Parquet."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,9 +82,24 @@ def _named(path: Path) -> Iterator[None]:
             ) from error
         reason = printable(next(iter(str(error).strip().splitlines()), ""))
         raise UnreadableFileError(
-            f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
+            f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}{_line(path, error)}). "
             "Fix the file, or load() in dataset.py, which reads it."
         ) from error
+
+
+# The first value that a strict conversion of Polars cannot take.
+UNCONVERTED = re.compile(r'^conversion from .* failed in column .* values: \["(.+?)"[],]')
+
+
+def _line(path: Path, error: Exception) -> str:
+    """Name the line of a text file that holds the value of an error of Polars."""
+    found = UNCONVERTED.match(str(error))
+    if found is None or not path.is_file() or _is_parquet(path):
+        return ""
+    with path.open("rb") as file:
+        lines = (number for number, line in enumerate(file, 1) if found[1].encode() in line)
+        number = next(lines, None)
+    return f", first in line {number:,}" if number else ""
 
 
 MARK = {"rung": "rows of Row"}  # in the metadata of the file

@@ -143,7 +143,7 @@ def _cast(
         try:
             after = before.cast(dtype, strict=False)
         except pl.exceptions.PolarsError:
-            after = pl.Series(name, [None] * frame.height, dtype=dtype)
+            after = _times(before, dtype)
         # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
         takes_integers = dtype.is_integer() or dtype == pl.Boolean
         lossy = (
@@ -159,6 +159,23 @@ def _cast(
             problems.append(Problem(source, name, f"should be {dtype}", _numbers(bad), example))
         columns.append(after)
     return pl.DataFrame(columns), problems
+
+
+def _times(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Read texts as times where some of them are none; else no value is one.
+
+    A column of times is one of texts in a CSV file in which one value is no time. Where all values
+    are times, load() does not read them as such, and has to.
+    """
+    none = pl.Series(texts.name, [None] * len(texts), dtype=dtype)
+    if texts.dtype != pl.String or not dtype.is_temporal():
+        return none
+    try:
+        read = texts.str.strptime(dtype, strict=False)  # type: ignore[arg-type]
+    except pl.exceptions.PolarsError:
+        return none
+    is_mixed = read.null_count() > texts.null_count()
+    return read if is_mixed and read.dtype == dtype else none
 
 
 def _broken_rules(

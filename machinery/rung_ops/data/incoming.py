@@ -2,12 +2,14 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import yaml
 
+from rung_ops.command import verb
 from rung_ops.data import dvc
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, shown
@@ -99,8 +101,18 @@ def _repeated(
     return [str(problem) for problem in problems if problem.source in sources[: len(new)]]
 
 
-def version() -> int:
-    """Check and version what is new; return the exit code."""
+@verb("poe incoming")
+@click.option(
+    "--also-here",
+    is_flag=True,
+    help="version files on this branch, too, that another branch has versioned",
+)
+def version(also_here: bool) -> int:
+    """Check new files in data/incoming, and version them with DVC.
+
+    Git ignores the files, so those of another branch stay when a branch is changed. They are refused
+    once, with the branch that knows them.
+    """
     # First of all: a record with markers cannot be read.
     if refused := conflicts():
         return _refused(refused)
@@ -109,6 +121,14 @@ def version() -> int:
         return _refused(refused)
     if not files:
         return 0
+    if not also_here and (known := list(_of_other_branches(files))):
+        print(
+            *known,
+            "Move them away, or version them here, too: `uv run poe incoming --also-here`.",
+            sep="\n",
+            file=sys.stderr,
+        )
+        return _refused([])
     if problems := problems_of(files):
         advice = "Fix the rows in the file, or the rule in dataset.py."
         print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
@@ -149,6 +169,25 @@ def _cannot_be_versioned(files: list[Path]) -> list[str]:
         if not path.name.isprintable()
     ]
     return links_refused() or unfit or git_problems(files)
+
+
+def _of_other_branches(files: list[Path]) -> Iterator[str]:
+    """Say which new files a commit elsewhere has versioned with the same content."""
+    for path in files:
+        record = f"{shown(path)}.dvc"
+        newest = _git(
+            "log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h", "--", record
+        )
+        if not (commit := newest.strip()):
+            continue
+        text = _git("show", f"{commit}:./{record}")
+        with path.open("rb") as content:
+            if hashlib.file_digest(content, "md5").hexdigest() not in text:
+                continue  # another file of that name
+        options = ("--count=1", "--format=%(refname:short)", f"--contains={commit}")
+        branch = _git("for-each-ref", *options, "refs/heads", "refs/remotes").strip()
+        where = f"branch {branch}, commit {commit}" if branch else f"commit {commit}"
+        yield f"{shown(path)} is versioned by {printable(where)}, and not on this branch."
 
 
 def pull() -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,12 +35,14 @@ class Champion:
         slices: of its own evaluation, in the format of reports/slices.json.
         trained_until: time of the newest row that it learned from, in ISO 8601; None if rows have
             no TIME, or it is not known.
+        notes: remarks on the comparison with it.
     """
 
     facts: dict[str, str]
     predictions: np.ndarray
     slices: list[dict[str, Any]]
     trained_until: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def judge(
@@ -108,7 +110,8 @@ def _judged(
 ) -> Verdict:
     settings, truth = params(), estimator.truth(rows)
     metric, seed = settings["score"]["metric"], settings["seed"]
-    columns, unseen = slice_columns(rows), _unseen(rows, champion)
+    columns = slice_columns(rows)
+    unseen = unseen_rows(rows, champion.trained_until) if champion else None
     is_forecast = forecast.declared() is not None
     verdict = judge_predictions(
         truth,
@@ -143,14 +146,18 @@ def _judged(
     return verdict.with_reasons(list(_vanished(columns, champion, metric, rules)))
 
 
-def _unseen(rows: pl.DataFrame, champion: Champion | None) -> np.ndarray | None:
-    """Tell which rows the champion did not learn from, shape (n_rows,); None if it is not known.
+def unseen_rows(rows: pl.DataFrame, trained_until: str | None) -> np.ndarray | None:
+    """Tell which rows a model did not learn from, shape (n_rows,); None if it is not known.
 
     A released model may have been fitted again on all rows after its own judgement.
+
+    Args:
+        rows: test rows.
+        trained_until: time of the newest row that it learned from, in ISO 8601.
     """
-    if contract.TIME is None or champion is None or champion.trained_until is None:
+    if contract.TIME is None or trained_until is None:
         return None
-    made, until = forecast.made_at(rows), datetime.fromisoformat(champion.trained_until)
+    made, until = forecast.made_at(rows), datetime.fromisoformat(trained_until)
     if isinstance(made.dtype, pl.Datetime) and made.dtype.time_zone:
         made = made.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if until.tzinfo:

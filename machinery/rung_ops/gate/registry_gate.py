@@ -24,7 +24,7 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.verdict import GAINS, Verdict, rows_in_words
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
@@ -103,17 +103,11 @@ def mismatches(version: ModelVersion) -> Iterator[str]:
     name = f"version {version.version}"
     if version.tags.get("data_hash") != source_state.data_hash():
         yield f"{name} was made from other rows than those in data/; {REMEDY}"
-    made = registry.client().get_run(str(version.run_id)).data.params
-    settings = params()
-    for key, here in (
-        ("seed", settings["seed"]),
-        ("split.test_share", settings["split"]["test_share"]),
-    ):
-        if made.get(key) != str(here):
-            yield (
-                f"{name} was made with {key} = {made.get(key)}, but params.toml has {here}, so it "
-                f"may have been trained on these test rows; {REMEDY}"
-            )
+    for key, was, here in versions.other_split(version):
+        yield (
+            f"{name} was made with {key} = {was}, but params.toml has {here}, so it "
+            f"may have been trained on these test rows; {REMEDY}"
+        )
 
 
 def registered(rows: pl.DataFrame) -> Champion | None:
@@ -144,12 +138,15 @@ def _version(wanted: str) -> ModelVersion:
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
+    yield from source_state.newer(challenger)
     if champion is None:
         return
     if champion.facts.get("run_id") == challenger["run_id"]:
-        yield f"version {challenger['version']} is the champion already"
+        return
+    yield from champion.notes
+    yield f"against {name_of(champion.facts)}: {versions.changes(challenger, champion.facts)}"
     # A random split of more rows moves training rows of the champion into the test rows.
-    elif contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
+    if contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
         yield "the champion may have been trained on some of these rows, which favours it"
 
 
@@ -185,8 +182,13 @@ def publish(verdict: Verdict) -> int:
     for note in verdict.notes:
         print(f"note: {printable(note)}")
     if verdict.promote:
-        action = f"replace {name_of(verdict.champion)}" if verdict.champion else "be the first"
-        print(f"Passed: {name_of(verdict.challenger)} may {action}.")
+        challenger, champion = name_of(verdict.challenger), verdict.champion
+        run = verdict.challenger.get("run_id")
+        if champion and run and champion.get("run_id") == run:
+            print(f"Passed: {challenger} is the champion already, so there is nothing to replace.")
+            return 0
+        action = f"replace {name_of(champion)}" if champion else "be the first"
+        print(f"Passed: {challenger} may {action}.")
         return 0
     sys.stdout.flush()
     if not verdict.challenger:

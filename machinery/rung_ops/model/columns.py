@@ -106,6 +106,7 @@ SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}  # ticks per second
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -230,9 +231,7 @@ def series_of(column: Column) -> Callable[[Sequence[Any]], pl.Series]:
 
 def ticks(moment: datetime, second: int) -> int:
     """Convert a time to ticks since 1970, with `second` ticks per second."""
-    since = since_1970(moment)
-    seconds = since.days * 86_400 + since.seconds
-    return seconds * second + since.microseconds * second // 1_000_000
+    return since_1970(moment) // _MICROSECOND * second // 1_000_000
 
 
 def since_1970(moment: datetime) -> timedelta:

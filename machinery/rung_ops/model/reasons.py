@@ -180,6 +180,9 @@ def difference_of_effects(parts: np.ndarray, predictions: np.ndarray, task: str)
 
 # A smaller effect is rounding: of 32 bits in a model, of four decimals in an answer.
 NONE = 5e-5
+# By how much answers may differ from the model's predictions without a hook: rounding, to 32 bits.
+ROUNDING, SMALLEST_CHANGE = 1e-5, 1e-6  # a share of them, and whatever they are
+AFTER = "changed by the hook after_prediction"
 # Largest difference between the sum of the effects and the prediction: in log-odds, or a share of
 # the largest effect. Rounding to 32 bits stays below 1e-4, unless a probability is almost 1.
 TOLERANCE = 0.01
@@ -193,8 +196,9 @@ class Reason(msgspec.Struct, frozen=True):
     """What makes a prediction worse for the person.
 
     Attributes:
-        columns: of the contract. Several where a feature is made of several, such as a ratio.
-        text: their descriptions.
+        columns: of the contract. Several where a feature is made of several, such as a ratio; none
+            where it is a hook of the service that changed the prediction.
+        text: their descriptions, or AFTER.
         effect: what they add in the unfavourable direction, compared with the mean of the training
             rows: in log-odds, or in units of the value (of quantiles the median). Of several
             classes, in log-odds of the class that is answered against the favourable ones. Positive.
@@ -245,30 +249,48 @@ class Reasons:
         for group, members in enumerate(groups.values()):
             self._members[members, group] = 1.0
 
-    def strongest(self, features: pl.DataFrame, count: int) -> list[list[Reason]]:
+    def strongest(
+        self, features: pl.DataFrame, count: int, answered: np.ndarray | None = None
+    ) -> list[list[Reason]]:
         """Find the strongest adverse reasons of each row, the strongest first.
 
         Args:
             features: shape (n_rows, n_features).
             count: the most of a row; there are fewer where fewer speak against the person, and none
                 where the class that is answered is a favourable one.
+            answered: what is answered, where a hook may have changed the predictions. A change
+                against the person is always among the reasons.
 
         Raises:
             CannotExplainError: the effects of a row do not add up to its prediction.
         """
         parts, predictions = self._effects(features), self._predict(features)
         self._add_up(parts, predictions)
-        against = self._against(parts[:, :-1], predictions) @ self._members
+        answered = predictions if answered is None else answered
+        of_hook = self._of_hook(predictions, answered)
+        against = self._against(parts[:, :-1], answered) @ self._members
+        against = np.column_stack([against, of_hook])
         order = np.argsort(-against, axis=1, kind="stable")[:, :count]
+        hook = len(self._groups)
+        left_out = (of_hook > NONE) & ~(order == hook).any(axis=1)
+        order[left_out, -1] = hook  # weaker than the others, so that it is the last
+        groups = [*self._groups, ([], AFTER)]
         return [
             [
                 Reason(columns, text, round(float(row[group]), 4))
                 for group in chosen
                 if row[group] > NONE
-                for columns, text in [self._groups[group]]
+                for columns, text in [groups[group]]
             ]
             for row, chosen in zip(against, order, strict=True)
         ]
+
+    def _of_hook(self, predictions: np.ndarray, answered: np.ndarray) -> np.ndarray:
+        """Return what a hook added in the unfavourable direction; shape (n_rows,)."""
+        is_same = np.isclose(answered, predictions, ROUNDING, SMALLEST_CHANGE)
+        is_same = is_same if is_same.ndim == 1 else is_same.all(axis=1)
+        added = margins(answered, self._task) - margins(predictions, self._task)
+        return np.where(is_same, 0.0, self._against(added[:, None], answered)[:, 0])
 
     def _against(self, parts: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return what each feature adds in the unfavourable direction; (n_rows, n_features)."""

@@ -5,18 +5,22 @@ frame costs more than everything else, so few rows stay Python values until a fr
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
 
-from rung_ops.model.columns import Column, series_of
+from rung_ops.model import json_text
+from rung_ops.model.columns import INTEGERS, Column, rule_words, series_of
 from rung_ops.model.rules import Holds, value_type
 
 LONGEST = 60  # characters of a value that is shown
+
+Result = TypeVar("Result")
+Steps = Generator[None, None, Result]  # gives way after each slice of a body
 
 
 class Refusal(Exception):
@@ -71,6 +75,21 @@ def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
     return wrong_column(row, column, f"got {text}; expected {expected}")
 
 
+def expected_words(column: Column, value: Any) -> str:
+    """Put into words what a column takes, where a value of it breaks a rule."""
+    _, most = INTEGERS.get(str(column.dtype), (0, None))
+    is_too_large = most is not None and isinstance(value, int) and value > most
+    return _with_bound(column, "le", most) if is_too_large else column.words
+
+
+def _with_bound(column: Column, name: str, limit: Any) -> str:
+    """Add the bound of a column's type to its words, where no rule is narrower."""
+    side = ("ge", "gt") if name == "ge" else ("le", "lt")
+    if column.rules.keys() & {*side, "isin"}:
+        return column.words
+    return f"{column.words}, {rule_words(name, limit)}"
+
+
 # "Expected `int` <= 9999 - at `$[3].flight`"; by columns the end is `$.columns.flight[3]`.
 BY_ROW = re.compile(
     r"(?P<what>.*?)(?: - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<column>.*))?`)?", re.DOTALL
@@ -79,13 +98,20 @@ BY_COLUMN = re.compile(
     r"(?P<what>.*?)(?: - at `\$(?:\.columns)?(?:\.(?P<column>.*?))?(?:\[(?P<row>\d+)\])?`)?",
     re.DOTALL,
 )
+BOUND = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>])= (?P<limit>\S+)")
+BYTE = re.compile(r"(?<=\(byte )\d+(?=\))")
 FIELD = re.compile(
     r"Object (?P<how>missing required|contains unknown) field `(?P<column>.*)`", re.DOTALL
 )
 
 
 def validation_error(
-    error: Exception, columns: Iterable[Column], where: re.Pattern[str], alone: bool = False
+    error: Exception,
+    columns: Iterable[Column],
+    where: re.Pattern[str],
+    alone: bool = False,
+    part: json_text.Slices | None = None,
+    within: Column | None = None,
 ) -> Refusal:
     """Return the refusal for an error of msgspec.
 
@@ -94,27 +120,35 @@ def validation_error(
         columns: of the contract.
         where: BY_ROW or BY_COLUMN: the layout of the body.
         alone: the body is a single row.
+        part: of the body, that was decoded by itself.
+        within: the column whose values it holds; None if it holds rows.
     """
     if isinstance(error, RecursionError):
         return Refusal(400, "The body is nested too deeply.")
+    start, before = (part.start - 1, part.count) if part is not None else (0, 0)
     if isinstance(error, UnicodeDecodeError):
-        return Refusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.")
+        return Refusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start + start}.")
     if not isinstance(error, msgspec.ValidationError):
-        return Refusal(400, f"The body is not JSON: {str(error).removeprefix('JSON is ')}.")
+        text = BYTE.sub(lambda found: str(int(found[0]) + start), str(error))
+        return Refusal(400, f"The body is not JSON: {text.removeprefix('JSON is ')}.")
     match = where.fullmatch(str(error))
     assert match is not None  # both patterns take any text
     what, row, name = match.group("what", "row", "column")
-    number = int(row) + 1 if row is not None else 1 if alone else None
+    number = int(row) + 1 + before if row is not None else 1 if alone else None
     if field := FIELD.fullmatch(what):
         name = field["column"]
         what = "is missing" if "missing" in field["how"] else "is not a column of the contract"
+    bound = BOUND.fullmatch(what)
     what = what[:1].lower() + what[1:]
-    column = next((each for each in columns if each.name == name), None)
+    column = within or next((each for each in columns if each.name == name), None)
     if column is not None:
         got = what.partition(", got ")[2]
         if what.startswith("expected"):  # the contract's words are better than those of msgspec
             what = f"got {got}" if got else ""
-        message = f"{what}; expected {column.words}" if what else f"expected {column.words}"
+        words = column.words
+        if bound is not None:
+            words = _with_bound(column, "le" if bound["sign"] == "<" else "ge", bound["limit"])
+        message = f"{what}; expected {words}" if what else f"expected {words}"
         return wrong_column(number, column.name, message)
     if name == "columns" and where is BY_COLUMN:
         return Refusal(422, 'The body has no `columns`: give {"columns": {name: [values]}}.')
@@ -128,15 +162,30 @@ def holding(checks: Sequence[Holds]) -> Holds:
     return checks[0] if len(checks) == 1 else lambda value: all(check(value) for check in checks)
 
 
-def check_values(values: Iterable[Any], column: Column, holds: Holds) -> None:
+def check_values(values: Iterable[Any], column: Column, holds: Holds, before: int = 0) -> None:
     """Check the values of a column; empty values pass.
+
+    Args:
+        values: of the column.
+        column: of the contract.
+        holds: whether a value keeps the rules.
+        before: rows of the request that come before them.
 
     Raises:
         Refusal: a value breaks a rule.
     """
-    for number, value in enumerate(values, 1):
+    for number, value in enumerate(values, before + 1):
         if value is not None and not holds(value):
-            raise wrong_value(number, column.name, value, column.words)
+            raise wrong_value(number, column.name, value, expected_words(column, value))
+
+
+def finish(steps: Steps[Result]) -> Result:
+    """Go through all steps at once; return the result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def check_row_count(height: int, most: int) -> None:
@@ -218,6 +267,8 @@ def frame_of(parts: Sequence[Rows]) -> pl.DataFrame:
 
 FEW = 128  # rows
 
+TEXTS = ("str", "date", "datetime")  # families that JSON writes as texts
+
 Missing = dict[str, list[int]]  # rows, counted from 0, by column
 
 
@@ -295,14 +346,25 @@ class TableBuilder:
     def of_lists(self, lists: Sequence[list[Any]]) -> Table:
         """Make a table of the values of each column."""
         missing: Missing = {}
-        series = []
-        for values, column, build in zip(lists, self._columns, self._series, strict=True):
-            if not column.required and None in values:
-                missing[column.name] = [at for at, value in enumerate(values) if value is None]
-                if column.default is not None:
-                    values = [column.default if value is None else value for value in values]
-            series.append(build(values))
+        series = [self.series(at, values, missing, 0) for at, values in enumerate(lists)]
         return Table(pl.DataFrame(series), missing)
+
+    def series(self, at: int, values: list[Any], missing: Missing, before: int) -> pl.Series:
+        """Make a series of values of a column.
+
+        Args:
+            at: number of the column.
+            values: some of it.
+            missing: the rows that get the default are added to it.
+            before: rows of the table that come before them.
+        """
+        column = self._columns[at]
+        if not column.required and None in values:
+            empty = [number for number, value in enumerate(values, before) if value is None]
+            missing.setdefault(column.name, []).extend(empty)
+            if column.default is not None:
+                values = [column.default if value is None else value for value in values]
+        return self._series[at](values)
 
 
 Fill = Callable[[Table], Table]  # fills in columns that a request leaves out
@@ -343,7 +405,13 @@ class Reader:
         self.row_type, self.body_type = row, body
         self._one = msgspec.json.Decoder(row).decode
         self._many: Any = msgspec.json.Decoder(_list_of(row)).decode
+        members: Any = dict[str, msgspec.Raw]
+        read = msgspec.defstruct("Body", [("columns", members)], forbid_unknown_fields=strict)
         self._columns: Any = msgspec.json.Decoder(body).decode
+        self._undecoded: Any = msgspec.json.Decoder(read).decode
+        self._lists = [msgspec.json.Decoder(kind).decode for kind in lists]
+        self._strict = strict
+        self._quotes = QuoteCount(columns, list(map(attrgetter, map(_field, range(len(columns))))))
         fields = [_field(number) for number in range(len(columns))]
         self._getters = list(map(attrgetter, fields))
         self._all = TableBuilder(columns, fields)
@@ -360,6 +428,7 @@ class Reader:
             for getter, column in zip(self._getters, columns, strict=True)
             if self.checks[column.name]
         ]
+        self._held = {columns.index(column): holds for _, column, holds in self._checks}
         self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
 
     def one(self, body: bytes) -> Any:
@@ -372,11 +441,18 @@ class Reader:
             row = self._one(body)
         except Exception as error:  # whatever an invalid body raises, the caller caused it
             raise validation_error(error, self.columns, BY_ROW, alone=True) from None
-        for getter, column, holds in self._checks:
-            value = getter(row)
-            if value is not None and not holds(value):
-                raise wrong_value(1, column.name, value, column.words)
+        self._check_one(row, body)
         return row
+
+    def one_in_steps(self, body: bytes) -> Steps[list[Any]]:
+        """Decode as one(), as the only row; a large body in two steps."""
+        try:
+            row = self._one(body)
+        except Exception as error:
+            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
+        yield
+        self._check_one(row, body)
+        return [row]
 
     def many(self, body: bytes, most: int) -> list[Any]:
         """Decode a JSON array of objects into rows; at most so many.
@@ -384,13 +460,29 @@ class Reader:
         Raises:
             Refusal: as one(); also where it holds no rows or too many.
         """
+        if len(body) > json_text.SLICE:
+            return finish(self.many_in_steps(body, most))
         try:
-            rows = self._many(body)
+            rows: list[Any] = self._many(body)
         except Exception as error:
             raise validation_error(error, self.columns, BY_ROW) from None
         check_row_count(len(rows), most)
-        if self._checks:
-            self._hold(rows)
+        self._check(rows, body, 0)
+        return rows
+
+    def many_in_steps(self, body: bytes, most: int) -> Steps[list[Any]]:
+        """Decode as many(), a slice of the body in each step."""
+        if body.count(b"{") > most:
+            yield from _check_count(body, json_text.BETWEEN_OBJECTS, most)
+        rows: list[Any] = []
+        slices = json_text.Slices(body, json_text.BETWEEN_OBJECTS, self._many)
+        for part in self._decoded(slices, BY_ROW):
+            yield
+            if part:
+                self._check(part, slices.text, slices.count)
+            rows += part
+            _check_part(len(rows), most)
+        check_row_count(len(rows), most)
         return rows
 
     def columnar(self, body: bytes, most: int) -> Table:
@@ -399,25 +491,123 @@ class Reader:
         Raises:
             Refusal: as many(); also where the columns are not of one length.
         """
+        if len(body) > json_text.SLICE:
+            return finish(self.columnar_in_steps(body, most))
         try:
             columns = self._columns(body).columns
         except Exception as error:
             raise validation_error(error, self.columns, BY_COLUMN) from None
         lists = [getter(columns) for getter in self._getters]
-        given = [pair for pair in zip(self.columns, lists, strict=True) if pair[1] is not None]
-        height = len(given[0][1]) if given else 0
-        for column, values in given:
+        if body.count(b'"') != self._quotes.of_columns(lists):
+            self._members(body)
+        missing: Missing = {}
+        series = {
+            at: self._series(at, values, missing, 0)
+            for at, values in enumerate(lists)
+            if values is not None
+        }
+        return self._table(series, missing, most)
+
+    def columnar_in_steps(self, body: bytes, most: int) -> Steps[Table]:
+        """Decode as columnar(), a slice of a column in each step."""
+        members = self._members(body)
+        yield
+        missing: Missing = {}
+        series: dict[int, pl.Series] = {}
+        for at, column in enumerate(self.columns):
+            text = bytes(members.get(column.name, b"null"))
+            if text == b"null" and not column.required:
+                continue
+            if text.count(b",") >= most:
+                yield from _check_count(text, _between(column), most)
+            parts = []
+            slices = json_text.Slices(text, _between(column), self._lists[at])
+            for values in self._decoded(slices, BY_COLUMN, column):
+                parts.append(self._series(at, values, missing, slices.count))
+                yield
+                _check_part(slices.count, most)
+            series[at] = pl.concat(parts)
+        return self._table(series, missing, most)
+
+    def _series(self, at: int, values: list[Any], missing: Missing, before: int) -> pl.Series:
+        """Check some values of a column, and make a series of them."""
+        if holds := self._held.get(at):
+            check_values(values, self.columns[at], holds, before)
+        return self._all.series(at, values, missing, before)
+
+    def _table(self, series: Mapping[int, pl.Series], missing: Missing, most: int) -> Table:
+        """Make a table of the columns that were sent, by their numbers."""
+        height = len(next(iter(series.values()))) if series else 0
+        for at, values in series.items():
             if len(values) != height:
-                first = given[0][0].name
+                first = self.columns[next(iter(series))].name
                 what = f"holds {len(values)} values, and `{first}` holds {height}"
-                raise wrong_column(None, column.name, what)
+                raise wrong_column(None, self.columns[at].name, what)
         check_row_count(height, most)
+        used = self._own if series.keys() <= set(self._own) else range(len(self.columns))
+        nothing = [None] * height if len(series) < len(used) else []
+        full = [
+            series[at] if at in series else self._all.series(at, nothing, missing, 0) for at in used
+        ]
+        names = [column.name for column in self.columns if column.name in missing]
+        return Table(pl.DataFrame(full), {name: missing[name] for name in names})
+
+    def _members(self, body: bytes) -> dict[str, msgspec.Raw]:
+        """Decode {"columns": {name: [values]}} as far as the texts of the columns."""
+        try:
+            members: dict[str, msgspec.Raw] = self._undecoded(body).columns
+            if json_text.has_more_keys(body, members, 1):
+                for text in (body, json_text.member(body, "columns")):
+                    _refuse_repeated(text, None)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise validation_error(error, self.columns, BY_COLUMN) from None
+        names = {column.name for column in self.columns}
+        for name in members if self._strict else ():
+            if name not in names:
+                raise wrong_column(None, name, "is not a column of the contract")
+        for column in self.columns:
+            if column.required and column.name not in members:
+                raise wrong_column(None, column.name, "is missing")
+        return members
+
+    def _decoded(
+        self, slices: json_text.Slices, where: re.Pattern[str], within: Column | None = None
+    ) -> Iterator[list[Any]]:
+        parts = iter(slices)
+        while True:
+            try:
+                part = next(parts)
+            except StopIteration:
+                return
+            except Exception as error:  # whatever an invalid body raises, the caller caused it
+                raise validation_error(
+                    error, self.columns, where, part=slices, within=within
+                ) from None
+            yield part
+
+    def _check_one(self, row: Any, body: bytes) -> None:
+        if body.count(b'"') != self._quotes.of_row(row, body):
+            _refuse_repeated(body, 1)
         for getter, column, holds in self._checks:
-            check_values(getter(columns) or (), column, holds)
-        full = [[None] * height if values is None else values for values in lists]
-        if all(values is None for at, values in enumerate(lists) if at not in self._own):
-            return self._of_own.of_lists([full[at] for at in self._own])
-        return self._all.of_lists(full)
+            value = getter(row)
+            if value is not None and not holds(value):
+                raise wrong_value(1, column.name, value, expected_words(column, value))
+
+    def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
+        """Check decoded rows of an array for what msgspec does not.
+
+        Args:
+            rows: of it.
+            text: of the array.
+            before: rows of the request that come before them.
+        """
+        if text.count(b'"') != self._quotes.of_rows(rows):
+            texts = json_text.values(text)
+            for number, (written, row) in enumerate(zip(texts, rows, strict=True), before + 1):
+                if written.count(b'"') != self._quotes.of_row(row, written):
+                    _refuse_repeated(written, number)
+        for getter, column, holds in self._checks:
+            check_values(map(getter, rows), column, holds, before)
 
     def table(self, rows: Sequence[Any], fill: Fill | None = None) -> Table:
         """Put decoded rows into a frame; `fill` fills in what they leave out."""
@@ -437,9 +627,96 @@ class Reader:
             return "\x1f".join([str(rows.frame[name][0]) for name, _ in self._key])
         return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])
 
-    def _hold(self, rows: Sequence[Any]) -> None:
-        for getter, column, holds in self._checks:
-            check_values(map(getter, rows), column, holds)
+
+class QuoteCount:
+    """The number of quotation marks in rows of a contract, as far as it can be known cheaply.
+
+    Where a text has as many, its rows have no unknown key and none twice; where it has not, its keys
+    have to be compared.
+    """
+
+    def __init__(self, columns: Sequence[Column], getters: Sequence[Callable[[Any], Any]]) -> None:
+        self._columns = columns
+        self._required = sum(_quotes(column) for column in columns if column.required)
+        self._optional = [
+            (getter, _quotes(column), msgspec.json.encode(column.name) + b":")
+            for getter, column in zip(getters, columns, strict=True)
+            if not column.required
+        ]
+
+    def of_row(self, row: Any, text: bytes) -> int:
+        """Count those of a decoded row; `text` shows which of its nulls were sent."""
+        count = self._required
+        for getter, quotes, key in self._optional:
+            if getter(row) is not None:
+                count += quotes
+            elif key in text:
+                count += 2
+        return count
+
+    def of_columns(self, lists: Sequence[list[Any] | None]) -> int:
+        """Count those of a table, as if no column was null."""
+        count = 2  # of the key `columns`
+        for column, values in zip(self._columns, lists, strict=True):
+            if values is not None:
+                count += 2
+                if column.family in TEXTS:
+                    nulls = 0 if column.required else values.count(None)
+                    count += 2 * (len(values) - nulls)
+        return count
+
+    def of_rows(self, rows: Sequence[Any]) -> int:
+        """Count those of decoded rows, as if no null was sent."""
+        count = self._required * len(rows)
+        for getter, quotes, _ in self._optional:
+            count += quotes * (len(rows) - list(map(getter, rows)).count(None))
+        return count
+
+
+def _quotes(column: Column) -> int:
+    """Count the quotation marks of a column's key and value."""
+    return 4 if column.family in TEXTS else 2
+
+
+def _between(column: Column) -> re.Pattern[bytes]:
+    is_text = column.family in TEXTS
+    return json_text.BETWEEN_TEXTS if is_text else json_text.BETWEEN_NUMBERS
+
+
+def _check_count(text: bytes, between: re.Pattern[bytes], most: int) -> Steps[None]:
+    """Check the number of values of an array without decoding them; give up where that is not cheap.
+
+    Raises:
+        Refusal: there are too many.
+    """
+    height = 0
+    parts = iter(json_text.raw_slices(text, between))
+    while True:
+        try:
+            part = next(parts)
+        except Exception:  # it has ended, or decoding it says what is wrong with it
+            return
+        if not part:  # a nested value, or text as between two: decoding counts as well
+            return
+        height += len(part)
+        _check_part(height, most)
+        yield
+
+
+def _check_part(height: int, most: int) -> None:
+    """Check the number of rows so far.
+
+    Raises:
+        Refusal: there are too many.
+    """
+    if height > most:
+        raise Refusal(413, f"The body holds more than {most:,} rows, which is the most allowed.")
+
+
+def _refuse_repeated(text: bytes, row: int | None) -> None:
+    name = json_text.repeated_key(text)
+    if name is not None:
+        raise wrong_column(row, name, "occurs twice")
 
 
 def _field(number: int) -> str:

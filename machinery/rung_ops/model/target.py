@@ -25,6 +25,7 @@ import polars as pl
 
 from rung_ops.errors import StageError
 
+THRESHOLD = 0.5  # of [fairness]: probabilities from here on count as positive
 MULTICLASS, QUANTILE = "multiclass", "quantile"  # the `task` of a release
 MEDIAN = 0.5
 SUPPORTED = (

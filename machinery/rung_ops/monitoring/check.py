@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.model.target import kind_in
-from rung_ops.monitoring import drift, inputs, outcomes, quality
+from rung_ops.monitoring import drift, inputs, outcomes, quality, unit_change
 from rung_ops.monitoring.inputs import moment
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, problems
@@ -129,7 +129,27 @@ def check_release(
         ],
     )
     result.problems.extend(problems(result))
+    result.problems.extend(_unit_changes(result, given.earlier))
     return result
+
+
+def _unit_changes(result: MonitorResult, log: pl.DataFrame) -> Iterator[str]:
+    """Name drifted columns whose unit has changed, and how training leaves out the rows before."""
+    drifted = result.drift.filter(pl.col("drifted") & (pl.col("kind") == "number"))["feature"]
+    for name in drifted.to_list():
+        if name == drift.PREDICTION:
+            continue
+        rows = features_of(log).select(
+            pl.col(name).cast(pl.Float64, strict=False).alias("value"), log["time"].alias("time")
+        )
+        rows = rows.drop_nulls("value").filter(pl.col("value").is_finite()).sort("time")
+        known = result.release.reference[name].cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
+        found = unit_change.find(known, rows["value"].to_numpy(), rows["time"].dt.date())
+        if found:
+            yield (
+                f"`{name}` is {found}: if its unit changed, convert the rows in load(), or leave out "
+                f'those from before under [split] in params.toml: `begins = "{found.since}"  # {name}`'
+            )
 
 
 def _compared(

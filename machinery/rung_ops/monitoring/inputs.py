@@ -67,7 +67,7 @@ def check_freshness(
     Args:
         now: the moment of the check, with a time zone.
         limits: [freshness] of ops/monitor.toml.
-        manifest: of the release; model_age counts from the newest row that it learned from.
+        manifest: of the release; the model's age counts from known_until().
         newest_prediction: when the log's last row was answered.
         newest_row: the latest TIME of the rows that were asked about.
         has_time: whether rows have a TIME.
@@ -82,12 +82,21 @@ def check_freshness(
     }
     if has_time:
         ages["row"] = Age("the newest row", newest_row, limits.row_days * DAY, now)
-    if manifest.get("trained_until"):
-        what, since = "the newest row the model learned from", manifest["trained_until"]
-    else:
-        what, since = "the model", manifest["created"]
-    ages["model"] = Age(what, moment(since), limits.model_days * DAY, now)
+    ages["model"] = Age(*known_until(manifest), limits.model_days * DAY, now)
     return ages
+
+
+def known_until(manifest: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Return since when the world may have changed without a release knowing, and what was then.
+
+    Rows that judged the release count as well: it could not have been made of newer ones. Releases of
+    earlier versions say only which row was the last to train on.
+    """
+    if manifest.get("data_until"):
+        return "the newest row when the model was made", moment(manifest["data_until"])
+    if manifest.get("trained_until"):
+        return "the newest row the model learned from", moment(manifest["trained_until"])
+    return "the model", moment(manifest["created"])
 
 
 def moment(value: str | date | datetime | None) -> datetime | None:

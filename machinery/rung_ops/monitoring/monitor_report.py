@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from rung_ops.monitoring import drift, quality
 from rung_ops.monitoring.inputs import Age
-from rung_ops.monitoring.monitor_result import MonitorResult
+from rung_ops.monitoring.monitor_result import MonitorResult, not_judged
 from rung_ops.system import html as page
 from rung_ops.system.printable import counted, four_digits
 
@@ -137,6 +137,7 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
         ),
         result=result,
         problems=[_code(problem) for problem in result.problems],
+        not_judged=list(not_judged(result)),
         tiles=_tiles(result),
         method=_method(result),
         cards=_cards(result),
@@ -153,8 +154,7 @@ def summary(result: MonitorResult) -> str:
         f"{result.since:%Y-%m-%d %H:%M} UTC"
     )
     if not result.judged:
-        least = result.limits.drift.min_rows
-        return f"{checked}: too few to judge drift, which takes {least:,}"
+        return checked
     drifted = dict(result.drift.select("feature", "drifted").iter_rows())
     predictions = drifted.pop(drift.PREDICTION, None)
     count = sum(map(bool, drifted.values()))

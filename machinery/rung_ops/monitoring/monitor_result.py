@@ -19,7 +19,7 @@ from rung_ops.monitoring import drift, quality
 from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.release_info import Released
-from rung_ops.system.printable import four_digits
+from rung_ops.system.printable import counted, four_digits
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,24 @@ def problems(result: MonitorResult) -> Iterator[str]:
         )
 
 
+def not_judged(result: MonitorResult) -> Iterator[str]:
+    """Say what could not be judged, and what it takes; without outcomes at all there is nothing to say."""
+    if not result.judged:
+        least = result.limits.drift.min_rows
+        yield f"Drift is not judged: {counted(result.rows, 'prediction')}, {least:,} needed."
+    for row in result.quality.filter(pl.col("column") == quality.RECENT).iter_rows(named=True):
+        if row["figure"] is not None:
+            continue
+        days = result.quality.filter(pl.col("column") == quality.DAY)
+        predictions, outcomes = (int(days[name].sum()) for name in ("predictions", "outcomes"))
+        needed = result.limits.outcomes
+        yield (
+            f"{result.metric} is not judged: {outcomes / max(1, predictions):.0%} of the outcomes of "
+            f"{counted(predictions, 'prediction')} are known, {outcomes:,} in all; a day counts with "
+            f"{needed.min_coverage:.0%} of them, and {needed.min_rows:,} outcomes are needed."
+        )
+
+
 def _where(row: Mapping[str, Any]) -> str:
     return "" if row["column"] == quality.RECENT else f" for {row['column']} {row['value']}"
 
@@ -149,6 +167,7 @@ def status(result: MonitorResult) -> dict[str, Any]:
         },
         "model_age_days": model.total_seconds() / 86400 if model is not None else None,
         "quality": _quality_status(result, recent) if recent.height else None,
+        "not_judged": list(not_judged(result)),
         "problems": result.problems,
     }
 

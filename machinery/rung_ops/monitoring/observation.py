@@ -251,6 +251,8 @@ def monitor(
         print(error, file=sys.stderr)  # exit code 1 says that something is wrong
         return USAGE
     print(monitor_report.summary(result))
+    for sentence in monitor_result.not_judged(result):
+        print(printable(sentence))
     for problem in result.problems:
         print(f"- {printable(problem)}")
     print(f"look at {shown(report_folder() / 'report.html')}")

@@ -9,15 +9,12 @@ import base64
 import binascii
 import io
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from rung_ops.errors import StageError
-from rung_ops.project import current
-from rung_ops.project.paths import shown
 from rung_ops.system import key_names, tokens
 
 MAKING = (
@@ -50,17 +47,6 @@ def keys() -> dict[str, bytes]:
                 f"{key_names.LOG}: {name} is not {KEY_BYTES} bytes in base64. {MAKING}"
             )
     return keys
-
-
-def required() -> bool:
-    """Tell whether `encrypted` under [log] in ops/service.toml is set, where that file is."""
-    path = current().root / "ops/service.toml"
-    try:
-        return bool(tomllib.loads(path.read_text(encoding="utf-8"))["log"]["encrypted"])
-    except (FileNotFoundError, KeyError):
-        return False
-    except (tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError) as error:
-        raise SealedError(f"{shown(path)} cannot be read: {error}") from error
 
 
 def require(encrypted: bool) -> None:

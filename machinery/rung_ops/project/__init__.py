@@ -60,6 +60,7 @@ class Project:
         ingested: folder of the rows of each raw file.
         rows, train, test: rows that the stages write, in Parquet.
         model_file: the fitted model.
+        refitted: the same settings fitted to all rows, where params.toml asks for it.
         reports: folder of what the stages report, with metrics, plots, predictions, report and
             validation in it.
     """
@@ -74,6 +75,7 @@ class Project:
     train: Path
     test: Path
     model_file: Path
+    refitted: Path
     reports: Path
     metrics: Path
     plots: Path
@@ -97,6 +99,7 @@ class Project:
             train=data / "train.parquet",
             test=data / "test.parquet",
             model_file=root / "model/model.skops",
+            refitted=root / "model/refit/model.skops",
             reports=reports,
             metrics=reports / "metrics.json",
             plots=reports / "plots",

@@ -1,6 +1,8 @@
 """Read what people write down: YAML records, and Markdown with headings and front matter."""
 
+import math
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,42 @@ class UnreadableDocumentError(StageError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads dates as the text that is there: JSON Schema knows no dates."""
+    """Loads dates as the text that is there: JSON Schema knows no dates.
 
+    It refuses what would decide nothing: a number that is none, and all but the last of two entries
+    with one key.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked = set[yaml.Node]()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse a key that is written twice, before `<<` brings those of another mapping."""
+        keys: list[Any] = []
+        # A mapping that another one brings in comes twice, and the second time with what it brought.
+        for key_node, _ in [] if node in self._checked else node.value:
+            if key_node.tag != "tag:yaml.org,2002:merge":
+                key = self.construct_object(key_node, deep=True)
+                if key in keys:
+                    raise _not_used(f"`{key_node.value}` is written twice", key_node)
+                keys.append(key)
+        self._checked.add(node)
+        super().flatten_mapping(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Read a number; refuse `.nan` and `.inf`."""
+        value: float = super().construct_yaml_float(node)
+        if not math.isfinite(value):
+            raise _not_used(f"`{node.value}` is no finite number", node)
+        return value
+
+
+def _not_used(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:timestamp"]
@@ -55,6 +91,17 @@ def record(path: Path) -> dict[str, Any]:
     front = FRONT_MATTER.match(text)
     written = {_field(title): body for title, body in sections(text).items() if body}
     return written | (_mapping(front[1]) if front else {})
+
+
+def repeated(path: Path) -> list[str]:
+    """Name the fields of a record in Markdown that are written twice: sections and front matter."""
+    if path.suffix != ".md":
+        return []
+    text = text_of(path)
+    front = FRONT_MATTER.match(text)
+    written = Counter(_field(heading[2]) for heading in HEADING.finditer(prose(text)))
+    written.update(_mapping(front[1]).keys() if front else ())
+    return [name for name, times in written.items() if times > 1]
 
 
 def prose(text: str) -> str:
@@ -104,7 +151,9 @@ def _mapping(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         what = getattr(error, "problem", error)
-        raise UnreadableDocumentError(f"is not YAML{where}: {what}. Fix it") from error
+        is_read = isinstance(error, yaml.constructor.ConstructorError)
+        fault = "cannot be used" if is_read else "is not YAML"
+        raise UnreadableDocumentError(f"{fault}{where}: {what}. Fix it") from error
     if not isinstance(loaded, dict):
         raise UnreadableDocumentError("holds no fields. Write `field: value` lines")
     return loaded

@@ -92,7 +92,8 @@ HOOKS = {
     "notify": Hook(
         ("subject: str", "message: str"),
         "None",
-        "when the monitor finds problems, and when the autopilot promotes, rolls back or fails; "
+        "when the monitor finds problems, when the autopilot fails or first holds a training back, "
+        "and when a release is promoted, aborted, rolled back, or its trial ends; "
         "one that raises is reported on stderr and changes nothing else",
     ),
     "autopilot_veto": Hook(

@@ -2,14 +2,17 @@
 
 import getpass
 import os
+import re
 from pathlib import Path
 
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import placed
 
 STAGING = "staging"
 PRODUCTION = "production"
 ENVIRONMENTS = (STAGING, PRODUCTION)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def releases() -> Path:
@@ -18,7 +21,15 @@ def releases() -> Path:
 
 
 def environment(name: str) -> Path:
-    """Return the folder of an environment."""
+    """Return the folder of an environment.
+
+    Raises:
+        SettingsError: the name is a path, which may lead to another environment.
+    """
+    if not NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} is no name of an environment: write one of {', '.join(ENVIRONMENTS)}."
+        )
     return releases() / name
 
 

@@ -31,7 +31,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             over.
         max_body_mb: a larger body, in MB, is refused.
         max_bodies_mb: while bodies that came in part take more than this, in MB, the oldest of them
-            is refused.
+            is refused; while large ones that wait to be decoded do, the next.
         max_connections: with more of them, one that does nothing is closed.
         head_seconds, body_seconds: a request whose headers, or whose body, take longer is ended.
         max_rows: more rows in one request are refused.
@@ -140,7 +140,7 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         enabled: whether they are.
-        seconds: time between two files.
+        seconds: time between two files; a service that is killed loses the rows of this time.
         max_waiting_rows: rows that may wait in memory; more are dropped, and counted.
         encrypted: nothing is logged, nor served or scored, without a key of LOG_KEYS.
     """

@@ -16,6 +16,7 @@ from rung_ops.errors import OpsError
 from rung_ops.project import current, model_folders
 from rung_ops.project.paths import project_name
 from rung_ops.ray.settings import Settings
+from rung_ops.training import refit
 
 # Before Ray is imported: nothing is sent to its makers, a path means the same in a trial, and what
 # Ray Data's own use of actors makes it warn of is not said to the user.
@@ -98,7 +99,7 @@ def sent(folder: Path) -> dict[str, Any]:
             shutil.copy(file, code / file.relative_to(source))
     if current().model_file.exists():
         (code / "model").mkdir()
-        shutil.copy(current().model_file, code / "model")
+        shutil.copy(refit.served_model(), code / "model" / current().model_file.name)
     name = model_folders.package(current().root)
     if (
         current().root != current().repository

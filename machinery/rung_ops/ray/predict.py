@@ -25,11 +25,11 @@ from rung_ops.batch.predict import (
     schema,
 )
 from rung_ops.contract.row_checks import SHOWN, Problem
-from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.ray import blocks, connect, output
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import Settings, settings
+from rung_ops.training import refit
 
 
 def run(
@@ -87,7 +87,7 @@ def _score_blocks(
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    digest = hashlib.sha256(current().model_file.read_bytes()).hexdigest()
+    digest = hashlib.sha256(refit.served_model().read_bytes()).hexdigest()
     # Limit only restarts: a call to a worker that is being restarted counts as a task retry, and
     # Ray makes many of them per second.
     lost = {"max_restarts": chosen.retries, "max_task_retries": -1}

@@ -12,11 +12,10 @@ import polars as pl
 
 from rung_ops.batch import predict
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
-from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.ray.blocks import Block, keys_of, without_keys
 from rung_ops.system import atomic
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 
 class Scorer:
@@ -33,11 +32,10 @@ class Scorer:
         Raises:
             PredictionError: the model has changed.
         """
-        if hashlib.sha256(current().model_file.read_bytes()).hexdigest() != digest:
-            raise predict.PredictionError(
-                f"{shown(current().model_file)} has changed since the scoring started"
-            )
-        self.model = estimator.load(current().model_file)
+        file = refit.served_model()
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise predict.PredictionError(f"{shown(file)} has changed since the scoring started")
+        self.model = estimator.load(file)
         self.output, self.rows = Path(output), rows
         schema = predict.schema()
         self.keys, self.schema = keys_of(schema), without_keys(schema)

@@ -2,8 +2,8 @@
 
 - Making one, `poe release`: `make`, from what `registry_artifacts` downloads. `contract_file` and
   `reasons_file` describe it; `export` tries `to_onnx`, `to_lightgbm` and skops and selects one.
-- Trust: `signing` (`poe keys`, `rung-ops sign`), `source_hash`; rung_ops.model.verification checks a
-  signature and needs no signing library.
+- Trust: `signing` (`poe keys`, `rung-ops sign`); rung_ops.model.verification checks a signature and
+  needs no signing library.
 - Environments: `state` (state.json, and every change), `history` (a hash chain of events), `rollout`
   (how a release takes over).
 - Verbs: `production_gate` (`poe gate`), `deploy`, `rollback`, `status` (`poe releases`), `lineage`.
@@ -23,7 +23,7 @@ FACTS = (
     *("data_hash", "params_hash"),
 )
 # Those that versions of an earlier library do not have.
-LATER_FACTS = ("git_trainer", "model_hash")
+LATER_FACTS = ("git_trainer", "model_hash", "predictions_hash", "refit_hash")
 
 
 class ReleaseError(OpsError):

@@ -218,6 +218,14 @@ def _json(value: Any) -> Any:
     return value
 
 
+def views(declared: Sequence[EntityFeature]) -> list[dict[str, Any]]:
+    """Name the values that the store needs for entity features, as far as a contract does."""
+    return [
+        {"id": view.id, "features": [{"name": name} for name in view.names]}
+        for view in views_of(declared)
+    ]
+
+
 def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
     """Refuse a release that the service could not look anything up for.
 

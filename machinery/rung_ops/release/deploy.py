@@ -207,11 +207,16 @@ SHADOW_SHARE = 1.0  # share of the requests without ops/rollout.toml
 NOT_PASSED = (
     "it has not passed the gate. `--without-gate REASON` deploys it anyway; the reason is recorded."
 )
-ROLLED_BACK = ("roll_back", "abort")
+TAKEN_BACK = {"roll_back": "rolled back", "abort": "aborted"}  # events, and what they say
 
 
 def begin(
-    folder: Path, release: str, by: str, at_once: bool = False, expected: int | None = None
+    folder: Path,
+    release: str,
+    by: str,
+    at_once: bool = False,
+    expected: int | None = None,
+    plan: state.Plan | None = None,
 ) -> State:
     """Start serving an installed release: to all requests, as a canary or as a shadow.
 
@@ -221,6 +226,7 @@ def begin(
         by: the person who deploys.
         at_once: serve it to all requests, whatever ops/rollout.toml says.
         expected: generation of the state that the decision is based on.
+        plan: of its trial, if ops/rollout.toml has rules for that.
 
     Raises:
         state.ChangeRefusedError: the state does not allow it.
@@ -231,17 +237,17 @@ def begin(
     rules = read_policy()
     share = rules.shadow.share if rules else SHADOW_SHARE
     if share > 0:
-        return state.shadow(folder, release, share, by, expected)
-    return state.canary(folder, release, by, expected)
+        return state.shadow(folder, release, share, by, expected, plan)
+    return state.canary(folder, release, by, expected, plan)
 
 
 def rollback_event(folder: Path, release: str) -> dict[str, Any] | None:
-    """Return the last event of a release in an environment if that rolled it back."""
+    """Return the last event of a release in an environment if that took it back."""
     last = None
     for event in state.events(folder):
         if state.concerns(event, release):
             last = event
-    return last if last and last["event"] in ROLLED_BACK else None
+    return last if last and last["event"] in TAKEN_BACK else None
 
 
 @verb("poe deploy")
@@ -274,7 +280,7 @@ def main(
     folder = release_folders.environment(environment)
     try:
         if plan:
-            _say_how_long(environment)
+            _say_how_long(_traffic(environment))
             return 0
         chosen = release or newest_candidate()
         if chosen is None:
@@ -291,10 +297,12 @@ def main(
         else:
             if not release:
                 _refuse_rolled_back(folder, chosen)
-            now = _deploy(folder, chosen, now, at_once, without_gate)
+            traffic = _traffic(environment)
+            now = _deploy(folder, chosen, now, at_once, without_gate, traffic)
             print(f"{chosen} {now.role_of(chosen)} in {environment}.")
-            if now.on_trial:
-                _say_how_long(environment)
+            for trial in (now.canary, now.shadow):
+                if trial and trial.release == chosen:
+                    _say_how_long(traffic, trial.plan)
     except (OpsError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:
@@ -302,17 +310,22 @@ def main(
     return 0
 
 
-def _say_how_long(environment: str) -> None:
+def _say_how_long(traffic: rollout.Traffic | None, plan: state.Plan | None = None) -> None:
     rules = read_policy()
-    if rules is None:
-        return
+    if rules is not None:
+        for line in rollout.duration_lines(rollout.of_trial(rules, plan), traffic):
+            print(line)
+
+
+def _traffic(environment: str) -> rollout.Traffic | None:
+    if read_policy() is None:
+        return None
     try:
-        traffic = rollout.logged_traffic(environment, datetime.now(UTC))
+        now = datetime.fromtimestamp(state.clock(), UTC)
+        return rollout.logged_traffic(environment, now)
     except (OSError, pl.exceptions.PolarsError) as error:  # it does not affect the deployment
-        print(f"How long the rollout takes is not known, as the log cannot be read: {error}")
-        return
-    for line in rollout.duration_lines(rules, traffic):
-        print(line)
+        print(f"The traffic is not known, as the log cannot be read: {error}")
+        return None
 
 
 def _update_alias(folder: Path, serving: str) -> str:
@@ -326,14 +339,20 @@ def _update_alias(folder: Path, serving: str) -> str:
 def _refuse_rolled_back(folder: Path, release: str) -> None:
     if rollback := rollback_event(folder, release):
         reason = rollback["detail"].get("reason") or "no reason given"
+        happened = TAKEN_BACK[rollback["event"]]
         raise state.ChangeRefusedError(
-            f"{release} was rolled back at {rollback['at']} by {rollback['by']} ({reason}). "
+            f"{release} was {happened} at {rollback['at']} by {rollback['by']} ({reason}). "
             f"`uv run poe deploy {folder.name} {release}` deploys it again."
         )
 
 
 def _deploy(
-    folder: Path, release: str, before: State, at_once: bool, without_gate: str | None
+    folder: Path,
+    release: str,
+    before: State,
+    at_once: bool,
+    without_gate: str | None,
+    traffic: rollout.Traffic | None,
 ) -> State:
     try:
         manifest = bundle.read_manifest(install(folder, release))
@@ -341,13 +360,16 @@ def _deploy(
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
     by = release_folders.person()
+    reasons: list[str] = []
     if folder.name == release_folders.PRODUCTION:
         reasons = list(gate_objections(manifest, before))
         if reasons and not without_gate:
             raise state.ChangeRefusedError("\n- ".join([NOT_PASSED, *reasons]))
         if reasons:
             state.note(folder, "without_gate", by, release=release, reason=without_gate)
-    now = begin(folder, release, by, at_once, before.generation)
+    rules = read_policy()
+    plan = rollout.plan(rules, traffic, passed_gate=not reasons) if rules else None
+    now = begin(folder, release, by, at_once, before.generation, plan)
     try:
         delete_unused(folder, now.releases())
     except OSError as error:  # the deployment itself succeeded

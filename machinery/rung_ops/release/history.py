@@ -22,6 +22,8 @@ from rung_ops.system.files import UnusableFileError, open_regular, read_regular,
 START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
+# Beside a history: signatures over its lines, which an add-on writes and verifies.
+ANCHORS = "anchors.jsonl"
 MAX_BYTES = 256 * 1024**2  # some 600,000 lines
 BLOCK = 1 << 15  # bytes that are read at once
 # Hashes of the lines that were appended in this context, where somebody collects them.

@@ -10,7 +10,7 @@ from rung_ops.errors import OpsError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import state
-from rung_ops.tracking import registry, store_address
+from rung_ops.tracking import registry, store_address, versions
 
 TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
@@ -29,6 +29,7 @@ def describe(version: ModelVersion) -> str:
         f"data hash    {tags['data_hash']}",
         f"params hash  {tags['params_hash']}",
         f"run          {version.run_id}",
+        f"rows         {version.tags.get(versions.ROWS, 'not recorded')}",
         "",
         "parameters",
         *(f"  {name} = {value}" for name, value in sorted(run.data.params.items())),

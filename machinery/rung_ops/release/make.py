@@ -21,8 +21,8 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError
-from rung_ops.model import bundle, released, row_path, source_import
-from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model import bundle, released, row_path, source_hash, source_import
+from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import CustomModelRefusedError, row_predictor
 from rung_ops.model.row_path import UntranslatedError
@@ -36,14 +36,15 @@ from rung_ops.release import (
     ReleaseError,
     contract_file,
     export,
+    library,
     reasons_file,
     signing,
-    source_hash,
+    state,
 )
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 # Packages whose versions may change predictions.
 PACKAGES = (
@@ -58,7 +59,7 @@ class Trained:
 
     Attributes:
         model: the fitted estimator.
-        train, test: rows of Row that it was trained on, and held-out rows.
+        train, test: rows of Row that it was trained on, and those that judged its settings.
         expressions: FEATURES of the copied source.
         contract: content of contract.json.
         seed: of params.toml.
@@ -89,9 +90,9 @@ def fill(
     test: pl.DataFrame,
     facts: Mapping[str, Any],
     documents: Mapping[str, str],
-    source: Path | None = None,
+    refitted: Any = None,
 ) -> None:
-    """Write the files of a release and its manifest; see make.write() for the arguments.
+    """Write the files of a release and its manifest beside its source; see make.write().
 
     Raises:
         BundleError: the source cannot be imported.
@@ -99,26 +100,29 @@ def fill(
             cannot hold.
     """
     package = contract.package()
-    _copy_source(staged / bundle.SOURCE / package, source)
-    # From here on, use the copied source only: src/ of the project may have changed.
-    trained = _trained(staged, package, model, train, test)
+    # Use the copied source only: src/ of the project may have changed.
+    learned, served = (
+        (train, model) if refitted is None else (refit.all_rows(train, test), refitted)
+    )
+    trained = _trained(staged, package, served, learned, test)
     task = trained.contract["task"]
     write_json(staged / bundle.CONTRACT, trained.contract)
     carried = _carried(trained)
     tested, unanswered = export.trial_rows(
-        *(model, trained.held_out, train, carried, trained.expressions),
+        *(served, trained.held_out, learned, carried, trained.expressions),
         *(trained.contract["columns"], trained.seed),
     )
-    check = _parity_check(model, tested, task)
-    chosen, formats = export.export(staged, package, model, check, task)
+    check = _parity_check(served, tested, task)
+    chosen, formats = export.export(staged, package, served, check, task)
     write_json(staged / bundle.REASONS, _reasons(trained, tested, chosen, formats))
     by_row = _row_features(trained, chosen)
     _write_predictions(staged / bundle.PARITY, carried, trained)
     _reference(trained).write_parquet(staged / bundle.REFERENCE)
-    write_json(staged / bundle.METRICS, _metrics(trained))
+    write_json(staged / bundle.METRICS, _metrics(model, trained))
     for name, text in documents.items():
         (staged / name).write_text(text, encoding="utf-8")
-    manifest = _origin(staged.name, facts, train, trained.contract["time"]) | {
+    manifest = _origin(staged.name, facts, trained) | {
+        "refit": refitted is not None,
         "package": package,
         "format": chosen.format,
         "row_features": by_row,
@@ -181,26 +185,38 @@ def _reference(trained: Trained) -> pl.DataFrame:
     return synthetic.shuffled(sampled.with_columns(answers), trained.seed)
 
 
-def _metrics(trained: Trained) -> Any:
-    predicted = estimator.predict_features(trained.model, trained.test.select(trained.expressions))
+def _metrics(judged: Any, trained: Trained) -> Any:
+    """Score the model that has not learned from the test rows, also where another one serves."""
+    predicted = estimator.predict_features(judged, trained.test.select(trained.expressions))
     return contract.score(estimator.truth(trained.test), predicted)
 
 
-def _origin(
-    released: str, facts: Mapping[str, Any], train: pl.DataFrame, time: str | None
-) -> dict[str, Any]:
+def _origin(released: str, facts: Mapping[str, Any], trained: Trained) -> dict[str, Any]:
     """Return what the manifest says of a release's origin."""
-    last = train[time].max() if time else None
+    time = trained.contract["time"]
+    learned, judged = (
+        [rows[time].min(), rows[time].max()] if time else [None, None]
+        for rows in (trained.train, trained.test)
+    )
+    known = [moment for moment in (learned[1], judged[1]) if moment is not None]
     return {
         "schema": bundle.SCHEMA,
         "id": released,
         **{name: facts[name] for name in FACTS},
         **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
-        "training_rows": train.height,
+        "trained_until": _iso(learned[1]),
+        "training_rows": trained.train.height,
+        "judged_from": _iso(judged[0]),
+        "judged_until": _iso(judged[1]),
+        "data_until": _iso(max(known, default=None)),
         "packages": dict(_versions()),
+        "library": dict(library.running()),
     }
+
+
+def _iso(moment: Any) -> str | None:
+    return moment.isoformat() if moment is not None else None
 
 
 def _carried(trained: Trained) -> pl.DataFrame:
@@ -270,17 +286,20 @@ def write(
     private_key: bytes | None,
     documents: Mapping[str, str] | None = None,
     source: Path | None = None,
+    refitted: Any = None,
 ) -> Path:
     """Write a release into a folder of releases: load-tested and signed, or not at all.
 
     Args:
         folder: the parent folder; a release of the same id is replaced.
-        estimator: the fitted estimator.
+        estimator: the fitted estimator that the gate judged; the figures are its own.
         train, test: rows of Row that it was trained on, and held-out rows.
         facts: model, version, run_id, git_commit, git_author, git_dirty, data_hash, params_hash.
         private_key: PEM text of the signing key; None leaves it unsigned, for `rung-ops sign`.
         documents: text of further files by name, such as slices.json, comparison.json, card.md.
         source: the user's package as it was at training; by default the one in use.
+        refitted: the estimator with the same settings, fitted to refit.all_rows() of these rows, that
+            is released; by default the one that was judged.
 
     Returns:
         The folder of the release.
@@ -298,9 +317,12 @@ def write(
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
-        fill(staged, estimator, train, test, facts, documents or {}, source)
+        _copy_source(staged / bundle.SOURCE / contract.package(), source)
         if private_key is not None:  # else another job deploys it, which reaches the store
-            refuse_without_values(name, ReleaseFiles.of(staged).json(bundle.CONTRACT))
+            declared = source_import.entity_features_of(staged, contract.package())
+            # Before anything that takes long.
+            refuse_without_values(name, {"entity_features": contract_file.views(declared)})
+        fill(staged, estimator, train, test, facts, documents or {}, refitted)
         signing.sign(staged, key)
         _load(staged, public_key)
         if private_key is None:
@@ -351,7 +373,7 @@ def main(version: str, unsigned: Path | None) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     from rung_ops.release import registry_artifacts
-    from rung_ops.tracking import model_bytes
+    from rung_ops.tracking import model_bytes, source_state, versions
 
     try:
         private_key = None if unsigned else signing.private_key()
@@ -360,15 +382,21 @@ def main(version: str, unsigned: Path | None) -> int:
         folder = unsigned or release_folders.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
+            for sentence in source_state.newer(versions.origin_of(found)):
+                print(f"note: {sentence}")
             return 0
         train, test = registry_artifacts.rows(found)
         with tempfile.TemporaryDirectory() as temporary:
             downloads = Path(temporary)
             source = registry_artifacts.source(found, downloads)
             fitted = registry_artifacts.estimator_of(found, downloads)
+            refitted = registry_artifacts.refitted_of(found, downloads)
             facts["model_hash"] = model_bytes.digest(found, downloads)
             documents = registry_artifacts.documents(found, downloads)
-            made = write(folder, fitted, train, test, facts, private_key, documents, source)
+            made = write(
+                *(folder, fitted, train, test, facts, private_key, documents, source),
+                refitted=refitted,
+            )
     except (
         BundleError,
         ReleaseError,
@@ -379,7 +407,29 @@ def main(version: str, unsigned: Path | None) -> int:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)
+    if served := _served():
+        facts_of = (origin(bundle.read_manifest(each)) for each in (made, served))
+        print(f"against {served.name}, which production serves: {versions.changes(*facts_of)}")
     return 0
+
+
+def _served() -> Path | None:
+    """Find the release that production serves; None if it serves none, or not where this runs."""
+    production = release_folders.environment(release_folders.PRODUCTION)
+    try:
+        serving = state.read(production).serving
+        served = release_folders.bundle(production, serving) if serving else None
+        return served if served and bundle.read_manifest(served) else None
+    except (state.StateError, BundleError, OSError):
+        return None
+
+
+def origin(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the origin of a release as versions.origin_of() returns that of its version."""
+    from rung_ops.tracking import versions
+
+    known = dict(manifest) | {"source_hash": source_hash.of_files(manifest["files"])}
+    return {name: str(known.get(name, "")) for name in versions.ORIGIN}
 
 
 def was_released(folder: Path, public_key: bytes) -> bool:
@@ -403,6 +453,16 @@ def summary(folder: Path) -> list[str]:
     ]
     if manifest["git_dirty"] == "true":
         lines.append("note: the version was made from uncommitted changes")
+    if manifest.get("refit"):
+        judged = (
+            f"rows from {manifest['judged_from'][:10]} to {manifest['judged_until'][:10]}"
+            if manifest["judged_from"]
+            else "held-out rows"
+        )
+        lines.append(
+            f"note: judged on {judged}; what serves was fitted again to all "
+            f"{manifest['training_rows']:,} rows: shadow and canary judge it"
+        )
     by_row = manifest["row_features"]
     if not by_row["used"]:
         lines.append(f"note: polars computes the features of each request: {by_row['reason']}")

@@ -8,20 +8,23 @@ reports/gate.json; `poe deploy production` requires it.
 import json
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from rung_ops.features.point_in_time import join
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.judge import Champion
+from rung_ops.gate.judge import Champion, unseen_rows
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.model.bundle import ReleaseFiles
-from rung_ops.project import release_folders
+from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import state
+from rung_ops.release import make, state
 from rung_ops.tracking import registry, versions
 from rung_ops.tracking.model_bytes import VersionError
+
+JUDGED = "the model that judged its settings is compared"
 
 
 def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
@@ -56,6 +59,17 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         slices = _slices(loaded.files)
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
+    origin = {"release": served} | make.origin(loaded.manifest)
+    until, notes = loaded.manifest.get("trained_until"), []
+    unseen = unseen_rows(rows, until)
+    newer = 0 if unseen is None else int(unseen.sum())
+    if loaded.manifest.get("refit") and newer < gate_rules.read().min_rows:
+        # Too few are new to it: the settings are compared, by the models that judged them.
+        if (judged := _judged(loaded.manifest)) is not None:
+            note = f"{served} was fitted again to these rows, so {JUDGED}"
+            return Champion(origin, judged, slices, notes=[note])
+        if unseen is None:
+            notes.append(f"{served} was fitted again to these rows, which favours it")
     try:
         _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
@@ -63,9 +77,18 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
             "columns that it reads in Row until production serves a version without them."
         ) from error
-    origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    until = loaded.manifest.get("trained_until")
-    return Champion({"release": served} | origin, predictions, slices, until)
+    return Champion(origin, predictions, slices, until, notes)
+
+
+def _judged(manifest: dict[str, Any]) -> np.ndarray | None:
+    """Predict the test rows with the model that judged a release's settings; None if it is gone."""
+    try:
+        version = registry.version(manifest["version"])
+        if version.run_id != manifest.get("run_id"):
+            return None
+        return versions.predictions(version, current().test)
+    except (registry.MlflowException, VersionError):
+        return None
 
 
 def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:

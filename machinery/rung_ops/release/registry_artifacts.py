@@ -15,10 +15,10 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import shown
 from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
 from rung_ops.system import git
-from rung_ops.tracking import last_run, model_bytes, registry, source_state
+from rung_ops.tracking import last_run, model_bytes, registry, source_state, versions
 from rung_ops.training import estimator, model_card
 
 PIPELINE = "`uv run poe pipeline`"
@@ -78,18 +78,11 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise ReleaseError(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
         )
-    run = registry.client().get_run(str(version.run_id))
-    settings = params()
-    for name, here in (
-        ("seed", settings["seed"]),
-        ("split.test_share", settings["split"]["test_share"]),
-    ):
-        if run.data.params.get(name) != str(here):
-            raise ReleaseError(
-                f"Version {version.version} was trained with {name} = "
-                f"{run.data.params.get(name)}, but params.toml has {here}, which gives another "
-                f"split; {restore}."
-            )
+    for name, was, here in versions.other_split(version):
+        raise ReleaseError(
+            f"Version {version.version} was trained with {name} = {was}, but params.toml has {here}, "
+            f"which gives another split; {restore}."
+        )
     return pl.read_parquet(current().train), pl.read_parquet(current().test)
 
 
@@ -106,6 +99,23 @@ def estimator_of(version: ModelVersion, folder: Path) -> Any:
     # MLflow's own loader would trust the types that the downloaded model itself lists.
     try:
         return estimator.load(model_bytes.fetch(version, folder))
+    except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
+        raise ReleaseError(str(error)) from error
+
+
+def refitted_of(version: ModelVersion, folder: Path) -> Any:
+    """Load the estimator that was fitted again to all rows; None if the version has none.
+
+    Args:
+        version: of the registry.
+        folder: where to download it to.
+
+    Raises:
+        ReleaseError: the registry does not have it, or it holds types that are not trusted.
+    """
+    try:
+        path = model_bytes.fetch_refitted(version, folder)
+        return None if path is None else estimator.load(path)
     except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
         raise ReleaseError(str(error)) from error
 
@@ -163,9 +173,10 @@ def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
     if _is_latest_run(version):  # adds reports that the registry does not keep, such as fairness
         shutil.copytree(current().reports, figures, dirs_exist_ok=True)
     # model/ may hold a later version.
-    source_state = f"Model: {version.name}, version {version.version} of the registry."
+    lines = [f"Model: {version.name}, version {version.version} of the registry."]
+    lines += filter(None, [version.tags.get(versions.ROWS)])
     text = model_card.card(
-        model_card.prose_file().read_text(encoding="utf-8"), figures, source_state
+        model_card.prose_file().read_text(encoding="utf-8"), figures, " ".join(lines)
     )
     return texts | {bundle.CARD: text}
 

@@ -1,11 +1,16 @@
-"""Roll back to the previous release: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
+"""Roll back to the previous release: `uv run poe rollback [ENVIRONMENT] [--from RELEASE] [--reason TEXT]`.
 
 If a canary or a shadow is running, only those end; otherwise the previous release is served again. A
 rollback needs only the state of the environment: no registry, no model, no network.
+
+Several people may roll back at the same moment because of the same alert, and together go back once:
+right after a rollback, the next one has to name the release that it rolls back from.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,20 +20,31 @@ from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.release.state import State
 
+RECENT = 60.0  # seconds for which a rollback without --from counts as the same as the last one
 
-def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -> str:
+
+def roll_back(
+    folder: Path, by: str, reason: str, source: str | None = None, before: State | None = None
+) -> str:
     """Roll an environment back; return the result as a sentence.
 
     Args:
         folder: of the environment.
         by: the person who rolls back.
         reason: recorded in the history.
+        source: the release to roll back from; None for what is served, unless that was changed by a
+            rollback just now.
         before: the state that the decision is based on; by default the current one.
 
     Raises:
-        state.ChangeRefusedError: there is no previous release, or the state was changed in the meantime.
+        state.ChangeRefusedError: there is no previous release, `source` is not in use, or the state was
+            changed in the meantime.
     """
     before = before or state.read(folder)
+    current, last = state.read_with_entry(folder)
+    # One that was changed meanwhile is refused under the lock.
+    if source is None and current == before and (before.on_trial or before.previous):
+        _refuse_again(folder, before, last)
     if not before.on_trial and before.previous:
         path = release_folders.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
@@ -36,10 +52,26 @@ def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -
                 f"The bundle of {before.previous[0]} is missing from {path.parent}: "
                 f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` restores it."
             )
-    now = state.roll_back(folder, by, reason, expected=before.generation)
+    now = state.roll_back(folder, by, reason, expected=before.generation, source=source)
     if before.on_trial:
         return f"{_trial_ended(before)} {_still_serves(now, folder.name)}"
     return f"{folder.name} serves {now.serving} again instead of {before.serving}."
+
+
+def _refuse_again(folder: Path, before: State, last: dict[str, Any] | None) -> None:
+    """Refuse a rollback right after another one."""
+    if last is None or last["event"] != "roll_back":
+        return
+    try:
+        age = (datetime.now(UTC) - datetime.fromisoformat(last["at"])).total_seconds()
+    except (TypeError, ValueError):  # written by hand
+        return
+    if age < RECENT:
+        left = (*before.on_trial, before.serving)[0]
+        raise state.ChangeRefusedError(
+            f"{last['by']} rolled back from {last['detail'].get('release')} {max(age, 0):.0f} s ago. "
+            f"If {left} is to go as well: `uv run poe rollback {folder.name} --from {left}`."
+        )
 
 
 def _trial_ended(before: State) -> str:
@@ -55,10 +87,11 @@ def _still_serves(now: State, environment: str) -> str:
     serves = f"{environment} still serves {now.serving}."
     if not now.previous:
         return serves
-    return f"{serves} Run `poe rollback` again to go back to {now.previous[0]}."
+    again = f"uv run poe rollback {environment} --from {now.serving}"
+    return f"{serves} Run `{again}` to go back to {now.previous[0]}."
 
 
-def rollback_verb(act: Callable[[Path, str, str], str]) -> Verb:
+def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
     """Make the verb `poe rollback`; `act` performs the rollback, with the signature of roll_back()."""
 
     @verb("poe rollback")
@@ -67,12 +100,19 @@ def rollback_verb(act: Callable[[Path, str, str], str]) -> Verb:
         type=click.Choice(release_folders.ENVIRONMENTS),
         default=release_folders.PRODUCTION,
     )
+    @click.option(
+        "--from",
+        "source",
+        metavar="RELEASE",
+        help="the release to roll back from, needed right after another rollback; refused if it is "
+        "neither served nor on trial any more",
+    )
     @click.option("--reason", default="", help="recorded in the history")
-    def run(environment: str, reason: str) -> int:
+    def run(environment: str, source: str | None, reason: str) -> int:
         """Roll back to the previous release; where a canary or a shadow is running, only end those."""
         folder = release_folders.environment(environment)
         try:
-            print(act(folder, release_folders.person(), reason))
+            print(act(folder, release_folders.person(), reason, source))
         except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         print("A running service follows within a second; `uv run poe releases` shows the state.")

@@ -3,8 +3,10 @@
 - ops/rollout.toml as the team set it: Policy.
 - What is known of a release on trial and of the one that answers, over the same time: Trial for a canary,
   Comparison for a shadow.
-- Whether it goes on, goes back, or is not known well enough: canary_verdict(), shadow_verdict().
-- How long that takes at the traffic that the prediction log has seen: duration_lines().
+- Whether it goes on, is aborted, or has to wait: canary_verdict(), shadow_verdict(). A stage ends when
+  it has seen enough, or by its time with what it has seen.
+- Which steps are worth their time at the traffic that the prediction log has seen, and how long the trial
+  takes: plan(), planned_stages(), duration_lines().
 """
 
 import math
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +25,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo, service_file
+from rung_ops.release.state import Plan
 from rung_ops.settings import converted, toml
 from rung_ops.statistics.sequential import (
     FEW,
@@ -47,11 +50,10 @@ class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: Share
     min_rows: Whole
     min_seconds: Seconds
-    max_seconds: Seconds
+    enough_seconds: Seconds
     max_failed: Share
     max_changed: Share
     changed_by: Positive
-    enough_seconds: Seconds | None = None
 
 
 class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,11 +62,10 @@ class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: Annotated[list[Step], msgspec.Meta(min_length=1, max_length=20)]
     min_requests: Whole
     min_seconds: Seconds
-    max_seconds: Seconds
+    enough_seconds: Seconds
     max_bad_increase: Share
     max_latency_ratio: Annotated[float, msgspec.Meta(ge=1)]
     max_drift: Share
-    enough_seconds: Seconds | None = None
 
     @property
     def shares(self) -> list[float]:
@@ -76,7 +77,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a release takes over.
 
     Attributes:
-        false_abort: chance that an equally good one is rolled back, in total.
+        false_abort: chance that an equally good one is aborted, in total.
         slow: seconds from which an answer is a bad one.
     """
 
@@ -84,6 +85,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shadow: ShadowPolicy
     canary: CanaryPolicy
     slow: Positive = 1.0
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which a trial has ended at any traffic, as long as requests arrive."""
+        shadow = self.shadow.enough_seconds if self.shadow.share else 0.0
+        return shadow + len(self.canary.shares) * self.canary.enough_seconds
 
 
 def read_policy(path: Path | None = None, service: Path | None = None) -> Policy | None:
@@ -97,18 +104,26 @@ def read_policy(path: Path | None = None, service: Path | None = None) -> Policy
     if not path.exists():
         return None
     slow = read_slo(service).p99_ms / 1000
-    read = converted(toml(path) | {"slow": slow}, Policy, f"{path.name}:")
+    tables = {name: _with_enough_seconds(value) for name, value in toml(path).items()}
+    read = converted(tables | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps
     if steps != sorted(set(steps)):
         raise SettingsError(f"{path.name}: steps of [canary] do not rise: {steps}")
     for name, table in (("shadow", read.shadow), ("canary", read.canary)):
-        enough = table.enough_seconds
-        if enough is not None and not table.min_seconds <= enough <= table.max_seconds:
-            wrong = "less than min" if enough < table.min_seconds else "more than max"
+        if table.enough_seconds < table.min_seconds:
             raise SettingsError(
-                f"{path.name}: [{name}] enough_seconds is {wrong}_seconds: {enough:g}"
+                f"{path.name}: [{name}] enough_seconds is less than min_seconds: "
+                f"{table.enough_seconds:g}"
             )
     return read
+
+
+def _with_enough_seconds(table: Any) -> Any:
+    """Read `max_seconds` of earlier versions, which ended a stage too, where `enough_seconds` is left out."""
+    if not isinstance(table, dict) or "max_seconds" not in table:
+        return table
+    left = {name: value for name, value in table.items() if name != "max_seconds"}
+    return {"enough_seconds": table["max_seconds"]} | left
 
 
 # Values that are kept of an arm; then both stop, so that they stand for the same time.
@@ -197,18 +212,25 @@ class Comparison:
         compared: rows that both scored.
         failed: rows that the shadow did not score, or answered with no number.
         difference: sum over the compared rows of the distance between both predictions.
+        alone, alone_failed: requests that it scored by themselves, as their callers sent them, and those
+            of them with a row that failed.
     """
 
     def __init__(self, kind: Kind = ONE_NUMBER) -> None:
         self._kind = kind
         self.compared = self.failed = 0
+        self.alone = self.alone_failed = 0
         self.difference = 0.0
         self._serving: list[np.ndarray] = []
         self._shadow: list[np.ndarray] = []
         self._kept = 0
 
-    def observe(self, serving: np.ndarray, shadow: np.ndarray) -> None:
+    def observe(self, serving: np.ndarray, shadow: np.ndarray, alone: bool = False) -> None:
         """Record the predictions of both for the same rows, as a release scores them.
+
+        Args:
+            serving, shadow: of the rows.
+            alone: they are a single request, which the shadow scored by itself.
 
         Raises:
             ValueError: one predicts another kind, or other classes, than the other.
@@ -216,6 +238,8 @@ class Comparison:
         if shadow.shape != serving.shape:
             raise ValueError(f"its predictions have shape {shadow.shape}, not {serving.shape}")
         good = finite_rows(shadow)
+        self.alone += alone
+        self.alone_failed += alone and not good.all()
         self.failed += len(shadow) - int(good.sum())
         self.compared += int(good.sum())
         self.difference += float(distances(shadow[good], serving[good], self._kind).sum())
@@ -224,9 +248,11 @@ class Comparison:
             self._shadow.append(shadow[good])
             self._kept += int(good.sum())
 
-    def fail(self, rows: int) -> None:
-        """Record rows that the shadow could not score."""
+    def fail(self, rows: int, alone: bool = False) -> None:
+        """Record rows that the shadow could not score; `alone` as for observe()."""
         self.failed += rows
+        self.alone += alone
+        self.alone_failed += alone
 
     def changed(self, deviations: float) -> tuple[int, int]:
         """Count rows whose prediction changed by more than a number of standard deviations.
@@ -256,8 +282,9 @@ class Comparison:
 
 Action = Literal["wait", "advance", "abort"]
 
-# Of a shadow: rows that fail, predictions that move. Of a step: bad answers, latency, drift.
-OF_SHADOW, OF_STEP = 2, 3
+# Of a shadow: rows that fail, requests that fail by themselves, predictions that move. Of a step: bad
+# answers, latency, drift.
+OF_SHADOW, OF_STEP = 3, 3
 FLOOR = 0.005  # seconds; below this, doubled latencies do not matter
 TYPICAL = 0.5  # share of the batches that may take longer than the limit: the limit of a median
 
@@ -276,7 +303,7 @@ def canary_verdict(
     """Judge a canary at one of its steps.
 
     Call it at any time, as often as needed: the chance that a release as good as
-    the serving one is ever rolled back stays below the policy's `false_abort`.
+    the serving one is ever aborted stays below the policy's `false_abort`.
 
     Args:
         serving: what the serving release answered since the step began.
@@ -312,7 +339,8 @@ def canary_verdict(
             f"its predictions lie {distance:.2f} from the serving release's (Kolmogorov-Smirnov), "
             f"certainly more than {limits.max_drift:g}",
         )
-    return _in_time(canary.requests, limits.min_requests, seconds, limits, "requests")
+    answered = canary.requests - canary.failed
+    return _in_time(canary.requests, answered, limits.min_requests, seconds, limits, "requests")
 
 
 def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Verdict:
@@ -328,14 +356,20 @@ def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Ve
     rows = comparison.compared + comparison.failed
     if exceeds(comparison.failed, rows, limits.max_failed, doubt):
         return Verdict("abort", f"it could not score {comparison.failed} of {rows} rows")
-    moved, compared = comparison.changed(limits.changed_by)
-    if exceeds(moved, compared, limits.max_changed, doubt):
+    failed, alone = comparison.alone_failed, comparison.alone
+    if exceeds(failed, alone, limits.max_failed, doubt):
+        return Verdict(
+            "abort", f"it could not score {failed} of {alone} requests as their callers sent them"
+        )
+    moved, different = comparison.changed(limits.changed_by)
+    if exceeds(moved, different, limits.max_changed, doubt):
         return Verdict(
             "abort",
-            f"{moved} of {compared} predictions differ from the serving release's by more than "
+            f"{moved} of {different} predictions differ from the serving release's by more than "
             f"{limits.changed_by:g} standard deviations",
         )
-    return _in_time(comparison.compared, limits.min_rows, seconds, limits, "rows")
+    compared = comparison.compared
+    return _in_time(compared, compared, limits.min_rows, seconds, limits, "rows")
 
 
 def false_alarm(policy: Policy) -> float:
@@ -344,30 +378,34 @@ def false_alarm(policy: Policy) -> float:
 
 
 def _in_time(
-    have: int, wanted: int, seconds: float, limits: ShadowPolicy | CanaryPolicy, what: str
+    have: int,
+    answered: int,
+    wanted: int,
+    seconds: float,
+    limits: ShadowPolicy | CanaryPolicy,
+    what: str,
 ) -> Verdict:
     """Judge what nothing speaks against by how much of it there is, and by the time it took.
 
     The tests before hold whenever one stops looking, so that they may end early by the time.
     """
-    enough = limits.enough_seconds
     if have >= wanted and seconds >= limits.min_seconds:
         return Verdict("advance", f"nothing speaks against it in {have} {what}")
-    if enough is not None and seconds >= enough:
-        wanted = min(wanted, FEW)
-        if have >= wanted:
-            how = f"{have} {what} and {span(seconds)}"
-            return Verdict("advance", f"nothing speaks against it in {how}")
-    missing = f"{limits.min_seconds - seconds:.0f} more seconds"
-    if have < wanted:
-        rate = have / seconds if seconds > 0 else 0.0
-        when = f", about {span((wanted - have) / rate)} at this rate" if rate else ""
-        missing = f"{wanted - have} more of {wanted} {what}{when}"
-        if enough is not None and seconds < enough:
-            missing += f", or {span(enough - seconds)}"
-    if seconds > limits.max_seconds:
-        return Verdict("abort", f"{span(seconds)} were not enough to judge it: {missing}")
-    return Verdict("wait", missing)
+    if seconds >= limits.enough_seconds:
+        if answered:
+            return Verdict(
+                "advance", f"nothing speaks against it in {have} {what} and {span(seconds)}"
+            )
+        return Verdict(
+            "wait", f"its {span(limits.enough_seconds)} are over, and it has answered no {what} yet"
+        )
+    if have >= wanted:
+        return Verdict("wait", f"{limits.min_seconds - seconds:.0f} more seconds")
+    rate = have / seconds if seconds > 0 else 0.0
+    when = f", about {span((wanted - have) / rate)} at this rate" if rate else ""
+    if limits.enough_seconds < math.inf:
+        when += f", or {span(limits.enough_seconds - seconds)}"
+    return Verdict("wait", f"{wanted - have} more of {wanted} {what}{when}")
 
 
 def span(seconds: float) -> str:
@@ -388,7 +426,6 @@ DAY = 86_400.0
 ANSWERED = ["serving", "canary"]
 FAILING = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)  # shares of failing requests that are tried
 NOTICED = 0.95
-SHADOW_DAYS, CANARY_DAYS, CANARY_SHARE = 3, 7, 0.5  # at least, where little traffic is expected
 
 
 @dataclass(frozen=True)
@@ -401,12 +438,12 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a rollout.
+    """One stage of a trial.
 
     Attributes:
         name: shadow or canary.
         share: of the requests that the new release gets, in (0, 1].
-        wanted: requests or rows, as `unit` says, that it needs.
+        wanted: requests or rows, as `unit` says, after which it ends early.
         rate: of these in a day.
         settings: of the stage.
     """
@@ -419,28 +456,27 @@ class Stage:
     settings: ShadowPolicy | CanaryPolicy
 
     @property
-    def needs(self) -> float:
-        """Seconds until there are enough, without limits."""
-        return self.wanted / self.rate * DAY if self.rate else math.inf
+    def seconds(self) -> float:
+        """Seconds until the next stage, as expected; infinite without traffic."""
+        if not self.rate:
+            return math.inf
+        first = DAY / self.rate  # until one has come, without which it waits
+        enough = max(self.settings.enough_seconds, first)
+        return max(min(self.wanted / self.rate * DAY, enough), self.settings.min_seconds)
 
     @property
-    def seconds(self) -> float | None:
-        """Seconds until the next stage; None if it is rolled back for lack of traffic."""
-        settings = self.settings
-        after = max(self.needs, settings.min_seconds)
-        if settings.enough_seconds is not None and self.rate:
-            after = min(after, max(settings.enough_seconds, FEW / self.rate * DAY))
-        return after if after <= settings.max_seconds else None
+    def expected(self) -> int:
+        """Number of requests or rows by its end."""
+        return round(self.rate * self.seconds / DAY) if self.rate else 0
 
     def __str__(self) -> str:
-        line = f"{self.name}, {self.share:.0%} of the requests: {self.wanted:,} {self.unit} "
-        line += f"take {span(self.needs)}" if self.rate else "never come"
-        if self.seconds is None:
-            return f"{line}, and it is rolled back after {span(self.settings.max_seconds)}"
-        if self.seconds < self.needs:
-            rows_by_then = self.rate * self.seconds / DAY
-            return f"{line}, and it goes on after {span(self.seconds)} with some {rows_by_then:.0f}"
-        return line
+        line = f"{self.name}, {self.share:.0%} of the requests: "
+        if not self.rate:
+            return f"{line}it waits for the first"
+        if self.expected >= self.wanted:
+            return f"{line}{span(self.seconds)} for {self.wanted:,} {self.unit}"
+        some = f"some {self.expected:,} of {self.wanted:,} {self.unit}"
+        return f"{line}{span(self.seconds)}, and it goes on with {some}"
 
 
 def logged_traffic(environment: str, now: datetime) -> Traffic | None:
@@ -466,8 +502,42 @@ def logged_traffic(environment: str, now: datetime) -> Traffic | None:
     return Traffic(requests / days, rows / days)
 
 
+def plan(policy: Policy, traffic: Traffic | None, passed_gate: bool = True) -> Plan:
+    """Decide how a trial that begins now goes.
+
+    Args:
+        policy: the team's.
+        traffic: that is expected; None if nothing is known of it.
+        passed_gate: whether the gate has passed the release; otherwise no time ends a stage.
+    """
+    return Plan(tuple(_steps(policy.canary, traffic)), passed_gate)
+
+
+def of_trial(policy: Policy, plan: Plan | None) -> Policy:
+    """Return the policy of a trial: the team's, with what its plan says; None leaves it as it is."""
+    if plan is None:
+        return policy
+    replace = msgspec.structs.replace
+    never = {} if plan.passed_gate else {"enough_seconds": math.inf}
+    shadow = replace(policy.shadow, **never)
+    canary = replace(policy.canary, steps=list(plan.steps), **never)
+    return replace(policy, shadow=shadow, canary=canary)
+
+
+def _steps(canary: CanaryPolicy, traffic: Traffic | None) -> list[float]:
+    """Leave out the steps at which the canary would get too few requests in its time.
+
+    At least one step below 1 stays, the largest, so that no release answers everything unseen.
+    """
+    if traffic is None:
+        return canary.steps
+    in_time = traffic.requests * canary.enough_seconds / DAY
+    worth = [share for share in canary.shares if share * in_time >= FEW] or canary.shares[-1:]
+    return [*worth, *(step for step in canary.steps if step >= 1)]
+
+
 def planned_stages(policy: Policy, traffic: Traffic) -> list[Stage]:
-    """List the stages of a rollout, in their order."""
+    """List the stages of a trial at some traffic, in their order."""
     shadow, canary = policy.shadow, policy.canary
     stages_in_order = []
     if shadow.share:
@@ -475,47 +545,45 @@ def planned_stages(policy: Policy, traffic: Traffic) -> list[Stage]:
         stages_in_order.append(Stage("shadow", shadow.share, shadow.min_rows, "rows", rate, shadow))
     return stages_in_order + [
         Stage("canary", share, canary.min_requests, "requests", traffic.requests * share, canary)
-        for share in canary.shares
+        for share in _steps(canary, traffic)
+        if share < 1
     ]
 
 
 def duration_lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
-    """Say how long each stage takes; where it takes too long, what to set instead."""
+    """Say how long each stage takes, and what it would notice."""
     if traffic is None:
-        yield "No request is logged yet, so the duration of the rollout is unknown."
+        yield "No request is logged yet, so the duration of the trial is unknown."
+        if policy.longest < math.inf:
+            yield f"It takes at most {span(policy.longest)} from the first requests on."
         return
     planned = planned_stages(policy, traffic)
     yield (
-        f"At your {_number(traffic.requests)} requests ({_number(traffic.rows)} rows) a day, each stage "
-        "of ops/rollout.toml takes:"
+        f"At your {_number(traffic.requests)} requests ({_number(traffic.rows)} rows) a day, the trial "
+        f"takes about {span(sum(stage.seconds for stage in planned))}:"
     )
     for stage in planned:
         yield f"- {stage}"
-    if all(stage.seconds is not None for stage in planned):
-        yield f"In all {span(sum(stage.seconds or 0.0 for stage in planned))}."
-        return
-    yield "So no release gets through. For so little traffic, set in ops/rollout.toml:"
-    yield from (f"    {line}" for line in suggestion(policy, traffic))
+    steps = _steps(policy.canary, traffic)
+    if left_out := [f"{share:.0%}" for share in policy.canary.shares if share not in steps]:
+        yield (
+            f"Steps with fewer than {FEW} requests in their time are left out: {', '.join(left_out)}."
+        )
+    if planned and (last := planned[-1]).name == "canary" and last.expected:
+        requests = min(last.expected, last.wanted)
+        others = round(requests * (1 - last.share) / last.share)
+        doubt = false_alarm(of_trial(policy, Plan(tuple(steps))))
+        failing = noticed(doubt, requests, others, policy.canary.max_bad_increase)
+        if failing is None:
+            yield f"Of {requests} requests at the last step even one that fails all is not certain."
+            return
+        yield (
+            f"Of releases that fail {failing:.0%} of the requests 19 in 20 are aborted at the last step, "
+            f"of those as good as the one that answers {policy.false_abort:.0%} in the whole trial."
+        )
 
 
-def suggestion(policy: Policy, traffic: Traffic) -> Iterator[str]:
-    """Propose stages that end by the time, and say how bad a release is rolled back then."""
-    shadow = max(SHADOW_DAYS, math.ceil(2 * FEW / traffic.rows))
-    canary = max(CANARY_DAYS, math.ceil(2 * FEW / (traffic.requests * CANARY_SHARE)))
-    yield f"[shadow]: share = 1.0, {_times(shadow)}"
-    yield f"[canary]: steps = [{CANARY_SHARE}, 1.0], {_times(canary)}"
-    requests = min(int(traffic.requests * CANARY_SHARE * canary), policy.canary.min_requests)
-    doubt = policy.false_abort / (OF_SHADOW + OF_STEP)  # one step, as proposed
-    failing = noticed(doubt, requests, requests, policy.canary.max_bad_increase)
-    yield (
-        f"At most {shadow + canary} days in all, and {requests} requests for the canary. Of releases "
-        f"that fail {failing:.0%} of them 19 in 20 are rolled back, of those as good as the one that "
-        f"answers {policy.false_abort:.0%}. Keep `patience_days` in ops/autopilot.toml above these "
-        "days, and the service running: a step starts again when it restarts."
-    )
-
-
-def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
+def noticed(doubt: float, requests: int, others: int, increase: float) -> float | None:
     """Find the least share of failing requests that is almost always noticed.
 
     Args:
@@ -525,7 +593,8 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
         increase: by which the canary may fail more.
 
     Returns:
-        One of FAILING. Looks before the last one are left out, so that it is rather too large.
+        One of FAILING; None if even failing all is not noticed. Looks before the last one are left out,
+        so that it is rather too large.
     """
     limit = wilson_upper_bound(0, others) + increase
     from scipy.special import bdtrc  # few deployments propose anything
@@ -533,11 +602,7 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
     most = next(
         (bad - 1 for bad in range(requests + 1) if exceeds(bad, requests, limit, doubt)), requests
     )  # failing requests that go unnoticed
-    return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), 1.0)
-
-
-def _times(days: int) -> str:
-    return f"enough_seconds = {days * DAY:.0f}, max_seconds = {2 * days * DAY:.0f}"
+    return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), None)
 
 
 def _number(value: float) -> str:

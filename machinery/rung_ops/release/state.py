@@ -9,9 +9,12 @@ change: if a process is killed before it appends the line, the next change appen
 """
 
 import json
+import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +30,7 @@ STATE = "state.json"
 HISTORY = "history.jsonl"
 MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
+STOP, RESUME = "stop", "resume"  # events that stop() and resume() write
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
 # One component of a path, not hidden: an id becomes the name of a folder.
 RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
@@ -48,21 +52,59 @@ class OvertakenError(ChangeRefusedError):
     """The state has changed since it was read, so the decision may be outdated."""
 
 
+CLOCK = "ROLLOUT_CLOCK"  # names a file that holds the seconds since 1970, for a replay
+
+
+def clock() -> float:
+    """Return the seconds since 1970 that a trial counts: the machine's, or those of the file of CLOCK."""
+    path = os.environ.get(CLOCK)
+    return float(Path(path).read_text(encoding="utf-8")) if path else time.time()
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds")
+
+
+PartOfRequests = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a trial goes, as it was decided when the release was deployed.
+
+    Attributes:
+        steps: shares of the requests that the canary answers, one after the other.
+        passed_gate: whether the gate passed the release: if not, no time ends a stage.
+    """
+
+    steps: Annotated[tuple[PartOfRequests, ...], msgspec.Meta(min_length=1, max_length=20)]
+    passed_gate: bool = True
+
+
 @dataclass(frozen=True)
 class Shadow:
-    """A release that scores a share of the requests, in (0, 1]; callers never see its answers."""
+    """A release that scores a share of the requests; callers never see its answers.
+
+    Earlier versions wrote neither `since`, when it began, nor `plan`.
+    """
 
     release: ReleaseId
-    share: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    share: PartOfRequests
+    since: str | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A release that answers some of the requests: `step` counts from 0 and began at `since`."""
+    """A release that answers some of the requests: `step` counts from 0 and began at `since`.
+
+    Earlier versions wrote no `plan`.
+    """
 
     release: ReleaseId
     step: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
     since: str
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -320,26 +362,40 @@ def serve(folder: Path, release: str, by: str, expected: int | None = None) -> S
     return change(folder, "serve", by, expected, move)
 
 
-def shadow(folder: Path, release: str, share: float, by: str, expected: int | None = None) -> State:
+def shadow(
+    folder: Path,
+    release: str,
+    share: float,
+    by: str,
+    expected: int | None = None,
+    plan: Plan | None = None,
+) -> State:
     """Start a shadow: a release scores a share of the requests, in (0, 1], unseen by callers."""
 
     def move(state: State) -> Changed:
         _check_candidate(state, release)
         if not 0 < share <= 1:
             raise ChangeRefusedError(f"Got a share of {share}; expected more than 0 and at most 1.")
-        return replace(state, shadow=Shadow(release, share)), {"release": release, "share": share}
+        started = Shadow(release, share, _now(), plan)
+        return replace(state, shadow=started), {"release": release, "share": share}
 
     return change(folder, "shadow", by, expected, move)
 
 
-def canary(folder: Path, release: str, by: str, expected: int | None = None) -> State:
-    """Start a canary: a release answers the first step's share of the requests."""
+def canary(
+    folder: Path, release: str, by: str, expected: int | None = None, plan: Plan | None = None
+) -> State:
+    """Start a canary: a release answers the first step's share of the requests.
+
+    A release that was in the shadow keeps its plan.
+    """
 
     def move(state: State) -> Changed:
         _check_candidate(state, release)
-        was_shadow = state.shadow is not None and state.shadow.release == release
-        shadow = None if was_shadow else state.shadow
-        return replace(state, canary=Canary(release, 0, now()), shadow=shadow), {"release": release}
+        before = state.shadow if state.shadow and state.shadow.release == release else None
+        started = Canary(release, 0, _now(), before.plan if before else plan)
+        shadow = None if before else state.shadow
+        return replace(state, canary=started, shadow=shadow), {"release": release}
 
     return change(folder, "canary", by, expected, move)
 
@@ -349,7 +405,7 @@ def advance(folder: Path, by: str, expected: int | None = None) -> State:
 
     def move(state: State) -> Changed:
         current = _canary_of(state)
-        following = Canary(current.release, current.step + 1, now())
+        following = replace(current, step=current.step + 1, since=_now())
         detail = {"release": following.release, "step": following.step}
         return replace(state, canary=following), detail
 
@@ -366,7 +422,20 @@ def promote(folder: Path, by: str, expected: int | None = None) -> State:
 def abort(
     folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
 ) -> State:
-    """End the canary or shadow of a release; by default the canary if there is one."""
+    """End the canary or shadow of a release that is wrong; by default the canary if there is one."""
+    return _end_trial("abort", folder, reason, by, expected, release)
+
+
+def end_trial(
+    folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
+) -> State:
+    """End the canary or shadow of a release of which nothing is known to be wrong; as abort()."""
+    return _end_trial("end_trial", folder, reason, by, expected, release)
+
+
+def _end_trial(
+    event: str, folder: Path, reason: str, by: str, expected: int | None, release: str | None
+) -> State:
 
     def move(state: State) -> Changed:
         candidates = [each for each in (state.canary, state.shadow) if each is not None]
@@ -379,13 +448,24 @@ def abort(
         left = replace(state, canary=None) if is_canary else replace(state, shadow=None)
         return left, {"release": ended.release, "reason": reason}
 
-    return change(folder, "abort", by, expected, move)
+    return change(folder, event, by, expected, move)
 
 
-def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = None) -> State:
-    """End a canary and a shadow; serve the previous release again if there is neither."""
+def roll_back(
+    folder: Path,
+    by: str,
+    reason: str = "",
+    expected: int | None = None,
+    source: str | None = None,
+) -> State:
+    """End a canary and a shadow; serve the previous release again if there is neither.
+
+    Where `source` names a release that is in neither role any more, nothing is changed.
+    """
 
     def move(state: State) -> Changed:
+        if source is not None and source not in (state.serving, *state.on_trial):
+            raise ChangeRefusedError(f"{source} is neither served nor on trial.")
         if state.on_trial:
             return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
         if not state.previous:
@@ -402,7 +482,7 @@ def stop(folder: Path, by: str, reason: str, expected: int | None = None) -> Sta
     def move(state: State) -> Changed:
         return replace(state, stopped=Stopped(by, now(), reason)), {"reason": reason}
 
-    return change(folder, "stop", by, expected, move)
+    return change(folder, STOP, by, expected, move)
 
 
 def resume(folder: Path, by: str, expected: int | None = None) -> State:
@@ -413,7 +493,12 @@ def resume(folder: Path, by: str, expected: int | None = None) -> State:
             raise ChangeRefusedError("The service is not stopped.")
         return replace(state, stopped=None), {}
 
-    return change(folder, "resume", by, expected, move)
+    return change(folder, RESUME, by, expected, move)
+
+
+def stopped_by(event: dict[str, Any]) -> Stopped:
+    """Return what the line of a stop says."""
+    return Stopped(event["by"], event["at"], str(event["detail"].get("reason", "")))
 
 
 def concerns(event: dict[str, Any], release: str) -> bool:

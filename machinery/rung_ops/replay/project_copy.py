@@ -1,11 +1,11 @@
 """Create the copy of the project that a replay runs in, and run verbs in it; nothing outside is changed."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +14,11 @@ import polars as pl
 from rung_ops import addons
 from rung_ops.contract import raw_file
 from rung_ops.project import current
+from rung_ops.release import state
 from rung_ops.replay.periods import ReplayError
-from rung_ops.system import git, key_names
+from rung_ops.settings import override
+from rung_ops.system import atomic, git, key_names
 from rung_ops.system.processes import poe
-
-
-def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
-    """Change values in a TOML file and keep its other lines.
-
-    Args:
-        path: of the file.
-        tables: new values by table and key. An existing value must be on a single line.
-    """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for table, values in tables.items():
-        for key, value in values.items():
-            _override(lines, table, key, f"{key} = {_toml(value)}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _override(lines: list[str], table: str, key: str, line: str) -> None:
-    """Replace the line of a key, or insert a line below the heading of its table."""
-    heading = re.compile(r"\[([\w.]+)\]")
-    headings = [at for at, text in enumerate(lines) if heading.match(text)]
-    start = next((at for at in headings if lines[at].startswith(f"[{table}]")), None)
-    if start is None:
-        lines += [f"[{table}]", line]
-        return
-    end = next((at for at in headings if at > start), len(lines))
-    for at in range(start + 1, end):
-        if re.match(rf"{key}\s*=", lines[at]):
-            lines[at] = line
-            return
-    lines.insert(start + 1, line)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def copy_folder() -> Path:
@@ -79,11 +45,10 @@ OUTSIDE = {
         "TRACKING_LOCAL_ONLY",
     ),
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "DVC_ROOT"),
-    *git.REDIRECTING,
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
-IGNORED = ("dated/", "service.log", "verbs.log")
+IGNORED = ("dated/", "service.log", "verbs.log", "clock", "bytecode/")
 
 # A remote of the copy's own, so that collected data are not pushed to the team's remote.
 DVC = """[core]
@@ -94,25 +59,10 @@ DVC = """[core]
     dir = cache
 """
 
-# Settings that are replaced, as they count requests or days of a real service: a replay sends a
-# month in seconds, and only as many requests as the sample has rows.
-LIMITS = "ops/monitor.toml"  # which a project may lack: each limit has its default
+# Settings that are replaced, as a replay looks at a month at a time. A project may lack the file.
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
-    "ops/rollout.toml": {
-        "shadow": {"share": 1.0, "min_rows": 300, "min_seconds": 0},
-        "canary": {"steps": [0.1, 0.5, 1.0], "min_requests": 100, "min_seconds": 0},
-    },
-    LIMITS: {"window": {"days": 31}},
+    "ops/monitor.toml": {"window": {"days": 31}},
 }
-
-
-def replaced() -> dict[str, dict[str, dict[str, object]]]:
-    """Return those of SETTINGS that count here; LIMITS do without their file, too."""
-    return {
-        name: tables
-        for name, tables in SETTINGS.items()
-        if name == LIMITS or (current().root / name).is_file()
-    }
 
 
 def make(first: pl.DataFrame, url: str) -> Path:
@@ -140,7 +90,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
     raw_file.write_rows(first, copy_folder() / FIRST)
     (copy_folder() / ".dvc").mkdir(exist_ok=True)
     (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
-    for name, tables in replaced().items():
+    for name, tables in SETTINGS.items():
         (copy_folder() / name).touch()
         override(copy_folder() / name, tables)
     override(copy_folder() / "ops/autopilot.toml", {"service": {"url": url}})
@@ -173,7 +123,10 @@ def environment() -> dict[str, str]:
 
     An ejected project has the library as source in machinery/; the copy then runs its own.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    kept = {name: value for name, value in git.variables().items() if name not in OUTSIDE}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Otherwise each of some hundred programs compiles all that it imports, for seconds.
+        kept["PYTHONPYCACHEPREFIX"] = str(copy_folder() / "bytecode")
     executables = str(Path(sys.executable).parent)
     code = [str(copy_folder() / "src")]
     code += [str(path.parent) for path in _sources()]
@@ -182,7 +135,13 @@ def environment() -> dict[str, str]:
     return kept | {
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
+        state.CLOCK: str(copy_folder() / "clock"),
     }
+
+
+def set_clock(now: datetime) -> None:
+    """Set the time that trials in the copy count, to that of a row."""
+    atomic.write(copy_folder() / "clock", f"{now.timestamp()}".encode())
 
 
 def _sources() -> list[Path]:

@@ -49,11 +49,13 @@ def replay(
     later = periods[begin:][:most]
     port = free_port()
     project_copy.make(first, f"http://127.0.0.1:{port}")
+    project_copy.set_clock(later[0].start)
     _say(
         f"{shown(project_copy.copy_folder())}: a copy of this project; nothing outside it is changed"
     )
     _say(timeline.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
+    trained = time.monotonic()
     service = Service(
         poe("serve", directory=project_copy.copy_folder()),
         project_copy.copy_folder(),
@@ -73,8 +75,13 @@ def replay(
         "metric": params()["score"]["metric"],
         "unit": unit,
         "level": timeline.LEVEL,
-        "first": {"release": frozen.id, "rows": first.height},
+        "first": {
+            "release": frozen.id,
+            "rows": first.height,
+            "seconds": trained - started,
+        },
         "stand_in": timeline.is_approved_for(),
+        "on_trial": traffic.serving_state().on_trial,
         "notes": timeline.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
@@ -215,7 +222,7 @@ def main(months: int | None, start: str | None, is_opened: bool) -> int:
     content = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
     data_file().write_text(content, encoding="utf-8")
     page_file().write_text(timeline_page.page(story), encoding="utf-8")
-    print(f"\n{timeline.table(story)}\n\n{story['outcome']}")
+    print(f"\n{timeline.table(story)}\n\n{story['outcome']}\n{story['spent']}")
     print(f"Wrote {shown(page_file())} in {story['seconds']:.0f} s.")
     if is_opened:
         webbrowser.open(page_file().as_uri())

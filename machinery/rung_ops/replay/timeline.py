@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from statistics import mean
@@ -128,19 +129,26 @@ def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[
         if not math.isfinite(error):
             return None
         value, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
-        return {"figure": value, "low": value - half, "high": value + half}
+        low = value - half
+        if value >= 0 and of is not gain and (sign < 0 or value <= 1):
+            low = max(low, 0.0)  # no error and no share is below zero, whatever the normal says
+        return {"figure": value, "low": low, "high": value + half}
+
+    def gain(chosen: np.ndarray) -> float:
+        return sign * (score(chosen, served) - score(chosen, frozen))
 
     return {
         "with": figure(lambda chosen: score(chosen, served)),
         "without": figure(lambda chosen: score(chosen, frozen)),
-        "difference": figure(lambda chosen: sign * (score(chosen, served) - score(chosen, frozen))),
+        "difference": figure(gain),
     }
 
 
+ENDED = ("refused", "aborted", "trial ended", "rolled back")  # names of what a version came to
 # Names on the page of events in the history of the releases.
 DURING = {
     **{"promote": "promoted", "serve": "promoted"},
-    **{"abort": "rolled back", "roll_back": "rolled back"},
+    **{"abort": "aborted", "roll_back": "rolled back", "end_trial": "trial ended"},
 }
 
 
@@ -190,7 +198,7 @@ def events(during: list[dict[str, Any]], summary: dict[str, Any] | None) -> list
     kinds = {
         "refused": "refused",
         "rolled back": "rolled back",
-        "trial ended": "rolled back",
+        "trial ended": "trial ended",
         "waits for approval": "waits for a person",
     }
     if summary["outcome"] in kinds:
@@ -203,7 +211,8 @@ def _sentence(event: dict[str, Any]) -> str:
     detail = event["detail"]
     reason = f": {detail['reason']}" if detail.get("reason") else ""
     when = f"within {event['row']:,} requests"
-    return f"{detail['release']} was {DURING[event['event']]} {when}{reason}"
+    happened = {"end_trial": "ended its trial"}.get(event["event"], f"was {DURING[event['event']]}")
+    return f"{detail['release']} {happened} {when}{reason}"
 
 
 def notes(unit: str, begin: int) -> list[str]:
@@ -222,7 +231,8 @@ def notes(unit: str, begin: int) -> list[str]:
         f"All outcomes of a {unit} become known at its end; then the autopilot makes one pass. "
         f"There is no pass after the last {unit}.",
         "The service logs the time of the machine. The monitor and the autopilot read a copy of "
-        "the log in which every prediction has the time of its row.",
+        "the log in which every prediction has the time of its row, and the stages of a trial last "
+        "as long by these times as the project's ops/rollout.toml says.",
         "The intervals assume independent rows. Rows of one day are similar, so true intervals are "
         "somewhat wider.",
     ]
@@ -238,7 +248,7 @@ def notes(unit: str, begin: int) -> list[str]:
             f"their order, each counted as {LASTS.days} days; drift between tenths need not be "
             "drift over time."
         )
-    for name, tables in project_copy.replaced().items():
+    for name, tables in project_copy.SETTINGS.items():
         values = "; ".join(
             f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
             for table, keys in tables.items()
@@ -284,6 +294,7 @@ def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
         "refused by the gate": str(marks.count("refused")),
         "rolled back": str(marks.count("rolled back")),
     }
+    figures |= {kind: str(marks.count(kind)) for kind in ENDED[1:3] if kind in marks}
     if "waits for a person" in marks:
         figures["waiting for a person"] = str(marks.count("waits for a person"))
     for side, name in (("with", f"{metric}, mean of the {unit}s"), ("without", "the same, frozen")):
@@ -296,9 +307,26 @@ def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
         "figures": figures,
         "counts": counts,
         "outcome": " ".join(_outcome(about, counts)),
+        "spent": _spent(about, periods),
         "honest": list(_shortcomings(about, periods, marks)) or ["There was no such case."],
         "periods": periods,
     }
+
+
+def _spent(about: dict[str, Any], periods: list[Period]) -> str:
+    """Say where the time of the replay went, the longest first."""
+    spent = Counter({"first release": about["first"]["seconds"]})
+    for each in periods:
+        spent["requests"] += each["seconds"]
+        for step in each["pass"]["steps"] if each["pass"] else ():
+            spent[f"`{step['step']}`"] += step["seconds"]
+    spent["all else"] = about["seconds"] - spent.total()
+    longest = ", ".join(
+        f"{name} {seconds:.0f}" for name, seconds in spent.most_common() if seconds >= 1
+    )
+    return (
+        f"It took {about['seconds']:.0f} seconds: {longest} (in backquotes the autopilot's steps)."
+    )
 
 
 def _outcome(about: dict[str, Any], counts: dict[str, int]) -> Iterator[str]:
@@ -343,6 +371,7 @@ def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]
     metric, unit = about["metric"], about["unit"]
     if "promoted" not in marks:
         yield "No release was promoted, so only the first one served."
+        yield from _causes(about, periods, marks)
         return
     for each in periods:
         if judged(each["difference"]) == WORSE:
@@ -352,7 +381,7 @@ def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]
             )
     for each in periods:
         for event in each["events"]:
-            if event["kind"] in ("refused", "rolled back"):
+            if event["kind"] in ENDED:
                 yield f"{each['name']}: {event['says']}."
     promoted = [any(event["kind"] == "promoted" for event in each["events"]) for each in periods]
     later = periods[promoted.index(True) :]
@@ -362,3 +391,20 @@ def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]
             f"In {len(even)} of the {len(later)} {unit}s from the first promotion on, the "
             f"difference may be chance, as its interval includes 0: {', '.join(even)}."
         )
+
+
+def _causes(about: dict[str, Any], periods: list[Period], marks: list[str]) -> Iterator[str]:
+    """Say why nothing was promoted: what the versions came to, or why none was trained."""
+    ended = [
+        f"{each['name']}: {event['says']}."
+        for each in periods
+        for event in each["events"]
+        if event["kind"] in (*ENDED, "waits for a person")
+    ]
+    if about.get("on_trial"):
+        ended.append(f"{' and '.join(about['on_trial'])} was still on trial at the end.")
+    yield from ended
+    if "trained" not in marks and not ended:
+        reasons = Counter(each["pass"]["reasons"][0] for each in periods if each["pass"])
+        for reason, count in reasons.most_common(3):
+            yield f"No version was trained in {count} of {reasons.total()} passes: {reason}."

@@ -16,7 +16,8 @@ from rung_ops.replay import timeline as wording
 from rung_ops.system import html
 
 LEFT, RIGHT, TOP = 52, 12, 14
-COLUMN = 92  # width of a period
+WIDTH = 1_080  # so that the last period is visible in a window of 1,200
+COLUMNS = 46, 92  # narrowest and widest column of a period
 PLOT = 230  # height of the plot
 BAND = 16  # height of the band that shows the serving releases
 LANE = 26  # height of the lane of events
@@ -29,6 +30,8 @@ MARKS = {
     "promoted": "M0,-5.5L5.5,4.5H-5.5Z",
     "refused": "M-4.5,-4.5L4.5,4.5M-4.5,4.5L4.5,-4.5",
     "rolled back": "M0,5.5L5.5,-4.5H-5.5Z",
+    "aborted": "M-4,-4H4V4H-4Z",
+    "trial ended": "M-5,-1H5V1H-5Z",
     "waits for a person": "M0,-5.5L5.5,0L0,5.5L-5.5,0Z",
 }
 
@@ -41,7 +44,8 @@ def chart(timeline: dict[str, Any]) -> str:
     """
     periods = timeline["periods"]
     low, high, step = scale(_values(periods))
-    width = LEFT + COLUMN * len(periods) + RIGHT
+    column = column_of(periods)
+    width = round(LEFT + column * len(periods) + RIGHT)
     height = TOP + PLOT + 24 + BAND + LANE + 4
 
     def y_of(value: float) -> float:
@@ -51,11 +55,17 @@ def chart(timeline: dict[str, Any]) -> str:
     parts += _line(periods, "without", 6, y_of) + _line(periods, "with", -6, y_of)
     parts += list(_columns(timeline, height))
     return (
-        f'<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{width}px" '
+        f'<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{min(width, WIDTH)}px" '
         f'role="group" aria-label="{escape(timeline["metric"])} by {timeline["unit"]}">'
         + "".join(parts)
         + "</svg>"
     )
+
+
+def column_of(periods: list[dict[str, Any]]) -> float:
+    """Return the width of a period, so that all of them fit where that leaves room for their names."""
+    narrowest, widest = COLUMNS
+    return min(widest, max(narrowest, (WIDTH - LEFT - RIGHT) / max(1, len(periods))))
 
 
 def scale(values: list[float]) -> tuple[float, float, float]:
@@ -109,12 +119,12 @@ def _grid(low: float, high: float, step: float, width: int, y_of: Any) -> Iterat
 
 
 def _line(periods: list[dict[str, Any]], side: str, offset: float, y_of: Any) -> list[str]:
-    points, parts = [], []
+    points, parts, column = [], [], column_of(periods)
     for number, period in enumerate(periods):
         figure = period[side]
         if not figure:
             continue
-        x, y = LEFT + COLUMN * (number + 0.5) + offset, y_of(figure["figure"])
+        x, y = LEFT + column * (number + 0.5) + offset, y_of(figure["figure"])
         points.append(f"{x:.1f},{y:.1f}")
         ends = f'y1="{y_of(figure["low"]):.1f}" y2="{y_of(figure["high"]):.1f}"'
         parts.append(f'<line class="interval {side}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
@@ -128,27 +138,28 @@ def _line(periods: list[dict[str, Any]], side: str, offset: float, y_of: Any) ->
 
 
 def _columns(timeline: dict[str, Any], height: int) -> Iterator[str]:
-    numbers = colours(timeline)
+    numbers, column = colours(timeline), column_of(timeline["periods"])
     for number, period in enumerate(timeline["periods"]):
-        left = LEFT + COLUMN * number
+        left = LEFT + column * number
         below = TOP + PLOT + 17
         label = f"{period['name']}: {period['headline']}"
         # Its title is its name: a label beside it would hide the text in it from voice control.
         yield f'<a href="#{escape(period["id"])}">'
         yield f"<title>{escape(label)}</title>"
-        yield f'<rect class="hit" x="{left}" y="2" width="{COLUMN}" height="{height - 4}" rx="4"/>'
-        centre = left + COLUMN / 2
-        yield f'<text class="name" x="{centre}" y="{below}">{escape(period["name"])}</text>'
-        yield from _serving_band(period, left, below + 8, numbers)
-        yield from _events(period, left, below + 8 + BAND + LANE / 2)
+        size = f'width="{column:.1f}" height="{height - 4}"'
+        yield f'<rect class="hit" x="{left:.1f}" y="2" {size} rx="4"/>'
+        centre = left + column / 2
+        yield f'<text class="name" x="{centre:.1f}" y="{below}">{escape(period["name"])}</text>'
+        yield from _serving_band(period, left, below + 8, numbers, column)
+        yield from _events(period, left, below + 8 + BAND + LANE / 2, column)
         yield "</a>"
 
 
 def _serving_band(
-    period: dict[str, Any], left: float, top: float, numbers: dict[str, int]
+    period: dict[str, Any], left: float, top: float, numbers: dict[str, int], column: float
 ) -> Iterator[str]:
     total = sum(share["rows"] for share in period["answered"]) or 1
-    x, room = left + 1.0, COLUMN - 2.0
+    x, room = left + 1.0, column - 2.0
     for share in period["answered"]:
         width = room * share["rows"] / total
         title = f"{share['release']} answered {share['rows']:,} of {total:,}"
@@ -163,14 +174,15 @@ def _serving_band(
         x += width
 
 
-def _events(period: dict[str, Any], left: float, y: float) -> Iterator[str]:
+def _events(period: dict[str, Any], left: float, y: float, column: float) -> Iterator[str]:
     """Draw events: those during the period on the left, those at its end on the right."""
     during = [event for event in period["events"] if event["when"] == "during"]
     after = [event for event in period["events"] if event["when"] == "after"]
+    edge, step = 0.15 * column, 0.17 * column
     for number, event in enumerate(during):
-        yield mark(event["kind"], left + 14 + 16 * number, y, event["says"])
+        yield mark(event["kind"], left + edge + step * number, y, event["says"])
     for number, event in enumerate(reversed(after)):
-        yield mark(event["kind"], left + COLUMN - 14 - 16 * number, y, event["says"])
+        yield mark(event["kind"], left + column - edge - step * number, y, event["says"])
 
 
 LAYOUT = Path(__file__).with_suffix(".html")

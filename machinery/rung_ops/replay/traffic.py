@@ -10,10 +10,11 @@ import secrets
 import subprocess
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ import polars as pl
 
 from rung_ops import contract, prediction_log
 from rung_ops.project import release_folders
-from rung_ops.release import state
+from rung_ops.release import rollout, state
 from rung_ops.replay import project_copy
 from rung_ops.replay.periods import WHEN, Period, ReplayError
-from rung_ops.serving import access
+from rung_ops.serving import access, shadow
 from rung_ops.system import processes
 
 HOST = "127.0.0.1"
@@ -62,12 +63,13 @@ class Service:
             port: the port it listens on.
         """
         self.port = port
-        self._token = secrets.token_urlsafe()
+        token = secrets.token_urlsafe()
+        self._headers = {"authorization": f"Bearer {token}"}
         self._log = (folder / "service.log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port)],
             cwd=folder,
-            env=environment | {access.PREDICT: f"replay:{self._token}"},
+            env=environment | {access.PREDICT: f"replay:{token}"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -108,7 +110,7 @@ class Service:
             connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
             try:
                 for number in range(first, len(bodies), CALLERS):
-                    answers[number] = _ask(connection, bodies[number], ids[number], self._token)
+                    answers[number] = _ask(connection, bodies[number], ids[number], self._headers)
             except (OSError, http.client.HTTPException, ReplayError) as error:
                 failed.append(str(error) or repr(error))
             finally:
@@ -122,6 +124,18 @@ class Service:
         if failed:
             raise ReplayError(f"A request was not answered: {failed[0]}\n{self._log_end()}")
         return [answer for answer in answers if answer is not None]
+
+    def has_judged(self, now: datetime) -> bool:
+        """Return whether the service has judged the release on trial since the clock shows this time."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        try:
+            connection.request("GET", "/model", headers=self._headers)
+            verdict = json.loads(connection.getresponse().read())["rollout"]
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return verdict is not None and datetime.fromisoformat(verdict["at"]) >= now
 
     def close(self) -> None:
         """Stop the service after it has answered open requests."""
@@ -144,11 +158,10 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: str) -> Answer:
-    headers = {
-        **{"content-type": "application/json", "x-request-id": name},
-        "authorization": f"Bearer {token}",
-    }
+def _ask(
+    connection: http.client.HTTPConnection, body: bytes, name: str, headers: dict[str, str]
+) -> Answer:
+    headers = headers | {"content-type": "application/json", "x-request-id": name}
     status, content = 0, b""
     for _ in range(TRIES):
         connection.request("POST", "/predict", body, headers)
@@ -170,7 +183,11 @@ def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: 
 
 CHUNK = 500  # rows
 TRIAL_CHUNK = 100  # rows sent at once while a canary or shadow may change
-PAUSE = 0.3  # seconds; the service reads its state every 0.25
+# Parts of a stage of a trial: the rows of a part are sent before the service judges again, so that a
+# stage ends at most a part of it late.
+STAGE_PARTS = 8
+GATHERED = 2 * shadow.GATHER  # seconds until a shadow has scored what was sent
+JUDGED_WITHIN = 5.0  # seconds
 LOGGED_WITHIN = 30.0  # seconds
 
 
@@ -214,19 +231,42 @@ def serve(service: Service, period: Period) -> Served:
     Raises:
         ReplayError: a request was not answered.
     """
-    rows = period.rows.drop(WHEN, contract.TARGET)
+    rows, when = period.rows.drop(WHEN, contract.TARGET), period.rows[WHEN].to_list()
     ids = request_ids(period)
     served = Served(period, [])
+    part = _stage_part()
     sent = 0
     while sent < rows.height:
-        trial = _trial_state()
-        size = TRIAL_CHUNK if trial else CHUNK
+        stop = min(sent + CHUNK, rows.height)
+        if part and _trial_state():
+            stop = min(stop, sent + TRIAL_CHUNK, bisect_left(when, when[sent] + part))
         with served.following():
-            served.answers += service.send(rows[sent : sent + size], ids[sent : sent + size])
-            sent = min(sent + size, rows.height)
-            if trial:
-                wait_for(lambda before=trial: _trial_state() != before, PAUSE)  # type: ignore[misc]
+            served.answers += service.send(rows[sent:stop], ids[sent:stop])
+            _let_judge(service, when[stop - 1], part)
+        sent = stop
+    with served.following():
+        _let_judge(service, period.end, part)
     return served
+
+
+def _let_judge(service: Service, now: datetime, part: timedelta | None) -> None:
+    """Set the clock, and wait until the service has judged by it what is on trial."""
+    trial = _trial_state() if part else None
+    if trial:
+        time.sleep(GATHERED)
+    project_copy.set_clock(now)
+    if trial:
+        wait_for(lambda: _trial_state() != trial or service.has_judged(now), JUDGED_WITHIN)
+
+
+def _stage_part() -> timedelta | None:
+    """Return how long rows are sent in a trial before it is judged; None if nothing is promoted by itself."""
+    folder = project_copy.copy_folder() / "ops"
+    policy = rollout.read_policy(folder / "rollout.toml", folder / "service.toml")
+    if policy is None:
+        return None
+    shortest = min(policy.shadow.enough_seconds, policy.canary.enough_seconds)
+    return timedelta(seconds=shortest / STAGE_PARTS)
 
 
 def request_ids(period: Period) -> list[str]:
@@ -300,10 +340,6 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def _trial_state() -> tuple[Any, ...] | None:
+def _trial_state() -> int | None:
     now = serving_state()
-    return (now.generation,) if now.canary or (now.shadow and _has_rollout()) else None
-
-
-def _has_rollout() -> bool:
-    return (project_copy.copy_folder() / "ops/rollout.toml").is_file()
+    return now.generation if now.on_trial else None

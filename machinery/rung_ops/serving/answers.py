@@ -205,7 +205,7 @@ def of_row(job: Job) -> bytes:
 def of_rows(job: Job) -> bytes:
     """Answer a JSON array."""
     release, predictions = job.served.release, job.predictions
-    defaults = job.defaults or [[] for _ in predictions]
+    defaults = job.defaults or [[]] * job.height
     ids = job.ids(0, job.height)
     reasons = UNSET if job.reasons is None else job.reasons
     kind = release.kind

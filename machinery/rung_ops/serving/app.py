@@ -4,15 +4,17 @@ Routing, middleware and request objects would cost as much again as the predicti
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect
 
-from rung_ops.model.rows import Refusal, Table
+from rung_ops.model.json_text import SLICE
+from rung_ops.model.rows import Refusal, Result, Steps, Table
 from rung_ops.serving import answers, explaining
 from rung_ops.serving.batching import Job
 from rung_ops.serving.hooks import ScoringError
@@ -25,8 +27,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-Read = Callable[[LoadedRelease], list[Any] | Table]
+Sent = list[Any] | Table
+Read = Callable[[LoadedRelease], Sent]
 
+# Iterations of the event loop after a slice of a large body: a request that has arrived takes some to
+# become a job, and some more to be scored.
+MIN_PAUSE, MAX_PAUSE = 2, 16
 LONGEST_ID = 128  # characters of x-request-id
 LONGEST_KEY = 1_024  # characters of x-key
 JSON = (b"content-type", b"application/json")
@@ -47,6 +53,7 @@ class App:
         self._service = service
         self._pages = pages
         self._budget = BodyBudget(service.limits.max_bodies)
+        self._large = LargeBodies(service.limits.max_bodies)
         self._routes = {"/predict": self._predict, "/predict/batch": self._batch}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -89,14 +96,29 @@ class App:
         served = service.answering()
         service.batcher.admit(1)
         parsed = parse_headers(headers)
+        if parsed.length > SLICE:  # many rows, for which there may be no room
+            service.batcher.admit(1, is_large=True)
         body = await self._body(receive, parsed)
         if _first(body) == b"[":
             most = service.limits.max_rows
-            job = self._job(served, parsed, arrived, lambda loaded: loaded.reader.many(body, most))
+            job = await self._job_of_many(
+                *(served, parsed, arrived, len(body)),
+                lambda loaded: loaded.reader.many(body, most),
+                lambda loaded: loaded.reader.many_in_steps(body, most),
+                lambda: min(body.count(b"{"), most),
+            )
             service.batcher.admit(job.height)
             await self._score(job, explain)
             return answers.of_rows(job)
-        job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
+        if len(body) > SLICE:
+            job = await self._job_of_many(
+                *(served, parsed, arrived, len(body)),
+                lambda loaded: [loaded.reader.one(body)],
+                lambda loaded: loaded.reader.one_in_steps(body),
+                lambda: 1,
+            )
+        else:
+            job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
         job.is_single = True
         await self._score(job, explain)
         return answers.of_row(job)
@@ -108,7 +130,7 @@ class App:
         served = service.answering()
         if explain:
             raise Refusal(400, TABLES_UNEXPLAINED)
-        service.batcher.admit(1, by_column=True)
+        service.batcher.admit(1, is_large=True)
         parsed = parse_headers(headers)
         if parsed.media_type not in ANY_JSON:
             raise Refusal(
@@ -118,8 +140,13 @@ class App:
             )
         body = await self._body(receive, parsed)
         most = service.limits.max_rows
-        job = self._job(served, parsed, arrived, lambda loaded: loaded.reader.columnar(body, most))
-        service.batcher.admit(job.height, by_column=True)
+        job = await self._job_of_many(
+            *(served, parsed, arrived, len(body)),
+            lambda loaded: loaded.reader.columnar(body, most),
+            lambda loaded: loaded.reader.columnar_in_steps(body, most),
+            lambda: min(body.count(b",") // len(served.reader.columns), most),
+        )
+        service.batcher.admit(job.height, is_large=True)
         await self._score(job)
         return answers.of_table(job)
 
@@ -143,6 +170,43 @@ class App:
                     canary = None
             served = canary or served
         return Job(served, identity, key, arrived, service.future(), rows)
+
+    async def _job_of_many(
+        self,
+        served: LoadedRelease,
+        parsed: "RequestHeaders",
+        arrived: float,
+        size: int,
+        read: Read,
+        steps: Callable[[LoadedRelease], Steps[Any]],
+        height: Callable[[], int],
+    ) -> Job:
+        """Make the job of many rows; a body of more than a slice waits for its turn to be decoded.
+
+        Args:
+            served: the release that answers, unless the canary does.
+            parsed: headers of the request.
+            arrived: when the request did.
+            size: of the body in bytes.
+            read: decodes it for a release.
+            steps: does so in slices.
+            height: estimates the number of its rows.
+        """
+        if size <= SLICE:
+            return self._job(served, parsed, arrived, read)
+        service = self._service
+        async with self._large.turn(size):
+            service.batcher.admit(height(), is_large=True)
+            is_busy = service.batcher.has_small
+            decoded: dict[LoadedRelease, Sent] = {served: await gently(steps(served), is_busy)}
+            canary = service.held.canary
+            if canary is not None:
+                if service.alike:
+                    decoded[canary] = decoded[served]
+                else:
+                    with contextlib.suppress(Refusal):
+                        decoded[canary] = await gently(steps(canary), is_busy)
+            return self._job(served, parsed, arrived, lambda loaded: _decoded(decoded, loaded))
 
     async def _score(self, job: Job, explain: bool = False) -> None:
         service = self._service
@@ -246,6 +310,61 @@ async def read_body(receive: Receive, announced: int, most: int, budget: "BodyBu
             if unfinished.size > most:
                 raise _too_large(most)
     return b"".join(parts)
+
+
+def _decoded(decoded: Mapping[LoadedRelease, Sent], loaded: LoadedRelease) -> Sent:
+    """Return the rows that were decoded for a release.
+
+    Raises:
+        Refusal: none were, as it has other columns, or began to answer meanwhile.
+    """
+    if loaded not in decoded:
+        raise Refusal(422, f"{loaded.release.id} takes other rows.")
+    return decoded[loaded]
+
+
+async def gently(steps: Steps[Result], is_busy: Callable[[], bool]) -> Result:
+    """Take steps with some iterations of the event loop after each, so that others are answered.
+
+    Args:
+        steps: to take.
+        is_busy: whether a request waits that could be answered now.
+    """
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        for iteration in range(MAX_PAUSE):
+            await asyncio.sleep(0)
+            if iteration >= MIN_PAUSE and not is_busy():
+                break
+
+
+class LargeBodies:
+    """Lets complete large bodies be decoded one after the other, and bounds their bytes."""
+
+    def __init__(self, limit: int) -> None:
+        """Allow so many bytes."""
+        self._limit = limit
+        self._used = 0
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, size: int) -> AsyncIterator[None]:
+        """Wait until it is the turn of a body of so many bytes.
+
+        Raises:
+            Refusal: too many wait.
+        """
+        if self._used and self._used + size > self._limit:
+            raise _too_many_bodies()
+        self._used += size
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._used -= size
 
 
 def _too_large(most: int) -> Refusal:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from rung_ops.model import source_import
 from rung_ops.model.reasons import Reason
@@ -121,6 +122,8 @@ class Scored(NamedTuple):
         rows, features: of them, shapes (n_rows, n_columns) and (n_rows, n_features).
         predictions: of the rows.
         missing, sent: as a Table has them.
+        hooked: rows whose value the hook before_prediction changed, by column, counted from 0; None
+            where nobody asked.
     """
 
     parts: list[Part]
@@ -129,6 +132,7 @@ class Scored(NamedTuple):
     predictions: np.ndarray
     missing: Missing
     sent: Missing | None = None
+    hooked: Missing | None = None
 
     def defaults(self) -> list[list[str]] | None:
         """Name the defaulted columns of each row; None if nothing was missing."""
@@ -137,6 +141,10 @@ class Scored(NamedTuple):
     def sent_by_row(self) -> list[list[str]] | None:
         """Name the columns of each row that the caller sent though they are looked up."""
         return by_row(self.sent, len(self.predictions))
+
+    def hooked_by_row(self) -> list[list[str]] | None:
+        """Name the columns of each row that a hook changed; None if it changed none."""
+        return by_row(self.hooked, len(self.predictions))
 
 
 Report = Callable[[Scored], None]
@@ -192,19 +200,23 @@ class Batcher:
         """Number of waiting rows."""
         return self._small.rows + self._large.rows
 
-    def admit(self, rows: int, by_column: bool = False) -> None:
+    def has_small(self) -> bool:
+        """Return whether a request of few rows waits."""
+        return bool(self._small.jobs)
+
+    def admit(self, rows: int, is_large: bool = False) -> None:
         """Check that the rows of a new request would not wait too long.
 
         Args:
             rows: number of rows.
-            by_column: whether they come as a table, which never shares a batch.
+            is_large: whether they never share a batch: a table, or a body of more than a slice.
 
         Raises:
             Refusal: 503; they would wait too long, or too many rows are waiting.
         """
         lane, limit = (self._small, self._limits.max_waiting_rows)
         seconds = lane.seconds
-        if by_column or rows > SMALL:
+        if is_large or rows > SMALL:
             lane, limit = self._large, self._limits.max_rows
             seconds += lane.seconds
         if self._until:
@@ -391,9 +403,20 @@ def _score(parts: list[Part], score: Score) -> Scored:
                 return Scored(parts, values, *scored, missing)
         fill = None if lookup is None else partial(lookup.fill, is_shared=len(parts) > 1)
         table = served.reader.table(decoded, fill)
+    # Of what is explained, the reasons say which values a hook has changed, maybe in place.
+    before = table.frame.clone() if first.explained is not None else None
     rows, features, predictions = score(served.release, table.frame)
     _require_numbers(served, predictions, table.frame.height)
-    return Scored(parts, rows, features, predictions, table.missing, table.sent)
+    hooked = None if before is None or score is score_release else _changed(before, rows)
+    return Scored(parts, rows, features, predictions, table.missing, table.sent, hooked)
+
+
+def _changed(before: pl.DataFrame, after: pl.DataFrame) -> Missing:
+    """Number the rows whose values differ, by column."""
+    differ = {
+        name: before[name].ne_missing(after[name]).arg_true().to_list() for name in before.columns
+    }
+    return {name: rows for name, rows in differ.items() if rows}
 
 
 def _require_numbers(served: LoadedRelease, predictions: np.ndarray, height: int) -> None:

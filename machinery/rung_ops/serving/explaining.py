@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
+import msgspec
 import polars as pl
 
 from rung_ops.model.reasons import CannotExplainError, Reason, Reasons
@@ -15,6 +16,7 @@ from rung_ops.serving.batching import Job, Scored
 from rung_ops.serving.hooks import ScoringError
 
 PARAMETER = "explain"
+BEFORE = "changed by the hook before_prediction"
 MAX_WAITING = 20  # requests of the largest size that may wait to be explained
 
 # Logs a batch, with the reasons of its rows; None if they could not be found.
@@ -67,9 +69,8 @@ class Explainer:
         """Explain a batch that holds rows of one job."""
         ((job, start, stop),) = scored.parts
         self._waiting += stop - start
-        assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
         running = asyncio.get_running_loop().run_in_executor(
-            self._thread, reasons.strongest, scored.features, self._settings.count
+            self._thread, _of_answers, scored, reasons, self._settings.count
         )
         running.add_done_callback(lambda done: self._finish(scored, job, stop, done))
 
@@ -104,3 +105,21 @@ class Explainer:
         failed = ScoringError(f"{job.served.release.id} cannot explain this: {message}")
         failed.__cause__ = error
         job.explained.set_exception(failed)
+
+
+def _of_answers(scored: Scored, reasons: Reasons, count: int) -> list[list[Reason]]:
+    """Find the reasons of what is answered, hooks included."""
+    assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
+    strongest = reasons.strongest(scored.features, count, scored.predictions)
+    hooked = scored.hooked_by_row()
+    if hooked is None:
+        return strongest
+    return [
+        [
+            msgspec.structs.replace(reason, text=f"{reason.text}, {BEFORE}")
+            if set(reason.columns) & set(changed)
+            else reason
+            for reason in of_row
+        ]
+        for of_row, changed in zip(strongest, hooked, strict=True)
+    ]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,8 @@ class PredictionLog:
         self._wake = threading.Event()
         self._closing = self._finished = False
         self._failing = False
+        self._reason = ""  # of the last failure
+        self._dropped_at = ""
         self._files = LogFiles(folder)
         self.other_times: Callable[[], other_times.Counts] | None = None
         self._counted: other_times.Counts = {}
@@ -94,7 +97,7 @@ class PredictionLog:
         with self._lock:
             full = self._weight + weight > self._limit or self._closing
             if full:
-                self.dropped += len(ids)
+                self._drop(len(ids))
             else:
                 self._waiting.append(batch)
                 self._weight += weight
@@ -109,6 +112,22 @@ class PredictionLog:
         """Number of rows that are not written yet."""
         with self._lock:
             return sum(len(batch.ids) for batch in [*self._writing, *self._waiting])
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the log, and which rows it lacks; None if it has all."""
+        problems = []
+        if self._failing:
+            problems.append(
+                f"The prediction log cannot be written ({self._reason}): {self.waiting:,} rows wait "
+                "in memory, and once that is full the newest are dropped."
+            )
+        if self.dropped:
+            problems.append(
+                f"The prediction log has dropped {self.dropped:,} rows since the start, the last at "
+                f"{self._dropped_at}: they were answered, and cannot be monitored or shown."
+            )
+        return " ".join(problems) or None
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the waiting rows and stop; rows not written within `seconds` are dropped."""
@@ -128,8 +147,12 @@ class PredictionLog:
             self._writing, self._weight = [], 0
             self._waiting.clear()
         if lost:
-            self.dropped += lost
+            self._drop(lost)
             LOG.warning("The prediction log dropped %d rows: not written in time.", lost)
+
+    def _drop(self, rows: int) -> None:
+        self.dropped += rows
+        self._dropped_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -166,7 +189,7 @@ class PredictionLog:
             self._rows = 0
         for group, frame in frames(self._writing):
             if isinstance(frame, BaseException):
-                self.dropped += sum(len(batch.ids) for batch in group)
+                self._drop(sum(len(batch.ids) for batch in group))
                 LOG.error("Predictions cannot be logged; their parts differ: %s", frame)
             else:
                 try:
@@ -202,6 +225,7 @@ class PredictionLog:
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
+        self._reason = str(error)
         if not self._failing:
             LOG.error("The prediction log cannot be written: %s", error)
         self._failing = True

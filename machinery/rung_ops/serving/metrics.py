@@ -25,6 +25,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from rung_ops.project.service_settings import SLO
+from rung_ops.release.state import State
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.system.files import read_regular
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rung_ops.serving.entity_lookup import OnlineStore
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+AUTOPILOT_PROM = "autopilot.prom"
 MAX_MONITOR_BYTES = 16_000_000  # of the monitor's figures, which are some kilobytes
 ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
@@ -57,7 +59,8 @@ class Metrics:
         """Start all counters at 0.
 
         Args:
-            monitor: file that the monitor writes, in Prometheus' format; it is passed on.
+            monitor: file that the monitor writes, in Prometheus' format; it is passed on, and so is
+                that of the autopilot beside it.
             slo: [slo] of ops/service.toml, which the alert rules compare with.
         """
         self.registry = CollectorRegistry()
@@ -107,6 +110,19 @@ class Metrics:
         )
         for outcome in ("loaded", "refused"):
             self._swaps.labels(outcome)
+        self._trials = Counter(
+            "service_trials",
+            "Trials of a release, in shadow and canary, that ended: promoted or not_promoted.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("promoted", "not_promoted"):
+            self._trials.labels(outcome)
+        self._rollbacks = Counter(
+            "service_rollbacks",
+            "Returns from the serving release to the one before it.",
+            registry=self.registry,
+        )
         self._ended = Counter(
             "service_connections_ended",
             "Connections that the service ended: too many, or one sent too much or too slowly.",
@@ -169,6 +185,14 @@ class Metrics:
         """Count a change of release: loaded or refused."""
         self._swaps.labels(outcome).inc()
 
+    def follow_state(self, before: State, state: State) -> None:
+        """Count what happened from one state of the environment to the next."""
+        for release in set(before.on_trial) - set(state.on_trial):
+            outcome = "promoted" if release == state.serving else "not_promoted"
+            self._trials.labels(outcome).inc()
+        if before.previous and before.serving != state.serving == before.previous[0]:
+            self._rollbacks.inc()
+
     def set_status(self, releases: Mapping[str, str], ready: bool, stopped: bool) -> None:
         """Set what is loaded, by arm (serving, canary, shadow), and whether it answers."""
         self._releases = dict(releases)
@@ -189,12 +213,13 @@ class Metrics:
         self._lookups = lookups or self._lookups
 
     def exposition(self) -> bytes:
-        """Return all figures in Prometheus' format, those of the monitor too where there are any."""
+        """Return all figures in Prometheus' format, and those of monitor and autopilot if any."""
         text = generate_latest(self.registry)
         if self._monitor is None:
             return text
-        with contextlib.suppress(OSError):
-            text += read_regular(self._monitor, MAX_MONITOR_BYTES)
+        for path in (self._monitor, self._monitor.with_name(AUTOPILOT_PROM)):
+            with contextlib.suppress(OSError):
+                text += read_regular(path, MAX_MONITOR_BYTES)
         return text
 
     def collect(self) -> Iterator[Metric]:

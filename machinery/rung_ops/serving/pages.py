@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from rung_ops.model.released import Release
 from rung_ops.model.rows import Refusal
@@ -58,12 +59,14 @@ def application(
         Route("/predict/batch", _answered_before, methods=["POST"]),
     ]
     paths = [route.path for route in own if isinstance(route, Route)]
-    return Starlette(
+    made = Starlette(
         # The project's come last, and refuse to start where they would match one of the others.
         routes=[*further, *own, *service.hooks.further_routes(paths)],
         lifespan=lifespan,
         exception_handlers={HTTPException: _in_json, Exception: _failed},
     )
+    made.router.redirect_slashes = False  # to the `Host` that the caller names; see _other_path()
+    return made
 
 
 class Pages:
@@ -107,16 +110,18 @@ def service_status(service: Service) -> dict[str, Any]:
         "canary": held.canary.release.id if held.canary is not None else None,
         "shadow": held.shadow.release.id if held.shadow is not None else None,
     }
-    last = service.rollout.last
+    last, judged = service.rollout.last, datetime.fromtimestamp(service.rollout.judged, UTC)
     problems = _problems(service)
     if service.access.problem:
         problems.insert(0, service.access.problem)
+    if service.log is not None and service.log.problem:
+        problems.append(service.log.problem)
     return {
         "ready": service.ready,
         "environment": service.environment,
         "serving": held.serving.release.id if held.serving is not None else None,
         **on_trial,
-        "rollout": asdict(last) if last is not None else None,
+        "rollout": asdict(last) | {"at": judged.isoformat()} if last is not None else None,
         "stopped": asdict(service.stopped) if service.stopped is not None else None,
         "draining": service.draining,
         "problems": problems,
@@ -187,6 +192,8 @@ async def _answered_before(request: Request) -> Response:
 
 async def _in_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and (other := _other_path(request)):
+        return RedirectResponse(other)
     messages = {
         404: f"There is nothing at {request.url.path}: / names what there is.",
         405: f"{request.url.path} is not for {request.method}.",
@@ -195,6 +202,18 @@ async def _in_json(request: Request, error: Exception) -> Response:
     return Response(
         Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
     )
+
+
+def _other_path(request: Request) -> str | None:
+    """Return the same path with or without its last slash, if that is a page: relative, without a host."""
+    path: str = request.scope["path"]
+    last = path.removesuffix("/").rpartition("/")[2]
+    ends = path.endswith("/")
+    scope = {**request.scope, "path": path[:-1] if ends else f"{path}/"}
+    if not last or all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{'..' if ends else '.'}/{last}{'' if ends else '/'}{query}"
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Roll a release out step by step, and roll it back at once if it is worse.
+"""Roll a release out step by step, and abort it at once if it is worse.
 
 Each replica of the service judges its own requests. The generation of the state ensures that only
 one replica takes each step: the first one does, the others read the state again.
@@ -6,8 +6,10 @@ one replica takes each step: the first one does, the others read the state again
 
 import hashlib
 import logging
-import time
+import math
+import os
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,6 +23,7 @@ from rung_ops.release.rollout import (
     Trial,
     Verdict,
     canary_verdict,
+    of_trial,
     shadow_verdict,
 )
 from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
@@ -30,6 +33,9 @@ LOG = logging.getLogger("service")
 
 BY = "service"  # who changes the state, in the history
 SPAN = 2**64  # of a key's hash
+
+STEP = 1.0  # seconds between two checks of a canary or shadow
+DRIVEN_STEP = 0.05  # seconds, where a replay drives the clock
 
 Arm = Literal["serving", "canary"]
 
@@ -66,24 +72,28 @@ class Rollout:
 
     Attributes:
         last: the last verdict; None without a canary or shadow.
+        judged: seconds since 1970 when it was last asked for a verdict.
+        pause: seconds until the next one.
     """
 
     def __init__(
-        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = time.monotonic
+        self, folder: Path, policy: Policy | None, clock: Callable[[], float] = states.clock
     ) -> None:
         """Set the environment and the policy.
 
         Args:
             folder: of the environment.
             policy: of ops/rollout.toml; None if no release is promoted automatically.
-            clock: returns seconds; replaced in tests.
+            clock: returns seconds since 1970; replaced in tests.
         """
         self.last: Verdict | None = None
+        self.judged = 0.0
+        self.pause = DRIVEN_STEP if states.CLOCK in os.environ else STEP
         self._folder = folder
         self._policy = policy
         self._clock = clock
         self._watched: object = None
-        self._began = 0.0
+        self._began = self._now = 0.0
         self._logged = ""
         self._trial: Trial | None = None
 
@@ -91,7 +101,7 @@ class Rollout:
         """Return the traffic split of a state."""
         if state.canary is None or self._policy is None:
             return TrafficSplit()
-        steps = self._policy.canary.steps
+        steps = of_trial(self._policy, state.canary.plan).canary.steps
         return TrafficSplit(state.canary.release, steps[min(state.canary.step, len(steps) - 1)])
 
     def observe(
@@ -118,13 +128,22 @@ class Rollout:
         Returns:
             The new state, or the same one if nothing was decided.
         """
+        try:
+            return self._step(state, compared)
+        finally:
+            self.judged = self._now
+
+    def _step(self, state: State, compared: Comparison | None) -> State:
+        self._now = self._clock()
         if self._policy is None or state.stopped or state.serving is None:
             self._watch(None)
             return state
         if state.canary is not None:
-            return self._step_of_canary(state, state.canary, self._policy)
+            policy = of_trial(self._policy, state.canary.plan)
+            return self._step_of_canary(state, state.canary, policy)
         if state.shadow is not None:
-            return self._step_of_shadow(state, state.shadow, self._policy, compared)
+            policy = of_trial(self._policy, state.shadow.plan)
+            return self._step_of_shadow(state, state.shadow, policy, compared)
         self._watch(None)
         return state
 
@@ -187,10 +206,20 @@ class Rollout:
         LOG.warning("%s serves %s, %s%s", self._folder.name, moved.serving, canary, reason)
         return moved
 
-    def _watch(self, what: object) -> None:
+    def _watch(self, what: Canary | Shadow | None) -> None:
         """Reset the trial when another canary or shadow starts."""
         if what != self._watched:
-            self._watched, self._began, self._trial, self.last = what, self._clock(), None, None
+            self._watched, self._trial, self.last = what, None, None
+            # A service that starts again has lost what it has seen, not the time.
+            self._began = min(self._now, _began(what))
 
     def _seconds(self) -> float:
-        return self._clock() - self._began
+        return self._now - self._began
+
+
+def _began(trial: Canary | Shadow | None) -> float:
+    """Return when a stage began, in seconds since 1970; infinite if that is not known."""
+    try:
+        return datetime.fromisoformat(trial.since or "").timestamp() if trial else math.inf
+    except ValueError:
+        return math.inf

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import click
 from starlette.applications import Starlette
@@ -23,7 +24,9 @@ from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import Logging
+from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
+from rung_ops.release.state import STATE
 from rung_ops.serving import access, hooks, pages
 from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
@@ -71,8 +74,11 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
+        require_environment(environment)
+        LOG.info("%s", library.statement())
         names = list(dict.fromkeys([*guards(), *modules]))
-        service = service_of(environment, access_of(names, host))
+        callers = access_of(names, host, release_folders.environment(environment))
+        service = service_of(environment, callers)
         routes = [route for name in names for route in routes_of(name, service)]
         app = application(service, routes, reader_of(names, environment))
         # Imported here: where uvicorn has another interface, the import says so.
@@ -81,7 +87,23 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         server = Server(service, app, host, port)
     except (OpsError, ImportError) as error:
         raise OpsError(f"The service does not start: {error}") from error
+    if not (release_folders.environment(environment) / STATE).is_file():
+        LOG.warning("Not ready: %s", service.advice)
     return server.serve_until_stopped()
+
+
+def require_environment(name: str) -> None:
+    """Refuse an environment that nothing is ever deployed to.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    folder = release_folders.environment(name)
+    if name not in release_folders.ENVIRONMENTS and not folder.is_dir():
+        raise SettingsError(
+            f"`{name}` is no environment, and {shown(folder)} is missing.",
+            f"Give `--environment` or SERVICE_ENVIRONMENT {' or '.join(release_folders.ENVIRONMENTS)}.",
+        )
 
 
 def service_of(environment: str, callers: Access = EVERYBODY) -> Service:
@@ -150,8 +172,13 @@ def guards() -> list[str]:
     return [addon.guard for addon in addons.active().values() if addon.guard]
 
 
-def access_of(names: list[str], host: str) -> Access:
+def access_of(names: list[str], host: str, folder: Path) -> Access:
     """Read who may ask, and say so if only this machine's token counts.
+
+    Args:
+        names: modules that guard the service.
+        host: address that it listens on.
+        folder: of the environment.
 
     Raises:
         SettingsError: settings or tokens cannot be used, or what guards a governed project is left out.
@@ -160,13 +187,8 @@ def access_of(names: list[str], host: str) -> Access:
     is_governed = any(
         getattr(importlib.import_module(name), "IS_GOVERNED", False) for name in names
     )
-    keys = addons.unguarded_keys()
-    if not is_governed and keys and not access.is_local(host):
-        raise SettingsError(
-            f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
-            "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
-            "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
-        )
+    if not is_governed:
+        _refuse_unguarded(host, folder)
     read = access.configured(is_governed, host)
     if read.problem:
         LOG.error("%s", read.problem)
@@ -178,6 +200,23 @@ def access_of(names: list[str], host: str) -> Access:
     elif is_governed and not read.is_asked_for:
         LOG.warning("[access] in service.toml does not require callers to say who they are.")
     return read
+
+
+def _refuse_unguarded(host: str, folder: Path) -> None:
+    """Refuse to serve where something is there to verify, and nothing does it."""
+    signed, keys = folder / history.ANCHORS, addons.unguarded_keys()
+    if signed.exists():
+        raise SettingsError(
+            f"{shown(signed)} is there to verify with, and no add-on is in use that does: run "
+            "`uv sync`, or bring vendor/ and files to one version with `rung update`. If this "
+            "environment is to be served without, on purpose, move the file away."
+        )
+    if keys and not access.is_local(host):
+        raise SettingsError(
+            f"{', '.join(keys)} is there to verify with, and no add-on is installed that does. "
+            "Others are answered only with it: run `uv sync`, or bring vendor/ and files to one "
+            "version with `rung update`. If it is nothing of the service's, move it a folder deeper."
+        )
 
 
 def routes_of(name: str, service: Service) -> list[BaseRoute]:

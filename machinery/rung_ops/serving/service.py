@@ -59,7 +59,9 @@ class Service:
         self.log = log
         self.held = HeldReleases()
         self.draining = False
-        self._halted: Stopped | None = None
+        self._halts: dict[
+            str, Stopped
+        ] = {}  # by the history line of the stop, "" before there is one
         self.hooks = hooks
         self.batcher = Batcher(limits, self._record, hooks.scorer())
         self.reasons = reasons
@@ -80,7 +82,12 @@ class Service:
     @property
     def stopped(self) -> Stopped | None:
         """Return who stopped the model, and why; None if nobody did."""
-        return self._halted or self.held.state.stopped
+        return next(reversed(self._halts.values()), self.held.state.stopped)
+
+    @property
+    def halts(self) -> dict[str, Stopped]:
+        """Return the stops that this process accepted, by the hash of their lines in the history."""
+        return {line: stopped for line, stopped in self._halts.items() if line}
 
     def future(self) -> asyncio.Future[None]:
         """Make a future of the running event loop."""
@@ -105,9 +112,19 @@ class Service:
             self.log.other_times = online.times.by_day
         self._report_status()
 
-    def halt(self, stopped: Stopped | None) -> None:
-        """Refuse all requests, independent of the environment's state, until called with None."""
-        self._halted = stopped
+    def halt(self, stopped: Stopped, line: str = "") -> None:
+        """Refuse all requests, whatever the environment's state says, until end_halt() of the line.
+
+        Args:
+            stopped: who stopped it, and why.
+            line: hash of the stop's line in the history; empty while it is not written down.
+        """
+        self._halts[line] = stopped
+        self._report_status()
+
+    def end_halt(self, line: str = "") -> None:
+        """Refuse no longer because of the stop with this line."""
+        self._halts.pop(line, None)
         self._report_status()
 
     def drain(self) -> None:
@@ -192,7 +209,8 @@ class Service:
             single = numbers(predictions, served.release.kind)
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), single)
         if held.shadow is not None and served is held.serving:
-            held.shadow.offer(ids, scored.rows, predictions, defaults, sent)
+            heights = [stop - start for _, start, stop in scored.parts]
+            held.shadow.offer(ids, scored.rows, predictions, defaults, sent, heights)
 
     def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
         ids = _ids(scored)

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +24,9 @@ LOG = logging.getLogger("service")
 GATHER = 0.05
 # Rows that may wait; more are dropped, so that the shadow never takes over the machine.
 LIMIT = 4_096
+# Requests of each gathering that are scored by themselves, as their callers sent them: a model may fail
+# on a single row that it scores among others. The rest is one batch, which is cheaper by the row.
+ALONE = 5
 
 
 Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
@@ -48,13 +51,36 @@ class ScoringRelease(Protocol):
 
 
 class Offer(NamedTuple):
-    """Rows that the serving release has answered; all of equal length."""
+    """Rows that the serving release has answered; all of equal length, but `heights`: of its requests."""
 
     ids: Sequence[str]
     rows: Rows
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None
     sent: Sequence[Sequence[str]] | None
+    heights: Sequence[int]
+
+    def requests(self) -> Iterator["Offer"]:
+        """Yield each of its requests as an offer."""
+        if len(self.heights) == 1:
+            yield self
+            return
+        start = 0
+        for height in self.heights:
+            yield self.cut(start, start + height, [height])
+            start += height
+
+    def cut(self, start: int, stop: int, heights: Sequence[int]) -> "Offer":
+        """Return some of its rows, counted from 0, of requests of these heights."""
+        rows, part = self.rows, slice(start, stop)
+        return Offer(
+            self.ids[part],
+            rows[part] if isinstance(rows, pl.DataFrame) else rows._replace(rows=rows.rows[part]),
+            self.predictions[part],
+            self.defaults and self.defaults[part],
+            self.sent and self.sent[part],
+            heights,
+        )
 
 
 class Shadow:
@@ -110,8 +136,14 @@ class Shadow:
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         sent: Sequence[Sequence[str]] | None = None,
+        heights: Sequence[int] | None = None,
     ) -> None:
-        """Keep references to a batch that was answered; never waits, never raises."""
+        """Keep references to a batch that was answered; never waits, never raises.
+
+        Args:
+            ids, rows, predictions, defaults, sent: of its rows.
+            heights: rows of each of its requests, in their order; by default it is a single request.
+        """
         if self._draw() >= self._share:
             return
         with self._lock:
@@ -119,7 +151,9 @@ class Shadow:
             if full:
                 self.dropped += len(ids)
             else:
-                self._offers.append(Offer(ids, rows, predictions, defaults, sent))
+                self._offers.append(
+                    Offer(ids, rows, predictions, defaults, sent, heights or [len(ids)])
+                )
                 self._waiting += len(ids)
         if not full:
             self._wake.set()
@@ -141,38 +175,69 @@ class Shadow:
             with self._lock:
                 offers = list(self._offers)
                 self._offers.clear()
-            try:
-                self._compare(offers)
-            except source_import.FAULTS as error:  # whatever fails here, the service continues
-                self.comparison.fail(sum(len(offer.ids) for offer in offers))
-                if not self._warned:
-                    LOG.error("The shadow %s cannot score: %s", self.release.id, error)
-                self._warned = True
+            for together in as_sent(offers):
+                self._compare(together)
             with self._lock:  # what is being scored waits too, or a slow release piles up
                 self._waiting -= sum(len(offer.ids) for offer in offers)
 
     def _compare(self, offers: list[Offer]) -> None:
-        if not offers:
+        """Score offers together; where that fails, each request by itself, as the service does."""
+        alone = sum(len(offer.heights) for offer in offers) == 1
+        try:
+            rows = self._complete(frame_of([offer.rows for offer in offers]))
+            features, predictions = self.release.score(rows)
+            predictions = self._adjust(rows, predictions)
+            served = np.concatenate([offer.predictions for offer in offers])
+            self.comparison.observe(served, predictions, alone)
+        except source_import.FAULTS as error:  # whatever fails here, the service continues
+            if not alone:
+                for request in (each for offer in offers for each in offer.requests()):
+                    self._compare([request])
+                return
+            self.comparison.fail(len(offers[0].ids), alone)
+            if not self._warned:
+                LOG.error("The shadow %s cannot score: %s", self.release.id, error)
+            self._warned = True
             return
-        rows = self._complete(frame_of([offer.rows for offer in offers]))
-        features, predictions = self.release.score(rows)
-        predictions = self._adjust(rows, predictions)
-        self.comparison.observe(
-            np.concatenate([offer.predictions for offer in offers]), predictions
-        )
-        if self._log is not None:
-            start = 0
-            for offer in offers:
-                end = start + len(offer.ids)
-                self._log.add(
-                    offer.ids,
-                    self.release.id,
-                    "shadow",
-                    rows[start:end],
-                    features[start:end],
-                    predictions[start:end],
-                    offer.defaults,
-                    kind=self.release.kind,
-                    sent=offer.sent,
-                )
-                start = end
+        self._keep(offers, rows, features, predictions)
+
+    def _keep(
+        self,
+        offers: list[Offer],
+        rows: pl.DataFrame,
+        features: pl.DataFrame,
+        predictions: np.ndarray,
+    ) -> None:
+        if self._log is None:
+            return
+        start = 0
+        for offer in offers:
+            end = start + len(offer.ids)
+            self._log.add(
+                offer.ids,
+                self.release.id,
+                "shadow",
+                rows[start:end],
+                features[start:end],
+                predictions[start:end],
+                offer.defaults,
+                kind=self.release.kind,
+                sent=offer.sent,
+            )
+            start = end
+
+
+def as_sent(offers: Sequence[Offer]) -> Iterator[list[Offer]]:
+    """Yield what is scored together: each of the first requests by itself, then all others."""
+    left, together = ALONE, []
+    for offer in offers:
+        first = offer.heights[:left]
+        left -= len(first)
+        if len(first) == len(offer.heights):
+            yield from ([request] for request in offer.requests())
+            continue
+        start = sum(first)
+        yield from ([request] for request in offer.cut(0, start, first).requests() if first)
+        together.append(offer.cut(start, len(offer.ids), offer.heights[len(first) :]))
+    if together:
+        yield together

@@ -6,7 +6,7 @@ from typing import Any
 
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import State, StateError, Stopped, check_release_id
+from rung_ops.release.state import State, StateError, Stopped, check_release_id, stopped_by
 from rung_ops.system.files import UnusableFileError
 
 REPAIR = (
@@ -72,6 +72,14 @@ class StateReader:
         """Read the state once more, to find a change since read()."""
         return self._read().state
 
+    def is_resumed(self, line: str) -> bool:
+        """Return whether a resumption follows the line of a stop, named by its hash."""
+        try:
+            after = history.since(self.folder / states.HISTORY, line)
+        except OSError:
+            return False
+        return any(event["event"] == states.RESUME for event in after or ())
+
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
         """Return what speaks against the release of a verified manifest; here nothing does."""
         return None
@@ -130,9 +138,9 @@ def state_from_history(folder: Path) -> State:
         if serving is not None and now != serving:
             previous = [serving, *(name for name in previous if name not in (serving, now))]
         serving = now
-        if event["event"] == "stop":
-            stopped = Stopped(event["by"], event["at"], str(detail.get("reason", "")))
-        elif event["event"] == "resume":
+        if event["event"] == states.STOP:
+            stopped = stopped_by(event)
+        elif event["event"] == states.RESUME:
             stopped = None
     return State(serving=serving, previous=tuple(previous), stopped=stopped)
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("service")
 
-STEP = 1.0  # seconds between two checks of a canary or shadow
+LOST = (
+    "The stop by {0.by} at {0.at} is not in the state any more, and holds in this process until a "
+    "resumption follows its line in the history: put the files back as they were."
+)
 RETRY_SECONDS = 30.0  # seconds after which an unchanged bad bundle is tried again
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -83,10 +86,11 @@ class Watch:
 
     async def poll(self) -> None:
         """Read the state once, and apply what is loaded; start loading the rest."""
-        reading = await asyncio.to_thread(self._reader.read)
+        reading, resumed = await asyncio.to_thread(self._read, self._service.halts)
         before = self._service.held
         held = self._held_releases(reading)
         if held == before:
+            self._end_halts(resumed)
             return
         # Read again right before install(), so that a stop or rollback in the meantime is not undone.
         if self._reader.current() != reading.state:
@@ -95,6 +99,20 @@ class Watch:
             self._wake.set()
             return
         self._install(held)
+        self._end_halts(resumed)
+
+    def _read(self, halts: dict[str, states.Stopped]) -> tuple[Reading, list[str]]:
+        """Read the state, and which stops that this process accepted are over."""
+        reading = self._reader.read()
+        resumed = [line for line in halts if self._reader.is_resumed(line)]
+        if reading.state.stopped is not None:
+            return reading, resumed
+        gone = [LOST.format(stop) for line, stop in halts.items() if line not in resumed]
+        return replace(reading, problems=(*reading.problems, *gone)), resumed
+
+    def _end_halts(self, lines: list[str]) -> None:
+        for line in lines:
+            self._service.end_halt(line)
 
     def _held_releases(self, reading: Reading) -> HeldReleases:
         state, problems = reading.state, list(reading.problems)
@@ -211,6 +229,8 @@ class Watch:
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state
         self._service.install(held)
+        if before.state.generation:  # not of what happened before the service started
+            self._service.metrics.follow_state(before.state, state)
         for problem in held.problems:
             if problem not in before.problems:
                 LOG.warning("%s: %s", self._name, problem)
@@ -225,12 +245,13 @@ class Watch:
 
     async def _steps(self) -> None:
         while True:
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(self._service.rollout.pause)
             held = self._service.held
             compared = held.shadow.comparison if held.shadow is not None else None
             try:
                 # In a thread, because it may wait for the lock of the environment.
-                await asyncio.to_thread(self._step, held.state, compared)
+                state = replace(held.state, stopped=self._service.stopped)
+                await asyncio.to_thread(self._step, state, compared)
             except Exception:
                 LOG.exception("Checking the canary or shadow failed; retrying.")
             self._wake.set()

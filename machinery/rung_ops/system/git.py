@@ -1,6 +1,7 @@
 """Git, started for the repository that a folder is in, whatever the environment says."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,31 +9,40 @@ from typing import Any
 
 from rung_ops.errors import OpsError
 
-# Variables that lead git to another repository, or change how it reads paths. Git sets some of them
-# for its hooks, which may run a verb.
-REDIRECTING = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_ATTR_SOURCE",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_DIR",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_GRAFT_FILE",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_LITERAL_PATHSPECS",
-    "GIT_NAMESPACE",
-    "GIT_NOGLOB_PATHSPECS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
+# Of git's own variables, those that say who commits and who asks a remote. Any other may lead it to
+# another repository, remote or program, or change what it reads.
+KEPT = {
+    *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE"),
+    *("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE"),
+    *("GIT_ASKPASS", "GIT_TERMINAL_PROMPT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
 }
+# Settings that a job of CI gives git by GIT_CONFIG_KEY_0 and so on.
+KEPT_SETTINGS = re.compile(
+    r"credential\..+|http\.(.+\.)?extraheader|safe\.directory", re.IGNORECASE
+)
+MOST_SETTINGS = 100
 
 
 class GitError(OpsError):
     """Git could not do it; the message is what it printed last."""
+
+
+def variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which git works on the repository of its folder, as that is set up.
+
+    Args:
+        environment: by default that of this process. Of its GIT_* only KEPT and KEPT_SETTINGS stay.
+    """
+    base = os.environ if environment is None else environment
+    left = {name: base[name] for name in base if not name.startswith("GIT_") or name in KEPT}
+    settings = [
+        (key, base.get(f"GIT_CONFIG_VALUE_{number}", ""))
+        for number in range(MOST_SETTINGS)
+        if KEPT_SETTINGS.fullmatch(key := base.get(f"GIT_CONFIG_KEY_{number}", ""))
+    ]
+    for number, (key, value) in enumerate(settings):
+        left |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return left | ({"GIT_CONFIG_COUNT": str(len(settings))} if settings else {})
 
 
 def run(
@@ -49,7 +59,7 @@ def run(
         folder: where it runs.
         arguments: of git.
         variables: of its environment, beside those of `environment`.
-        environment: by default that of this process. REDIRECTING are left out of it.
+        environment: by default that of this process; variables() says what of it counts.
         errors: how text that is not UTF-8 is read; `surrogateescape` keeps the names of files.
         seconds: after which it is ended.
 
@@ -109,16 +119,14 @@ def _refuse_failed(code: int, printed: str, arguments: tuple[str, ...]) -> None:
 def _started(
     folder: Path,
     arguments: tuple[str, ...],
-    variables: Mapping[str, str] | None,
+    further: Mapping[str, str] | None,
     environment: Mapping[str, str] | None,
     **how: Any,
 ) -> subprocess.CompletedProcess[Any]:
-    base = os.environ if environment is None else environment
-    kept = {name: value for name, value in base.items() if name not in REDIRECTING}
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
-        env=kept | dict(variables or {}),
+        env=variables(environment) | dict(further or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,

@@ -16,6 +16,10 @@ from rung_ops.model import bundle
 # the file in model/ that it was read from.
 HASH = "model_hash"
 FILE = "model_file"
+# The model with the same settings that was fitted again to all rows: its hash, a tag, and the folder
+# of the run's artifacts that it is in.
+REFIT = "refit_hash"
+REFIT_FOLDER = "refit"
 
 
 class VersionError(StageError):
@@ -43,6 +47,31 @@ def fetch(version: ModelVersion, folder: Path) -> Path:
     if len(paths) != 1:
         raise VersionError(f"Version {version.version} has {len(paths)} skops files; expected one.")
     return paths[0]
+
+
+def fetch_refitted(version: ModelVersion, folder: Path) -> Path | None:
+    """Download the model that was fitted again to all rows; None if the version has none.
+
+    Raises:
+        VersionError: the registry does not have it, or another one.
+    """
+    if not (hash_ := version.tags.get(REFIT)):
+        return None
+    target = folder / REFIT_FOLDER
+    try:
+        mlflow.artifacts.download_artifacts(
+            run_id=version.run_id, artifact_path=REFIT_FOLDER, dst_path=str(folder)
+        )
+        (file,) = target.iterdir()
+        if bundle.digest(file) == hash_:
+            return file
+        reason = "it is not the one that was recorded"
+    except (MlflowException, OSError, ValueError) as error:
+        reason = str(error)
+    raise VersionError(
+        f"The refitted model of version {version.version} could not be downloaded: {reason}. "
+        "`uv run poe pipeline` registers a version with it."
+    )
 
 
 def digest(version: ModelVersion, folder: Path | None = None) -> str:

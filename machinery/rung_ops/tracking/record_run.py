@@ -1,5 +1,6 @@
 """Stage: record the run in MLflow and register its model as the challenger."""
 
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -23,7 +24,7 @@ from rung_ops.command import verb
 from rung_ops.contract import synthetic
 from rung_ops.data.incoming import versioned
 from rung_ops.errors import StageError
-from rung_ops.model import bundle, predictors
+from rung_ops.model import bundle, predictors, source_hash
 from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
@@ -34,9 +35,10 @@ from rung_ops.tracking import (
     server_check,
     source_state,
     store_address,
+    versions,
 )
 from rung_ops.tracking.source_state import origin
-from rung_ops.training import estimator
+from rung_ops.training import estimator, refit
 
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
@@ -74,6 +76,11 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def parameters(settings: dict[str, Any]) -> dict[str, str]:
+    """Write the content of params.toml as a run records it, by `table.name`."""
+    return {name: str(value)[:6000] for name, value in flat(settings).items()}
+
+
 def record(tags: dict[str, str]) -> dict[str, str]:
     """Record a run and register its model.
 
@@ -85,6 +92,15 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     """
     store = registry.recorder()
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
+    tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
+    if current().predictions.exists():
+        predicted = pl.read_parquet(current().predictions)["predicted"].to_numpy()
+        tags["predictions_hash"] = hashlib.sha256(predicted.tobytes()).hexdigest()
+    served = refit.served_model()
+    if served != current().model_file:
+        tags[model_bytes.REFIT] = bundle.digest(served)
+    if sentence := refit.recorded(current().reports):
+        tags[versions.ROWS] = sentence
     rows = pl.read_parquet(current().rows)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
     # Each column in a separate random order: the store keeps no row of a person.
@@ -100,10 +116,10 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         store.log_batch(
             run.info.run_id,
             metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
-            params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
+            params=[Param(*each) for each in parameters(params()).items()],
         )
         logged = _log_model(model, signature, some)
-        for folder, paths in _artifacts().items():
+        for folder, paths in _artifacts(served).items():
             for path in filter(Path.exists, paths):
                 mlflow.log_artifact(str(path), folder)
     version = mlflow.register_model(logged.model_uri, registry.model_name(), tags=tags)
@@ -152,14 +168,16 @@ def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> Mod
     )
 
 
-def _artifacts() -> dict[str, list[Path]]:
+def _artifacts(served: Path) -> dict[str, list[Path]]:
     return {
         "reports": [
             current().report,
             current().metrics,
             current().reports / "comparison.json",
             current().reports / "slices.json",
+            current().reports / refit.ROWS,
         ],
+        model_bytes.REFIT_FOLDER: [served] if served != current().model_file else [],
         # DVC restores the data from these, even if they were never committed.
         "data": [current().root / "dvc.lock", *versioned()],
         # The code that the model was made with: src/ may change later.

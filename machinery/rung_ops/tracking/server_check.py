@@ -31,9 +31,12 @@ FILES = (
     "Its database works, so check its artifact store: whether it runs, accepts the server's key "
     "and clock, and whether its disk is full. The server's log shows the cause."
 )
+TIMED_OUT = "timed out"
+LONGER = "It was given {seconds:g} s: `timeout_seconds` under [server] in ops/tracking.toml gives it more. "
+LONGER_DURING = "MLFLOW_HTTP_REQUEST_TIMEOUT (in seconds) gives it more time for an answer. "
 NOT_THERE = ("connection refused", "name or service not known")
 # What a server that runs may also cause: it ends an upload that its artifact store refuses.
-KNOWN = (*NOT_THERE, "timed out", "reset by peer")
+KNOWN = (*NOT_THERE, TIMED_OUT, "reset by peer")
 REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
@@ -75,7 +78,9 @@ def problem(uri: str, seconds: float = SECONDS) -> str | None:
             raise_on_status=False,
         )
     except (MlflowException, requests.RequestException) as error:
-        return f"{server} does not answer: {_cause(error)}. {WHERE}"
+        cause = _cause(error)
+        longer = LONGER.format(seconds=seconds) if cause == TIMED_OUT else ""
+        return f"{server} does not answer: {cause}. {longer}{WHERE}"
     status, text = response.status_code, " ".join(response.text.split())[:200]
     if status in REFUSALS:
         if "host" in text.lower():  # its protection against DNS rebinding
@@ -134,9 +139,12 @@ def server_errors(store_uri: Callable[[], str], remedy: str) -> Iterator[None]:
 
 def _diagnosis(error: Exception, uri: str) -> str:
     """Return which part of a reachable server fails."""
-    if _cause(error) in NOT_THERE:
+    cause = _cause(error)
+    if cause in NOT_THERE:
         return ""
     reason = problem(uri)
+    if reason is None and cause == TIMED_OUT:
+        return LONGER_DURING
     if reason is None:
         reason = CREDENTIALS if isinstance(error, RestException) and _refused(error) else FILES
     return f"{reason} "

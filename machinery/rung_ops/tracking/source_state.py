@@ -6,12 +6,14 @@ have been trained from others: changes_since_training() finds that.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import yaml
 
+from rung_ops import contract
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
+from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import git
@@ -48,7 +50,7 @@ def origin() -> dict[str, str]:
         "git_author": author,
         "git_dirty": "true" if dirty else "false",
         "data_hash": data_hash(),
-        "params_hash": hashlib.sha256((current().root / "params.toml").read_bytes()).hexdigest(),
+        "params_hash": params_hash(),
         **_trainer(),
     }
 
@@ -78,6 +80,33 @@ def _git(*arguments: str) -> str:
     return git.output(current().root, *arguments)
 
 
+def newer(facts: Mapping[str, str]) -> list[str]:
+    """Say which files of a version are other ones here, and how they come into a version.
+
+    Args:
+        facts: origin of a version, with its hashes; one that it lacks is not compared.
+    """
+    here = {
+        "src/": (
+            facts.get("source_hash"),
+            source_hash.of_folder(current().root, contract.package()),
+        ),
+        "params.toml": (facts.get("params_hash"), params_hash()),
+    }
+    names = [name for name, (recorded, now) in here.items() if recorded and recorded != now]
+    if not names:
+        return []
+    return [
+        f"{' and '.join(names)} changed since version {facts['version']} was made: "
+        "`uv run poe pipeline` registers a version of what is here"
+    ]
+
+
+def params_hash() -> str:
+    """Hash params.toml with SHA-256, in hexadecimal."""
+    return hashlib.sha256((current().root / "params.toml").read_bytes()).hexdigest()
+
+
 def changes_since_training() -> list[str]:
     """List what has changed since the model was trained and evaluated: `model.C in params.toml`.
 
@@ -95,12 +124,14 @@ def changes_since_training() -> list[str]:
 
 
 def _stages() -> Iterator[str]:
-    """Name the stages of dvc.lock that write the model and its figures."""
+    """Name the stages of dvc.lock that write the models and their figures."""
     lock = current().root / "dvc.lock"
+    files = (current().model_file, current().refitted.parent, current().metrics)
+    written = {shown(file) for file in files}
     content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
     for name, stage in ((content or {}).get("stages") or {}).items():
         paths = {out["path"] for out in stage.get("outs", [])}
-        if paths & {shown(current().model_file), shown(current().metrics)}:
+        if paths & written:
             yield name
 
 

@@ -21,7 +21,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.tracking import registry, server_check, store_address
-from rung_ops.training import estimator
+from rung_ops.training import estimator, rolling_origin, window
 
 
 def tuning_file() -> Path:
@@ -58,7 +58,8 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
         learn = _known(rows, learn, judge)
         unfitted = contract.build(settings | {"seed": seed})
-        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn])
+        weights = window.weight_arguments(unfitted, rows[learn])
+        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn], **weights)
         predicted = estimator.predict(fitted, rows[judge])
         figures.append(contract.score(actual[judge], predicted)[metric])
     return float(np.mean(figures))
@@ -184,6 +185,11 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
         with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             study = _run_search(Search(trials, together), rows, run_trials)
         _report(study, trials, score_now, settings["score"]["higher_is_better"])
+        if window.has_time(rows):
+            judging = pl.scan_parquet(current().test).select(pl.len()).collect().item()
+            print("\nWindows, with the [model] of params.toml:\n", flush=True)
+            for line in rolling_origin.lines(rolling_origin.of_project(rows, judging)):
+                print(line)
         return 0
 
     return run

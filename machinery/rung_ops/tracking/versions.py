@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,66 @@ from mlflow.exceptions import MlflowException
 from rung_ops import contract
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current, keyless
+from rung_ops.project.paths import params
+from rung_ops.tracking import registry
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
+ROWS = "rows"  # tag of a version: the months that it was trained and judged on, in a sentence
 KIND = "kind.txt"  # beside the predictions: what they are
-ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
+ORIGIN = (
+    *("version", "run_id", "git_commit", "git_author", "git_dirty"),
+    *("data_hash", "params_hash", "source_hash", "predictions_hash"),
+)
+# What makes a version another one, and what it is called; those of an earlier library lack some.
+# The model counts by its predictions of the test rows: skops writes other bytes at each save.
+IDENTITY = {
+    "source_hash": "source",
+    "params_hash": "parameters",
+    "data_hash": "data",
+    "predictions_hash": "the model's predictions",
+}
+# Parameters that decide which rows train and judge, and what a version that lacks one was made with.
+SPLIT = {
+    "seed": None,
+    "split.test_share": None,
+    "split.test_rows": None,
+    "split.begins": None,
+    "split.window": "all",
+}
 
 
 def origin_of(version: ModelVersion) -> dict[str, str]:
     """Return the origin of a version: number, run, commit, data and parameters."""
     known = version.tags | {"version": str(version.version), "run_id": str(version.run_id)}
     return {name: known.get(name, "") for name in ORIGIN}
+
+
+def changes(facts: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """Say in which of source, parameters, data and predictions two versions differ.
+
+    Args:
+        facts, others: the origin of each; what one of them lacks is not compared.
+    """
+    known = [name for name in IDENTITY if facts.get(name) and others.get(name)]
+    changed = [IDENTITY[name] for name in known if facts[name] != others[name]]
+    same = [IDENTITY[name] for name in known if facts[name] == others[name]]
+    unknown = [IDENTITY[name] for name in IDENTITY if name not in known]
+    parts = {"changed": changed, "the same": same, "not recorded": unknown}
+    return "; ".join(f"{words}: {', '.join(names)}" for words, names in parts.items() if names)
+
+
+def other_split(version: ModelVersion) -> Iterator[tuple[str, str, str]]:
+    """Yield the parameters that give another split here: name, of the version, of params.toml."""
+    made = registry.client().get_run(str(version.run_id)).data.params
+    settings = params()
+    table = settings["split"]
+    for name, otherwise in SPLIT.items():
+        here = settings["seed"] if name == "seed" else table.get(name.removeprefix("split."))
+        one, other = made.get(name, str(otherwise)), str(otherwise if here is None else here)
+        if one != other:
+            yield name, one, other
 
 
 def predictions(version: ModelVersion, rows: Path) -> np.ndarray:

@@ -147,6 +147,18 @@ def save(estimator: Any, path: Path) -> None:
     _refuse_untrusted(path)
 
 
+def save_fitted(estimator: Any, path: Path) -> None:
+    """Save an estimator that training has fitted.
+
+    Raises:
+        StageError: as save(), or the target is one of several classes and the model has not learned
+            all of them.
+    """
+    if names := classes():
+        target.refuse_unlearned(getattr(estimator, "classes_", range(len(names))), names)
+    save(estimator, path)
+
+
 def load(path: Path) -> Any:
     """Load an estimator that save() wrote.
 

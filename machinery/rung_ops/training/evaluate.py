@@ -17,7 +17,7 @@ from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.system import html
 from rung_ops.system.printable import in_column
-from rung_ops.training import baseline, estimator, model_card, plots
+from rung_ops.training import baseline, estimator, model_card, plots, refit
 from rung_ops.training.slice_scores import score_by_slice
 
 LAYOUT = Path(__file__).with_suffix(".html")
@@ -135,12 +135,23 @@ def write_report(
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
         images.append((plot.what, plots.svg(plot.draw, plot.table)))
     current().report.write_text(
-        page(project_name(), _lead(model, rows), metrics, images, slices.to_dicts()),
+        page(
+            *(project_name(), f"{_lead(model, rows)}{_months(rows)}", metrics, images),
+            slices.to_dicts(),
+        ),
         encoding="utf-8",
     )
     for name, value in metrics.items():
         print(f"{name:>20} {in_column(value, 4)}")
     print(f"Open {shown(current().report)} in a browser.")
+
+
+def _months(rows: pl.DataFrame) -> str:
+    """Say what the model was trained on; empty if the stage before did not write its rows."""
+    if not current().train.is_file():
+        return ""
+    used = refit.used_rows(pl.read_parquet(current().train), rows)
+    return f" {refit.sentence(used, current().reports)}"
 
 
 def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:

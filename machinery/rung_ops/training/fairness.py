@@ -20,9 +20,10 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.model.target import MULTICLASS, QUANTILE, inside
+from rung_ops.model.target import MULTICLASS, QUANTILE, THRESHOLD, inside
 from rung_ops.project import current
 from rung_ops.project.paths import made, params, shown
+from rung_ops.settings import refuse_infinite
 from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator
@@ -337,7 +338,6 @@ def table_file() -> Path:
 
 
 # Defaults of [fairness] in params.toml.
-THRESHOLD = 0.5  # threshold: probabilities from here on count as positive
 SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
 
 
@@ -357,9 +357,11 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         UnknownGroupError: a column is missing or does not give groups.
+        SettingsError: a number under [fairness] is not finite.
     """
     truth, predicted = estimator.truth(rows), rows["predicted"].to_numpy()
     chosen = settings.get("fairness", {})
+    refuse_infinite(chosen, "params.toml: [fairness]:")
     smallest = chosen.get("smallest_group", SMALLEST_GROUP)
     report: dict[str, Any] = {"task": "regression", "target": contract.TARGET}
     compared_by: Callable[..., Any] = partial(compare, metrics=REGRESSION)

@@ -57,7 +57,7 @@ def test_nothing_is_done_without_a_reason_and_each_rule_says_what_it_saw() -> No
         "1 feature has drifted (hour) (threshold: 2)",
         "predictions have not drifted",
         "auc in production is 0.7100 (0.6900 to 0.7300, 4,000 rows) against 0.7000 at release",
-        "trained on data until 2026-05-02, 30 days ago",
+        "made of data until 2026-05-02, 30 days ago",
         "1,000 labelled rows are new",
     ):
         assert part in reasons
@@ -102,6 +102,10 @@ def test_quality_counts_with_its_whole_interval_and_in_its_direction() -> None:
         (
             {"refused": days_ago(10), "new_rows": 3000},
             "the last version was refused 10 days ago (minimum: 30)",
+        ),
+        (
+            {"refused": days_ago(10), "set_back": "aborted", "new_rows": 3000},
+            "the last version was aborted 10 days ago (minimum: 30)",
         ),
         (
             {"refused": days_ago(40)},
@@ -177,7 +181,7 @@ def test_a_canary_about_which_no_one_decides_is_ended() -> None:
     action, reasons = decided(trial=Trial("v2", "canary", days_ago(15)))
 
     assert action == decide.END_TRIAL
-    assert "without a verdict (limit: 14 days)" in reasons
+    assert "too few requests arrive (limit: 14 days)" in reasons
 
 
 def test_without_a_release_there_is_nothing_to_look_after() -> None:

@@ -17,6 +17,9 @@ AT = "2026-01-31T00:00:00+00:00"
 NOW = datetime.fromisoformat(AT)
 
 
+HELD = {"reasons": ["held back, as 7 rows are new"], "held_back": True, "told": False}
+
+
 @pytest.fixture(autouse=True)
 def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A separate journal with releases."""
@@ -88,7 +91,7 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     assert done.outcome == "vetoed"
     assert done.summary == "the project's veto against releasing version 2: not on a Friday"
     assert requests == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
-    assert gather._last_set_back([record]) == NOW
+    assert gather._last_set_back([record]) == (NOW, "vetoed")
 
 
 @pytest.mark.parametrize("answer", ["", False, True, 1])
@@ -135,13 +138,19 @@ def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> N
         (step("settle", {"release": "v2", "says": "is in canary"}), []),
         (step("settle", {}), []),
         (step("roll back", {"taken back": "v2"}, "rolled back"), ["v2 was rolled back"]),
-        (step("end trial", {"taken back": "v2"}, "trial ended"), ["v2 was rolled back"]),
+        (step("settle", {"aborted": "v2", "says": "was aborted"}), ["v2 was aborted"]),
+        (
+            step("end trial", {"ended": "v2"}, "trial ended"),
+            ["v2 was not promoted: its trial ended"],
+        ),
         (step("deploy", {"release": "v2"}, "deployed"), ["v2 was promoted"]),
         (step("deploy", {"release": "v2"}, "on trial"), []),
         (step("gate", {"refused": "2"}, "refused"), []),
+        (step("decide", HELD, "nothing"), ["A training is held back"]),
+        (step("decide", HELD | {"told": True}, "nothing"), []),
     ],
 )
-def test_promotions_and_rollbacks_are_notified(
+def test_what_changes_the_serving_release_is_notified(
     hook: Callable[[str, Any], None], ended: dict[str, Any], subjects: list[str]
 ) -> None:
     messages: list[str] = []

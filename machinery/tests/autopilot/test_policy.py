@@ -6,6 +6,7 @@ import pytest
 
 from rung_ops.autopilot import policy
 from rung_ops.errors import SettingsError
+from rung_ops.release.rollout import read_policy
 
 
 @pytest.fixture
@@ -60,3 +61,13 @@ def test_a_rule_that_is_left_out_is_missed(rules: Path) -> None:
 def test_without_rules_nothing_is_done(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is missing, so the autopilot has no rules"):
         policy.read(tmp_path / "autopilot.toml")
+
+
+def test_a_canary_is_not_ended_before_its_stages_are_over(rules: Path) -> None:
+    if read_policy() is None:
+        pytest.skip("a person promotes here")
+    shorter = changed(rules, "patience_days = 14", "patience_days = 10")
+
+    with pytest.raises(SettingsError, match=r"patience_days is 10, .* may take 11 days"):
+        policy.read(shorter)
+    assert policy.read(changed(shorter, "patience_days = 10", "patience_days = 0"))

@@ -13,6 +13,7 @@ from rung_ops.autopilot import post_promotion_check
 from rung_ops.autopilot.labelled_rows import ARM, ID, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.data.ingest import sample_rows
+from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
 from rung_ops.project import release_folders
 from rung_ops.release import state
@@ -80,8 +81,20 @@ def test_a_release_that_guesses_is_worse(
 
     assert result is not None
     assert result.worse
-    assert f"{NEW} is worse than {state.read(production).previous[0]} was" in result.says
+    assert (
+        f"{NEW} is worse than {state.read(production).previous[0]} was by more than" in result.says
+    )
     assert "99% interval" in result.says
+
+
+def test_a_loss_that_the_gate_lets_pass_is_not_rolled_back(
+    production: Path, rows: pl.DataFrame, before: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guesses of above, where the gate allows a loss as large as theirs."""
+    guesses = answered(rows, np.random.default_rng(1).permutation(before))
+    monkeypatch.setattr(rules, "read", lambda: rules.Rules(margin=0.9))
+
+    assert judged(production, guesses) is False
 
 
 def test_a_release_that_says_the_same_is_not_worse(

@@ -9,7 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import prediction_log
+from rung_ops.batch import predict_logged
+from rung_ops.batch.predict import PredictionError
 from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import log_parts, sealed
 from rung_ops.project import service_settings
@@ -136,6 +139,19 @@ def test_the_service_does_not_start_without_the_required_key(
 
     with pytest.raises(SettingsError, match="`encrypted` under .log. .* asks for a key"):
         serve.service_of("staging")
+
+
+def test_a_model_beside_others_follows_the_setting_of_the_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "models/second").mkdir(parents=True)
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n", encoding="utf-8")
+    moved(monkeypatch, root=tmp_path / "models/second", repository=tmp_path)
+    scored = pl.DataFrame({"prediction": [0.25]})
+
+    with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
+        predict_logged.log_predictions(scored)
 
 
 def test_a_variable_that_azure_does_not_have_is_not_a_list_of_keys(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rung_ops import settings
 from rung_ops.checks import policies
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 
 FILES = sorted(name for name in policies.READERS if (current().root / "ops" / name).is_file())
@@ -47,6 +49,25 @@ def test_a_file_that_is_not_toml_is_named(project: Path, name: str) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"ops/{name}: ")
     assert "line" in line
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("margin = {}", "margin"),
+        ("[gate]\nsteps = [0.1, {}]", "gate.steps"),
+        ("[[gate.bounds]]\nbound = {}", "gate.bounds.bound"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused(
+    tmp_path: Path, text: str, where: str, value: str
+) -> None:
+    file = tmp_path / "gate.toml"
+    file.write_text(text.format(value), encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=rf"gate.toml: `{where}` is {value}"):
+        settings.toml(file)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -57,6 +57,29 @@ def test_what_is_wrong_is_named_with_its_column_and_row(
     assert (problem.source, problem.column, problem.rows) == ("new.csv", column, numbers)
 
 
+@pytest.mark.parametrize("dtype", [pl.Datetime("us"), pl.Datetime("ms"), pl.Date])
+def test_of_many_times_the_one_that_is_none_is_named(dtype: pl.DataType) -> None:
+    schema = pa.DataFrameSchema({"at": pa.Column(dtype, nullable=True)})
+    text = "2026-01-31" if dtype == pl.Date else "2026-01-31T08:00:00"
+    typed, problems = inspect(pl.DataFrame({"at": [text, None, "31 Jan", text]}), schema, "new.csv")
+
+    assert [(problem.column, problem.rows) for problem in problems] == [("at", (3,))]
+    assert "which '31 Jan' is not (row 3)" in str(problems[0])
+    assert typed["at"].is_null().to_list() == [False, True, True, False]
+
+
+def test_the_line_of_a_value_that_load_cannot_convert_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("at,b\n31.01.2026,1\n31.02.2026,2\nx,3\n")
+    day = pl.col("at").str.to_date("%d.%m.%Y")
+    monkeypatch.setattr(contract, "load", lambda path: pl.read_csv(path).with_columns(day))
+
+    with pytest.raises(UnreadableFileError, match=r'\["31.02.2026", "x"\], first in line 3\)'):
+        read(path)
+
+
 def test_a_repeated_row_is_named_by_what_identifies_it() -> None:
     """The other columns may differ, and may be personal data, which does not belong in logs."""
     schema = pa.DataFrameSchema(

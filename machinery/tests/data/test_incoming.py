@@ -1,5 +1,6 @@
 """New files are checked before they are versioned, and a bad one is named."""
 
+import hashlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_a_bad_file_is_named_and_not_versioned(
     rows = read(raw_files()[0]).head(10)
     (folder / "new.csv").write_bytes(spoil(rows))
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     output = capsys.readouterr().err
     assert "new.csv" in output
@@ -57,7 +58,7 @@ def test_a_bad_file_is_named_and_not_versioned(
 
 
 def test_nothing_new_means_no_work(folder: Path) -> None:
-    assert incoming.version() == 0
+    assert incoming.version([]) == 0
 
 
 def test_a_file_that_is_versioned_and_not_here_is_named(
@@ -65,7 +66,7 @@ def test_a_file_that_is_versioned_and_not_here_is_named(
 ) -> None:
     (folder / "old.csv.dvc").write_text("outs: []\n")
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     output = capsys.readouterr().err
     assert "old.csv" in output
@@ -92,7 +93,7 @@ def test_a_file_that_git_holds_is_refused_with_the_way_out(
 ) -> None:
     git("add", "--force", "--", shown(new_file))
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     output = capsys.readouterr().err
     assert "data/incoming/arrived.csv is in git" in output
@@ -108,7 +109,7 @@ def test_a_rule_that_keeps_the_record_out_of_git_is_named(
     try:
         ignore.write_text(f"{before}/data/\n", encoding="utf-8")
 
-        assert incoming.version() == 1
+        assert incoming.version([]) == 1
     finally:
         ignore.write_text(before, encoding="utf-8")
 
@@ -140,7 +141,7 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
         check=True,
     )
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     output = capsys.readouterr().err
     assert f"{conflicted} is a merge conflict" in output
@@ -153,7 +154,7 @@ def test_an_error_of_dvc_is_printed(
     monkeypatch.setattr(incoming, "changed_files", lambda: [Path(f"{new_file}.gone")])
     monkeypatch.setattr(incoming, "problems_of", lambda files: [])
 
-    assert incoming.version() != 0
+    assert incoming.version([]) != 0
 
     assert "ERROR" in capsys.readouterr().err
 
@@ -169,7 +170,7 @@ def test_rows_of_another_file_are_refused_in_the_words_of_validate(
     rows.tail(6).write_csv(folder / "new.csv")
     monkeypatch.setattr(incoming, "changed_files", lambda: [folder / "new.csv"])
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     output = capsys.readouterr().err.splitlines()
     assert output == [
@@ -184,6 +185,55 @@ def test_a_file_name_with_a_line_break_is_refused(
 ) -> None:
     (folder / "a\n::error::b.csv").write_text("a\n1\n")
 
-    assert incoming.version() == 1
+    assert incoming.version([]) == 1
 
     assert r"a\n::error::b.csv: rename this file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that the branch `other` has versioned, left behind where `main` is checked out."""
+    moved(monkeypatch, root=tmp_path, repository=tmp_path, incoming=tmp_path / "data/incoming")
+    monkeypatch.setattr(incoming, "raw_files", lambda: sorted(current().incoming.glob("*.csv")))
+    monkeypatch.setattr(incoming, "problems_of", lambda files: [])
+    current().incoming.mkdir(parents=True)
+    path = current().incoming / "theirs.csv"
+    path.write_text("a\n1\n")
+    (tmp_path / ".gitignore").write_text("*.csv\n")
+    git("init", "--quiet", "--initial-branch", "main")
+    for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
+        git("config", f"user.{key}", value)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Start")
+    git("switch", "--quiet", "--create", "other")
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    Path(f"{path}.dvc").write_text(f"outs:\n- md5: {md5}\n  size: 4\n  path: theirs.csv\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Add rows")
+    git("switch", "--quiet", "main")
+    return path
+
+
+def test_a_file_of_another_branch_is_named_and_taken_when_asked_for(
+    two_branches: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr(incoming, "_dvc", lambda *arguments: called.append(arguments) or 0)
+
+    assert incoming.version([]) == 1
+    output = capsys.readouterr().err
+    assert "data/incoming/theirs.csv is versioned by branch other, commit" in output
+    assert "`uv run poe incoming --also-here`" in output
+    assert not called
+
+    assert incoming.version(["--also-here"]) == 0
+    assert called[0] == ("add", "data/incoming/theirs.csv")
+
+
+def test_another_file_of_the_same_name_is_not_of_that_branch(
+    two_branches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "_dvc", lambda *arguments: 0)
+    two_branches.write_text("a\n2\n")
+
+    assert incoming.version([]) == 0

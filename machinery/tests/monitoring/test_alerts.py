@@ -43,6 +43,8 @@ ANSWERED, FAILED, REFUSED, DROPPED = (
     'prediction_log_rows_total{outcome="dropped"}',
 )
 SWAPS = 'service_swaps_total{outcome="refused"}'
+TRIALS = 'service_trials_total{outcome="not_promoted"}'
+HELD_BACK = "autopilot_training_held_back"
 FAILURES, RESTARTS = "prediction_log_failures_total", "prediction_log_restarts_total"
 READABLE = "service_feature_store_readable"
 ANOTHER_TIME = 'service_entity_rows_of_another_time_total{entity="carrier",outcome="refused"}'
@@ -96,6 +98,11 @@ CASES = {
         {"service_ready": NO, "service_stopped": NO}, {"service_ready": NO, "service_stopped": YES}
     ),
     "ReleaseRefused": Case({SWAPS: "0x5 1x25"}, {SWAPS: NO}),
+    "TrialEnded": Case({TRIALS: "0x5 1x25"}, {TRIALS: NO}),
+    "ReleaseRolledBack": Case(
+        {"service_rollbacks_total": "0x5 1x25"}, {"service_rollbacks_total": NO}
+    ),
+    "TrainingHeldBack": Case({HELD_BACK: "1x200"}, {HELD_BACK: "0x200"}, at="2h"),
     "ModelStopped": verdict("service_stopped"),
     "PredictionsNotLogged": Case({DROPPED: "0x5 100x25"}, {DROPPED: NO}),
     "LogFails": Case({FAILURES: "0x5 3x25", RESTARTS: NO}, {FAILURES: NO, RESTARTS: NO}),
@@ -176,6 +183,7 @@ def exported(folder: Path) -> str:
     result = check.check_release(released(folder), given, Limits(), SETTINGS)
     passed_on = folder / "monitor.prom"
     passed_on.write_bytes(monitor_result.gauges(result))
+    passed_on.with_name("autopilot.prom").write_text("autopilot_training_held_back 0.0\n")
     metrics = Metrics(passed_on, SLO(p99_ms=70))
     metrics.set_status({"serving": "v1"}, True, False)
     metrics.observe_batch("serving", [0.001], 1, [["size"]])

@@ -1,5 +1,6 @@
 """A check names what is wrong, and nothing where all is well."""
 
+import dataclasses
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -92,7 +93,9 @@ def test_too_few_rows_are_not_judged_and_the_report_says_it(tmp_path: Path) -> N
     assert not result.judged
     assert result.drift["drifted"].to_list() == [None] * 4
     assert result.problems == []
-    assert "too few to judge drift, which takes 250" in monitor_report.summary(result)
+    assert list(monitor_result.not_judged(result)) == [
+        "Drift is not judged: 100 predictions, 250 needed."
+    ]
     assert "Not judged: 100 predictions" in monitor_report.html("made", "production", result)
 
 
@@ -168,6 +171,13 @@ def test_what_is_too_old_is_named(
 
     assert [name for name, age in result.ages.items() if age.stale] == [stale]
     assert len(result.problems) == 1
+
+
+def test_the_rows_that_judged_a_model_make_it_no_older(tmp_path: Path) -> None:
+    """The test rows alone are older than `model_days` where little is asked."""
+    manifest = {"trained_until": (NOW - 94 * DAY).isoformat(), "data_until": NOW.isoformat()}
+
+    assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW), **manifest).problems == []
 
 
 def test_a_row_of_days_to_come_is_fresh(tmp_path: Path) -> None:
@@ -246,3 +256,46 @@ def test_a_pattern_means_what_the_service_reads_in_it(
     found = inputs.violations(pl.DataFrame({"code": [text]}), [column])
 
     assert found["rows"].to_list() == [1] * breaks
+
+
+def test_a_quality_that_is_not_judged_is_said_with_what_it_takes(tmp_path: Path) -> None:
+    two_of_three = known(WELL).by_id.gather_every(3, 0).vstack(known(WELL).by_id.gather_every(3, 1))
+    outcomes = Outcomes(two_of_three, pl.DataFrame(schema={TRUTH: pl.Float64}))
+
+    result = look(tmp_path, log(WELL), outcomes)
+
+    (sentence,) = monitor_result.not_judged(result)
+    assert sentence.startswith("accuracy is not judged: 67% of the outcomes of 1,000 predictions")
+    assert "a day counts with 80% of them" in sentence
+    assert sentence in monitor_report.html("p", "production", result)
+    assert status(result)["not_judged"] == [sentence]
+
+
+def test_a_unit_that_changed_is_recognized_with_the_line_that_leaves_out_what_was_before(
+    tmp_path: Path,
+) -> None:
+    kilograms = rows(1_000, seed=2).with_columns(size=pl.col("size").abs() + 5)
+    release = released(tmp_path)
+    known_in_training = release.reference.with_columns(size=pl.col("size").abs() + 5)
+    release = dataclasses.replace(release, reference=known_in_training)
+    days = pl.int_range(1_000, eager=True) // 100  # ten days of which the last four have pounds
+    pounds = pl.when(pl.Series(days >= 6)).then(2.2046).otherwise(1.0)
+    logged = log(kilograms.with_columns(size=pl.col("size") * pounds)).with_columns(
+        time=NOW - (10 - days) * pl.duration(days=1)
+    )
+    given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, NOW - 10 * DAY, NOW)
+
+    result = check.check_release(release, given, Limits(), SETTINGS)
+
+    found = [problem for problem in result.problems if "params.toml" in problem]
+    since = (NOW - 4 * DAY).date()
+    assert len(found) == 1
+    assert f"`size` is about 2.2 times what it was since {since}" in found[0]
+    assert f'`begins = "{since}"  # size`' in found[0]
+
+
+def test_a_shift_is_no_change_of_unit(tmp_path: Path) -> None:
+    result = look(tmp_path, log(rows(1_000, seed=2, shift=2.0)))
+
+    assert result.drift["drifted"].any()
+    assert not [problem for problem in result.problems if "unit" in problem]

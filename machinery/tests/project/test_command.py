@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.checks import policies
+from rung_ops.command import verb
 from rung_ops.errors import NoProjectError
 from rung_ops.project import Project, current, paths
 from rung_ops.verbs import VERBS
@@ -62,6 +64,20 @@ def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFi
     printed = capsys.readouterr().err
     assert printed.startswith("`rung-ops trian` does not exist; did you mean `track`?\n")
     assert all(name in printed for name in VERBS)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_number_that_is_none_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    @verb("rung-ops try")
+    @click.option("--rate", type=float)
+    @click.option("--share", type=click.FloatRange(0), multiple=True)
+    @click.argument("most", type=float, default=1.0)
+    def typed(**chosen: object) -> None:
+        pytest.fail(f"it ran with {chosen}")
+
+    for words in (["--rate", value], ["--share", "1", "--share", value], ["--", value]):
+        assert typed(words) == command.USAGE
+        assert f"{value} is not" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -19,19 +19,29 @@ from polars.testing import assert_series_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
+from rung_ops.gate import judge
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
 from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import ReleaseError, contract_file, export, make, registry_artifacts, signing
+from rung_ops.release import (
+    ReleaseError,
+    contract_file,
+    export,
+    library,
+    make,
+    registry_artifacts,
+    signing,
+)
 from rung_ops.system import atomic
-from rung_ops.tracking import record_run, registry, source_state
-from rung_ops.training import estimator, model_card
+from rung_ops.tracking import record_run, registry, source_state, versions
+from rung_ops.training import estimator, model_card, refit
 
 SCHEMA = contract.Row.to_schema()
 COLUMNS = [name for name in SCHEMA.columns if name != contract.TARGET]
@@ -48,6 +58,7 @@ def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: 
     assert {name: manifest[name] for name in FACTS} == FACTS
     assert manifest["id"] == release_folder.name == "v1-aaaaaaaa-bbbbbb"
     assert manifest["training_rows"] == trained.train.height
+    assert manifest["library"] == library.running()
     last = trained.train[contract.TIME].max() if contract.TIME else None
     assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
 
@@ -388,8 +399,10 @@ def project(
             model_file=folder / "model",
             reports=folder,
             metrics=folder / "metrics.json",
+            predictions=folder / "predictions.parquet",
             report=folder / "report",
         )
+        shutil.copy(current().root / "params.toml", folder)
         moved(patch, source_state, root=folder)
         patch.setattr(signing, "private_key_file", lambda: folder / ".keys/release.pem")
         patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
@@ -397,6 +410,8 @@ def project(
         trained.train.write_parquet(here.train)
         trained.test.write_parquet(here.test)
         estimator.save(trained.estimator, here.model_file)
+        predicted = estimator.predict(trained.estimator, trained.test)
+        trained.test.with_columns(predicted=predicted).write_parquet(here.predictions)
         here.metrics.write_text(json.dumps({metric: 0.25}))
         (folder / "slices.json").write_text("[]")
         (folder / "comparison.json").write_text('{"better": true}')
@@ -507,7 +522,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     elif broken == "data_hash":
         monkeypatch.setattr(source_state, "data_hash", lambda: "0" * 32)
     elif broken == "seed":
-        monkeypatch.setattr(registry_artifacts, "params", lambda: params() | {"seed": -1})
+        monkeypatch.setattr(versions, "params", lambda: params() | {"seed": -1})
     elif broken == "PROSE":
         monkeypatch.setattr(model_card, "prose_file", lambda: folder / "nowhere.md")
     elif broken == "CODE":
@@ -537,3 +552,68 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
 
     assert (result / "features.py").is_file()
     assert result.name == contract.package()
+
+
+def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
+    trained: Trained, release_private_key: bytes, tmp_path: Path
+) -> None:
+    rows = refit.all_rows(trained.train, trained.test)
+    given = (tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key)
+
+    made = make.write(*given, refitted=fit(rows))
+
+    manifest = bundle.read_manifest(made)
+    judged = estimator.predict(trained.estimator, trained.test)
+    figures = contract.score(estimator.truth(trained.test), judged)
+    assert json.loads((made / bundle.METRICS).read_text()) == figures
+    assert (manifest["refit"], manifest["training_rows"]) == (True, rows.height)
+    assert manifest["trained_until"] == manifest["data_until"]
+    assert manifest["judged_from"] == (contract.TIME and _iso(trained.test, "min"))
+    parity = pl.read_parquet(made / bundle.PARITY)
+    served = estimator.predict(fit(rows), parity)
+    np.testing.assert_array_equal(parity["prediction"].to_numpy(), served)
+    (note,) = (line for line in make.summary(made) if line.startswith("note: judged on"))
+    assert note.endswith(f"to all {rows.height:,} rows: shadow and canary judge it")
+    if contract.TIME is not None:
+        unseen = judge.unseen_rows(trained.test, manifest["trained_until"])
+        assert unseen is not None
+        assert not unseen.any()
+
+
+def _iso(rows: pl.DataFrame, which: str) -> str:
+    return str(getattr(rows[str(contract.TIME)], which)().isoformat())
+
+
+def test_a_change_of_the_source_that_leaves_the_model_alone_is_another_release(
+    project: tuple[Path, dict[str, str]],
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, _ = project
+    before = versions.origin_of(registry.version("1"))
+    monkeypatch.setattr(source_state, "params_hash", lambda: FACTS["params_hash"])
+    monkeypatch.setattr(source_state.source_hash, "of_folder", lambda *_: "e" * 64)
+    assert (
+        "src/ changed since version 1 was made: `uv run poe pipeline`"
+        in (*source_state.newer(before),)[0]
+    )
+    estimator.save(trained.estimator, current().model_file)
+    tags = {name: value for name, value in registry.version("1").tags.items() if name in make.FACTS}
+    record_run.record(tags)
+    registry.client().log_artifacts(
+        str(registry.version("2").run_id),
+        str(Path(str(importlib.import_module(contract.Row.__module__).__file__)).parent.parent),
+        registry_artifacts.CODE,
+    )
+
+    code, output = released(capsys, "2", "--unsigned", str(folder / "second"))
+
+    assert code == 0, output
+    (made,) = (folder / "second").glob("[!.]*")
+    assert made.name.startswith("v2-")
+    after = versions.origin_of(registry.version("2"))
+    assert source_state.newer(after) == []
+    assert versions.changes(after, before) == (
+        "changed: source; the same: parameters, data, the model's predictions"
+    )

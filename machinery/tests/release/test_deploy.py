@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from machinery.tests.conftest import private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
@@ -18,7 +19,7 @@ from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, history, rollout, signing, state
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.state import Shadow, State
+from rung_ops.release.state import Plan, State
 from rung_ops.system import atomic
 
 BY = "Ada"
@@ -229,7 +230,7 @@ def test_without_the_public_key_nothing_is_deployed(
 
 @pytest.mark.parametrize(
     ("share", "expected"),
-    [(None, Shadow(SECOND, 1.0)), (0.25, Shadow(SECOND, 0.25)), (0.0, None)],
+    [(None, 1.0), (0.25, 0.25), (0.0, None)],
     ids=["no policy", "a shadow", "no shadow"],
 )
 def test_the_next_release_is_tried_before_it_answers(
@@ -239,7 +240,7 @@ def test_the_next_release_is_tried_before_it_answers(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     share: float | None,
-    expected: Shadow | None,
+    expected: float | None,
 ) -> None:
     monkeypatch.setattr(deploy, "read_policy", lambda: None if share is None else rules(share))
     deploy.install(production, FIRST)
@@ -250,7 +251,7 @@ def test_the_next_release_is_tried_before_it_answers(
 
     now = state.read(production)
     assert code == 0
-    assert (now.serving, now.shadow) == (FIRST, expected)
+    assert (now.serving, now.shadow and now.shadow.share) == (FIRST, expected)
     assert (now.canary is not None and now.canary.release == SECOND) == (expected is None)
     assert ("is the canary" in output) == (expected is None)
     assert ("No request is logged yet" in output) == (share is not None)
@@ -266,9 +267,30 @@ def test_how_long_it_takes_is_reported_without_deploying(
     code, output = deployed(capsys, "production", "--plan")
 
     assert code == 0
-    assert "At your 24 requests (24 rows) a day, each stage of ops/rollout.toml takes:" in output
-    assert "1,000 rows take 5 months, and it is rolled back after 3 days" in output
+    assert "At your 24 requests (24 rows) a day, the trial takes about 7 days:" in output
     assert state.read(production) == State()
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_state_says_how_the_trial_goes_and_whether_the_gate_passed_the_release(
+    releases: Path,
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    passed: bool,
+) -> None:
+    steps = structs.replace(rules(1.0).canary, steps=[0.01, 0.25, 1.0])
+    monkeypatch.setattr(deploy, "read_policy", lambda: structs.replace(rules(1.0), canary=steps))
+    monkeypatch.setattr(rollout, "logged_traffic", lambda *_: rollout.Traffic(27.0, 27.0))
+    deploy.install(production, FIRST)
+    state.serve(production, FIRST, BY)
+    judged(releases / "candidates" / SECOND, FIRST, promote=passed)
+
+    deployed(capsys, "production", SECOND, "--without-gate", "it is urgent")
+
+    now = state.read(production).shadow
+    assert now is not None and now.plan == Plan((0.25, 1.0), passed_gate=passed)
+    assert state.canary(production, SECOND, BY).canary.plan == now.plan  # type: ignore[union-attr]
 
 
 def test_a_log_that_cannot_be_read_stops_no_deployment(
@@ -289,7 +311,7 @@ def test_a_log_that_cannot_be_read_stops_no_deployment(
     code, output = deployed(capsys, "production", SECOND)
 
     assert (code, "is not known, as the log cannot be read: not yours" in output) == (0, True)
-    assert state.read(production).shadow == Shadow(SECOND, 0.25)
+    assert state.read(production).on_trial == (SECOND,)
 
 
 def test_deploying_again_lets_the_release_on_trial_answer(

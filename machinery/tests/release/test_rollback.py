@@ -59,11 +59,11 @@ def test_a_trial_ends_before_what_answers_is_rolled_back(
     assert code == 0
     assert output.startswith(
         f"The {ended} v3 has ended. production still serves v2. "
-        "Run `poe rollback` again to go back to v1.\n"
+        "Run `uv run poe rollback production --from v2` to go back to v1.\n"
     )
     assert state.read(folder) == State(4, "v2", ("v1",))
 
-    assert back(capsys)[0] == 0
+    assert back(capsys, "--from", "v2")[0] == 0
     assert state.read(folder).serving == "v1"
 
 
@@ -107,6 +107,44 @@ def test_another_environment_is_left_alone(
 ) -> None:
     assert back(capsys, "staging")[0] == 1
     assert state.read(folder).serving == "v2"
+
+
+@pytest.mark.parametrize("trial", [False, True])
+def test_five_rollbacks_at_once_go_back_once(folder: Path, trial: bool) -> None:
+    state.serve(folder, "v3", BY)
+    if trial:
+        state.canary(folder, "v4", BY)
+    before = state.read(folder)
+    command = [sys.executable, "-m", "rung_ops", "rollback"]
+    ended = [
+        subprocess.Popen(command, cwd=current().root, stderr=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    messages = [process.communicate()[1] for process in ended]
+
+    assert sorted(process.returncode for process in ended) == [0, 1, 1, 1, 1]
+    left = "v3" if trial else "v2"
+    assert state.read(folder).generation == before.generation + 1
+    assert state.read(folder).serving == left
+    refused = [message for message in messages if message]
+    assert all("in the meantime" in m or f"production --from {left}`" in m for m in refused)
+
+
+def test_right_after_a_rollback_the_next_one_names_what_it_leaves(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.serve(folder, "v3", BY)
+    assert back(capsys, "--from", "v3")[0] == 0
+
+    code, output = back(capsys, "--from", "v3")
+    assert (code, "v3 is neither served nor on trial" in output) == (1, True)
+    code, output = back(capsys)
+    assert (code, "`uv run poe rollback production --from v2`" in output) == (1, True)
+    assert state.read(folder).serving == "v2"
+
+    monkeypatch.setattr(rollback, "RECENT", 0.0)
+    assert back(capsys)[0] == 0
+    assert state.read(folder).serving == "v1"
 
 
 def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: Path) -> None:

@@ -1,10 +1,8 @@
-"""A rollout says how long it takes at the traffic seen, and what to set where that is too long."""
+"""A rollout says how long it takes at the traffic seen, and leaves out steps that would see nothing."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -26,7 +24,7 @@ DAY = 86_400
 SMALL = Traffic(24.0, 24.0)
 TEAM = Policy(
     0.01,
-    ShadowPolicy(0.25, 1000, 60, 3 * DAY, 0.01, 0.5, 2.0),
+    ShadowPolicy(1.0, 1000, 60, 2 * DAY, 0.01, 0.5, 2.0),
     CanaryPolicy([0.01, 0.05, 0.25, 1.0], 500, 60, 3 * DAY, 0.01, 2.0, 0.5),
 )
 
@@ -35,72 +33,67 @@ def advice(policy: Policy, observed: Traffic | None) -> str:
     return "\n".join(rollout.duration_lines(policy, observed))
 
 
-def as_suggested(policy: Policy, observed: Traffic) -> Policy:
-    """Set what was proposed, as somebody would who copies it."""
-    result = "\n".join(rollout.suggestion(policy, observed))
-    times = [int(each) for each in re.findall(r"_seconds = (\d+)", result)]
-    shadow = {"share": 1.0, "enough_seconds": times[0], "max_seconds": times[1]}
-    canary = {"steps": [0.5, 1.0], "enough_seconds": times[2], "max_seconds": times[3]}
-    return msgspec.structs.replace(
-        policy,
-        shadow=msgspec.structs.replace(policy.shadow, **shadow),
-        canary=msgspec.structs.replace(policy.canary, **canary),
-    )
+def days(requests: float, policy: Policy = TEAM) -> float:
+    planned = rollout.planned_stages(policy, Traffic(requests, requests))
+    return sum(stage.seconds for stage in planned) / DAY
 
 
-def test_with_little_traffic_it_says_that_no_release_gets_through() -> None:
-    result = advice(TEAM, SMALL)
+def test_with_little_traffic_a_trial_ends_by_the_time_and_the_days_are_named() -> None:
+    result = advice(TEAM, Traffic(27.0, 27.0))
 
-    assert "At your 24 requests (24 rows) a day" in result
-    assert (
-        "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is rolled back after 3 days"
-    ) in result
-    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is rolled" in result
-    assert "So no release gets through" in result
-    assert "[shadow]: share = 1.0, enough_seconds = 259200, max_seconds = 518400" in result
-    assert "[canary]: steps = [0.5, 1.0], enough_seconds = 604800, max_seconds = 1209600" in result
-
-
-@pytest.mark.parametrize("requests", [0.5, 3.0, 24.0, 100.0])
-def test_the_proposal_passes_a_good_release(requests: float) -> None:
-    observed = Traffic(requests, requests)
-    policy = as_suggested(TEAM, observed)
-
-    result = advice(policy, observed)
-
-    assert "So no release" not in result
-    assert "In all " in result
-    assert all(stage.seconds is not None for stage in rollout.planned_stages(policy, observed))
+    assert "At your 27 requests (27 rows) a day, the trial takes about 5 days:" in result
+    assert "- shadow, 100% of the requests: 2 days, and it goes on with some 54 of 1,000" in result
+    assert "- canary, 25% of the requests: 3 days, and it goes on with some 20 of 500" in result
+    assert "fewer than 20 requests in their time are left out: 1%, 5%." in result
+    assert "Of releases that fail 75% of the requests 19 in 20 are aborted at the last" in result
 
 
 @pytest.mark.parametrize(
-    ("requests", "message"),
+    ("requests", "steps"),
     [
-        (
-            24.0,
-            "At most 10 days in all, and 84 requests for the canary. Of releases that fail 40% of",
-        ),
-        (
-            2e3,
-            "At most 10 days in all, and 500 requests for the canary. Of releases that fail 10% of",
-        ),
+        (1.0, (0.25, 1.0)),  # at least one step stays
+        (26.0, (0.25, 1.0)),
+        (133.0, (0.25, 1.0)),
+        (134.0, (0.05, 0.25, 1.0)),
+        (667.0, (0.01, 0.05, 0.25, 1.0)),
     ],
 )
-def test_what_is_proposed_says_what_it_would_notice(requests: float, message: str) -> None:
-    assert message in advice(TEAM, Traffic(requests, requests))
+def test_steps_that_would_see_fewer_than_20_requests_are_left_out(
+    requests: float, steps: tuple[float, ...]
+) -> None:
+    assert rollout.plan(TEAM, Traffic(requests, requests)).steps == steps
+
+
+def test_no_traffic_takes_longer_than_the_longest_time() -> None:
+    longest = TEAM.longest / DAY
+
+    assert longest == 11
+    assert days(27) == 5
+    assert all(days(requests) <= longest for requests in (4, 27, 100, 300, 700, 1e3, 5e3, 1e5))
+    assert days(0) == float("inf")
+
+
+def test_a_release_that_the_gate_has_not_passed_needs_its_rows_however_long() -> None:
+    plan = rollout.plan(TEAM, SMALL, passed_gate=False)
+
+    policy = rollout.of_trial(TEAM, plan)
+
+    assert plan.steps == (0.25, 1.0)
+    assert days(SMALL.requests, policy) == pytest.approx(1000 / 24 + 500 / 6)
 
 
 def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
     result = advice(TEAM, Traffic(10_000_000.0, 20_000_000.0))
 
-    assert "At your 10,000,000 requests (20,000,000 rows) a day" in result
-    assert result.endswith("In all 11 minutes.")
-    assert "set in" not in result
+    assert "At your 10,000,000 requests (20,000,000 rows) a day, the trial takes" in result
+    assert "about 11 minutes:" in result
+    assert "left out" not in result
 
 
 def test_what_no_one_asked_is_not_known() -> None:
     assert advice(TEAM, None) == (
-        "No request is logged yet, so the duration of the rollout is unknown."
+        "No request is logged yet, so the duration of the trial is unknown.\n"
+        "It takes at most 11 days from the first requests on."
     )
 
 
@@ -132,10 +125,10 @@ def test_traffic_comes_from_the_log_and_counts_callers_only(
 def test_a_failing_release_is_noticed_as_often_as_stated(requests: int, seed: int) -> None:
     """Simulate the service's own verdicts; at least 19 in 20 is what `noticed` promises."""
     draws = np.random.default_rng(seed)
-    policy = as_suggested(TEAM, SMALL)
-    doubt = policy.false_abort / 5
+    policy = rollout.of_trial(TEAM, rollout.plan(TEAM, SMALL))
+    doubt = rollout.false_alarm(policy)
     failing = rollout.noticed(doubt, requests, requests, policy.canary.max_bad_increase)
-    assert failing < 1
+    assert failing is not None and failing < 1
     result = 0
     for _ in range(200):
         trial = Trial(policy.slow)
@@ -148,7 +141,8 @@ def test_a_failing_release_is_noticed_as_often_as_stated(requests: int, seed: in
 
 
 def test_more_requests_notice_smaller_faults() -> None:
-    shares = [rollout.noticed(0.002, n, n, 0.01) for n in (20, 84, 300, 2000)]
+    shares = [rollout.noticed(0.002, n, n, 0.01) or 2.0 for n in (2, 20, 84, 300, 2000)]
 
     assert shares == sorted(shares, reverse=True)
-    assert shares[-1] <= 0.05 < shares[0]
+    assert shares[-1] <= 0.05 < shares[1] < shares[0] == 2.0
+    assert "Of 2 requests at the last step even one" in advice(TEAM, Traffic(3.0, 3.0))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.model import bundle
-from rung_ops.release import source_hash
+from rung_ops.model import bundle, source_hash
 
 PERSON = {
     f"GIT_{role}_{key}": value

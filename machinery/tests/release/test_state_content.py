@@ -217,3 +217,17 @@ def test_what_the_commands_write_is_read_again(folder: Path) -> None:
     assert (now.generation, now.serving, now.previous) == (5, "v2", ("v1",))
     assert now.canary and now.shadow and now.stopped
     assert now.on_trial == ("v3", "v4")
+
+
+def test_a_state_of_an_earlier_version_is_read(folder: Path) -> None:
+    """It says neither how a trial goes nor when a shadow began."""
+    content = json.loads((folder / state.STATE).read_bytes())
+    for written in (content, content["entry"]["detail"]["state"]):
+        del written["canary"]["plan"], written["shadow"]["plan"], written["shadow"]["since"]
+    signed_again(content)
+    (folder / state.STATE).write_text(json.dumps(content))
+
+    now = state.read(folder)
+
+    assert now.on_trial == ("v3", "v4")
+    assert now.canary is not None and now.canary.plan is None

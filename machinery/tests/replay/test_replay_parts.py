@@ -10,7 +10,6 @@ import pytest
 
 from rung_ops import addons, contract
 from rung_ops.gate import rules
-from rung_ops.project import current
 from rung_ops.replay import periods, project_copy
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
 
@@ -139,6 +138,17 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_where_python_may_write_no_bytecode_the_copy_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    made = project_copy.environment()
+
+    assert "PYTHONDONTWRITEBYTECODE" not in made
+    assert made["PYTHONPYCACHEPREFIX"] == str(project_copy.copy_folder() / "bytecode")
+
+
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -159,12 +169,3 @@ def test_a_copy_makes_keys_of_its_own() -> None:
     keys = [key for addon in addons.active().values() for key in addon.keys]
 
     assert [name for name in ("release.pub", *keys) if project_copy._is_copied(name)] == []
-
-
-def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
-    for name, tables in project_copy.SETTINGS.items():
-        if not (current().root / name).is_file():
-            continue
-        written = tomllib.loads((current().root / name).read_text())
-        for table, values in tables.items():
-            assert values.keys() <= written[table].keys(), f"{name}, [{table}]"

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rung_ops.replay import timeline as story
@@ -65,7 +66,7 @@ def timeline() -> dict[str, Any]:
         "metric": "auc",
         "unit": "month",
         "level": 0.95,
-        "first": {"release": "v1-a-b", "rows": 2000},
+        "first": {"release": "v1-a-b", "rows": 2000, "seconds": 3.0},
         "stand_in": False,
         "notes": ["a note"],
         "seconds": 12.0,
@@ -91,7 +92,8 @@ def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
 
     assert counted["requests"] == "5,000"
     assert (counted["trainings"], counted["promoted"]) == ("2", "1")
-    assert (counted["refused by the gate"], counted["rolled back"]) == ("1", "2")
+    assert (counted["refused by the gate"], counted["rolled back"]) == ("1", "1")
+    assert counted["aborted"] == "1"
     assert timeline["counts"] == {"better": 2, "worse": 1, "even": 1, "itself": 1}
     assert counted["the same, frozen"] == "0.700"
 
@@ -111,6 +113,73 @@ def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> Non
     alone = build({key: timeline[key] for key in timeline if key != "periods"}, [first])
 
     assert alone["honest"] == ["No release was promoted, so only the first one served."]
+
+
+@pytest.mark.parametrize(
+    ("periods", "on_trial", "cause"),
+    [
+        (
+            [period("2026-04", 0.0, record("retrain", "refused", "not better", train={}))],
+            [],
+            "2026-04: not better.",
+        ),
+        (
+            [period("2026-04", 0.0, record("nothing", "nothing"), "abort")],
+            [],
+            "2026-04: v2-a-b was aborted within 300 requests.",
+        ),
+        (
+            [period("2026-04", 0.0, record("end trial", "trial ended", "no requests arrive"))],
+            [],
+            "2026-04: no requests arrive.",
+        ),
+        ([period("2026-04", 0.0)], ["v2-a-b"], "v2-a-b was still on trial at the end."),
+        (
+            [period(name, 0.0, record("nothing", "nothing")) for name in ("2026-04", "2026-05")],
+            [],
+            "No version was trained in 2 of 2 passes: 2 features have drifted <b>.",
+        ),
+    ],
+)
+def test_where_nothing_was_promoted_the_cause_is_named(
+    timeline: dict[str, Any], periods: list[dict[str, Any]], on_trial: list[str], cause: str
+) -> None:
+    about = {key: timeline[key] for key in timeline if key != "periods"}
+
+    told = build(about | {"on_trial": on_trial}, periods)
+
+    assert told["honest"][1:] == [cause]
+
+
+def test_it_says_where_the_time_went(timeline: dict[str, Any]) -> None:
+    assert timeline["spent"].startswith(
+        "It took 12 seconds: `decide` 10, requests 5, `train` 5, first release 3"
+    )
+
+
+@pytest.mark.parametrize("periods", [6, 12, 24])
+def test_the_last_period_is_visible_in_a_window_of_1200(periods: int) -> None:
+    chart = timeline_page.chart(
+        {"periods": [period(f"2026-{n}", 0.0) for n in range(periods)], "metric": "auc", "unit": ""}
+    )
+    least = re.search(r"min-width:(\d+)px", chart)
+
+    assert least is not None and int(least[1]) <= 1200 - 2 * 24 - 2  # without its margins
+
+
+def test_no_interval_of_an_error_is_below_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"seed": 1, "score": {"metric": "mae", "higher_is_better": False}}
+    monkeypatch.setattr(story, "params", lambda: settings)
+    monkeypatch.setattr(
+        story.contract, "score", lambda truth, made: {"mae": float(np.abs(truth - made).mean())}
+    )
+    actual = np.zeros(40)
+    served = np.where(np.arange(40) == 7, 1.0, 0.0)  # one large error
+
+    told = story.compare(actual, served, actual)
+
+    assert told["with"] is not None and told["with"]["low"] == 0.0
+    assert told["difference"] is not None and told["difference"]["low"] < -0.025
 
 
 def test_what_a_person_has_to_do_is_marked() -> None:

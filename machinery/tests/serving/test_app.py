@@ -308,3 +308,94 @@ def test_what_waits_is_answered_by_the_release_that_took_it(caller: Caller) -> N
 
     assert {answer.json["release"] for answer in before} == {"v1"}
     assert after.json["release"] == "v2"
+
+
+def many_rows(height: int, **change: Any) -> bytes:
+    """Write rows whose body is larger than what is decoded at once."""
+    return json.dumps([ROW | {"note": "x" * 2_000} | change] * height).encode()
+
+
+@pytest.fixture
+def roomy(tmp_path: Path) -> Iterator[Caller]:
+    """A service that takes large bodies."""
+    with calling(tmp_path, Limits(max_rows=2_000)) as made:
+        made.install()
+        yield made
+
+
+async def asked_in_turn(caller: Caller, bodies: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Send bodies at the same moment; name those that are answered, with status and waiting rows."""
+    ends: list[tuple[str, int, int]] = []
+
+    async def ask(name: str, body: Any) -> None:
+        headers = {"content-type": "application/json"}
+        path = "/predict/batch" if name == "columns" else "/predict"
+        answer = await caller.ask("POST", path, body, headers)
+        ends.append((name, answer.status, caller.service.batcher.waiting))
+
+    await asyncio.gather(*(ask(name, body) for name, body in bodies.items()))
+    return ends
+
+
+def test_a_row_is_answered_while_large_bodies_are_decoded(roomy: Caller) -> None:
+    columns = {name: [value] * 900 for name, value in ROW.items()} | {"note": ["x" * 2_000] * 900}
+    bodies = {"rows": many_rows(900), "columns": {"columns": columns}, "row": ROW}
+    ends = roomy.runner.run(asked_in_turn(roomy, bodies))
+
+    assert ends[0] == ("row", 200, 0)  # no other is decoded yet
+    assert {(name, status) for name, status, _ in ends} == {(name, 200) for name in bodies}
+
+
+def test_a_large_body_for_which_there_is_no_room_is_refused_undecoded(roomy: Caller) -> None:
+    bodies = {"first": many_rows(1_500), "second": many_rows(1_500, number=0)}
+    ends = roomy.runner.run(asked_in_turn(roomy, bodies))
+
+    assert [(name, status) for name, status, _ in ends] == [("second", 503), ("first", 200)]
+
+
+def test_a_large_body_is_refused_by_its_length_while_many_rows_wait(
+    roomy: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def receive() -> Any:
+        raise AssertionError("the body is not read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    sent: list[Any] = []
+    monkeypatch.setattr(roomy.service.batcher._large, "seconds", 9.0)
+    scope = {"type": "http", "method": "POST", "path": "/predict"}
+    scope |= {"headers": [(b"content-length", b"1000000")]}
+    roomy.runner.run(roomy.app(scope, receive, send))
+
+    assert sent[0]["status"] == 503
+    assert roomy.post("/predict", ROW).status == 200
+
+
+def test_large_bodies_that_wait_for_their_turn_are_bounded(tmp_path: Path) -> None:
+    body = many_rows(400)
+    limits = Limits(max_body_mb=len(body) / 1e6, max_bodies_mb=2.5 * len(body) / 1e6)
+    with calling(tmp_path, limits) as made:
+        made.install()
+        bodies = {str(number): body for number in range(4)}
+        statuses = [status for _, status, _ in made.runner.run(asked_in_turn(made, bodies))]
+
+    assert sorted(statuses) == [200, 200, 503, 503]
+
+
+def test_a_large_body_goes_to_the_canary_too(tmp_path: Path) -> None:
+    column = CONTRACT["columns"][0] | {"name": "colour"}
+    with calling(tmp_path, Limits()) as made:
+        made.install()
+        on_trial(made, CONTRACT | {"columns": [*CONTRACT["columns"], column]})
+        both = {
+            made.post("/predict", many_rows(400, colour=3), x_key=str(key)).json["release"]
+            for key in range(20)
+        }
+        without = {
+            made.post("/predict", many_rows(400), x_key=str(key)).json["release"]
+            for key in range(20)
+        }
+
+    assert both == {"v1", "v2"}
+    assert without == {"v1"}

@@ -166,7 +166,7 @@ def test_a_request_that_would_wait_too_long_is_refused_with_a_time() -> None:
         batches.batcher.submit(batches.job(3000))
         batches.batcher.admit(1)  # a small one goes first
         with pytest.raises(Refusal) as refused:
-            batches.batcher.admit(1000, by_column=True)
+            batches.batcher.admit(1000, is_large=True)
         return refused.value.retry_after
 
     assert asyncio.run(many()) == 3

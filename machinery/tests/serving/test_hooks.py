@@ -127,7 +127,7 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
 
     class Heard(Shadow):
         def offer(
-            self, ids: Any, rows: Any, predictions: Any, defaults: Any = None, sent: Any = None
+            self, ids: Any, rows: Any, predictions: Any, defaults: Any = None, *others: Any
         ) -> None:
             observed.append((rows["weight"].to_list(), predictions.tolist(), defaults))
 
@@ -154,7 +154,7 @@ def test_the_shadow_is_adjusted_as_what_answers() -> None:
 def _offer(rows: pl.DataFrame, predictions: list[float]) -> Any:
     from rung_ops.serving.shadow import Offer
 
-    return Offer(["a"], rows, np.array(predictions), None, None)
+    return Offer(["a"], rows, np.array(predictions), None, None, [1])
 
 
 def test_a_further_route_is_answered(serving: Serving) -> None:

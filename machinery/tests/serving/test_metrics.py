@@ -10,7 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops.release.rollout import Comparison
+from rung_ops.release.state import Canary, Shadow, State
 from rung_ops.serving.metrics import OUTCOMES, Metrics
+
+CANARY = Canary("v2", 0, "2026-01-01T00:00:00+00:00")
 
 
 def values(metrics: Metrics) -> dict[tuple[str, ...], float]:
@@ -136,3 +139,27 @@ def test_prometheus_takes_it(metrics: Metrics) -> None:
     )
 
     assert (checked.returncode, checked.stderr + checked.stdout) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "series"),
+    [
+        (State(2, "v1", canary=CANARY), State(3, "v2", ("v1",)), "promoted"),
+        (State(2, "v1", canary=CANARY), State(3, "v1"), "not_promoted"),
+        (State(2, "v1", shadow=Shadow("v2", 1.0)), State(3, "v1"), "not_promoted"),
+        (State(2, "v1", shadow=Shadow("v2", 1.0)), State(3, "v1", canary=CANARY), None),
+        (State(2, "v2", ("v1",)), State(3, "v1"), "rollback"),
+        (State(2, "v1", ("v0",)), State(3, "v2", ("v1", "v0")), None),
+    ],
+)
+def test_the_end_of_a_trial_and_a_rollback_are_counted(
+    before: State, after: State, series: str | None
+) -> None:
+    counted = Metrics()
+
+    counted.follow_state(before, after)
+
+    text = counted.exposition().decode()
+    for outcome in ("promoted", "not_promoted"):
+        assert f'service_trials_total{{outcome="{outcome}"}} {float(series == outcome)}' in text
+    assert f"service_rollbacks_total {float(series == 'rollback')}" in text

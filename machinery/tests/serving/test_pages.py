@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
-from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling
+from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, soon
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State, Stopped
-from rung_ops.serving import pages, serve
+from rung_ops.serving import log_writer, pages, serve
 from rung_ops.serving.app import App
 
 FURTHER = """
@@ -54,6 +57,33 @@ def test_a_kept_release_is_ready_and_the_problem_is_reported(caller: Caller) -> 
 
     assert answer.status == 200
     assert answer.json["problems"] == ["v2 is not signed.", "v1 is served instead."]
+
+
+def test_rows_that_a_full_disk_kept_out_of_the_log_are_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with calling(tmp_path, Limits(), log=True) as made:
+        made.install()
+        log = made.service.log
+        assert log is not None
+        with monkeypatch.context() as patch:
+            full = OSError(28, "No space left on device")
+            patch.setattr(log_writer.LogFiles, "write", Mock(side_effect=full))
+            patch.setattr(log, "_limit", 0)
+            made.post("/predict", ROW)
+            patch.setattr(log, "_limit", 200_000)
+            made.post("/predict", ROW)
+            soon(lambda: log.failures)
+            answer = made.get("/health/ready")
+        soon(lambda: log.written)
+        later = made.get("/health/ready")
+
+    assert answer.status == later.status == 200
+    (problem,) = answer.json["problems"]
+    assert "No space left on device" in problem and "1 rows wait in memory" in problem
+    assert "has dropped 1 rows since the start" in problem
+    (problem,) = later.json["problems"]
+    assert problem.startswith("The prediction log has dropped 1 rows since the start")
 
 
 def test_who_stopped_it_and_why_is_reported(caller: Caller) -> None:
@@ -196,3 +226,21 @@ def test_other_paths_and_methods_are_refused_in_json(
     assert answer.headers["content-type"] == "application/json"
     assert path in answer.json["error"]
     assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("/docs/", "../docs"),
+        ("/health/ready/?a=b", "../ready?a=b"),
+        ("/environment", "./environment/"),
+    ],
+)
+def test_a_last_slash_is_corrected_without_the_host_that_the_caller_names(
+    tmp_path: Path, path: str, address: str
+) -> None:
+    further = [Route("/environment/", lambda request: PlainTextResponse("production"))]
+    with calling(tmp_path, Limits(), further=further) as made:
+        answer = made.get(path, host="evil.example")
+
+    assert (answer.status, answer.headers["location"]) == (307, address)

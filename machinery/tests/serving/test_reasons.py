@@ -14,6 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import Limits, ReasonSettings
 from rung_ops.release.state import State
+from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.openapi import document
 
@@ -65,6 +66,36 @@ def test_a_favourable_factor_is_not_a_reason(caller: Caller) -> None:
 
     assert answer["predictions"] == [14.0, 4.0, 10.0]
     assert answer["reasons"] == [[REASON | {"effect": 4.0}], [], []]
+
+
+@pytest.fixture
+def hooked(tmp_path: Path) -> Iterator[Caller]:
+    """The same with hooks: weights are doubled, and what is above 20 is answered with half more."""
+
+    def heavier(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(weight=pl.when(pl.col("number") > 1).then(4.0).otherwise("weight"))
+
+    def higher(rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
+        return np.where(predictions > 20, predictions * 1.5, predictions)
+
+    hooks = ServiceHooks(before_prediction=heavier, after_prediction=higher)
+    with calling(tmp_path, Limits(), hooks=hooks, reasons=ReasonSettings(count=1)) as made:
+        serve(made)
+        yield made
+
+
+def test_a_hook_that_changes_a_decision_is_in_the_reasons(hooked: Caller) -> None:
+    rows = [ROW | {"number": number, "weight": 12.0} for number in (7, 4, 1)]
+    answer = hooked.post("/predict?explain=true", rows).json
+
+    set_by_hook = REASON | {"text": f"{REASON['text']}, changed by the hook before_prediction"}
+    assert answer["predictions"] == [42.0, 16.0, 12.0]
+    assert answer["reasons"] == [
+        # Of 42 the model says 28, 18 above its mean, and the hook 14: it is always among the reasons.
+        [{"columns": [], "text": "changed by the hook after_prediction", "effect": 14.0}],
+        [set_by_hook | {"effect": 6.0}],
+        [REASON | {"effect": 2.0}],
+    ]
 
 
 def test_reasons_are_logged_with_the_prediction(caller: Caller, tmp_path: Path) -> None:

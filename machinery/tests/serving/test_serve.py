@@ -20,7 +20,7 @@ from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
 from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
-from rung_ops.release import state
+from rung_ops.release import library, state
 from rung_ops.serving import access, serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
@@ -79,6 +79,9 @@ def process(production: Environment, tmp_path: Path) -> Iterator[Process]:
 def test_from_start_to_end(
     process: Process, production: Environment, row: bytes, tmp_path: Path
 ) -> None:
+    packages = ", ".join(f"{name} {about}" for name, about in library.running().items())
+    assert f"{packages}; PYTHONPATH: " in process.log.read_text()
+
     # With the registry unreachable, from the start.
     status, answer = process.ask("POST", "/predict", row)
     assert (status, answer["release"]) == (200, "v1")
@@ -191,6 +194,35 @@ def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
     """The system would take 99999 for 34463."""
     assert serve.main(["--port", "99999"]) == 2
     assert "99999 is not in the range 0<=x<=65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [["--environment", "prod"], []])
+def test_an_environment_that_does_not_exist_is_refused(
+    production: Environment,
+    named: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(server, "Server", lambda *given: pytest.fail("it starts"))
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production" if named else "prod")
+
+    assert serve.main(["--port", "0", *named]) == 1
+    said = capsys.readouterr().err
+    assert "`prod` is no environment" in said and "staging or production" in said
+
+
+def test_where_nothing_is_deployed_the_start_says_what_it_waits_for(
+    production: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server.Server, "serve_until_stopped", lambda server: 0)
+
+    assert serve.main(["--port", "0"]) == 0
+    assert "nothing was deployed to production" in caplog.text
+
+    caplog.clear()
+    state.serve(production.folder, "v1", "Ada")
+    assert serve.main(["--port", "0"]) == 0
+    assert "nothing was deployed" not in caplog.text
 
 
 def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.model.target import ONE_NUMBER
+from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy, shadow_verdict
 from rung_ops.serving import shadow
 from rung_ops.serving.log_writer import PredictionLog
-from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.shadow import Offer, Shadow
 
 
 class Doubling:
@@ -69,13 +70,54 @@ def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
     assert (listening.comparison.failed, listening.dropped) == (0, 0)
 
 
-def test_what_arrives_together_is_scored_together(listening: Shadow, release: Doubling) -> None:
-    for _ in range(20):
-        offer(listening)
-    soon(lambda: listening.comparison.compared == 80)
+def test_some_requests_are_scored_as_they_were_sent_and_the_others_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shadow, "ALONE", 3)
+    rows = pl.DataFrame({"distance": np.arange(9, dtype=float)})
 
-    assert sum(release.batches) == 80
-    assert len(release.batches) < 20
+    def offered(heights: list[int], start: int, stop: int) -> Offer:
+        ids = [f"row-{number}" for number in range(start, stop)]
+        return Offer(ids, rows[start:stop], np.ones(stop - start), None, None, heights)
+
+    parts = list(
+        shadow.as_sent([offered([1, 2], 0, 3), offered([1, 1, 2], 3, 7), offered([2], 7, 9)])
+    )
+
+    assert [[(offer.ids[0], list(offer.heights)) for offer in part] for part in parts] == [
+        [("row-0", [1])],
+        [("row-1", [2])],
+        [("row-3", [1])],
+        [("row-4", [1, 2]), ("row-7", [2])],
+    ]
+    assert [sum(offer.rows.height for offer in part) for part in parts] == [1, 2, 1, 5]
+
+
+class BrokenAlone(Doubling):
+    """A release that cannot score certain single rows, and can among others."""
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        if rows.height == 1 and rows["distance"][0] % 14 == 0:  # 7 % of them
+            raise ValueError("Expected 2D array, got 1D array instead")
+        return super().score(rows)
+
+
+def test_a_fault_of_single_rows_does_not_pass_the_shadow() -> None:
+    single = Shadow(BrokenAlone(), 1.0)
+    comparison = single.comparison
+    for start in range(0, 1000, 25):  # as many batches as a service makes of a burst
+        rows = pl.DataFrame({"distance": np.arange(start, start + 25, dtype=float)})
+        names = [f"{start}-{number}" for number in range(25)]
+        single.offer(names, rows, rows["distance"].to_numpy() * 2, None, None, [1] * 25)
+        soon(lambda start=start: comparison.compared + comparison.failed == start + 25)
+    single.close()
+    limits = ShadowPolicy(1.0, 1000, 60, 3600, 0.01, 0.5, 2.0)
+    canary = CanaryPolicy([0.01, 0.05, 0.25, 1.0], 500, 60, 3600, 0.01, 2.0, 0.5)
+
+    result = shadow_verdict(comparison, Policy(0.01, limits, canary), 60)
+
+    assert (result.action, "as their callers sent them" in result.reason) == ("abort", True)
+    assert comparison.failed < 60  # among others, the rows are scored
 
 
 def test_a_share_of_the_traffic_is_checked(

@@ -7,21 +7,20 @@ import pytest
 
 from rung_ops.system import git
 
+WHO = {
+    f"GIT_{role}_{key}": "ada@here" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
+}
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with one committed file, and another one beside it."""
-    who = {
-        f"GIT_{role}_{key}": "ada@here"
-        for role in ("AUTHOR", "COMMITTER")
-        for key in ("NAME", "EMAIL")
-    }
     for name in ("mine", "other"):
         folder = tmp_path / name
         folder.mkdir()
         (folder / f"{name}.txt").write_bytes(f"of {name}".encode() + b"\xff\n")
         for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", name]):
-            assert git.run(folder, *words, variables=who).returncode == 0
+            assert git.run(folder, *words, variables=WHO).returncode == 0
     return tmp_path / "mine"
 
 
@@ -45,6 +44,38 @@ def test_no_variable_leads_to_another_repository(
     assert git.run(repository, "ls-files", "--", ":(glob)**/*.txt").stdout == "mine.txt\n"
     assert git.run(repository, "log", "--all", "--format=%s").stdout == "mine\n"
     assert git.run(repository, "status", "--porcelain").stdout == ""
+
+
+def test_of_settings_in_the_environment_only_credentials_reach_git(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "url.https://example.org/.insteadOf": "git@host:",
+        "credential.helper": "store",
+        "gpg.ssh.program": "/bin/true",
+        "safe.directory": "*",
+        "http.extraHeader": "AUTHORIZATION: bearer x",
+        "http.proxy": "host",
+        "credential.https://host.username": "ada",
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (key, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "/bin/true")
+
+    printed = git.output(repository, "config", "--list", "--show-scope").splitlines()
+    seen = [line.partition("\t")[2] for line in printed if line.startswith("command\t")]
+    assert seen == [
+        "credential.helper=store",
+        "safe.directory=*",
+        "http.extraheader=AUTHORIZATION: bearer x",
+        "credential.https://host.username=ada",
+    ]
+    assert git.output(repository, "var", "GIT_AUTHOR_IDENT", variables=WHO).startswith("ada@here")
+    assert "GIT_SSH_COMMAND" not in git.variables()
+    assert git.variables()["GIT_AUTHOR_NAME"] == "Ada"
 
 
 def test_what_git_prints_comes_as_text_or_as_the_bytes_that_were_committed(

@@ -17,8 +17,10 @@ def test_each_trial_is_a_run_under_one_parent(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     rows = sample_rows()
-    rows.sample(min(600, rows.height), seed=1).write_parquet(tmp_path / "train.parquet")
-    moved(monkeypatch, train=tmp_path / "train.parquet")
+    rows = rows.sample(min(600, rows.height), seed=1)
+    rows[:400].write_parquet(tmp_path / "train.parquet")
+    rows[400:].write_parquet(tmp_path / "test.parquet")
+    moved(monkeypatch, train=tmp_path / "train.parquet", test=tmp_path / "test.parquet")
     monkeypatch.setattr(tune, "tuning_file", lambda: tmp_path / "tuning.json")
 
     assert tune.main(["--trials", "2"]) == 0
@@ -29,7 +31,9 @@ def test_each_trial_is_a_run_under_one_parent(
     parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
     assert sorted(parent is None for parent in parents) == [False, False, True]
     assert len(set(parents)) == 2
-    assert "[model]" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "[model]" in printed
+    assert ('window = "' in printed) == (contract.TIME is not None)
     assert (tmp_path / "tuning.json").exists()
 
 

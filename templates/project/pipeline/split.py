@@ -1,5 +1,7 @@
 """Stage 3: keep the last rows by time for the test; without a time, a random share.
 
+[split] of params.toml says how many, and which rows are too old to learn from.
+
 Yours: split by customer or by region if your rows ask for it.
 """
 
@@ -11,6 +13,8 @@ from rung_ops.stages import (
     TRAIN,
     StageError,
     contract,
+    in_use,
+    in_window,
     known_at,
     made_at,
     params,
@@ -19,19 +23,24 @@ from rung_ops.stages import (
 )
 
 
-def split(rows: pl.DataFrame, test_share: float, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def split(
+    rows: pl.DataFrame, test_share: float, seed: int, test_rows: int | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return training rows and test rows.
 
-    The test begins at a moment. Training has the rows whose outcome was known before it. Of a
-    forecast, rows that were predicted before it and known later are in neither.
+    The test begins at a moment, and has all rows from then on. Training has the rows whose outcome
+    was known before it. Of a forecast, rows that were predicted before it and known later are in
+    neither.
     """
+    most = rows.height if test_rows is None else test_rows
     if contract.TIME is None:
         order = np.random.default_rng(seed).permutation(rows.height)
-        cut = rows.height - round(rows.height * test_share)
+        cut = rows.height - min(round(rows.height * test_share), most)
         return rows[np.sort(order[:cut])], rows[np.sort(order[cut:])]
     rows = rows.sort(contract.TIME, maintain_order=True)
     made = made_at(rows)
-    moment = made.sort()[min(int(rows.height * (1 - test_share)), rows.height - 1)]
+    first = max(int(rows.height * (1 - test_share)), rows.height - most)
+    moment = made.sort()[min(first, rows.height - 1)]
     return rows.filter(known_at(rows) < moment), rows.filter(made >= moment)
 
 
@@ -39,17 +48,19 @@ def split(rows: pl.DataFrame, test_share: float, seed: int) -> tuple[pl.DataFram
 def main() -> None:
     """Split the validated rows."""
     settings = params()
-    rows = read_rows(ROWS)
-    train, test = split(rows, settings["split"]["test_share"], settings["seed"])
+    chosen = settings["split"]
+    rows = in_use(read_rows(ROWS))
+    before, test = split(rows, chosen["test_share"], settings["seed"], chosen.get("test_rows"))
+    train = in_window(before, test)
     if not train.height or not test.height:
         raise StageError(
             f"The split leaves {train.height} rows to train on and {test.height} to test on. "
-            "Change test_share under [split] in params.toml, or bring more rows."
+            "Change [split] in params.toml, or bring more rows."
         )
     train.write_parquet(TRAIN)
     test.write_parquet(TEST)
     print(f"split: {train.height:,} rows to train on, {test.height:,} to test on")
-    if between := rows.height - train.height - test.height:
+    if between := rows.height - before.height - test.height:
         print(f"split: {between:,} rows between both are left out")
 
 

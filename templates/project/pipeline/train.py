@@ -1,6 +1,7 @@
 """Stage 4: fit the model to the training rows.
 
-Yours: add early stopping, sample weights or a training loop of your own.
+Yours: add early stopping or a training loop of your own. `rung-ops refit` calls fit() again with all
+rows, if params.toml says so.
 """
 
 import time
@@ -18,6 +19,7 @@ from rung_ops.stages import (
     shown,
     stage,
     truth,
+    weight_arguments,
 )
 
 
@@ -25,7 +27,7 @@ def fit(rows: pl.DataFrame) -> Any:
     """Build the model of model.py and fit it to rows."""
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
-    return model.fit(features(rows), truth(rows))
+    return model.fit(features(rows), truth(rows), **weight_arguments(model, rows))
 
 
 @stage

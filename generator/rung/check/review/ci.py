@@ -99,7 +99,7 @@ class CI:
         hidden = Counter(MENTIONS.findall("\n".join(texts.values())))
         workflows: dict[str, Workflow] = {}
         live: set[str] = set()
-        waiting = deque((path, False) for path in roots)
+        waiting = deque((path, False) for path in files.cheap_first(roots))
         number = 0
         while waiting:
             path, is_included = waiting.popleft()
@@ -116,15 +116,19 @@ class CI:
                 live.add(path)
                 included = self._included(path, workflows[path].text or texts[path])
                 waiting += [(other, True) for other in included]
-        return [workflows[path] for path in texts if path in live]
+        ordered = dict.fromkeys((*roots, *texts))
+        return [workflows[path] for path in ordered if path in live]
 
     def _texts(self, roots: Sequence[str]) -> dict[str, str]:
         """Return the text, without comments, of each CI file and all that it may include."""
         texts: dict[str, str] = {}
         visited: set[str] = set()
-        waiting = deque(roots)
+        files = self.content.files
+        waiting = deque(files.cheap_first(roots))
         while waiting and len(visited) < MAX_FILES:
             path = waiting.popleft()
+            if files.clock.stops(files.left_out, path):
+                break
             if path not in visited:
                 visited.add(path)
                 if (self.content.text(path) or "").strip():

@@ -42,14 +42,20 @@ class Commands:
         )
 
     def _image_commands(self) -> Iterator[Command]:
-        for path in self.content.files.find(*IMAGES):
+        files = self.content.files
+        for path in files.cheap_first(files.find(*IMAGES)):
+            if files.clock.stops(files.left_out, path):
+                return
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
             for instruction in commands_of(text, path, 0):
                 if match := INSTRUCTION.match(instruction.text):
                     yield Command(_shell_form(match[1]), path, instruction.line)
 
     def _manifest_commands(self) -> Iterator[Command]:
-        for path in self.content.manifests:
+        files = self.content.files
+        for path in files.cheap_first(self.content.manifests):
+            if files.clock.stops(files.left_out, path):
+                return
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
                     if key in CONTAINER_KEYS and (command := joined(node.texts())):

@@ -28,6 +28,7 @@ class Config:
         notes: Remarks on statements that have expired.
         template_version: Tag or commit of the template in Copier's answers; empty without one.
         answers: The answers to Rung's template; None if Rung did not make the repository.
+        answers_from: Their file; empty without one.
     """
 
     game: tuple[str, str]
@@ -35,6 +36,7 @@ class Config:
     notes: Sequence[str]
     template_version: str
     answers: Mapping[str, str] | None
+    answers_from: str = ""
 
 
 def read(content: Content, levels: Sequence[Level], today: date) -> Config:
@@ -60,7 +62,9 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
         ((answers, path) for answers, path in copier if answers.get("use_case") in GAMES[1:]), None
     )
     versions = (answers["_commit"][:MAX_LENGTH] for answers, _ in copier if answers.get("_commit"))
-    return Config(_game(document, rung), statements, notes, next(versions, ""), rung and rung[0])
+    answers, source = rung or (None, "")
+    version = next(versions, "")
+    return Config(_game(document, rung), statements, notes, version, answers, source)
 
 
 def _document(content: Content) -> Node:

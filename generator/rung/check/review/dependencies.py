@@ -33,7 +33,10 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
     """
     packages: dict[str, tuple[str, int, str]] = {}
     paths = content.files.find(*content.files.reading.dependencies)[:2_000]
-    for path in sorted((path for path in paths if not is_test(path)), key=is_documentation):
+    paths = content.files.cheap_first(path for path in paths if not is_test(path))
+    for path in sorted(paths, key=is_documentation):
+        if content.files.clock.stops(content.files.left_out, path):
+            break
         for text, line in _requirements(content, path):
             match = NAME.match(text)
             if match:

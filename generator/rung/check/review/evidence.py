@@ -19,6 +19,8 @@ from rung.check.review.shell import executed
 Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Match], bool]
 SHOWN = 5  # matches per predicate
+# Parts of the time that is left which a step may take, so that no step leaves nothing for the others.
+DEPENDENCIES, WORKFLOWS, LINES = 0.2, 0.5, 0.75
 MAX_STARTS = 200  # files from which a `leads_to` follows commands and imports
 COMBINING = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
 
@@ -33,15 +35,19 @@ class Evidence:
 
     def __init__(self, content: Content, predicates: Iterable[Predicate]) -> None:
         self.content = content
-        self.ci = CI(content, Runners(content))
+        clock = content.files.clock
+        with clock.share(DEPENDENCIES):
+            self.packages = dependencies.read(content)
+        with clock.share(WORKFLOWS):
+            self.ci = CI(content, Runners(content))
         self.commands = Commands(content, self.ci)
         self.reachability = Reachability(content, self.ci)
-        self.packages = dependencies.read(content)
         by_name: dict[str, FilePredicate] = {}
         for predicate in predicates:
             for part in file_predicates(predicate):
                 by_name.setdefault(_name(part), part)
-        self.matches = matching.match(content, by_name, self.reachability.tests)
+        with clock.share(LINES):
+            self.matches = matching.match(content, by_name, self.reachability.tests)
         self.matched: dict[tuple[str, str], bool] = {}  # cache, by pattern and command
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Match]:
@@ -68,6 +74,11 @@ class Evidence:
         return matches[: 2 * SHOWN]
 
     def _matches(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
+        files = self.content.files
+        if files.clock.is_up():
+            files.left_out.note("pieces of evidence not looked for in time", str(predicate)[:80])
+            files.left_out.out_of_time = True
+            return []
         if predicate == "reached":
             return self._matches(used, self._within(self.reachability.reached), None)
         kind, value = next(iter(predicate.items()))
@@ -91,7 +102,11 @@ class Evidence:
         if kind == "any":
             return _in_turn(parts)
         if kind == "none":
-            return [] if any(parts) else [Match("", 0, "nothing of this kind was found")]
+            return (
+                []
+                if any(parts) or self.content.files.clock.is_up()
+                else [Match("", 0, "nothing of this kind was found")]
+            )
         if not all(parts):
             return []
         if kind == "leads_to":

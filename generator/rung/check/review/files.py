@@ -3,12 +3,13 @@
 Links are not followed, and only plain files are opened. What is not read is counted by reason.
 """
 
+import contextlib
 import os
 import re
 import stat
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -22,6 +23,8 @@ from rung.errors import RungError
 from rung.system import plain_yaml
 
 CACHE_BYTES = 24_000_000
+WALK = 0.6  # part of the time that listing the files may take
+CHEAP = 20_000  # bytes; larger files are read after all others
 SOURCES = (".py", ".sh", ".yml", ".yaml", ".tf", "dockerfile", "makefile")
 
 # A file is opened without following links, without blocking, as bytes. Windows has only O_BINARY.
@@ -102,6 +105,16 @@ class Clock:
         self.next_check = now + left
         return left < 0
 
+    @contextlib.contextmanager
+    def share(self, part: float) -> Iterator[None]:
+        """Let a step of the review use at most this part of the time that is left."""
+        whole, now = self.end, time.process_time()
+        self.end, self.next_check = now + max(whole - now, 0) * part, 0.0
+        try:
+            yield
+        finally:
+            self.end, self.next_check = whole, 0.0
+
     def stops(self, left_out: LeftOut, path: str) -> bool:
         """Return whether time is up; if so, mark the result as partial and note where it stopped."""
         if not self.is_up():
@@ -127,6 +140,7 @@ class Reading:
     endings: tuple[str, ...]
     unless_sources: tuple[str, ...]
     generated: tuple[str, ...]
+    by_answers: tuple[str, ...]
 
     def leaves_out(self, name: str) -> bool:
         """Return whether a folder with this lower-case name is left out."""
@@ -160,6 +174,7 @@ def load_reading(folder: Path) -> Reading:
             endings=tuple(data["left_out"]["endings"]),
             unless_sources=tuple(data["left_out"]["unless_sources"]),
             generated=tuple(data["left_out"]["generated"]),
+            by_answers=tuple(data["by_answers"]),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
@@ -223,7 +238,8 @@ class Files:
         self.file_count = 0
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
-        self.lower = {path: path.lower() for path in self._walk()}
+        with self.clock.share(WALK):
+            self.lower = {path: path.lower() for path in self._walk()}
         self.order = {path: number for number, path in enumerate(self.lower)}
         self.by_ending: dict[str, list[str]] = defaultdict(list)
         for path, lower in self.lower.items():
@@ -263,6 +279,10 @@ class Files:
             return os.lstat(os.path.join(self.root, path)).st_size  # noqa: PTH118 called often
         except OSError:
             return 0
+
+    def cheap_first(self, paths: Iterable[str]) -> list[str]:
+        """Return the paths in their order, but large files last: time may not suffice for them."""
+        return sorted(paths, key=lambda path: self.size(path) > CHEAP)
 
     def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
         """Return the bytes of a file, or None if it is too large or cannot be read.

@@ -40,7 +40,8 @@ def match(
     prefilter = Prefilter([predicate.needs for predicate in predicates.values()], words)
     idle: dict[str, frozenset[int]] = {}
     files = content.files
-    for done, path in enumerate(sorted(readers, key=lambda path: (path.count("/"), path))):
+    nearest = sorted(readers, key=lambda path: (path.count("/"), path))
+    for done, path in enumerate(files.cheap_first(nearest)):
         if files.clock.is_up():
             files.left_out.out_of_time = True
             files.left_out.note("not reached in time", path, len(readers) - done)
@@ -64,6 +65,9 @@ def match(
                 matching_lines.update(match.line for match in located)
         if matching_lines and path.endswith(".py") and file.source:
             idle[path] = file.source.idle_lines(matching_lines, path in tests)
+    ranks = {path: rank for rank, path in enumerate(nearest)}
+    for listed_matches in matches.values():
+        listed_matches.sort(key=lambda match: ranks[match.path])
     _exclude_idle_lines(content, predicates, matches, tests, idle, prefilter)
     return matches
 

@@ -87,14 +87,17 @@ class Reachability:
     @cached_property
     def scheduled(self) -> frozenset[str]:
         """Files that are started on a schedule, and what they import or name."""
-        roots = {path for path in self.content.files.find("**/*.py") if self._has_schedule(path)}
+        files = self.content.files
+        roots = {path for path in files.find("**/*.py") if self._has_schedule(path)}
         texts = []
         for workflow in self.ci.workflows:
             texts += [executed(command.text) for command in workflow.scheduled]
             if workflow.scheduled:
                 texts += workflow.named
-        for path in self.content.files.find("**/*.yml", "**/*.yaml"):
-            raw = self.content.files.read(path) or b""
+        for path in files.cheap_first(files.find("**/*.yml", "**/*.yaml")):
+            if files.clock.stops(files.left_out, path):
+                break
+            raw = files.read(path) or b""
             if (b"CronJob" in raw or b"CronWorkflow" in raw) and self.content.data(path):
                 roots.add(path)
         return self._follow(roots, texts)
@@ -112,6 +115,8 @@ class Reachability:
         return targets & walk.visited
 
     def _has_schedule(self, path: str) -> bool:
+        if self.content.files.clock.stops(self.content.files.left_out, path):
+            return False
         raw = self.content.files.read(path) or b""
         if b"chedule" not in raw and b"CronTrigger" not in raw:
             return False

@@ -7,7 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from rung.check.review import config, rating
+from rung.check.review.config import Config
 from rung.check.review.content import Content, load_examples
+from rung.check.review.contradictions import contradictions
 from rung.check.review.dependencies import normalised
 from rung.check.review.evidence import Evidence
 from rung.check.review.files import Files, LeftOut, Limits, Reading, load_reading
@@ -119,7 +121,11 @@ def review(
         rating=rating.rate(ladder, results, game, bool(ml)),
         file_count=files.file_count,
         left_out=files.left_out,
-        notes=[*settings.notes, *_notes(evidence, bool(ml))],
+        notes=[
+            *settings.notes,
+            *_contradictions(content, settings, ladder),
+            *_notes(evidence, bool(ml)),
+        ],
         template_version=settings.template_version,
     )
 
@@ -146,6 +152,16 @@ def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]
     paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
     first = next((path for path in paths if path in imported and not is_documentation(path)), None)
     return [imported[first]] if first else []
+
+
+def _contradictions(content: Content, settings: Config, ladder: Sequence[Level]) -> Iterator[str]:
+    """Yield how the answers to Rung's template contradict the files; not of a partial result."""
+    files = content.files
+    if settings.answers is not None and not files.left_out.out_of_time:
+        folders = files.reading.by_answers
+        paths = set(files.lower.values())
+        source = settings.answers_from
+        yield from contradictions(settings.answers, source, ladder, folders, paths)
 
 
 def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:

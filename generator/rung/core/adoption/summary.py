@@ -10,6 +10,7 @@ from rung.core.adoption.adoption import Adoption
 from rung.core.adoption.complete import Lacking
 from rung.core.climbing.messages import LEFT_ALONE
 from rung.core.transaction import UNDO
+from rung.system.printable import printable
 
 SHOWN = 12  # paths of a list; the rest is counted
 
@@ -33,7 +34,9 @@ def _inferred(adoption: Adoption) -> str:
     for question in adoption.answered:
         facts[question] = (str(adoption.answers[question]), "you said so")
     width = max(map(len, facts))
-    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in facts.items()]
+    lines = [
+        printable(f"  {about:{width}}  {value}  ({why})") for about, (value, why) in facts.items()
+    ]
     return "\n".join([f"{adoption.folder} looks like this:", *lines])
 
 
@@ -43,7 +46,7 @@ def _changes(adoption: Adoption) -> str:
     if adoption.merged:
         lines += [
             "Completed, with nothing of yours changed:",
-            *(f"  ~ {entry}" for entry in adoption.completed),
+            *(f"  ~ {printable(entry)}" for entry in adoption.completed),
         ]
     return "\n".join(lines)
 
@@ -76,14 +79,14 @@ def _left_to_you(adoption: Adoption) -> str:
             "`uv run poe test` says what the library asks of them."
         )
     if own and own != package:
-        lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")
+        lines.append(f"Your code stays in {printable(own)}/; what is in {package}/ may import it.")
     if adoption.lacking_entries:
         lines.append(
             "Rung's commands do not run yet: your own files lack these entries."
             if adoption.commit
             else "Rung's commands need entries that your own files lack. `--merge` adds them:"
         )
-        lines += [f"  {entry}" for entry in adoption.lacking_entries]
+        lines += [f"  {printable(entry)}" for entry in adoption.lacking_entries]
     lines += _by_hand(adoption.by_hand)
     return "\n".join(lines)
 
@@ -112,7 +115,7 @@ def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -
     lines, entries = _by_hand(complete.by_hand(missing)), complete.described(missing)
     if entries:
         lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
-        lines += [f"  {entry}" for entry in entries]
+        lines += [f"  {printable(entry)}" for entry in entries]
     if dry_run or not entries:
         return "\n".join([*lines, "", "Nothing was written."])
     lines += ["", f"It is one commit. To take it back: `{UNDO}`.", ""]
@@ -124,12 +127,12 @@ def _by_hand(reasons: list[str]) -> list[str]:
         return []
     return [
         "Change these by hand, so that Rung's commands run:",
-        *(f"  {reason}" for reason in reasons),
+        *(f"  {printable(reason)}" for reason in reasons),
     ]
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:
     listed = list(paths)
-    lines = [f"  {sign} {path}" for path in listed[:SHOWN]]
+    lines = [f"  {sign} {printable(path)}" for path in listed[:SHOWN]]
     more = len(listed) - SHOWN
     return [*lines, f"  {sign} and {more} more"] if more > 0 else lines

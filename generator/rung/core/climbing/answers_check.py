@@ -19,6 +19,7 @@ from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.ladder import RUNGS
 from rung.levels.template_answers import ANSWERS
+from rung.system.printable import printable
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def check(rendered: RenderedProject) -> None:
                 else f", then change the answer with `rung climb -d {name}=VALUE`."
             )
             raise RungError(
-                f"{ANSWERS} says `{name}: {value}`, and the template makes "
-                f"`{made[name]}` of that.\nRestore the file from git{change}"
+                f"{ANSWERS} says `{printable(f'{name}: {value}')}`, and the template makes "
+                f"`{printable(str(made[name]))}` of that.\nRestore the file from git{change}"
             )
     if _untouched(rendered):
         return
@@ -80,7 +81,7 @@ def _check_earlier(rendered: RenderedProject) -> None:
         )
     except RungError:
         return  # that version no longer exists, so nothing can be compared
-    differing = _differing(rendered.base, earlier_files, [rendered.source, source])
+    differing = rendered_trees.differing(rendered.base, earlier_files, [rendered.source, source])
     as_recorded = sum(rendered.ours.get(path) == rendered.base.get(path) for path in differing)
     as_before = sum(rendered.ours.get(path) == earlier_files.get(path) for path in differing)
     if as_before > as_recorded:
@@ -137,21 +138,12 @@ def _fit(rendered: RenderedProject, answers: Mapping[str, Any]) -> int:
         )
     except RungError:
         return 0  # the choice contradicts another answer
-    differing = _differing(rendered.base, other, [rendered.source])
+    differing = rendered_trees.differing(rendered.base, other, [rendered.source])
     as_recorded, as_other = (
         sum(path in side and rendered.ours.get(path) == side[path] for path in differing)
         for side in (rendered.base, other)
     )
     return as_other - as_recorded
-
-
-def _differing(
-    render: Mapping[str, Entry], other: Mapping[str, Entry], sources: list[Source]
-) -> set[str]:
-    """Return the files of Rung's that differ between two renders."""
-    paths = {*render, *other}
-    yours = rendered_trees.of_the_user(paths, sources)
-    return {path for path in paths - yours - {ANSWERS} if render.get(path) != other.get(path)}
 
 
 def _other_choices(source: Source, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -168,7 +160,8 @@ def _other_choices(source: Source, answers: Mapping[str, Any]) -> dict[str, list
 
 def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str) -> RungError:
     says, fits = (
-        ", ".join(f"`{n}: {side.get(n)}`" for n in fitting) for side in (recorded, fitting)
+        ", ".join(f"`{printable(f'{n}: {side.get(n)}')}`" for n in fitting)
+        for side in (recorded, fitting)
     )
     return RungError(
         f"{ANSWERS} does not match the project: it says {says}, and the files are those of "

@@ -9,17 +9,20 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rung import output_formats
 from rung.core import transaction
 from rung.core.climbing import messages
+from rung.core.climbing.messages import Outcome
 from rung.core.climbing.planner import PreparedPlan
+from rung.core.climbing.plans import LOCK
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import LINES, OURS
 from rung.core.project import Project
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage
+from rung.system.printable import printable
 
-LOCK = "uv.lock"
 # Rung's wheels (decision 30). uv refuses one that changed under the same name, as uv.lock has its old hash.
 LIBRARY = re.compile(r"vendor/(rung_[a-z]+)-[^/]*\.whl")
 # Tasks that name the files they complain about. A failing test names none: the climb may be the cause.
@@ -27,28 +30,50 @@ OF_FILES = ("lint", "format-check", "types")
 FINDINGS = 1  # exit code of ruff and mypy for findings; other codes mean that they could not run
 
 
-def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
-    """Apply the plan and print the result; return 1 if conflicts are left.
+def finish(
+    prepared: PreparedPlan,
+    branch: str | None,
+    *,
+    verify: bool,
+    command: str,
+    form: str = "text",
+    news: str = "",
+    may_leave_governance: bool = False,
+) -> int:
+    """Apply the plan and print the outcome; return 1 if conflicts or failing checks are left.
+
+    Args:
+        prepared: The plan.
+        branch: A new branch to put it on, or None for the current one.
+        verify: Whether to run the project's checks.
+        command: What the user typed, for advice.
+        form: The format of what is printed.
+        news: What the changelog says of it, for programs.
+        may_leave_governance: Whether the user asked to.
 
     Raises:
-        NotDoneError: There are conflicts, and no branch was named; nothing was written.
+        RungError: It leaves governance, and may not; nothing was written.
+        NotDoneError: There are conflicts, or the checks fail, and no branch was named; nothing was
+            written.
     """
     plan = prepared.plan
-    if plan.changes_nothing:
-        print(messages.nothing(plan))
-        return 0
+    write = output_formats.writer("climb", form)
     detached = transaction.is_detached(prepared.bench.top)
+    if plan.changes_nothing:
+        print(write(Outcome(plan, news=news)))
+        return 0
+    if plan.leaves_governance and not may_leave_governance:
+        raise RungError("\n".join([*messages.leaving(plan), "No files were changed."]))
     if branch is not None:
-        climb_on_branch(prepared, branch, messages.message(plan))
-        print(messages.branched(plan, branch, detached=detached))
-        return 1 if plan.conflicts else 0
+        commit, passed = climb_on_branch(prepared, branch, messages.message(plan), verify=verify)
+        print(write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news)))
+        return 1 if plan.conflicts or passed is False else 0
     if plan.conflicts:
-        print(messages.plan(plan))
+        print(write(Outcome(plan, news=news)))
         raise NotDoneError(messages.stopped(plan, command))
     commit = climb(prepared, messages.message(plan), verify=verify)
-    print(messages.done(plan, commit, verified=verify))
-    if detached:
-        print(transaction.ON_NO_BRANCH)
+    passed = True if verify else None
+    print(write(Outcome(plan, commit, passed=passed, detached=detached, news=news)))
     return 0
 
 
@@ -61,10 +86,21 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     """
     if prepared.plan.conflicts:
         raise RungError("A climb with conflicts goes to a branch of its own, with `--branch`.")
-    _refuse_unreadable(prepared)
+    if unreadable := _unreadable(prepared):
+        raise NotDoneError(
+            f"{printable(f'`{unreadable}`')} would not be readable after the climb. Nothing was touched.\n"
+            "See it with `rung plan --diff`, or put the climb on a branch with `--branch NAME`."
+        )
     tree = prepared.plan.result
     if verify:
-        tree = _checked(prepared.project, tree)
+        tree, passed = _checked(prepared.project, tree)
+        if not passed:
+            raise NotDoneError(
+                "The project's checks do not pass in the new state; their output is above. "
+                "Nothing was touched.\n"
+                "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or "
+                "climb with `--no-verify` and fix it afterwards."
+            )
     return transaction.apply(
         prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message
     )
@@ -95,28 +131,45 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
     )
 
 
-def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
-    """Apply the plan on a new branch, with conflict markers; return the commit's id."""
-    tree = prepared.bench.edited(prepared.plan.result, _rungs_versions(prepared))
-    commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
+def climb_on_branch(
+    prepared: PreparedPlan, name: str, message: str, *, verify: bool
+) -> tuple[str, bool | None]:
+    """Apply the plan on a new branch, with conflict markers.
+
+    Returns:
+        The commit's id, and whether the project's checks passed; None: they were not run, since
+        there are conflicts or `verify` says so.
+    """
     top = prepared.bench.top
-    if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
-        raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
+    _refuse_branch(top, name)
+    tree, passed = prepared.bench.edited(prepared.plan.result, _rungs_versions(prepared)), None
+    if verify and not prepared.plan.conflicts:
+        passed = False
+        if _unreadable(prepared) is None:
+            tree, passed = _checked(prepared.project, tree)
+    commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     with transaction.locked(top):
         transaction.refuse_interrupted(top)
-        if git.output(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
-            raise RungError(
-                f"There is a branch `{name}` already. Choose another name, or delete it with "
-                f"`git branch -D {name}`."
-            )
+        _refuse_branch(top, name)
         process.raise_lost_stop()
         prepared.bench.keep(prepared.plan.head, commit)
         git.run(top, "update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
-    return commit
+    return commit, passed
 
 
-def _refuse_unreadable(prepared: PreparedPlan) -> None:
-    """Raise a NotDoneError if a file that the climb writes has markers or cannot be parsed."""
+def _refuse_branch(top: Path, name: str) -> None:
+    """Raise a RungError if a branch cannot have this name, or has it already."""
+    if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
+        raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
+    if git.output(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+        raise RungError(
+            f"There is a branch `{name}` already. Choose another name, or delete it with "
+            f"`git branch -D {name}`."
+        )
+
+
+def _unreadable(prepared: PreparedPlan) -> str | None:
+    """Return a file that the climb writes and that has markers or cannot be parsed, or None."""
     bench, plan = prepared.bench, prepared.plan
     before, after = bench.files(prepared.project.tree), bench.files(plan.result)
     paths = [path for path in (*plan.added, *plan.changed) if after[path].is_text_file]
@@ -128,13 +181,11 @@ def _refuse_unreadable(prepared: PreparedPlan) -> None:
         marked = any(line.startswith(OURS) for line in text.splitlines())
         broken = not tree_merge.parses(path, text) and (not base or tree_merge.parses(path, base))
         if marked or broken:
-            raise NotDoneError(
-                f"`{path}` would not be readable after the climb. Nothing was touched.\n"
-                "See it with `rung plan --diff`, or put the climb on a branch with `--branch NAME`."
-            )
+            return path
+    return None
 
 
-def _checked(project: Project, tree: str) -> str:
+def _checked(project: Project, tree: str) -> tuple[str, bool]:
     """Run the project's own checks on the new state, in a separate folder.
 
     Args:
@@ -142,10 +193,8 @@ def _checked(project: Project, tree: str) -> str:
         tree: The new tree of its folder.
 
     Returns:
-        The folder's tree, with uv.lock as uv wrote it where git tracks one.
-
-    Raises:
-        NotDoneError: They fail; their output was printed.
+        The folder's tree, with uv.lock as uv wrote it where git tracks one; and whether the checks
+        passed. If they failed, their output was printed.
     """
     uv = process.uv()
     if uv is None:
@@ -164,23 +213,19 @@ def _checked(project: Project, tree: str) -> str:
     if (folder / LOCK).is_file() and libraries:
         upgraded = [word for name in libraries for word in ("--upgrade-package", name)]
         process.run("lock the new library", [uv, "lock", "--quiet", *upgraded], folder)
+    passed = True
     try:
         process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
-    except NotDoneError as error:
+    except NotDoneError:
+        passed = False
         if failing := _failing_for_own_files(uv, folder, changed):
             print(
                 f"{', '.join(failing)}: the problems above are in files that the climb does not "
                 "change, so it goes on. `uv run poe check` fails until they are fixed.",
                 file=sys.stderr,
             )
-            return _with_lock(bench, folder, tree)
-        raise NotDoneError(
-            "The project's checks do not pass in the new state; their output is above. "
-            "Nothing was touched.\n"
-            "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or climb "
-            "with `--no-verify` and fix it afterwards."
-        ) from error
-    return _with_lock(bench, folder, tree)
+            passed = True
+    return _with_lock(bench, folder, tree), passed
 
 
 def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:

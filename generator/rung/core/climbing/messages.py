@@ -1,16 +1,21 @@
 """The texts of a plan, of a climb's commit and of its outcome."""
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from rung.core.climbing.plans import Plan
+from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.merging.conflict import Conflict, Hunk
-from rung.core.transaction import UNDO
+from rung.core.transaction import ON_NO_BRANCH, UNDO
+from rung.system.printable import printable
 
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
+LEAVE = "`rung climb` does it only with `--leave-governance`: let those decide who answer for the model."
 MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
@@ -24,10 +29,10 @@ def plan(planned: Plan) -> str:
     """Say what a climb would do."""
     if planned.changes_nothing:
         return nothing(planned)
-    lines = [title(planned) + ":"]
+    lines = [*leaving(planned), title(planned) + ":"]
     merged = {path: f"{path} (merged key by key)" for path in planned.by_key}
     lines += _group("Added", "+", _folded(planned.added))
-    lines += _group("Changed", "~", _folded(planned.changed, merged))
+    lines += _group("Changed", "~", _folded(planned.changed, merged) + _lock(planned))
     lines += _group("Retired", "-", _folded(planned.retired))
     lines += _group(LEFT_ALONE, ".", left_alone(planned))
     if planned.conflicts:
@@ -37,15 +42,39 @@ def plan(planned: Plan) -> str:
     lines += _group(
         "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
     )
+    lines += _group(
+        "Commands that do something else",
+        "~",
+        [f"{run}: {does}" for run, does in planned.altered.items()],
+    )
     lines += _group("New CI jobs", "+", planned.jobs)
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += _group(FIRST_ANSWERS, "=", first_answers(planned))
+    lines += _group("Once, after the climb", "*", _once(planned))
     lines += _group("The team brings", "*", planned.asks)
     for rise in planned.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
         lines += _wrap(f"It costs {rise.cost}", "  ")
         lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
     return "\n".join(lines)
+
+
+def leaving(planned: Plan) -> list[str]:
+    """Return what leaving governance takes away, to be said first; nothing of another climb."""
+    if not planned.leaves_governance:
+        return []
+    text = (
+        "This leaves governance. No version needs a validator's approval any more, the service answers "
+        "with whatever is deployed, and nothing is written into a signed audit log. Records, plans, "
+        "the approval job, and the lines by which risk reviews what approves are among what is "
+        f"retired and changed. {LEAVE}"
+    )
+    return [*_wrap(text, ""), ""]
+
+
+def plan_as_json(planned: Plan) -> str:
+    """Return what a climb would do, for programs."""
+    return _json(planned.as_data())
 
 
 def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
@@ -57,6 +86,15 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
         for top, path in zip(tops, paths, strict=True)
     ]
     return list(dict.fromkeys(lines))
+
+
+def _lock(planned: Plan) -> list[str]:
+    return [f"{LOCK} (uv locks the packages anew)"] if planned.locks else []
+
+
+def _once(planned: Plan) -> list[str]:
+    """Return the commands to run once after a climb, with the reason."""
+    return [f"{run}: {until}" for rise in planned.rises for run, until in rise.once.items()]
 
 
 def ejection(planned: Plan) -> list[str]:
@@ -99,7 +137,7 @@ def title(planned: Plan) -> str:
         )
     if before.version != after.version:
         changes.append(f"the template from {before.version} to {after.version}")
-    text = ", ".join(changes) or f"On rung {after.level}"
+    text = printable(", ".join(changes)) or f"On rung {after.level}"
     return text[0].upper() + text[1:]
 
 
@@ -125,7 +163,7 @@ def left_alone(planned: Plan) -> list[str]:
 
 def conflict(conflict: Conflict) -> list[str]:
     """Return lines that show the conflicts of a file, with both sides."""
-    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}"]
+    lines = [f"  ! {printable(conflict.path)}: {REASONS[conflict.why]}"]
     for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
         lines += _sides(hunk)
@@ -136,7 +174,7 @@ def _sides(hunk: Hunk) -> list[str]:
     shown = []
     for name, text in (("yours", hunk.ours), ("rung ", hunk.theirs)):
         lines = text.splitlines() or ["(nothing)"]
-        shown += [f"      {name} | {line}" for line in lines[:SHOWN]]
+        shown += [f"      {name} | {printable(line)}" for line in lines[:SHOWN]]
         if len(lines) > SHOWN:
             shown.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
     return shown
@@ -162,42 +200,103 @@ def message(planned: Plan) -> str:
         )
     counts = (len(planned.added), len(planned.changed), len(planned.retired))
     body = f"{title(planned)}. Files: {counts[0]} added, {counts[1]} changed, {counts[2]} retired."
-    parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
+    parts = [printable(subject)[:100], "\n".join(textwrap.wrap(body, 72))]
     if planned.commands:
         parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))
+    if planned.altered:
+        parts.append(
+            "Commands that do something else:\n"
+            + "\n".join(
+                textwrap.fill(f"- {run}: {does}", 72, subsequent_indent="  ")
+                for run, does in planned.altered.items()
+            )
+        )
+    if planned.locks:
+        parts.append(f"{LOCK} is uv's, for the packages that changed.")
     if planned.kept:
         parts.append(
-            "Kept, as they were edited:\n" + "\n".join(f"- {path}" for path in planned.kept)
+            "Kept, as they were edited:\n"
+            + "\n".join(f"- {printable(path)}" for path in planned.kept)
         )
     return "\n\n".join(parts) + "\n"
 
 
-def done(planned: Plan, commit: str, *, verified: bool) -> str:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Args:
+        plan: The plan.
+        commit: The new commit; None: nothing was written.
+        branch: The new branch that it is on; None: the current one.
+        passed: Whether the project's checks passed; None: they were not run.
+        detached: Whether HEAD is detached, so that there is no branch to go back to.
+        news: What the changelog says of it.
+    """
+
+    plan: Plan
+    commit: str | None = None
+    branch: str | None = None
+    passed: bool | None = None
+    detached: bool = False
+    news: str = ""
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return an outcome for programs: the plan's data, and what came of it."""
+    came = {
+        "commit": outcome.commit,
+        "branch": outcome.branch,
+        "checks_passed": outcome.passed,
+        "changelog": outcome.news,
+    }
+    return _json(outcome.plan.as_data() | came)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    # `##[` and `##vso[` anywhere in a line are commands to Azure Pipelines.
+    return json.dumps(data, indent=2, default=str).replace("##", r"\u0023#")
+
+
+def text(outcome: Outcome) -> str:
+    """Return an outcome for people."""
+    if outcome.commit is None:
+        return plan(outcome.plan)
+    if outcome.branch is not None:
+        return branched(outcome)
+    return done(outcome)
+
+
+def done(outcome: Outcome) -> str:
     """Say what a climb did, and the next commands."""
+    planned = outcome.plan
     lines = [title(planned) + ":"]
-    signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
-    lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
-    lines += [f"  . {entry}" for entry in left_alone(planned)]
+    changed = [*_folded(planned.changed), *_lock(planned)]
+    signs = (
+        ("+", _folded(planned.added)),
+        ("~", changed),
+        ("-", _folded(planned.retired)),
+        (".", left_alone(planned)),
+    )
+    lines += [f"  {sign} {printable(entry)}" for sign, entries in signs for entry in entries]
     lines += ["", *ejection(planned)] if ejection(planned) else []
-    lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
+    lines += ["", f"Committed as {str(outcome.commit)[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
-    if not verified:
+    if outcome.passed is None:
         lines.append("  uv run poe check")
         lines.append(
             "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
         )
+    if once := _once(planned):
+        lines += ["Once, then:", *(line for entry in once for line in _wrap(entry, "  "))]
     lines.append(f"To go back: `{UNDO}`, as long as nothing is on top.")
+    lines += [ON_NO_BRANCH] if outcome.detached else []
     return "\n".join(lines)
 
 
-def branched(planned: Plan, name: str, *, detached: bool) -> str:
-    """Say how to finish a climb on its own branch, and how to discard it.
-
-    Args:
-        planned: The climb.
-        name: The branch.
-        detached: Whether HEAD is detached, so that there is no branch to go back to.
-    """
+def branched(outcome: Outcome) -> str:
+    """Say how to finish a climb on its own branch, and how to discard it."""
+    planned, name, detached = outcome.plan, outcome.branch, outcome.detached
     here = "HEAD" if detached else "your own branch"
     lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]
     steps = [f"git switch {name}"]
@@ -209,7 +308,13 @@ def branched(planned: Plan, name: str, *, detached: bool) -> str:
             " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
             " a PATH.rung: delete it in the end)",
         ]
+    elif outcome.passed is False:
+        lines += ["", "The project's checks do not pass there; their output is above."]
+        steps += ["(correct what they name)"]
+    if not outcome.passed:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
+    if once := _once(planned):
+        lines += ["", "Once, after it:", *(line for entry in once for line in _wrap(entry, "  "))]
     if not detached:
         steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]
     lines += ["", "To finish:", *(f"  {step}" for step in steps)]
@@ -224,7 +329,7 @@ def stopped(planned: Plan, command: str) -> str:
     lines += [
         "",
         "Change your side, commit, and climb again; or resolve the conflict on a branch:",
-        f"  {command} --branch climb",
+        f"  {printable(command)} --branch climb",
     ]
     return "\n".join(lines)
 
@@ -232,7 +337,7 @@ def stopped(planned: Plan, command: str) -> str:
 def _group(name: str, sign: str, entries: list[str]) -> list[str]:
     if not entries:
         return []
-    return ["", f"{name}:", *(f"  {sign} {entry}" for entry in entries)]
+    return ["", f"{name}:", *(f"  {sign} {printable(entry)}" for entry in entries)]
 
 
 def _wrap(text: str, indent: str) -> list[str]:

@@ -251,7 +251,7 @@ def _outcome(
         retired=differences["retired"],
         renamed={old: new for old, new in names.items() if new in result},
         kept=resolved.kept,
-        gone=resolved.gone,
+        gone=sorted({*resolved.gone, *(base.keys() & theirs.keys() - ours.keys() - result.keys())}),
         own=resolved.own,
         ignored=ignored,
         had=earlier,
@@ -260,6 +260,7 @@ def _outcome(
         by_key=resolved.by_key,
         conflicts=resolved.conflicts,
         dependencies=plans.dependencies(bench, present, result),
+        locks=plans.locks(bench, present, result),
         jobs=plans.jobs(start.after, differences["added"]),
         **plans.new_contents(start.after, *states),
     )
@@ -290,7 +291,7 @@ def _left_edited(
     result: Mapping[str, Entry],
     resolved: Resolved,
 ) -> list[str]:
-    settled = {*resolved.kept, *(conflict.path for conflict in resolved.conflicts)}
+    settled = {*resolved.kept, *resolved.own, *(conflict.path for conflict in resolved.conflicts)}
     return sorted(
         path
         for path in base.keys() & ours.keys() - settled

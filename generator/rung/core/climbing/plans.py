@@ -26,6 +26,7 @@ from rung.system import git
 
 FORM = "rung plan 1"
 LARGEST = 4_000_000  # bytes
+LOCK = "uv.lock"
 # The fields that must be the same when a saved plan is applied, with their names in the refusal.
 BOUND = {
     "head": "the project's last commit",
@@ -83,13 +84,18 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Rise:
-    """A rung on the way up: what it promises and costs, and when to stay on it."""
+    """A rung on the way up: what it promises and costs, and when to stay on it.
+
+    Args:
+        once: Commands to run once after the climb, with what is so until then.
+    """
 
     level: int
     title: str
     promise: str
     cost: str
     stay: str
+    once: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,8 @@ class Plan:
         conflicts: What the user has to decide.
         dependencies: New requirements.
         commands: New commands, with what they do.
+        altered: Commands that do something else than before, with what they do.
+        locks: Whether the climb changes what uv.lock, which the project has, says.
         jobs: New CI files.
         asks: What the team has to bring.
         rises: The rungs on the way up.
@@ -137,6 +145,8 @@ class Plan:
     conflicts: list[Conflict] = field(default_factory=list)
     dependencies: list[str] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)
+    altered: dict[str, str] = field(default_factory=dict)
+    locks: bool = False
     jobs: list[str] = field(default_factory=list)
     asks: list[str] = field(default_factory=list)
     rises: list[Rise] = field(default_factory=list)
@@ -145,6 +155,12 @@ class Plan:
     def changes_nothing(self) -> bool:
         """Say whether the climb would change nothing."""
         return not (self.added or self.changed or self.retired or self.conflicts)
+
+    @property
+    def leaves_governance(self) -> bool:
+        """Say whether the project would no longer be governed."""
+        before, after = (state.answers.get("use_case") for state in (self.before, self.after))
+        return before == "governance" != after
 
     def as_data(self) -> dict[str, Any]:
         """Return the plan as data for JSON."""
@@ -168,11 +184,29 @@ def dependencies(
     return [line for name, line in sorted(new.items()) if name not in old]
 
 
+def locks(bench: Workbench, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> bool:
+    """Say whether uv.lock has to change: a requirement, or a wheel in the project, does."""
+    if LOCK not in after:
+        return False
+    wheels = [
+        {path: entry for path, entry in files.items() if path.endswith(".whl")}
+        for files in (before, after)
+    ]
+    old, new = (_locked_tables(bench, files) for files in (before, after))
+    return wheels[0] != wheels[1] or old != new
+
+
+def _locked_tables(bench: Workbench, files: Mapping[str, Entry]) -> list[Any]:
+    """Return the parts of pyproject.toml that uv.lock depends on."""
+    data = _pyproject(bench, files)
+    project, tool = (data[name] if _is_table(data, name) else {} for name in ("project", "tool"))
+    names = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
+    own = [project.get(name) for name in names]
+    return [*own, data.get("dependency-groups"), tool.get("uv")]
+
+
 def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str]:
-    try:
-        data = tomllib.loads(bench.content(files.get("pyproject.toml")).decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return {}
+    data = _pyproject(bench, files)
     table = data.get("project")
     lists = [table.get("dependencies") if isinstance(table, dict) else None]
     lists += data["dependency-groups"].values() if _is_table(data, "dependency-groups") else []
@@ -183,6 +217,13 @@ def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str
         except (InvalidRequirement, TypeError):
             continue
     return packages
+
+
+def _pyproject(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(bench.content(files.get("pyproject.toml")).decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
 
 
 def _is_table(data: Mapping[str, Any], name: str) -> bool:
@@ -196,16 +237,26 @@ def jobs(source: Source, added: Iterable[str]) -> list[str]:
 
 
 def new_contents(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
-    """Return the rungs on the way up, and the commands and requirements that are new."""
+    """Return the rungs on the way up, and the commands and requirements that are new or altered."""
     now = level_contents.contents(source, before.answers)
     then = level_contents.contents(source, after.answers)
     known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
     return {
         "rises": [
-            Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
+            Rise(
+                rung["level"],
+                rung["title"],
+                rung["promise"],
+                rung["cost"],
+                rung["stay"],
+                {first["run"]: first["until"] for first in rung.get("once", [])},
+            )
             for rung in then.rungs[before.level + 1 :]
         ],
         "commands": {run: does for run, does in then.commands.items() if run not in now.commands},
+        "altered": {
+            run: does for run, does in then.commands.items() if now.commands.get(run, does) != does
+        },
         "asks": [ask for ask in new if ask not in known],
     }
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from rung import output_formats
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
-from rung.options import Answers, Branch, NoVerify, To, Trusted, Version
+from rung.options import Answers, Branch, LeaveGovernance, NoVerify, To, Trusted, Version
 
 
 def climb(
@@ -23,12 +24,17 @@ def climb(
     template: Trusted = None,
     branch: Branch = None,
     no_verify: NoVerify = False,
+    leave_governance: LeaveGovernance = False,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("climb"))
+    ] = "text",
 ) -> int:
     """Take a project to another rung, up or down, or to other answers."""
     from rung.core.climbing import planner, plans
     from rung.core.climbing.apply import finish
     from rung.system.process import stopped_like_ctrl_c
 
+    output_formats.writer("climb", form)  # an unknown format is refused first
     saved = None
     if path.is_file():
         if to is not None or pairs or template_version or template:
@@ -46,4 +52,11 @@ def climb(
         if saved is not None:
             plans.refuse_if_moved(saved, prepared.plan)
         typed = request.command("climb", folder, trusted)
-        return finish(prepared, branch, verify=not no_verify, command=typed)
+        return finish(
+            prepared,
+            branch,
+            verify=not no_verify,
+            command=f"{typed} --leave-governance" if leave_governance else typed,
+            form=form,
+            may_leave_governance=leave_governance,
+        )

@@ -13,6 +13,7 @@ import typer
 
 from rung.errors import NotDoneError, RungError
 from rung.options import NoVerify, ProjectPath, Trusted
+from rung.system.printable import printable
 
 if TYPE_CHECKING:
     from rung.core.climbing.planner import PreparedPlan
@@ -81,7 +82,7 @@ def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
     with _prepared(path, False, trusted) as prepared:
         if edited := _edited(prepared):
             more = len(edited) - SHOWN
-            names = "\n".join(f"  {line}" for line in edited[:SHOWN])
+            names = "\n".join(f"  {printable(line)}" for line in edited[:SHOWN])
             raise NotDoneError(
                 f"Files in `{FOLDER}/` differ from those that were ejected:\n{names}"
                 + (f"\n  and {more} more" if more > 0 else "")

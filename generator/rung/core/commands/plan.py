@@ -1,6 +1,5 @@
 """The verb `rung plan`: show what a climb would do."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rung import output_formats
 from rung.options import Answers, ProjectPath, To, Trusted, Version
 
 
@@ -17,7 +17,10 @@ def plan(
     pairs: Answers = None,
     template_version: Version = None,
     template: Trusted = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("plan"))
+    ] = "text",
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
     diff: Annotated[bool, typer.Option("--diff", help="As a patch.")] = False,
     out: Annotated[
         Path | None,
@@ -27,23 +30,27 @@ def plan(
     """Show what a climb would do, and touch nothing."""
     from rung import options
     from rung.core import transaction
-    from rung.core.climbing import messages, planner, plans
+    from rung.core.climbing import planner, plans
     from rung.system.process import stopped_like_ctrl_c
 
+    write = output_formats.writer("plan", "json" if as_json else form)
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
         plans.refuse_output(out, path)
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
         if out is not None:
             plans.save(out, path, request, template, prepared.plan)
-        if as_json:
-            print(json.dumps(prepared.plan.as_data(), indent=2, default=str))
-        elif diff:
+        if diff:
             sys.stdout.flush()
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
-            print(messages.plan(prepared.plan))
-            if not prepared.plan.changes_nothing and transaction.is_detached(prepared.bench.top):
+            print(write(prepared.plan))
+            text = form == "text" and not as_json
+            if (
+                text
+                and not prepared.plan.changes_nothing
+                and transaction.is_detached(prepared.bench.top)
+            ):
                 print(f"\n{transaction.ON_NO_BRANCH}")
         if out is not None:
             saved = shlex.quote(options.typed(out))

@@ -2,8 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from rung import output_formats
 from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
@@ -23,6 +26,9 @@ def update(
     template: Trusted = None,
     branch: Branch = None,
     no_verify: NoVerify = False,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("climb"))
+    ] = "text",
 ) -> int:
     """Bring Rung's files to a newer version of the template."""
     from rung.core import template_source
@@ -30,23 +36,25 @@ def update(
     from rung.core.climbing.apply import finish
     from rung.core.climbing.plans import ChangeRequest
     from rung.system import git
+    from rung.system.printable import printable_lines
     from rung.system.process import stopped_like_ctrl_c
 
+    output_formats.writer("climb", form)  # an unknown format is refused first
     git.require()
     request = ChangeRequest(version=template_version, newest=template_version is None)
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
         before, after = prepared.plan.before, prepared.plan.after
-        if prepared.plan.changes_nothing:
+        if prepared.plan.changes_nothing and form == "text":
             print(f"The project already has the template at {after.version}.")
             return 0
         sources = [
             template_source.with_version(state.template, state.version) for state in (before, after)
         ]
         news = _news(*sources)
-        if news:
-            print(f"What comes, by the changelog:\n\n{news}\n")
+        if news and form == "text":
+            print(f"What comes, by the changelog:\n\n{printable_lines(news)}\n", flush=True)
         typed = request.command("update", path, template)
-        return finish(prepared, branch, verify=not no_verify, command=typed)
+        return finish(prepared, branch, verify=not no_verify, command=typed, form=form, news=news)
 
 
 def _news(before: "Source", after: "Source") -> str:

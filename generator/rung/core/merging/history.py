@@ -5,7 +5,7 @@ have such a file, and only the render it was based on tells the user's changes f
 (decision 19).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,25 +37,33 @@ class Rendered:
 
 
 def states(project: Project) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the contents of the answers file with the last commit of each, newest first."""
+    """Yield the contents that the answers file had, newest first, with the last commit of each.
+
+    A content that it had twice comes twice. Any of them may have been typed by the user.
+    """
     path = project.path(ANSWERS)
     options = (f"--max-count={DEEPEST}", "--format=%P", project.head)
     changes = git.output(project.top, "log", *options, "--", f":(top,literal){path}") or ""
-    known: list[dict[str, Any]] = []
+    newer: dict[str, Any] = {}
     for commit in (project.head, *(line.split(" ")[0] for line in changes.splitlines())):
         text = git.show(project.top, commit, path) if commit else None
         try:
             recorded = answers_file.parse(text or "", path)
         except RungError:
             continue
-        if recorded not in known:
-            known.append(recorded)
+        if recorded != newer:
+            newer = recorded
             yield recorded, commit
 
 
 def last_rendered(project: Project, now: Source, paths: Iterable[str]) -> dict[str, Rendered]:
-    """Return what Rung last rendered in this project at paths that were once Rung's."""
+    """Return what Rung last rendered in this project at paths that were once Rung's.
+
+    Answers that the user typed into the answers file rendered nothing: the project's files were
+    then those of the answers that followed.
+    """
     wanted, rendered = set(paths), dict[str, Rendered]()
+    newer: Mapping[str, Entry] | None = None
     for recorded, commit in states(project):
         if not wanted:
             break
@@ -67,9 +75,33 @@ def last_rendered(project: Project, now: Source, paths: Iterable[str]) -> dict[s
         except RungError:
             continue  # that version is gone; an earlier one may do
         files = project.bench.files(tree)
+        ours = project.bench.files(project.tree_at(commit))
+        if newer is not None and not _fits(ours, files, newer, [now, version]):
+            continue
+        newer = files
         rendered |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
         wanted -= files.keys()
     return rendered
+
+
+def _fits(
+    ours: Mapping[str, Entry],
+    render: Mapping[str, Entry],
+    other: Mapping[str, Entry],
+    sources: list[Source],
+) -> bool:
+    """Say whether a project is one render rather than another.
+
+    Files that both renders have decide, as the user may have deleted the others.
+    """
+    differing = rendered_trees.differing(render, other, sources)
+    for paths in (differing & render.keys() & other.keys(), differing):
+        as_render, as_other = (
+            sum(ours.get(path) == side.get(path) for path in paths) for side in (render, other)
+        )
+        if as_render != as_other:
+            return as_render > as_other
+    return True
 
 
 def removed_once(project: Project, paths: Iterable[str]) -> set[str]:
@@ -78,12 +110,22 @@ def removed_once(project: Project, paths: Iterable[str]) -> set[str]:
 
 
 def added_by_user(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths whose newest addition came without a change of the answers.
+    """Return the paths whose newest addition came without a change of the answers."""
+    return _by_user(project, "A", paths)
 
-    A climb adds its files and changes the answers in the same commit.
+
+def removed_by_user(project: Project, paths: Iterable[str]) -> set[str]:
+    """Return the paths whose newest deletion came without a change of the answers."""
+    return _by_user(project, "D", paths)
+
+
+def _by_user(project: Project, kind: str, paths: Iterable[str]) -> set[str]:
+    """Return the paths whose newest addition (A) or deletion (D) was no climb's.
+
+    A climb adds and removes its files and changes the answers in the same commit.
     """
     newest: dict[str, str] = {}
-    for commit, path in _changes(project, "A", paths):
+    for commit, path in _changes(project, kind, paths):
         newest.setdefault(path, commit)
     answers = f":(top,literal){project.path(ANSWERS)}"
     arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")

@@ -128,7 +128,7 @@ class MergeInputs:
             The user's names of Rung's files, by Rung's names.
         """
         new = self.their_files.keys() - self.base_files.keys() - self.our_files.keys()
-        removed = history.removed_once(self.project, new)
+        removed = history.removed_by_user(self.project, new)
         names: dict[str, str] = {}
         gone: dict[str, Entry] = {}
         for path, last in history.last_rendered(self.project, now, removed).items():

@@ -182,6 +182,8 @@ def _settle_presence(
             resolved.gone.append(path)
         else:
             changes[path] = their_entry
+    unsettled = {*resolved.own, *(conflict.path for conflict in resolved.conflicts)}
+    resolved.kept = [path for path in resolved.kept if path not in unsettled]
     return versions
 
 

@@ -48,6 +48,8 @@ def read(folder: Path) -> dict[str, Any]:
     """Return the content of a folder's answers file, of whichever template."""
     file = folder / ANSWERS
     try:
+        if file.exists() and not file.is_file():  # a pipe would block
+            raise RungError(f"{file} is not a file. Restore it from git.")
         with file.open("rb") as stream:
             text = stream.read(LARGEST + 1).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -16,9 +16,10 @@ from typing import Any
 
 from rung.core import cache
 from rung.core.rendering.render import read_settings, render
-from rung.core.rendering.workbench import Workbench
+from rung.core.rendering.workbench import Entry, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
+from rung.levels.template_answers import ANSWERS
 from rung.system import git, globs, process
 
 FORM = 1  # increased when the content of cached renders changes
@@ -99,6 +100,15 @@ def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
         for pattern in patterns
     }
     return set(globs.matching(files, patterns))
+
+
+def differing(
+    render: Mapping[str, Entry], other: Mapping[str, Entry], sources: Iterable[Source]
+) -> set[str]:
+    """Return the files of Rung's that differ between two renders, without the answers file."""
+    paths = {*render, *other}
+    yours = of_the_user(paths, sources)
+    return {path for path in paths - yours - {ANSWERS} if render.get(path) != other.get(path)}
 
 
 def _key(source: Source, answers: Mapping[str, Any]) -> str | None:

@@ -16,13 +16,18 @@ from rung_governance.approval import bound_facts, signatures, ssh_signature
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.ssh_signature import SignatureError
-from rung_ops.release import source_hash
+from rung_ops.model import source_hash
+from rung_ops.release import library
 from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
 
 MAX_BYTES = 1_000_000  # of allowed_signers
 # What to type if this version lacks approval, and if an earlier library let it answer.
 ADD = "`uv run poe promote {version}` writes it"
+AGAIN = (
+    "`uv sync --reinstall` installs it as it is locked; where it was edited on purpose, release and "
+    "approve again"
+)
 APPROVE = "`uv run poe approve {version}`, then `uv run poe promote {version}`"
 
 
@@ -47,17 +52,32 @@ class Admission:
             approval = self._approval(release, manifest)
         except NotApprovedError as error:
             return Objection(f"{release} may not answer: {error}")
-        if approval is None:
-            return None
+        return self._lapsed(release, approval) or _of_library(release, manifest)
+
+    def _lapsed(self, release: str, approval: Mapping[str, Any] | None) -> Objection | None:
+        ahead = self._log.signed.ahead()
+        if approval is None:  # and so nothing that expires
+            return Objection(f"{release} answers, but {ahead}", False) if ahead else None
         lapsed = list(bound_facts.overdue(approval))
         text = str(self._log.signed.approvals[release]["approval"])
         if hashlib.sha256(text.encode()).hexdigest() in self._log.withdrawn:
             lapsed.append("its approval was withdrawn")
+        if ahead:
+            lapsed.append(ahead)
         if not lapsed:
             return None
         if approval.get("lapsed") == bound_facts.REPORT:
             return Objection(f"{release} answers, as the plan says, but {lapsed[-1]}", False)
         return Objection(f"{release} may not answer any more: {lapsed[-1]}")
+
+    def terms(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what approves of a release that has no objection.
+
+        Returns:
+            The signed approval; in a team of one the line of the audit log.
+        """
+        release = str(manifest["id"])
+        return self._approval(release, manifest) or self._log.signed.approvals[release]
 
     def _approval(self, release: str, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         line = self._log.signed.approvals.get(release)
@@ -82,6 +102,16 @@ class Admission:
             return None
         except OSError as error:
             raise NotApprovedError(f"{signatures.SIGNERS} cannot be read: {error}") from error
+
+
+def _of_library(release: str, manifest: Mapping[str, Any]) -> Objection | None:
+    """Say that another library serves a release than made it, or one that was edited."""
+    found = sorted(library.differences(manifest.get("library")), key=lambda each: not each[1])
+    for reason, is_edited in found:
+        if is_edited:
+            return Objection(f"{release} may not answer: {reason}. {AGAIN}")
+        return Objection(f"{release} answers, but {reason}", refuses=False)
+    return None
 
 
 def approved(
@@ -154,8 +184,11 @@ def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
     """
     now = datetime.now().astimezone()
     try:
-        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
-        return dict(json.loads(text))
+        approval = dict(json.loads(text))
+        # What it says itself: `poe promote` has asked the plan, which is not here.
+        needs_touch = approval.get(bound_facts.TOUCH) != bound_facts.NO_TOUCH
+        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now, needs_touch)
+        return approval
     except SignatureError as error:
         raise NotApprovedError(f"its approval does not count: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:

@@ -22,7 +22,7 @@ from rung_ops.release import history, state
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular
 
-ANCHORS = "anchors.jsonl"
+ANCHORS = history.ANCHORS
 SIGNED = ("at", "environment", "lines", "head")
 TAIL = 4_096  # bytes; an anchor takes some 300
 ALGORITHM = ec.ECDSA(hashes.SHA256())

@@ -9,7 +9,7 @@ the same however long the log is; verify() checks every line, every anchor and t
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
 def require_signature(folder: Path) -> None:
     """Raise UnsignedLogError if there is no key to sign the log with, or lines before are not signed."""
     try:
-        before = unsigned(folder, keys.private_key().public_key())
+        before = unsigned(folder, keys.private_key().public_key()) or _ahead(folder)
     except (AuditKeyError, OSError) as error:
         before = str(error)
     if before:
@@ -131,7 +131,7 @@ def report(folder: Path, witness: str = "") -> list[str]:
         checked = verify(folder, keys.public_key())
     except AuditKeyError as error:
         return [str(error)]
-    faults = list(checked.faults)
+    faults = [*checked.faults, *filter(None, [_ahead(folder)])]
     if checked.unanchored:
         first = checked.anchored + 1
         many = f"lines {first} to {checked.lines} are"
@@ -149,6 +149,13 @@ def report(folder: Path, witness: str = "") -> list[str]:
     if witness and not _holds(folder, witness):
         faults.append(f"the anchor {witness} is not part of this log: it was cut off or replaced")
     return faults
+
+
+def _ahead(folder: Path) -> str:
+    log = signed_log.SignedLog(folder)
+    with suppress(anchors.BrokenLogError, AuditKeyError, OSError):  # which verify() says
+        log.follow()
+    return log.signed.ahead()
 
 
 def _holds(folder: Path, witness: str) -> bool:
@@ -198,25 +205,27 @@ def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
     if sign:
-        for problem in record(folder, "reviewed", release_folders.person(), review=True):
+        for problem in record(folder, signed_log.REVIEWED, release_folders.person(), review=True):
             print(problem, file=sys.stderr)
-    return _conclude(folder, [*report(folder, witness), *against_notes(folder)])
+    unfitting, why = _compared(folder)
+    faults = [*report(folder, witness), *unfitting]
+    return _conclude(folder, [*faults, *([f"it was not compared with {why}"] if why else [])])
 
 
 def against_notes(folder: Path) -> list[str]:
-    """Compare the log with its notes at the remote, if there are any; say if that fails."""
+    """Compare the log with its notes at the remote, if there are any; print if that fails."""
+    unfitting, why = _compared(folder)
+    if why:
+        print(f"Not compared with {why}.", file=sys.stderr)
+    return unfitting
+
+
+def _compared(folder: Path) -> tuple[list[str], str]:
     from rung_governance.approval import (
         witness,  # reads the plan: more than a service has to import
     )
 
-    name = witness.remote()
-    if name is None:
-        return []
-    try:
-        return witness.problems(folder, name)
-    except witness.WitnessError as error:
-        print(f"Not compared with the notes at {name}: {error}.", file=sys.stderr)
-        return []
+    return witness.compared(folder)
 
 
 def _conclude(folder: Path, faults: list[str]) -> int:

@@ -36,11 +36,11 @@ from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import NOT_APPROVED, PredictionError
 from rung_ops.errors import StageError
-from rung_ops.model import bundle
-from rung_ops.prediction_log import sealed
+from rung_ops.model import bundle, source_hash
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import source_hash, state
+from rung_ops.release import state
+from rung_ops.training import refit
 
 UNKNOWN = "whether it is approved is not known here"
 
@@ -53,10 +53,6 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             could not be written.
     """
     _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
-    try:
-        sealed.require(sealed.required())
-    except sealed.SealedError as error:
-        raise PredictionError(f"Nothing was scored. {error}") from error
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
     message = f"The model is not approved: {'; '.join(reasons)}"
@@ -106,8 +102,8 @@ def objections() -> list[str]:
 
 def _not_at_hand(version: validation.Version) -> Iterator[str]:
     """Say where model/ and src/ are not those of the version that dvc.lock leads to."""
-    if bundle.digest(current().model_file) != version.tags.get("model_file"):
-        yield f"{shown(current().model_file)} is not the model of version {version.version}"
+    if bundle.digest(refit.served_model()) != version.tags.get("model_file"):
+        yield f"{shown(refit.served_model())} is not the model of version {version.version}"
     commit, package = version.tags.get("git_commit", ""), contract.package()
     committed = source_hash.of_commit(current().root, commit, package)
     if not committed:
@@ -140,7 +136,7 @@ def carried_objections() -> Iterator[str]:
     if not signers.is_file():
         yield f"no signature says here which model was validated: {IN_THE_PROJECT}"
         return
-    digest = bundle.digest(current().model_file)
+    digest = bundle.digest(refit.served_model())
     allowed = signers.read_text(encoding="utf-8")
     named = [
         (path, signed)

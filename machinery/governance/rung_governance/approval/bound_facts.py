@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rung_ops.errors import OpsError
+from rung_ops.project import hooks
 from rung_ops.system.printable import four_digits
 
 # What an approval binds, as its objections name it.
@@ -20,7 +21,11 @@ BOUND = {
     "record": "the validation record",
     "plan": "the change control plan",
     "gate_rules": "the rules in ops/gate.toml",
+    "judging": "what params.toml judges a version by ([score], [fairness], the slices of [report])",
+    "hooks": "the hooks of the service in pyproject.toml",
 }
+# Those that approvals of an earlier library do not name: nothing is compared with them.
+LATER = ("judging", "hooks")
 # Those of them that travel with a release.
 MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
 # What a line of the audit log names of a release: what its model was exported to, and the rest.
@@ -28,6 +33,22 @@ RELEASE = "release_hash"
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
+# What it does where its hooks are not the approved ones, or their source is not: `hooks`; or REPORT.
+REFUSE = "refuse"
+# Of an approval: the hooks of the service by name, and which of the two holds.
+HOOKS, OTHER_HOOKS = "hooks", "other_hooks"
+# What the plan asks of a security key that signs: `touch`; the approval repeats it for the service.
+TOUCH, NO_TOUCH = "touch", "not required"
+
+
+# Those of rung_ops.project.hooks that the service calls.
+OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
+
+
+def hooks_of_service() -> dict[str, str]:
+    """Return the hooks of this project that the service calls, by name: `MODULE:FUNCTION`."""
+    named = hooks.named()
+    return {name: str(named[name]) for name in OF_SERVICE if name in named}
 
 
 class NotApprovedError(OpsError):
@@ -54,8 +75,10 @@ def changed(
         verdict: of the gate now; None leaves it out.
     """
     for name, what in BOUND.items():
+        if name in LATER and name not in signed:
+            continue
         if name in now and signed.get(name) != now[name]:
-            was, is_ = (str(each or "none")[:12] for each in (signed.get(name), now[name]))
+            was, is_ = (_short(each) for each in (signed.get(name), now[name]))
             yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
     if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
         outlines = (_outline(each) for each in (signed.get("verdict") or {}, verdict))
@@ -81,6 +104,13 @@ def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
         )
     if today < str(signed.get("approved", ""))[:10]:
         yield f"the approval is of {signed.get('approved')}, which is to come"
+
+
+def _short(fact: Any) -> str:
+    """Write a hash by its first digits, and hooks by their names."""
+    if isinstance(fact, Mapping):
+        return ", ".join(f"{name}: {target}" for name, target in fact.items()) or "none"
+    return str(fact or "none")[:12]
 
 
 def _same(one: Any, other: Any) -> bool:

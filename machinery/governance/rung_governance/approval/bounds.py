@@ -30,7 +30,7 @@ def group_violations(bounds: Sequence[Bound], report: Mapping[str, Any]) -> Iter
         for name, what, value in _judged(bound, report):
             difference = finite(value)
             if difference is not None:
-                if difference > most:
+                if not difference <= most:
                     differs = f"differs by {difference:.3f} by {group}"
                     yield f"fairness: {what} {differs}; {most:g} is allowed"
             elif what not in _not_measured(report, group):
@@ -212,9 +212,9 @@ def _outside(value: str, bound: Mapping[str, Any]) -> str:
 def _beyond(number: float, least: float | None, most: float | None) -> str:
     if not math.isfinite(number):
         return "which is not a finite number"
-    if least is not None and number < least:
+    if least is not None and not number >= least:
         return f"and the least that the plan allows is {least:g}"
-    if most is not None and number > most:
+    if most is not None and not number <= most:
         return f"and the most that the plan allows is {most:g}"
     return ""
 
@@ -248,7 +248,7 @@ def _of_figures(
                 continue
             if champion is None:
                 yield f"{name} of the champion is missing or not a number, so {change} is not known"
-            elif sign * (challenger - champion) > _most(bound[change], champion):
+            elif not sign * (challenger - champion) <= _most(bound[change], champion):
                 verb = change.removeprefix("greatest_")
                 yield (
                     f"{name} is {challenger:.4f} and the champion's is {champion:.4f}: the plan "

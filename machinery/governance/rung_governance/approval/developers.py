@@ -14,8 +14,8 @@ from pathlib import Path
 from rung_governance.approval import signatures
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.autopilot.commits import IDENTITY
+from rung_ops.model import source_hash
 from rung_ops.project import current
-from rung_ops.release import source_hash
 from rung_ops.system import git
 
 

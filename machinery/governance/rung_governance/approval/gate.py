@@ -28,16 +28,20 @@ from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_import
-from rung_ops.model.target import ONE_NUMBER, Kind
+from rung_ops.model.target import ONE_NUMBER, THRESHOLD, Kind
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
-from rung_ops.tracking import registry, store_address, versions
+from rung_ops.tracking import model_bytes, record_run, registry, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator, fairness
 from rung_ops.training.fairness import UnknownGroupError
 
 TRIED_ROWS = 1_000
+REFITTED = (
+    "version {} was fitted again to all rows after it was judged, and what was validated has to be what "
+    "serves: set `refit = false` under [split] in params.toml"
+)
 
 
 def of_version(version: ModelVersion) -> Facts:
@@ -222,6 +226,8 @@ def verdict(named: str = registry.CHALLENGER) -> Verdict:
     version = registry.version(result.challenger["version"])
     if "scores" in result.figures:  # else it was refused before anything could be computed
         result = _compared_with_plan(result, version)
+    if version.tags.get(model_bytes.REFIT):
+        result = result.with_reasons([REFITTED.format(version.version)])
     facts = signed_approval.verdict_facts(dataclasses.asdict(result))
     # What is champion already was approved against the one before it.
     now_answers = facts["champion_version"] == facts["version"]
@@ -236,11 +242,12 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             pl.read_parquet(current().test),
             versions.predictions(version, current().test),
         )
+        facts = of_version(version)
         answers = rows.with_columns(pl.Series("predicted", predicted))
         groups = fairness.assess(answers, group_check.at_threshold(limits, settings))
         outside = bounds.violations(
             limits,
-            of_version(version),
+            facts,
             _champion(result),
             _figures(result.figures["scores"]),
             groups,
@@ -255,12 +262,42 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     judged = dataclasses.replace(result, figures=figures, notes=result.notes + notes)
     bounded, kind = [each["figure"] for each in limits.performance], estimator.kind()
     false = [
+        *other_settings(settings, facts.parameters),
         *misnamed_figures(contract.score, estimator.truth(rows), predicted, kind),
         *unbounded_figure(result.figures.get("metric", ""), bounded, kind),
     ]
     return judged.with_reasons(
         [*false, *(f"outside of the change control plan: {each}" for each in outside)]
     )
+
+
+# What counts where params.toml has no line.
+UNSET = {
+    "fairness.smallest_group": str(fairness.SMALLEST_GROUP),
+    "fairness.threshold": str(THRESHOLD),
+    "report.slices": "[]",
+}
+
+
+def other_settings(settings: Mapping[str, Any], recorded: Mapping[str, str]) -> Iterator[str]:
+    """Say which settings that judge a version are not those that it was made with.
+
+    Its approval binds its params.toml, so that today's must not judge it by others.
+
+    Args:
+        settings: content of params.toml.
+        recorded: what params.toml held at its run, by `table.name`, as text.
+    """
+    judging = record_run.parameters(signed_approval.judging_settings(settings))
+    tables = tuple(f"{name}." for name in ("score", "fairness"))
+    known = {name for name in recorded if name.startswith(tables)} | judging.keys()
+    for name in sorted(known):
+        was, is_ = (side.get(name, UNSET.get(name, "not set")) for side in (recorded, judging))
+        if was != is_:
+            yield (
+                f"{name} in params.toml was {was} when the version was made, and is {is_}: it is "
+                "judged by what it was made with. `uv run poe pipeline` makes one with today's"
+            )
 
 
 def _champion(result: Verdict) -> bounds.Facts | None:

@@ -1,20 +1,32 @@
-"""The check of differences between groups against the change control plan: `poe fairness-check`.
+"""The check of differences between groups against the change control plan: `rung-ops fairness-check`.
 
 CI runs it after training, so that a version that the plan forbids fails there, and not only in the
-gate, which does the same.
+gate, which does the same. The threshold is compared before the training, too, as it needs no model.
 """
 
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import click
+import polars as pl
 
 from rung_governance.approval import bounds, plan
 from rung_governance.approval.plan import Bounds, PlanError
-from rung_ops.model.target import MULTICLASS
+from rung_ops import contract
+from rung_ops.command import verb
+from rung_ops.model import target
+from rung_ops.model.target import MULTICLASS, THRESHOLD
+from rung_ops.project import current
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import counted, printable
-from rung_ops.training.fairness import THRESHOLD, fairness_file
+
+
+def fairness_file() -> Path:
+    """Return the path of the comparison; its module brings fairlearn, which `poe records` spares."""
+    return current().reports / "fairness.json"
 
 
 def at_threshold(limits: Bounds, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,9 +47,27 @@ def threshold_problems(
         settings: content of params.toml.
         report: as reports/fairness.json.
     """
-    if report.get("task") == MULTICLASS:
+    yield from threshold_settings(limits, settings, str(report.get("task")))
+    threshold = limits.decision_threshold
+    if report.get("task") == "classification" and threshold is not None:
+        if report["threshold"] != threshold:
+            yield (
+                f"{shown(fairness_file())} compares groups at {report['threshold']:g}, and the plan "
+                f"decides at {threshold:g}: train again"
+            )
+
+
+def threshold_settings(limits: Bounds, settings: Mapping[str, Any], task: str) -> Iterator[str]:
+    """Say how params.toml and the plan decide at two thresholds; it takes no model.
+
+    Args:
+        limits: of the plan.
+        settings: content of params.toml.
+        task: as reports/fairness.json names it.
+    """
+    if task == MULTICLASS:
         yield from _thresholds_of_classes(limits, settings)
-    if report.get("task") != "classification":
+    if task != "classification":
         return
     if limits.decision_threshold is None:
         if limits.fairness:
@@ -51,11 +81,6 @@ def threshold_problems(
         yield (
             f"params.toml decides at {here:g} (threshold under [fairness]), and the plan at "
             f"{limits.decision_threshold:g} (decision_threshold)"
-        )
-    if report["threshold"] != limits.decision_threshold:
-        yield (
-            f"{shown(fairness_file())} compares groups at {report['threshold']:g}, and the plan decides at "
-            f"{limits.decision_threshold:g}: train again"
         )
 
 
@@ -86,8 +111,39 @@ def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[st
     return [*small, *allowed, *unbounded]
 
 
-def main() -> int:
-    """Compare reports/fairness.json with the plan; return the exit code."""
+def before_training() -> list[str]:
+    """Say how params.toml and the plan decide at two thresholds, where there is a plan that holds."""
+    if not plan.path().is_file():
+        return []
+    try:
+        limits = plan.bounds()
+    except PlanError:
+        return []  # `poe records` and the gate say so; another model may be tried meanwhile
+    return list(threshold_settings(limits, params(), _task()))
+
+
+def _task() -> str:
+    """Tell what the project predicts, as far as Row says so without rows."""
+    column = contract.Row.to_schema().columns[contract.TARGET]
+    if target.kind_of(contract.TARGET, column, contract.QUANTILES).classes:
+        return MULTICLASS
+    return "classification" if column.dtype.type == pl.Boolean else ""
+
+
+@verb("rung-ops fairness-check")
+@click.option(
+    "--before-training",
+    "is_before",
+    is_flag=True,
+    help="compare the threshold in params.toml alone, which takes no model",
+)
+def main(is_before: bool) -> int:
+    """Compare the differences between groups with the change control plan."""
+    if is_before:
+        problems = before_training()
+        for problem in problems:
+            print(f"outside of the change control plan: {problem}", file=sys.stderr)
+        return 1 if problems else 0
     if not fairness_file().is_file():
         print(
             f"{shown(fairness_file())} is missing: `uv run poe pipeline` makes it.", file=sys.stderr

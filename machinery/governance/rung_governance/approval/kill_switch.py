@@ -14,7 +14,7 @@ from rung_governance.approval import audit, signed_log
 from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
-from rung_ops.release import state
+from rung_ops.release import history, state
 from rung_ops.system import locks
 
 FIELDS = ("by", "reason")
@@ -35,13 +35,23 @@ def switch_off(folder: Path, by: str, reason: str) -> list[str]:
     Raises:
         OSError, locks.LockTimeoutError, state.StateError: it could not be written.
     """
+    return write_stop(folder, by, reason)[1]
+
+
+def write_stop(folder: Path, by: str, reason: str) -> tuple[str, list[str]]:
+    """Do what switch_off() does; return also the hash of the stop's line.
+
+    Raises:
+        OSError, locks.LockTimeoutError, state.StateError: it could not be written.
+    """
     try:
         state.read(folder)
     except state.StateError:
         signed_log.restore(folder)  # an edited file must not keep anybody from stopping
     with audit.signed(folder) as problems:
         state.stop(folder, by, reason)
-    return problems
+        line = (history.WRITTEN.get() or [""])[-1]
+    return line, problems
 
 
 def switch_on(folder: Path, by: str, reason: str) -> list[str]:

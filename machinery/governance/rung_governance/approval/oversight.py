@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,10 @@ IS_GOVERNED = True  # the service asks its callers who they are
 MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
 LOGGED, LOOKS = 4.0, 8  # seconds within which a prediction is in the log; looks
+GONE = (
+    "Yet this process accepted a stop, whose line is gone from the audit log: put the files back as "
+    "they were, and then resume."
+)
 UNREADABLE = (OSError, pl.exceptions.PolarsError)
 UNWRITABLE = (OSError, locks.LockTimeoutError, state.StateError)
 
@@ -84,7 +87,7 @@ def state_reader(folder: Path) -> StateReader:
     """Return what reads the state of an environment: signed, unless it is just staging."""
     return (
         StateReader(folder)
-        if folder.name == release_folders.STAGING
+        if folder.resolve().name == release_folders.STAGING
         else SignedStateReader(folder, True)
     )
 
@@ -145,24 +148,25 @@ class Oversight:
         self._service.halt(stopped)
         LOG.warning("Stopped by %r: %r", by, reason)
         try:
-            problems = await run_in_threadpool(kill_switch.switch_off, self._folder, by, reason)
+            line, problems = await run_in_threadpool(
+                kill_switch.write_stop, self._folder, by, reason
+            )
         except UNWRITABLE as error:
             raise Refusal(
                 500,
                 f"This process is stopped, but that could not be written down ({error}): it does "
                 "not hold for others, nor after a restart. Stop them on their host.",
             ) from error
-        # From here on the state on disk decides, also where the command line resumes; the service
-        # reads it a moment later.
-        held = self._service.held
-        self._service.install(replace(held, state=replace(held.state, stopped=stopped)))
-        self._service.halt(None)
+        # From here on the log decides, also where the command line resumes: a resumption that follows
+        # this very line. Files that are put in its place say nothing of it, and end nothing.
+        self._service.halt(stopped, line)
+        self._service.end_halt()
         return _with_warning({"stopped": True, "by": by, "reason": reason}, problems)
 
     async def resume(self, request: Request) -> dict[str, Any]:
         """Predict again."""
         fields = complete(await _sent(request), kill_switch.FIELDS)
-        stopped = self._service.stopped
+        stopped, refusal = self._service.stopped, None
         if request.state.person and stopped and stopped.by == request.state.person:
             raise Refusal(403, f"{stopped.by} stopped it: another person lets it go on.")
         try:
@@ -174,16 +178,19 @@ class Oversight:
         except state.ChangeRefusedError as refused:
             if self._service.stopped is None:
                 raise Refusal(409, str(refused)) from refused
+            refusal = refused
             problems = ["That it was stopped is written nowhere, and that it goes on neither."]
         except UNWRITABLE as error:
             raise Refusal(503, f"It is still stopped: {error}", retry_after=5) from error
-        LOG.warning("Resumed by %r: %r", fields["by"], fields["reason"])
-        self._service.halt(None)
+        self._service.end_halt()
         # Nothing else is switched on: it may have been stopped again in the meantime.
         for _ in range(TURNS):
             if self._service.stopped is None:
                 break
             await asyncio.sleep(WAIT / TURNS)
+        if refusal is not None and self._service.stopped is not None:
+            raise Refusal(409, f"It is still stopped: {refusal} {GONE}") from refusal
+        LOG.warning("Resumed by %r: %r", fields["by"], fields["reason"])
         return _with_warning({"stopped": self._service.stopped is not None, **fields}, problems)
 
 

@@ -6,16 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rung_governance.approval.bound_facts import REPORT, STOP
-from rung_governance.record_check import check_record, read_schema
+from rung_governance.approval.bound_facts import NO_TOUCH, REFUSE, REPORT, STOP, TOUCH
+from rung_governance.record_check import MOST_DAYS, check_record, read_schema
 from rung_ops.errors import SettingsError
 from rung_ops.model.predictors import CustomModelRefusedError
 from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
+NO_WITNESS = "none"  # in the place of the remote that keeps notes of the audit log
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
 
 
@@ -64,6 +63,8 @@ class ApprovalTerms:
         signed_commits: whether each commit that made the version has to be signed.
         refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
         lapsed: what the service does when it expires or is withdrawn: stop or report.
+        hooks: what the service does where its hooks are not the approved ones: refuse or report.
+        needs_touch: whether a security key counts only where it was touched.
         witness: the git remote that keeps notes of the audit log; none for no such notes.
     """
 
@@ -71,6 +72,8 @@ class ApprovalTerms:
     signed_commits: bool = False
     refuses_batch: bool = False
     lapsed: str = STOP
+    hooks: str = REFUSE
+    needs_touch: bool = True
     witness: str = "origin"
 
 
@@ -81,14 +84,23 @@ def path(root: Path | None = None) -> Path:
 
 
 def approval_terms(root: Path | None = None) -> ApprovalTerms:
-    """Read what the plan asks of an approval, whatever state the rest of it is in."""
+    """Read what the plan asks of an approval, whatever state the rest of it is in.
+
+    Raises:
+        PlanError: the plan cannot be read, or lets an approval hold for days that are none.
+    """
     root = current().root if root is None else root
-    terms = (documents.record(path(root)) if path(root).is_file() else {}).get("approval", {})
+    terms = _written(root).get("approval", {})
+    days, most = terms.get("valid_days", VALID_DAYS), MOST_DAYS["valid_days"]
+    if not isinstance(days, int) or not 0 < days <= most:
+        raise PlanError(f"{FILE}, approval.valid_days: expected 1 to {most:,} days; got {days}")
     return ApprovalTerms(
-        timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
+        timedelta(days=days),
         terms.get("signed_commits") is True,
         terms.get("batch") == "refuse",
         REPORT if terms.get("lapsed") == REPORT else STOP,
+        REPORT if terms.get("hooks") == REPORT else REFUSE,
+        terms.get(TOUCH) != NO_TOUCH,
         str(terms.get("witness", "origin")),
     )
 
@@ -182,16 +194,23 @@ def _read(name: str, root: Path) -> dict[str, Any]:
     return documents.record(file)
 
 
+def _written(root: Path) -> dict[str, Any]:
+    """Read the change control plan unchecked; empty where it is missing."""
+    try:
+        return documents.record(path(root)) if path(root).is_file() else {}
+    except documents.UnreadableDocumentError as error:
+        raise PlanError(f"{FILE} {error}.") from error
+
+
 def refuse_own_format(root: Path) -> None:
     """Refuse a model that model.py reads and writes itself, unless the plan allows it.
 
     Raises:
         CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
             or is missing.
+        PlanError: the plan cannot be read.
     """
-    plan = root / FILE
-    content = yaml.safe_load(plan.read_text(encoding="utf-8")) if plan.is_file() else None
-    entry = content.get("custom_model_format") if isinstance(content, dict) else None
+    entry = _written(root).get("custom_model_format")
     if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
         raise CustomModelRefusedError(
             f"save() and load() in model.py read and write the model, and a file of its own format "

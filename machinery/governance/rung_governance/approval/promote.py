@@ -89,7 +89,10 @@ def renew(folder: Path, release: str, by: str) -> bool:
     if not known and not is_signed:
         return False
     needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
-    if known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys():
+    is_same = known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys()
+    if is_same and not is_signed:  # there the line itself approves of the hooks
+        is_same = known[-1].get(bound_facts.HOOKS, {}) == bound_facts.hooks_of_service()
+    if is_same:
         if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
             raise state.ChangeRefusedError(
                 "\n- ".join(["its approval does not count any more.", *lapsed])
@@ -124,7 +127,7 @@ def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
         raise state.ChangeRefusedError("\n- ".join([what, *unique]))
 
 
-def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
+def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the approval of a release, as the service verifies it.
 
     Args:

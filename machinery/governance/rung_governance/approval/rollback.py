@@ -1,4 +1,4 @@
-"""Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
+"""Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--from RELEASE] [--reason TEXT]`.
 
 As rung_ops.release.rollback, but signed in the audit log, and back only to a release that is still
 approved.
@@ -12,8 +12,8 @@ from rung_ops.project import release_folders
 from rung_ops.release import rollback, state
 
 
-def roll_back(folder: Path, by: str, reason: str) -> str:
-    """Roll an environment back; return what happened, as a sentence.
+def roll_back(folder: Path, by: str, reason: str, source: str | None = None) -> str:
+    """Roll an environment back, from the release `source`; return what happened, as a sentence.
 
     Raises:
         state.ChangeRefusedError: there is nothing to go back to, or what was there may not answer any more.
@@ -25,7 +25,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     if folder.name == release_folders.PRODUCTION and before.previous and not before.on_trial:
         _refuse_unapproved(folder, before.previous[0])
     with audit.signed_with_warnings(folder):
-        happened = rollback.roll_back(folder, by, reason, before)
+        happened = rollback.roll_back(folder, by, reason, source, before)
     return happened
 
 

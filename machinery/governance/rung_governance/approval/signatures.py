@@ -70,7 +70,7 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
                 _ssh_keygen("-Y", "verify", *named, *about, content=content)
             except SignatureError:
                 continue
-            _refuse_without_namespace(content, signature, allowed)
+            _refuse_what_openssh_admits(content, signature, allowed, root)
             return principal
     raise SignatureError(
         f"its signature is not of a key that {shown(allowed)} allows to approve, or it was edited "
@@ -78,11 +78,14 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
     )
 
 
-def _refuse_without_namespace(content: bytes, signature: str, allowed: Path) -> None:
-    """Raise SignatureError if OpenSSH counts a signature that the service would not."""
+def _refuse_what_openssh_admits(content: bytes, signature: str, allowed: Path, root: Path) -> None:
+    """Raise SignatureError if OpenSSH counts a signature that the service or the plan would not."""
+    from rung_governance.approval import plan  # brings YAML, which the service's image lacks
+
     lines, now = allowed.read_text(encoding="utf-8"), datetime.now().astimezone()
+    needs_touch = plan.approval_terms(root).needs_touch
     try:
-        ssh_signature.verify(content, signature, lines, NAMESPACE, now)
+        ssh_signature.verify(content, signature, lines, NAMESPACE, now, needs_touch)
     except SignatureError as error:
         raise SignatureError(f"its signature does not count: {error}") from error
 

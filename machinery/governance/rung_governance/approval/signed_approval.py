@@ -6,12 +6,13 @@ that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal is there in
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval import plan, signatures
+from rung_governance.approval import bound_facts, plan, signatures
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.gate import rules
 from rung_ops.project import current
@@ -40,18 +41,33 @@ def statement(
         "approved": now.isoformat(timespec="seconds"),
         "expires": (now + terms.valid_for).date().isoformat(),
         "lapsed": terms.lapsed,
+        bound_facts.OTHER_HOOKS: terms.hooks,
+        **({} if terms.needs_touch else {bound_facts.TOUCH: bound_facts.NO_TOUCH}),
     }
 
 
-def decided_by(record: Path, root: Path | None = None) -> dict[str, str]:
-    """Hash the record, the plan (where there is one) and the rules of the gate."""
+def decided_by(record: Path, root: Path | None = None) -> dict[str, Any]:
+    """Hash the record, the plan (where there is one) and the rules of the gate; name the hooks."""
     root = current().root if root is None else root
     files = {"record": record, "plan": plan.path(root), "gate_rules": rules.rules_file()}
-    return {
+    hashes = {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in files.items()
         if path.is_file()
     }
+    parameters = root / "params.toml"
+    if parameters.is_file():
+        judging = judging_settings(tomllib.loads(parameters.read_text(encoding="utf-8")))
+        text = json.dumps(judging, sort_keys=True, default=str)
+        hashes["judging"] = hashlib.sha256(text.encode()).hexdigest()
+    return hashes | {bound_facts.HOOKS: bound_facts.hooks_of_service()}
+
+
+def judging_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what judges a version out of the content of params.toml."""
+    slices = settings.get("report", {}).get("slices", [])
+    tables = {name: settings.get(name, {}) for name in ("score", "fairness")}
+    return {**tables, "report": {"slices": slices}}
 
 
 def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ back into the folder of the releases, to undo a stop, would have to put back thi
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from rung_ops.system import atomic
 from rung_ops.system.files import read_regular, stamp
 
 APPROVED = "approved"  # event that `poe promote` writes
+REVIEWED = "reviewed"  # event that `poe audit-log --sign` writes
+AHEAD = timedelta(hours=1)  # by which the clocks of two hosts may differ
 WITHDRAWN = "withdrawn"  # event that `poe approve --withdraw` and `poe monitor` write
 
 Event = dict[str, Any]
@@ -30,16 +33,21 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the log: its hash, and its event where that says what may be served."""
+    """A line of the log: its hash and time, and its event where that says what may be served."""
 
     number: int
     hash: str
+    at: str
     event: Event | None
 
     @property
     def changes(self) -> bool:
         """Return whether it is a change of the state."""
         return self.event is not None and "generation" in self.event["detail"]
+
+    def is_of(self, event: str) -> bool:
+        """Return whether it is of this event."""
+        return self.event is not None and self.event["event"] == event
 
 
 @dataclass(frozen=True)
@@ -50,24 +58,49 @@ class Signed:
         lines, head: how many there are, and the hash of the last one.
         approvals: details of the last approval of each release.
         change: the last change of the state.
+        stops: the hash of each stop's line, and whether a resumption follows it.
+        latest: the latest time of a line since the last review.
     """
 
     lines: int = 0
     head: str = history.START
     approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     change: Event | None = None
+    stops: Mapping[str, bool] = field(default_factory=dict)
+    latest: str = ""
+
+    def ahead(self) -> str:
+        """Say that a line is signed of a time to come, so that no date can be compared with today's.
+
+        The clock of this host was set back, or that of the line's was ahead.
+        """
+        now = datetime.now(UTC)
+        with contextlib.suppress(ValueError, TypeError):  # a time that is none is not past
+            if not self.latest or datetime.fromisoformat(self.latest) <= now + AHEAD:
+                return ""
+        return (
+            f"a line of the audit log is signed of {self.latest}, and the clock here says "
+            f"{now:%Y-%m-%dT%H:%M} UTC: set the clock; where the line's was wrong, review the log, "
+            "and sign that with `uv run poe audit-log --sign`"
+        )
 
     def after(self, lines: Iterable[Line]) -> "Signed":
         """Return what they say with the lines that follow."""
         approvals, change, last = dict(self.approvals), self.change, None
+        stops, latest = dict(self.stops), self.latest
         for last in lines:
-            if last.event is not None and last.event["event"] == APPROVED:
+            if last.event is not None and last.is_of(APPROVED):
                 approvals[str(last.event["detail"].get("release"))] = last.event["detail"]
             if last.changes:
                 change = last.event
+            if last.is_of(state.STOP):
+                stops[last.hash] = False
+            elif last.is_of(state.RESUME):
+                stops = dict.fromkeys(stops, True)
+            latest = last.at if last.is_of(REVIEWED) else max(latest, last.at)
         if last is None:
             return self
-        return replace(self, lines=last.number, head=last.hash, approvals=approvals, change=change)
+        return Signed(last.number, last.hash, approvals, change, stops, latest)
 
 
 class SignedLog:
@@ -152,8 +185,8 @@ class SignedLog:
         detail, kind = event["detail"], event["event"]
         if kind == WITHDRAWN:
             self.withdrawn.add(str(detail.get("approval")))
-        counts = kind == APPROVED or "generation" in detail
-        self._lines.append(Line(number, event["hash"], event if counts else None))
+        counts = kind in (APPROVED, REVIEWED) or "generation" in detail
+        self._lines.append(Line(number, event["hash"], event["at"], event if counts else None))
 
     def _covered(self, anchor: Anchor | None) -> int:
         """Count the lines that the last anchor covers."""

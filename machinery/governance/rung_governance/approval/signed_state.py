@@ -1,30 +1,30 @@
 """The state of production according to its signed audit log; state.json decides nothing.
 
 An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks of the service come
-from its own src/ and change what is answered, so hooks of another source than the approved one are
-reported.
+from its own src/ and change what is answered: those that the approval does not name, and those of
+another source than the approved one, refuse the release, or are reported if the plan says so.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval import signatures
+from rung_governance.approval import bound_facts, signatures
 from rung_governance.approval.admission import Admission
 from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
-from rung_governance.approval.signed_log import Event, Line, SignedLog
+from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
-from rung_ops.project import current, hooks
-from rung_ops.release import source_hash
+from rung_ops.model import source_hash
+from rung_ops.project import current
 from rung_ops.release import state as states
 from rung_ops.release.state import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
 
 GRACE = 5.0  # seconds within which a line is signed that was just written
-STOPS = ("stop", "abort")  # changes that let nothing answer that did not before
+STOPS = (states.STOP, "abort")  # changes that let nothing answer that did not before
 SEE = "See `uv run poe audit-log`."
 
 
@@ -40,6 +40,7 @@ class SignedStateReader(StateReader):
         self._admission = Admission(self._log, signatures.signers_file())
         self._hooks = HookSource()
         self._since: float | None = None  # when something began to be wrong
+        self._stops: dict[str, Stopped] = {}  # unsigned ones that were read, by hash of the line
 
     def read(self) -> Reading:
         """Read the state out of the log; say what is not as it was signed."""
@@ -48,21 +49,28 @@ class SignedStateReader(StateReader):
             signed = _state(self._log.signed.change)
         except StateError as error:
             signed, fault = State(), str(error)
-        state = _stopped(signed, self._log.unsigned)
+        state = self._stopped(signed)
         fault = fault or self._difference()
         if not fault or (self._log.signed.change is not None and self._has_just_begun()):
             self._since = self._since if fault else None
-            unsigned = [] if state == signed else [f"A stop is not signed. {SEE}"]
-            return Reading(state, tuple(unsigned))
+            return Reading(state, () if state == signed else (self._unsigned(),))
         return Reading(state, (f"{fault}. {SEE}",), is_valid=False)
 
     def current(self) -> State:
         """Read the state once more."""
         return self.read().state
 
+    def is_resumed(self, line: str) -> bool:
+        """Return whether a signed resumption follows the line of a stop, named by its hash."""
+        return self._log.signed.stops.get(line, False)
+
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
         """Say what speaks against the release of a verified manifest."""
-        return self._admission.objection(manifest) or self._hooks.objection(manifest)
+        admitted = self._admission.objection(manifest)
+        if admitted is not None and admitted.refuses:
+            return admitted
+        hooked = self._hooks.objection(manifest, self._admission.terms(manifest))
+        return hooked if hooked is not None and hooked.refuses else admitted or hooked
 
     def _follow(self) -> str:
         """Read what is new in the log; return what is wrong with it."""
@@ -99,6 +107,26 @@ class SignedStateReader(StateReader):
             )
         return ""
 
+    def _stopped(self, state: State) -> State:
+        """Apply to a signed state what stops, as anybody may stop; a stop that was read holds."""
+        for line in self._log.unsigned:
+            if line.event is not None and line.is_of(states.STOP):
+                self._stops[line.hash] = states.stopped_by(line.event)
+            elif line.event is not None and line.is_of("abort"):
+                state = _ended(state, line.event["detail"].get("release"))
+        signed = self._log.signed.stops  # which the log itself does not forget
+        self._stops = {line: stop for line, stop in self._stops.items() if line not in signed}
+        return replace(state, stopped=next(reversed(self._stops.values()), state.stopped))
+
+    def _unsigned(self) -> str:
+        """Say that what stops is not signed, or not in the log any more."""
+        known = {line.hash for line in self._log.unsigned}
+        for line, stop in self._stops.items():
+            if line not in known:
+                what = f"The stop by {stop.by} at {stop.at}"
+                return f"{what} is gone from the audit log, and holds in this process. {SEE}"
+        return f"A stop is not signed. {SEE}"
+
     def _has_just_begun(self) -> bool:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
@@ -121,26 +149,14 @@ def _state(change: Event | None) -> State:
     return state_of(change["detail"]["state"])
 
 
-def _stopped(state: State, unsigned: Iterable[Line]) -> State:
-    """Apply to a signed state what stops, as anybody may stop."""
-    for event in (line.event for line in unsigned if line.event is not None):
-        detail = event["detail"]
-        if event["event"] == "stop":
-            by, reason = str(event["by"]), str(detail.get("reason", ""))
-            state = replace(state, stopped=Stopped(by, str(event["at"]), reason))
-        elif event["event"] == "abort":
-            ended = detail.get("release")
-            canary, shadow = state.canary, state.shadow
-            state = replace(
-                state,
-                canary=None if canary and canary.release == ended else canary,
-                shadow=None if shadow and shadow.release == ended else shadow,
-            )
-    return state
-
-
-# Those of rung_ops.project.hooks that the service calls.
-OF_SERVICE = ("asgi_middleware", "routes", "before_prediction", "after_prediction")
+def _ended(state: State, release: object) -> State:
+    """Return a state in which a release is on trial no more."""
+    canary, shadow = state.canary, state.shadow
+    return replace(
+        state,
+        canary=None if canary and canary.release == release else canary,
+        shadow=None if shadow and shadow.release == release else shadow,
+    )
 
 
 class HookSource:
@@ -148,23 +164,51 @@ class HookSource:
 
     def __init__(self) -> None:
         """Read their names, and hash the source that they are imported from."""
-        named = hooks.named()
-        self._named = {name: str(named[name]) for name in OF_SERVICE if name in named}
+        self._named = bound_facts.hooks_of_service()
         self._hash = (
             source_hash.of_folder(current().root, contract.package()) if self._named else ""
         )
 
-    def objection(self, manifest: Mapping[str, Any]) -> Objection | None:
-        """Say that a release of a verified manifest answers through hooks of other source."""
+    def objection(self, manifest: Mapping[str, Any], terms: Mapping[str, Any]) -> Objection | None:
+        """Say that a release answers through other hooks than the approved ones.
+
+        Args:
+            manifest: of the release, verified.
+            terms: what the approval says of hooks. One of an earlier library says nothing: such
+                hooks are reported.
+        """
+        what = self._other_hooks(manifest, terms.get(bound_facts.HOOKS))
+        if not what:
+            return None
+        release, version = manifest["id"], manifest.get("version")
+        if terms.get(bound_facts.OTHER_HOOKS) == bound_facts.REFUSE:
+            typed = f"`uv run poe promote {version}`"
+            if "signed_by" not in terms:  # a line of the log, in a team of one
+                typed = f"`uv run poe approve {version}`, then {typed}"
+            return Objection(
+                f"{release} may not answer: the service has {what}: start it with those, or {typed}"
+            )
+        return Objection(f"{release} answers through {what}", refuses=False)
+
+    def _other_hooks(self, manifest: Mapping[str, Any], approved: object) -> str:
+        """Say what is not as it was approved; empty if all is."""
+        if approved is None and self._named:
+            return f"{self._shown()}, and its approval, of an earlier library, names no hooks"
+        if approved is not None and approved != self._named:
+            return f"{self._shown()}, and its approval names {_listed(approved) or 'none'}"
         for name, target in self._named.items():
             module = target.partition(":")[0]
             if module.partition(".")[0] != contract.package():
-                return _reported(manifest, f"{name} of {module}, whose source no approval names")
+                return f"the hook {name} of {module}, whose source no approval names"
         if self._named and self._hash != source_hash.of_files(manifest.get("files", {})):
-            names = ", ".join(self._named)
-            return _reported(manifest, f"{names} of other source in src/ than was approved with it")
-        return None
+            return f"{self._shown()} of other source in src/ than was approved with it"
+        return ""
+
+    def _shown(self) -> str:
+        return f"the hooks {_listed(self._named)}" if self._named else "no hooks"
 
 
-def _reported(manifest: Mapping[str, Any], what: str) -> Objection:
-    return Objection(f"{manifest['id']} answers through the hook {what}", refuses=False)
+def _listed(hooks: object) -> str:
+    if not isinstance(hooks, Mapping):
+        return str(hooks)
+    return ", ".join(f"{name} ({target})" for name, target in hooks.items())

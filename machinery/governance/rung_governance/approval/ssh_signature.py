@@ -1,8 +1,9 @@
 """Verify signatures of `ssh-keygen -Y sign` without OpenSSH, which the image of the service lacks.
 
-The format is OpenSSH's PROTOCOL.sshsig; security keys sign as PROTOCOL.u2f says. An allowed signer
-with an option that is not known here does not count (`man ssh-keygen`, ALLOWED SIGNERS), nor one
-without `namespaces`: OpenSSH would let its key sign anything, and the line may be there for commits.
+The format is OpenSSH's PROTOCOL.sshsig; security keys sign as PROTOCOL.u2f says, and unlike OpenSSH
+this asks for the bit that tells of a touch. An allowed signer with an option that is not known here
+does not count (`man ssh-keygen`, ALLOWED SIGNERS), nor one without `namespaces`: OpenSSH would let its
+key sign anything, and the line may be there for commits.
 """
 
 import base64
@@ -33,6 +34,7 @@ CURVES = {
 }
 RSA = {b"rsa-sha2-256": hashes.SHA256(), b"rsa-sha2-512": hashes.SHA512()}
 LEAST_RSA_BITS = 2048
+TOUCHED = 0x01  # of the flags that a security key signs: somebody was present
 
 
 class SignatureError(OpsError):
@@ -52,7 +54,14 @@ class Signer:
     key: bytes
 
 
-def verify(content: bytes, signature: str, allowed: str, namespace: str, now: datetime) -> str:
+def verify(
+    content: bytes,
+    signature: str,
+    allowed: str,
+    namespace: str,
+    now: datetime,
+    needs_touch: bool = True,
+) -> str:
     """Return whose signature it is, as the allowed-signers file names them.
 
     Args:
@@ -61,6 +70,7 @@ def verify(content: bytes, signature: str, allowed: str, namespace: str, now: da
         allowed: text of the allowed-signers file.
         namespace: what it was signed for.
         now: the local time at which the key has to be valid.
+        needs_touch: whether a security key counts only where it was touched.
 
     Raises:
         SignatureError: no allowed signer has signed this content for the namespace.
@@ -73,7 +83,7 @@ def verify(content: bytes, signature: str, allowed: str, namespace: str, now: da
                 f"the key is not one that may sign as {namespace}: a line of allowed_signers says "
                 f'that by `namespaces="{namespace}"`'
             )
-        _verify(key, proof, signed)
+        _verify(key, proof, signed, needs_touch)
     except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, ValueError) as error:
         raise SignatureError("the signature does not belong to the content") from error
     return who[0].principals
@@ -171,17 +181,24 @@ def _parsed(content: bytes, signature: str, namespace: bytes) -> tuple[bytes, by
     return key, proof, MAGIC + b"".join(map(_string, parts))
 
 
-def _verify(key: bytes, proof: bytes, signed: bytes) -> None:
-    """Raise InvalidSignature or ValueError unless the key has signed."""
+def _verify(key: bytes, proof: bytes, signed: bytes, needs_touch: bool) -> None:
+    """Raise InvalidSignature, ValueError or SignatureError unless the key has signed."""
     kind = _Reader(key).string()
     reader = _Reader(proof)
     algorithm, value = reader.string(), reader.string()
     public: object
     if kind.startswith(b"sk-"):
         public, application = _security_key(key)
-        # The flags and the counter of the security key are signed, too.
+        flags_and_counter = reader.take(5)  # which are signed, too
+        if needs_touch and not flags_and_counter[0] & TOUCHED:
+            raise SignatureError(
+                "nobody touched the security key when it signed: sign with one that asks for it "
+                "(`ssh-keygen -t ed25519-sk`, without no-touch-required)"
+            )
         signed = (
-            hashlib.sha256(application).digest() + reader.take(5) + hashlib.sha256(signed).digest()
+            hashlib.sha256(application).digest()
+            + flags_and_counter
+            + hashlib.sha256(signed).digest()
         )
     else:
         public = serialization.load_ssh_public_key(kind + b" " + base64.b64encode(key))

@@ -15,9 +15,9 @@ from rung_governance.approval import bound_facts, developers, plan, signatures, 
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.model import source_hash
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
-from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -263,7 +263,7 @@ def _approved_commits(version: Version) -> list[str]:
     return commits
 
 
-def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Describe what approves of a release: record, its SHA-256, validator, day, and the signature."""
     version = released_version(manifest)
     (path,) = record_paths(version)
@@ -275,7 +275,11 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
         "validated": str(record["date"]),
     }
     if not is_signed():
-        return facts | {"signed_by": "nobody: in a team of one there is no second key"}
+        return facts | {
+            "signed_by": "nobody: in a team of one there is no second key",
+            bound_facts.HOOKS: bound_facts.hooks_of_service(),
+            bound_facts.OTHER_HOOKS: plan.approval_terms(current().root).hooks,
+        }
     signed = approval_path(version)
     content, signer = signed_approval.read(signed, current().root)
     text = signed.read_bytes()

@@ -45,6 +45,26 @@ def remote() -> str | None:
     return wanted if wanted in known else None
 
 
+def compared(folder: Path) -> tuple[list[str], str]:
+    """Hold the log of an environment against its notes: those at the remote, or else those seen.
+
+    Returns:
+        What does not fit, each a sentence; and with which notes it was not compared and why, empty
+        where it was, or where there are none.
+    """
+    name, (_, kept) = plan.approval_terms().witness, _names(folder)
+    why = f"there is no remote {name}"
+    try:
+        if remote() == name:
+            return problems(folder, name), ""
+        if name == plan.NO_WITNESS or not _tip(kept):
+            return [], ""
+    except WitnessError as error:
+        why = str(error)
+    seen = list(_unfitting(folder, name, kept)) if _tip(kept) else []
+    return seen, f"the notes at {name}: {why}"
+
+
 def problems(folder: Path, name: str) -> list[str]:
     """Hold the log of an environment against every note of it.
 

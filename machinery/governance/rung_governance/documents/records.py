@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from rung_governance import example_text
-from rung_governance.approval import bounds, plan, validation
+from rung_governance.approval import bounds, group_check, plan, validation
 from rung_governance.approval.plan import PlanError
 from rung_governance.documents import inventory
 from rung_governance.record_check import (
@@ -130,6 +130,7 @@ def plan_mismatches() -> list[str]:
     groups = {each["group"] for each in limits.fairness}
     return [
         *bounds.of_features(limits, bounds.Facts({}, features, frozenset())),
+        *group_check.before_training(),
         *(
             f"fairness is bounded by {group}, which [fairness.groups] in params.toml does not have"
             for group in sorted(groups - params().get("fairness", {}).get("groups", {}).keys())

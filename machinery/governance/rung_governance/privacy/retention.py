@@ -15,6 +15,7 @@ import click
 
 from rung_governance.approval import audit, keys
 from rung_governance.approval.keys import AuditKeyError
+from rung_governance.record_check import MOST_DAYS
 from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
@@ -109,9 +110,10 @@ def _kept() -> Iterator[tuple[str, int]]:
                 days = entry["retention_days"]
                 if kind not in ("predictions", "outcomes") or not isinstance(days, int):
                     raise SettingsError(f"{shown(path)}: `deletes` is predictions or outcomes")
-                if days < LEAST_DAYS:
+                if not LEAST_DAYS <= days <= MOST_DAYS["retention_days"]:
                     raise SettingsError(
-                        f"{shown(path)}: {kind} are kept {LEAST_DAYS} days or longer"
+                        f"{shown(path)}: {kind} are kept {LEAST_DAYS} days or longer, and at most "
+                        f"{MOST_DAYS['retention_days']:,}; got {days:,} days"
                     )
                 yield kind, days
     except (documents.UnreadableDocumentError, KeyError, TypeError, AttributeError) as error:

@@ -1,6 +1,7 @@
 """An unusable server is reported at once, with what to do."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +43,14 @@ def answering() -> Iterator[Answering]:
     for running in started:
         running.shutdown()
         running.server_close()
+
+
+def test_a_server_that_is_slow_names_the_setting_that_waits_longer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        problem = server_check.problem(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.1)
+
+    assert problem is not None
+    assert "timed out. It was given 0.1 s: `timeout_seconds` under [server]" in problem
 
 
 def test_a_server_that_answers_is_not_a_problem(answering: Answering) -> None:

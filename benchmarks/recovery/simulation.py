@@ -1,0 +1,416 @@
+"""A year of rung 4 without HTTP: the library's own rules decide, month by month, on a stream of known truth.
+
+Real are the monitor's tests, the rules of the autopilot, the choice of the window, the gate, the verdicts and
+the times of shadow and canary, and the check after a promotion; files, service and processes are left out.
+A pass is made at the end of each month, as in `poe replay`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recovery.streams import CHANGE, FEATURES, MONTH, MONTHS, START, Kind, World
+from rung_ops import contract
+from rung_ops.autopilot import decide as rules
+from rung_ops.autopilot.decide import Facts, Quality
+from rung_ops.autopilot.policy import Policy as Autopilot
+from rung_ops.autopilot.training_rows import judging_rows
+from rung_ops.gate import paired_test
+from rung_ops.gate.rules import Rules, allowed_loss
+from rung_ops.model import target
+from rung_ops.monitoring import drift
+from rung_ops.monitoring.limits import Limits
+from rung_ops.release import rollout
+from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.training import estimator, rolling_origin
+from rung_ops.training.window import Window
+
+SHARE = 0.25  # test_share of a new project
+REFERENCE = 10_000  # rows that a release keeps for the monitor
+TRUTH = 20_000  # rows by which the truth about two models is known
+KEYS = 2_000  # rows of a trial that are compared, at most
+SHOWN = 0.05
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a project has in ops/ and params.toml.
+
+    Attributes:
+        autopilot, gate, rollout: the policies.
+        chooses: whether a training chooses its window and its judging rows.
+        refits: whether a version that passed is fitted again on all rows.
+        in_time: whether a stage of a trial ends by time; if not, it is aborted for lack of rows.
+    """
+
+    autopilot: Autopilot
+    gate: Rules
+    rollout: rollout.Policy
+    chooses: bool = True
+    refits: bool = True
+    in_time: bool = True
+
+
+@dataclass
+class Release:
+    """A model that can serve.
+
+    Attributes:
+        model: fitted.
+        until: month that its newest row, or the newest it could have had, is of.
+        learned: month of the newest row that it learned from.
+        reference: features and predictions of rows that it learned from.
+        figure: on the rows that judged it; greater is better.
+    """
+
+    model: Any
+    until: float
+    learned: float
+    reference: pl.DataFrame
+    figure: float
+
+
+@dataclass
+class Year:
+    """What happened.
+
+    Attributes:
+        figures: by month: of the frozen release, of what served, of the oracle; greater is better.
+        noticed: month at whose end the change was first seen.
+        took_over: first month in which a version served that learned from rows after the change.
+        trainings, promotions, worse, alarms: counts; `worse` of promotions, by the truth.
+        decisions: one sentence a month.
+    """
+
+    figures: list[tuple[float, float, float]] = field(default_factory=list)
+    noticed: int | None = None
+    took_over: int | None = None
+    trainings: int = 0
+    promotions: int = 0
+    worse: int = 0
+    alarms: int = 0
+    decisions: list[str] = field(default_factory=list)
+
+
+def declare(kind: Kind) -> None:
+    """Tell the library what src/ of a project would say."""
+    contract.TIME, contract.TARGET = "time", "y"
+    contract.HORIZON = timedelta(days=1) if kind.daily else None
+    contract.ORIGIN = contract.SEASON = None
+    estimator.truth = lambda rows: rows["y"].to_numpy()
+
+
+class Simulation:
+    """One year of one stream."""
+
+    def __init__(self, world: World, settings: Settings, seed: int) -> None:
+        self.world, self.kind, self.settings, self.seed = world, world.kind, settings, seed
+        self.rows = world.all_rows()
+        self.year = Year()
+        self.limits = Limits()
+        first = self._fitted(self._known(0), "all", 0)
+        self.frozen = self.serving = first
+        self.before: Release | None = None
+        self.promoted_at = -1
+        self.collected = 0.0
+        self.trained: list[int] = []
+        self.set_back: int | None = None
+        self.waiting: tuple[Release, float] | None = None  # on trial, and the day it takes over
+
+    def run(self) -> Year:
+        """Serve and pass, month by month."""
+        for month in range(MONTHS):
+            self._serve(month)
+            if month < MONTHS - 1:
+                self._pass(month + 1)
+        return self.year
+
+    def _known(self, now: float) -> pl.DataFrame:
+        return self.rows.filter(pl.col("known") < now)
+
+    def _figure(self, rows: pl.DataFrame, predicted: np.ndarray) -> float:
+        return self.kind.figure(rows["y"].to_numpy(), predicted)
+
+    def _serve(self, month: int) -> None:
+        rows = self.rows.filter((pl.col("month") >= month) & (pl.col("month") < month + 1))
+        answered = self.kind.predict(self.serving.model, rows)
+        if self.waiting:
+            release, days = self.waiting
+            after = (rows["month"].to_numpy() - month) * MONTH.days >= days
+            if self._passes_trial(rows.filter(~after), release):
+                answered[after] = self.kind.predict(release.model, rows)[after]
+                self._promote(release, month)
+            else:
+                self.set_back = month
+            self.waiting = None
+        recent = self._known(month).filter(pl.col("month") >= month - 3)
+        oracle = self.kind.predict(self.kind.fit(recent), rows)
+        frozen = self.kind.predict(self.frozen.model, rows)
+        self.year.figures.append(
+            (self._figure(rows, frozen), self._figure(rows, answered), self._figure(rows, oracle))
+        )
+
+    def _promote(self, release: Release, month: int) -> None:
+        year = self.year
+        year.promotions += 1
+        truth = self.world.sample(month, TRUTH)
+        then, now = (
+            self._figure(truth, self.kind.predict(each.model, truth))
+            for each in (self.serving, release)
+        )
+        sign = 1 if self.kind.higher_is_better else -1
+        margin = allowed_loss(self.settings.gate.margin, sign * then, self.kind.higher_is_better)
+        year.worse += now < then - margin.amount
+        if year.took_over is None and release.learned > CHANGE:
+            year.took_over = month
+        self.before, self.serving, self.promoted_at = self.serving, release, month
+        self.set_back = None
+
+    def _passes_trial(self, rows: pl.DataFrame, release: Release) -> bool:
+        """Give a release in shadow and canary the verdicts of the rollout."""
+        rows = rows.head(KEYS)
+        if not rows.height:
+            return True
+        policy = self.settings.rollout
+        serving = self.kind.predict(self.serving.model, rows)
+        challenger = self.kind.predict(release.model, rows)
+        names = tuple("abc"[: self.kind.classes])
+        shadow = rollout.Comparison(target.Kind(classes=names))
+        shadow.observe(serving, challenger)
+        trial = rollout.Trial(policy.slow)
+        keys = [str(number) for number in range(rows.height)]
+        half = rows.height // 2
+        one = [each[:, 0] if self.kind.classes else each for each in (serving, challenger)]
+        trial.observe("serving", [], keys[:half], one[0][:half])
+        trial.observe("canary", [], keys[half:], one[1][half:])
+        return "abort" not in (
+            rollout.shadow_verdict(shadow, policy, 0).action,
+            rollout.canary_verdict(trial.serving, trial.canary, policy, 0).action,
+        )
+
+    def _pass(self, now: int) -> None:
+        month = now - 1
+        facts = self._facts(now)
+        seen = bool(facts.drifted or facts.prediction_drifted)
+        decision = rules.decide(facts, self.settings.autopilot)
+        drop = self.settings.autopilot.retrain.quality_drop
+        worse_quality = bool(facts.quality and facts.quality.is_worse(drop))
+        if (seen or worse_quality) and month >= CHANGE and self.year.noticed is None:
+            self.year.noticed = month
+        self.year.alarms += seen or worse_quality
+        says = decision.reasons[0]
+        if decision.action == rules.ROLL_BACK and self.before:
+            self.serving, self.before, self.set_back = self.before, None, now
+        elif decision.action == rules.RETRAIN:
+            says = f"{says}: {self._train(now, seen or worse_quality)}"
+        self.year.decisions.append(f"month {month}: {decision.action}: {says}")
+
+    def _facts(self, now: int) -> Facts:
+        window = self.rows.filter((pl.col("month") >= now - 1) & (pl.col("month") < now))
+        features, predicted = self._drift(window)
+        moment = _moment(now)
+        fresh = self._known(now).filter(pl.col("known") >= self.collected)
+        return Facts(
+            now=moment,
+            serving="serving",
+            knows_until=_moment(self.serving.until),
+            drifted=features,
+            prediction_drifted=predicted,
+            quality=self._quality(window, now),
+            new_rows=fresh.height,
+            trainings=tuple(_moment(at) for at in self.trained),
+            refused=None if self.set_back is None else _moment(self.set_back),
+            verdict=self._after_promotion(now),
+        )
+
+    def _drift(self, window: pl.DataFrame) -> tuple[tuple[str, ...], bool]:
+        compared = drift.compare(
+            self.serving.reference, _with_predictions(self.kind, self.serving.model, window)
+        )
+        tests = compared["p_value"].count() + compared["missing_p_value"].count()
+        error = self.limits.drift.false_alarms / max(1, tests)
+        changed = compared.filter(
+            (pl.col("p_value") <= error) & (pl.col("change") >= self.limits.drift.least_change)
+        )["feature"]
+        names = tuple(name for name in changed if not name.startswith(drift.PREDICTION))
+        return names, len(names) < len(changed)
+
+    def _quality(self, window: pl.DataFrame, now: int) -> Quality | None:
+        # As the monitor does, from the newest days of which enough outcomes are known.
+        recent = self.rows.filter((pl.col("month") >= now - 2) & (pl.col("month") < now))
+        known = recent.filter(pl.col("known") < now)
+        newest = known.filter(pl.col("month") >= min(now - 1, known["month"].max() or 0) - 1)
+        span = recent.filter(
+            (pl.col("month") >= (newest["month"].min() or 0))
+            & (pl.col("month") <= (newest["month"].max() or 0))
+        )
+        if newest.height < self.limits.outcomes.min_coverage * span.height:
+            return None
+        if (
+            known.filter(pl.col("month") >= now - 1).height
+            >= self.limits.outcomes.min_coverage * window.height
+        ):
+            newest = known.filter(pl.col("month") >= now - 1)
+        truth, predicted = newest["y"].to_numpy(), self.kind.predict(self.serving.model, newest)
+        sign = 1 if self.kind.higher_is_better else -1
+
+        def figure(chosen: np.ndarray) -> float:
+            return sign * self.kind.figure(truth[chosen], predicted[chosen])
+
+        error = jackknife.standard_error(figure, jackknife.dealt(len(truth), self.seed))
+        half = jackknife.student_t_quantile(SHOWN) * error
+        value = figure(np.arange(len(truth)))
+        expected = sign * self.serving.figure
+        higher = self.kind.higher_is_better
+        return Quality(
+            self.kind.metric, higher, value, value - half, value + half, expected, len(truth)
+        )
+
+    def _after_promotion(self, now: int) -> rules.Verdict | None:
+        if self.before is None:
+            return None
+        rows = self._known(now).filter(pl.col("month") >= self.promoted_at + 0.3)
+        policy = self.settings.autopilot.rollback
+        if (
+            rows.height < policy.least_rows
+            or (now - self.promoted_at) * MONTH.days > policy.watch_days
+        ):
+            return None
+        truth = rows["y"].to_numpy()
+        ours, theirs = (self.kind.predict(each.model, rows) for each in (self.serving, self.before))
+
+        def gain(chosen: np.ndarray) -> float:
+            return self.kind.figure(truth[chosen], ours[chosen]) - self.kind.figure(
+                truth[chosen], theirs[chosen]
+            )
+
+        group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
+        half = jackknife.student_t_quantile(
+            1 - policy.level, int(group.max()) + 1
+        ) * jackknife.standard_error(gain, group)
+        sign = 1 if self.kind.higher_is_better else -1
+        margin = allowed_loss(
+            self.settings.gate.margin,
+            sign * self.kind.figure(truth, theirs),
+            self.kind.higher_is_better,
+        ).amount
+        if not self.settings.chooses:
+            margin = 0.0  # in 0.2 any certain loss was enough
+        return rules.Verdict(
+            gain(np.arange(len(truth))) + half < -margin, "compared on the same rows"
+        )
+
+    def _fitted(self, rows: pl.DataFrame, window: str, now: float) -> Release:
+        """Train as the pipeline does, on a quarter's split, without a choice."""
+        cut = rows.height - round(rows.height * SHARE)
+        learn, judge = rows[:cut], rows[cut:]
+        return self._release(learn, judge, rows, Window.parse(window), now)
+
+    def _release(
+        self,
+        learn: pl.DataFrame,
+        judge: pl.DataFrame,
+        rows: pl.DataFrame,
+        window: Window,
+        now: float,
+    ) -> Release:
+        judged = self.kind.fit(learn, window.weights(learn))
+        figure = self._figure(judge, self.kind.predict(judged, judge))
+        model, used = judged, learn
+        if self.settings.refits:
+            used = window.select(rows)
+            model = self.kind.fit(used, window.weights(used))
+        sampled = used if used.height <= REFERENCE else used.sample(REFERENCE, seed=self.seed)
+        newest = float(used["month"].max())  # type: ignore[arg-type]
+        until = now if self.settings.refits else newest
+        return Release(model, until, newest, _with_predictions(self.kind, model, sampled), figure)
+
+    def _train(self, now: int, changed: bool) -> str:
+        self.year.trainings += 1
+        self.trained.append(now)
+        self.collected = now
+        rows = self._known(now).sort("time")
+        newer = rows.filter(pl.col("month") > self.serving.learned)
+        size = round(rows.height * SHARE)
+        if self.settings.chooses:
+            recent = rows.filter(pl.col("month") >= now - 1).height if changed else None
+            size = judging_rows(
+                rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE
+            )
+        learn, judge = rows[:-size], rows[-size:]
+        window = Window()
+        if self.settings.chooses:
+            window = rolling_origin.choose(
+                learn,
+                size,
+                lambda known, weights, block: self.kind.predict(
+                    self.kind.fit(known, weights), block
+                ),
+                self.kind.figure,
+                seed=self.seed,
+            ).window
+            learn = window.select(learn, judge["time"].min())  # type: ignore[arg-type]
+        release = self._release(learn, judge, rows, window, now)
+        challenger = self.kind.predict(self.kind.fit(learn, window.weights(learn)), judge)
+        if not self._passes_gate(judge, challenger):
+            self.set_back = now
+            return f"{window}, the gate refused it"
+        days = self._trial_days()
+        if days is None:
+            self.set_back = now
+            return f"{window}, aborted for lack of rows"
+        self.waiting = release, days
+        return f"{window}, takes over after {days:.1f} days"
+
+    def _passes_gate(self, judge: pl.DataFrame, challenger: np.ndarray) -> bool:
+        if self.settings.refits:
+            kept = (judge["month"] > self.serving.learned).to_numpy()
+            judge, challenger = judge.filter(kept), challenger[kept]
+        gate = self.settings.gate
+        if judge.height < gate.min_rows:
+            return False
+        truth = judge["y"].to_numpy()
+        champion = self.kind.predict(self.serving.model, judge)
+        try:
+            group = time_blocks.groups(judge, self.seed, min(paired_test.GROUPS, judge.height // 2))
+            compared = paired_test.compare(
+                truth, challenger, {"champion": champion}, self.kind.figure, gate.alpha, group
+            )["champion"]
+        except jackknife.NotComparableError:
+            return False
+        sign = 1 if self.kind.higher_is_better else -1
+        margin = allowed_loss(gate.margin, sign * compared.other, self.kind.higher_is_better)
+        return compared.not_worse(margin.amount)
+
+    def _trial_days(self) -> float | None:
+        rate = self.world.rate
+        stages = rollout.planned_stages(self.settings.rollout, rollout.Traffic(rate, rate))
+        if self.settings.in_time:
+            return sum(stage.seconds for stage in stages) / rollout.DAY
+        waits = [stage.wanted / stage.rate * rollout.DAY for stage in stages]
+        lacking = any(
+            wait > stage.settings.enough_seconds for wait, stage in zip(waits, stages, strict=True)
+        )
+        return None if lacking else sum(waits) / rollout.DAY
+
+
+def _moment(month: float) -> Any:
+    return (START + MONTH * month).replace(tzinfo=UTC)
+
+
+def _with_predictions(kind: Kind, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+    predicted = kind.predict(model, rows)
+    columns = predicted.T if kind.classes else predicted[None]
+    names = [f"{drift.PREDICTION}{number or ''}" for number in range(len(columns))]
+    return rows.select(FEATURES).with_columns(
+        pl.Series(name, values) for name, values in zip(names, columns, strict=True)
+    )
+
+
+def simulate(kind: Kind, stream: str, rate: float, seed: int, settings: Settings) -> Year:
+    """Simulate a year."""
+    declare(kind)
+    return Simulation(World(kind, stream, rate, seed), settings, seed).run()

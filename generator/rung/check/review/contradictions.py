@@ -1,0 +1,93 @@
+"""The answers of a project against its files: what they bring and is not there, and the reverse.
+
+An edited answers file would otherwise decide alone by which game and rung a project is judged.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from rung.levels.ladder import GAMES, Claim, Level
+from rung.system.printable import printable
+
+GAME = "use_case"
+SHOWN = 3  # files that a note names
+
+
+class _Owned(NamedTuple):
+    """A claim of the ladder without a pattern, and its first rung by game."""
+
+    claim: Claim
+    rungs: Mapping[str, int | None]
+
+    def rung(self, answers: Mapping[str, str]) -> int | None:
+        """Return the first rung that brings it, in the game of the answers; None if none does."""
+        games = self.claim.needs.get(GAME, (answers[GAME],))
+        return self.rungs.get(answers[GAME]) if answers[GAME] in games else None
+
+    def is_wanted(self, answers: Mapping[str, str]) -> bool:
+        """Return whether no answer besides rung and game speaks against it."""
+        return all(answers.get(name) in values for name, values in self.claim.needs.items())
+
+
+def contradictions(
+    answers: Mapping[str, str],
+    source: str,
+    levels: Sequence[Level],
+    folders: Collection[str],
+    files: Collection[str],
+) -> Iterator[str]:
+    """Say how the game and the rung of a project contradict the files in some folders.
+
+    Args:
+        answers: By question, `use_case` among them.
+        source: The file that holds them.
+        levels: The ladder.
+        folders: Whose files follow from the answers, as `ops/`.
+        files: All paths of the project, in lower case.
+    """
+    if not answers.get("level", "").isdecimal():
+        return
+    level = int(answers["level"])
+    left: dict[str, bool] = {}  # by path, whether the answers do not bring it
+    wanted: dict[tuple[str, int], set[str]] = {}  # by folder and rung
+    for owned in _owned(levels):
+        path, rung = owned.claim.path, owned.rung(answers)
+        for folder in (each for each in folders if path.startswith(each)):
+            is_above = rung is None or rung > level
+            left[path] = left.get(path, True) and is_above
+            if rung is not None and not is_above and owned.is_wanted(answers):
+                wanted.setdefault((folder, rung), set()).add(path)
+    there = sorted(path for path, is_left in left.items() if is_left and path.lower() in files)
+    groups = [
+        paths for paths in wanted.values() if not {path.lower() for path in paths} & set(files)
+    ]
+    missing = sorted(path for paths in groups for path in paths)
+    said = f"{printable(source)} says `use_case: {answers[GAME]}` and `level: {level}`, which"
+    remedy = (
+        "If somebody edited it, restore it from git; `rung climb` changes an answer and its files"
+    )
+    if there:
+        yield f"{said} does not bring {_named(there)}, and there it is. {remedy}."
+    if missing:
+        yield f"{said} brings {_named(missing)}, and there is none of that. {remedy}."
+
+
+def _owned(levels: Sequence[Level]) -> Iterator[_Owned]:
+    for level in levels:
+        on_level: dict[str, int | None] = dict.fromkeys(GAMES[1:], level.level)
+        claims = [(claim, on_level) for claim in level.owns]
+        for capability in level.capabilities.values():
+            rungs = {game: capability.rung(game) for game in GAMES[1:]}
+            claims += [(claim, rungs) for claim in capability.owns]
+        for claim, first in claims:
+            if claim.since is not None:
+                first = {
+                    game: rung if rung is None else claim.since for game, rung in first.items()
+                }
+            if not set(claim.path) & set("*?[{"):
+                yield _Owned(claim, first)
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return f"{', '.join(f'`{printable(path)}`' for path in paths[:SHOWN])}{more}"

@@ -1,0 +1,130 @@
+"""Which rows a training of the autopilot learns from, and which judge it.
+
+Both are lines under [split] of params.toml, so that the version can be made again from its commit. They
+are chosen before the pipeline runs: how many of the newest rows judge, and by rolling origin on the rows
+before those, the window.
+"""
+
+import tomllib
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+
+from rung_ops.autopilot import commits
+from rung_ops.autopilot.decide import Quality
+from rung_ops.autopilot.step_runner import StepError
+from rung_ops.contract import forecast
+from rung_ops.gate import rules
+from rung_ops.model import bundle
+from rung_ops.monitoring import limits
+from rung_ops.monitoring.inputs import moment
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import params
+from rung_ops.settings import override
+from rung_ops.training import rolling_origin, window
+
+PARAMS, SPLIT = "params.toml", "split"
+CHOSEN = ("window", "test_rows")
+
+
+def judging_rows(rows: int, newer: int, changed: int | None, least: int, share: float) -> int:
+    """Return how many of the newest rows judge a version.
+
+    Half of those that what serves has not learned from: the other half teaches the version what is new.
+    Where a change was seen, half of the rows in which it was seen: older ones are of the world before,
+    and of no use to judge a version for the world after.
+
+    Args:
+        rows: all rows with a known outcome.
+        newer: those that what serves has not learned from.
+        changed: rows of the monitor's window, where it saw a change; None without one.
+        least: with which the gate judges at all.
+        share: of all rows, the most.
+    """
+    new = newer if changed is None else min(newer, changed)
+    return min(max(new // 2, least), round(rows * share))
+
+
+def choose(serving: str, facts: dict[str, Any], quality_drop: float) -> dict[str, Any]:
+    """Choose the lines under [split] of params.toml for a training.
+
+    Args:
+        serving: the release that serves.
+        facts: of the decision to train, as the journal keeps them.
+        quality_drop: of [retrain] in ops/autopilot.toml.
+
+    Returns:
+        window, test_rows, and `lines`, which say why; empty if the rows have no TIME.
+    """
+    rows = window.in_use(pl.read_parquet(current().rows))
+    if not window.has_time(rows):
+        return {}
+    made = forecast.made_at(rows)
+    rows = rows.sort(pl.lit(made), maintain_order=True)
+    made = made.sort()
+    newer = int((made > _learned_until(serving, made.dtype)).sum())
+    changed = None
+    if is_changed(facts, quality_drop):
+        # The monitor's window, moved to the newest rows: those of its end may have no outcome yet.
+        days = timedelta(days=limits.read().window.days)
+        changed = int((made > made.max() - days).sum())  # type: ignore[operator]
+    share = params()[SPLIT]["test_share"]
+    size = judging_rows(rows.height, newer, changed, rules.read().min_rows, share)
+    judging = rows[rows.height - size :]
+    earlier = rows.filter(forecast.known_in_time(rows, judging))
+    choice = rolling_origin.of_project(earlier, size)
+    return {"window": str(choice.window), "test_rows": size, "lines": rolling_origin.lines(choice)}
+
+
+def is_changed(facts: dict[str, Any], quality_drop: float) -> bool:
+    """Tell whether the monitor saw a change: drift, or a quality worse than at release."""
+    if facts.get("drifted") or facts.get("prediction_drifted"):
+        return True
+    known = facts.get("quality")
+    return bool(known and quality_drop and Quality(**known).is_worse(quality_drop))
+
+
+def write(chosen: dict[str, Any]) -> str:
+    """Write the chosen lines to params.toml and commit them; return the commit, or that of HEAD."""
+    path = current().root / PARAMS
+    override(path, {SPLIT: {name: chosen[name] for name in CHOSEN}})
+    says = f"window {chosen['window']}, judged on {chosen['test_rows']:,} rows"
+    return commits.commit_file(PARAMS, f"params: {says}")
+
+
+def undo() -> None:
+    """Take back lines of params.toml that a stopped pass wrote and did not commit.
+
+    Raises:
+        StepError: the file has other uncommitted changes, too.
+    """
+    path = current().root / PARAMS
+    committed = commits.committed_text(PARAMS)
+    if path.read_text(encoding="utf-8") == committed:
+        return
+    before, now = (_without_chosen(text) for text in (committed, path.read_text(encoding="utf-8")))
+    if before != now:
+        raise StepError(
+            f"{PARAMS} has uncommitted changes. A model is traced to a commit: commit or revert "
+            "them, then run `poe autopilot` again."
+        )
+    commits.git("checkout", "--quiet", "HEAD", "--", PARAMS)
+
+
+def _without_chosen(text: str) -> dict[str, Any]:
+    values = tomllib.loads(text)
+    split = values.get(SPLIT, {})
+    return values | {SPLIT: {name: split[name] for name in split if name not in CHOSEN}}
+
+
+def _learned_until(serving: str, dtype: pl.DataType) -> Any:
+    """Return the newest moment that what serves has learned from, as TIME is typed."""
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    manifest = bundle.read_manifest(release_folders.bundle(folder, serving))
+    until = moment(manifest.get("trained_until") or manifest["created"])
+    utc = pl.Series([until], dtype=pl.Datetime("us", "UTC"))
+    zone = getattr(dtype, "time_zone", None)
+    if zone is None:
+        utc = utc.dt.replace_time_zone(None)
+    return utc.cast(dtype)[0]

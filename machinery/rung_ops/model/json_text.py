@@ -1,0 +1,132 @@
+"""JSON of requests: arrays that are decoded in slices, and objects in which a key occurs twice.
+
+msgspec decodes a whole text at once and holds the interpreter's lock meanwhile, so a thread would
+not help: what is to be answered beside a large body waits for it. And of two equal keys it takes the
+last, where another reader of the same text may take the first.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+SLICE = 65_536  # bytes that are decoded at once: half a millisecond
+
+# What is between two values of an array, unless it is part of a text or of a nested value.
+BETWEEN_OBJECTS = re.compile(rb"\}\s*,(?=\s*\{)")
+BETWEEN_TEXTS = re.compile(rb'(?:[^\\]"|null)\s*,')
+BETWEEN_NUMBERS = re.compile(rb",")
+
+_OPENING = re.compile(rb"[ \t\r\n]*\[")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_raw_values = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Slices:
+    """A JSON array, decoded slice by slice: gives the values of each.
+
+    A slice ends where two values seem to meet. Where that was inside of a text or a nested value, the
+    slice is no array, and one of eight times its size is tried, so the values are those of the whole
+    array. A try that failed gives no values.
+
+    Attributes:
+        text: the present slice, as an array.
+        start: byte of the whole text with which its first value begins.
+        count: values before it.
+    """
+
+    def __init__(
+        self, text: bytes, between: re.Pattern[bytes], decode: Callable[[bytes], list[Any]]
+    ) -> None:
+        """Start before the first value.
+
+        Args:
+            text: the array; what is none is decoded as it is.
+            between: one of BETWEEN_OBJECTS, BETWEEN_TEXTS and BETWEEN_NUMBERS.
+            decode: of msgspec, a list.
+        """
+        self._whole = text
+        self._between = between
+        self._decode = decode
+        self.text = text
+        self.start = 1
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """Decode slice by slice.
+
+        Raises:
+            Exception: whatever the decoder raises.
+        """
+        whole = self._whole
+        opening = _OPENING.match(whole)
+        if opening is None:
+            yield self._decode(whole)
+            return
+        self.start, size = opening.end(), SLICE
+        while True:
+            comma = self._between.search(whole, self.start + size)
+            end = comma.end() - 1 if comma else len(whole)
+            if comma is None and not self.count:
+                self.start, self.text = 1, whole  # which saves a copy
+            else:
+                self.text = b"".join([b"[", whole[self.start : end], b"]" if comma else b""])
+            try:
+                values = self._decode(self.text)
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:
+                if comma is None:
+                    raise
+                size *= 8
+                yield []
+                continue
+            if not values and self.count:
+                raise msgspec.DecodeError("JSON is malformed: trailing comma in array (byte 1)")
+            yield values
+            if comma is None:
+                return
+            self.count += len(values)
+            self.start, size = end + 1, SLICE
+
+
+def raw_slices(text: bytes, between: re.Pattern[bytes]) -> Slices:
+    """Return the texts of the values of an array, which costs a tenth of decoding them."""
+    return Slices(text, between, _raw_values)
+
+
+def values(text: bytes) -> list[bytes]:
+    """Return the texts of the values of an array."""
+    return list(map(bytes, _raw_values(text)))
+
+
+def member(text: bytes, name: str) -> bytes:
+    """Return the text of a value of an object."""
+    return bytes(_members(text)[name])
+
+
+def has_more_keys(text: bytes, members: Mapping[str, Any], others: int = 0) -> bool:
+    """Tell whether a text has keys that are none of those decoded from it.
+
+    Args:
+        text: of the object.
+        members: its values by key, as msgspec.Raw.
+        others: number of further keys that it may have, such as that of an object around it.
+    """
+    # Each key takes two quotation marks, and those in it one more each.
+    known = 2 * (len(members) + others) + "".join(members).count('"')
+    return text.count(b'"') > known + b"".join(members.values()).count(b'"')
+
+
+def repeated_key(text: bytes) -> str | None:
+    """Return a key that a JSON object has twice; None if it has none."""
+    members = _members(text)
+    if not has_more_keys(text, members):
+        return None
+    nested = b"".join(members.values())
+    for name in members:
+        written = msgspec.json.encode(name)
+        if text.count(written) > nested.count(written) + 1:
+            return name
+    return next(iter(members))

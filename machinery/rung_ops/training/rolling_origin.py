@@ -1,0 +1,240 @@
+"""Choice of the rows to learn from, by rolling origin: is a shorter past better for what comes next?
+
+The newest rows before those that judge a version are cut into blocks, one after another in time. For each
+block, a model of each window learns from the rows that were known before it, and predicts it. So the rows
+that judge the version never choose its window.
+
+A narrower window is taken only where it is better than the wider one with 95 % probability: without a
+change, more rows are better, and the figures of few rows scatter (Tashman 2000, International Journal of
+Forecasting 16(4); the test is the gate's, on the same rows for both).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.command import verb
+from rung_ops.contract import forecast
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import params
+from rung_ops.statistics import time_blocks
+from rung_ops.statistics.jackknife import (
+    GROUPS,
+    NotComparableError,
+    standard_error,
+    student_t_quantile,
+)
+from rung_ops.training import estimator
+from rung_ops.training.window import Window, fit_arguments
+
+# The widest first, as each has to beat the best before it.
+WINDOWS = tuple(
+    map(
+        Window.parse,
+        ("all", "12 months", "6 months", "half-life 3 months", "3 months", "2 months", "1 month"),
+    )
+)
+BLOCKS = 3
+LEAST = 100  # rows to learn from, and to be judged in all blocks together
+DOUBT = 0.05  # probability of taking a narrower window that is no better
+
+# Fits a model to rows with their weights, and predicts other rows.
+FitAndPredict = Callable[[pl.DataFrame, np.ndarray | None, pl.DataFrame], np.ndarray]
+# Computes the deciding figure of target values and predictions; greater is better.
+Figure = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A window that was compared.
+
+    Attributes:
+        window: the window.
+        rows: that its model learned from for the newest block.
+        figure: mean over the blocks; greater is better.
+        gain: over the best of the wider windows; None for the widest.
+        error: standard error of the gain.
+    """
+
+    window: Window
+    rows: int
+    figure: float
+    gain: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The windows that were compared, the widest first, and the one to use.
+
+    Attributes:
+        window: to use.
+        candidates: what was compared; none if there are too few rows.
+        judged: rows in all blocks together.
+        begins: first moment of the oldest block, as text.
+    """
+
+    window: Window
+    candidates: tuple[Candidate, ...] = ()
+    judged: int = 0
+    begins: str = ""
+
+
+def choose(
+    rows: pl.DataFrame,
+    judged: int,
+    predict: FitAndPredict,
+    figure: Figure,
+    windows: Sequence[Window] = WINDOWS,
+    seed: int = 0,
+) -> Choice:
+    """Compare windows by rolling origin.
+
+    Args:
+        rows: rows of Row with a TIME, without those that judge the version.
+        judged: rows in all blocks together; at most half of the rows are.
+        predict: fits and predicts; a ValueError or StageError leaves the window out.
+        figure: the deciding figure.
+        windows: the widest first; the first is used unless a narrower one is certainly better.
+        seed: of the groups by which errors are estimated.
+    """
+    rows = rows.sort(pl.lit(forecast.made_at(rows)), maintain_order=True)
+    size = min(judged, rows.height // 2) // BLOCKS
+    if size * BLOCKS < LEAST:
+        return Choice(windows[0])
+    blocks = [rows[rows.height - size * left :][:size] for left in range(BLOCKS, 0, -1)]
+    judging = pl.concat(blocks)
+    truth = estimator.truth(judging)
+    try:
+        group = time_blocks.groups(judging, seed, GROUPS)
+    except NotComparableError:
+        return Choice(windows[0])
+
+    def mean(chosen: np.ndarray, predicted: np.ndarray) -> float:
+        """Average over the blocks, as models of different blocks need not agree on a scale."""
+        parts = [chosen[chosen // size == number] for number in range(BLOCKS)]
+        return float(np.mean([figure(truth[part], predicted[part]) for part in parts]))
+
+    def difference(chosen: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
+        return mean(chosen, ours) - mean(chosen, theirs)
+
+    everything = np.arange(judging.height)
+    candidates: list[Candidate] = []
+    best, best_predicted = windows[0], np.empty(0)
+    for window in windows:
+        found = _predicted(rows, blocks, window, predict)
+        if found is None or (
+            candidates and not window.half_life and found[0] == candidates[0].rows
+        ):
+            continue  # too few rows, or all of them again
+        learned, predicted = found
+        if not candidates:
+            candidates.append(Candidate(window, learned, mean(everything, predicted)))
+            best, best_predicted = window, predicted
+            continue
+
+        gain = partial(difference, ours=predicted, theirs=best_predicted)
+        estimate, error = gain(everything), standard_error(gain, group)
+        candidates.append(Candidate(window, learned, mean(everything, predicted), estimate, error))
+        # NaN, such as from a block with a single class, is no evidence.
+        if estimate > student_t_quantile(2 * DOUBT, int(group.max()) + 1) * error:
+            best, best_predicted = window, predicted
+    begins = str(forecast.made_at(judging).min())
+    return Choice(best, tuple(candidates), judging.height, begins)
+
+
+def _predicted(
+    rows: pl.DataFrame, blocks: list[pl.DataFrame], window: Window, predict: FitAndPredict
+) -> tuple[int, np.ndarray] | None:
+    """Predict all blocks with models of a window.
+
+    Returns:
+        How many rows the newest model learned from, and the predictions; None if the window has too few
+        rows before a block, or a model cannot be fitted to them.
+    """
+    predictions, learned = [], 0
+    for block in blocks:
+        moment = forecast.made_at(block).min()
+        learn = window.select(rows, moment)  # type: ignore[arg-type]
+        learned = learn.height
+        if learned < LEAST:
+            return None
+        try:
+            predictions.append(predict(learn, window.weights(learn, moment), block))  # type: ignore[arg-type]
+        except (ValueError, StageError):
+            return None
+    return learned, np.concatenate(predictions)
+
+
+def of_project(rows: pl.DataFrame, judged: int) -> Choice:
+    """Compare windows with build(), FEATURES and score() of the project and its params.toml.
+
+    Args:
+        rows: rows of Row, without those that judge the version.
+        judged: as for choose().
+
+    Raises:
+        StageError: the rows have no TIME, or the model cannot be fitted to all of them.
+    """
+    settings = params()
+    seed = settings["seed"]
+    parameters = settings["model"] | {"seed": seed}
+    metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
+
+    def predict(learn: pl.DataFrame, weights: np.ndarray | None, judge: pl.DataFrame) -> np.ndarray:
+        model = contract.build(parameters)
+        arguments = fit_arguments(model, weights)
+        model.fit(estimator.features(learn), estimator.truth(learn), **arguments)
+        return estimator.predict(model, judge)
+
+    def figure(truth: np.ndarray, predicted: np.ndarray) -> float:
+        try:
+            return sign * float(contract.score(truth, predicted)[metric])
+        except ValueError:  # an undefined figure, such as the AUC of one class
+            return float("nan")
+
+    return choose(rows, judged, predict, figure, seed=seed)
+
+
+def lines(choice: Choice) -> list[str]:
+    """Describe a choice, a line for each window."""
+    if not choice.candidates:
+        return [f"Too few rows to compare windows: {choice.window} is used."]
+    score = params()["score"]
+    sign = 1 if score["higher_is_better"] else -1
+    table = [
+        f"{score['metric']} on the {choice.judged:,} rows since {choice.begins}, in {BLOCKS} blocks",
+        "",
+        f"{'window':20}{'learned from':>14}{score['metric']:>12}{'gain':>10}{'error':>10}",
+    ]
+    for candidate in choice.candidates:
+        line = f"{candidate.window!s:20}{candidate.rows:>14,}{sign * candidate.figure:>12.4f}"
+        if candidate.gain is not None and candidate.error is not None:
+            line += f"{candidate.gain:>+10.4f}{candidate.error:>10.4f}"
+        table.append(line)
+    if choice.window == choice.candidates[0].window:
+        why = "no narrower window is better with 95 % probability"
+    else:
+        why = "better than any wider one with 95 % probability"
+    return [*table, "", f'window = "{choice.window}": {why}.']
+
+
+@verb("rung-ops window")
+def main() -> int:
+    """Compare windows of training rows by rolling origin, and print the line for params.toml.
+
+    The rows that judge the version, those of the test, are left out.
+    """
+    if not current().rows.is_file() or not current().test.is_file():
+        raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
+    judging = pl.read_parquet(current().test)
+    rows = pl.read_parquet(current().rows)
+    earlier = rows.filter(forecast.known_in_time(rows, judging))
+    for line in lines(of_project(earlier, judging.height)):
+        print(line)
+    return 0

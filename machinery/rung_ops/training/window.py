@@ -1,0 +1,280 @@
+"""Which rows a model learns from, as [split] of params.toml says: all, the last months, less by age.
+
+A month is 365.25 / 12 days here, in which a window may also be given as 1.5 months. A row is as old
+as its outcome: of a forecast, its age is counted from when the outcome was known, not from when it
+was predicted.
+"""
+
+import inspect
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.contract.forecast import known_at, made_at
+from rung_ops.errors import SettingsError, StageError
+from rung_ops.project.paths import params
+from rung_ops.settings import converted
+from rung_ops.system.printable import counted
+
+MONTH = timedelta(days=365.25 / 12)
+TEXT = re.compile(r"(half-life )?(\d+(?:\.\d+)?) months?")
+FORMS = '`"all"`, `"N months"` or `"half-life N months"`'
+TIMELESS = "dataset.py has no TIME that is a date or a time, so no row is older than another."
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows to learn from.
+
+    Attributes:
+        months: how far back, or the half-life of a row's weight; None takes all rows alike.
+        half_life: whether `months` is a half-life: all rows, weighted by 0.5 ** (age / months).
+    """
+
+    months: float | None = None
+    half_life: bool = False
+
+    @classmethod
+    def parse(cls, text: object) -> "Window":
+        """Read a window: `all`, `6 months` or `half-life 6 months`.
+
+        Raises:
+            StageError: it is none of these.
+        """
+        if text == "all":
+            return cls()
+        found = TEXT.fullmatch(text) if isinstance(text, str) else None
+        if found is None or not float(found[2]):
+            raise StageError(f"A window is {FORMS}; got {text!r}.")
+        return cls(float(found[2]), half_life=bool(found[1]))
+
+    def __str__(self) -> str:
+        """Write the window as parse() reads it."""
+        if self.months is None:
+            return "all"
+        months = f"{self.months:.10g} month{'' if self.months == 1 else 's'}"
+        return f"half-life {months}" if self.half_life else months
+
+    def select(self, rows: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
+        """Return the rows of the window that ends at a moment, in their order.
+
+        Args:
+            rows: rows of Row, shape (n_rows, n_columns).
+            until: a date or datetime like TIME: only rows whose outcome was known before it; None
+                ends the window with the newest outcome.
+
+        Raises:
+            StageError: a moment or a number of months needs TIME.
+        """
+        if not rows.height or (until is None and (self.months is None or self.half_life)):
+            return rows
+        age = ages(rows, until)
+        kept = age > timedelta(0) if until is not None else age >= timedelta(0)
+        if self.months is not None and not self.half_life:
+            kept &= age <= self.months * MONTH
+        return rows.filter(kept)
+
+    def weights(self, rows: pl.DataFrame, until: date | None = None) -> np.ndarray | None:
+        """Weigh rows: 1 at the end of the window, half a half-life before; None if all count alike.
+
+        Args:
+            rows: what select() returned, shape (n_rows, n_columns).
+            until: as there.
+
+        Returns:
+            Shape (n_rows,), in (0, 1].
+
+        Raises:
+            StageError: a half-life needs TIME.
+        """
+        if self.months is None or not self.half_life or not rows.height:
+            return None
+        half_lives = ages(rows, until) / (self.months * MONTH)
+        return np.asarray(0.5 ** np.maximum(half_lives.to_numpy(), 0.0))
+
+
+def ages(rows: pl.DataFrame, until: date | None = None) -> pl.Series:
+    """Return how long before a moment each row's outcome was known, a Duration, shape (n_rows,).
+
+    Args:
+        rows: rows of Row.
+        until: the moment; None for the newest outcome of the rows.
+
+    Raises:
+        StageError: dataset.py has no TIME.
+    """
+    if not has_time(rows):
+        raise StageError(TIMELESS, 'Name the column as TIME, or write `window = "all"`.')
+    known = known_at(rows)
+    end = pl.lit(known.max() if until is None else until)
+    return rows.select(end.cast(known.dtype) - known)[:, 0]
+
+
+def has_time(rows: pl.DataFrame) -> bool:
+    """Tell whether the rows have a TIME that is a date or a datetime."""
+    return contract.TIME is not None and rows[contract.TIME].dtype.base_type() in (
+        pl.Date,
+        pl.Datetime,
+    )
+
+
+def fit_arguments(model: Any, weights: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return the arguments of fit() that weigh the rows; none if all rows count alike.
+
+    Args:
+        model: from build(), not fitted. Of a Pipeline, the last step gets the weights.
+        weights: of the rows that it is fitted to, shape (n_rows,).
+
+    Raises:
+        StageError: its fit() takes no `sample_weight`.
+    """
+    if weights is None:
+        return {}
+    names, step = [], model
+    while steps := getattr(step, "steps", None):
+        name, step = steps[-1]
+        names.append(name)
+    if "sample_weight" not in inspect.signature(step.fit).parameters:
+        raise StageError(
+            f"{type(step).__name__} takes no `sample_weight` in fit(), so it cannot weigh rows by "
+            'their age: use `window = "all"` or `"N months"` under [split] in params.toml.'
+        )
+    return {"__".join([*names, "sample_weight"]): weights}
+
+
+class SplitSettings(msgspec.Struct, frozen=True):
+    """What [split] of params.toml says of rows; a split of one's own may have further names.
+
+    Attributes:
+        test_rows: at most so many of the newest rows judge; None leaves it to `test_share`.
+        begins: rows before it are not used; None uses all.
+        window: of the training rows.
+        refit: whether the model that is released is fitted again to all rows.
+    """
+
+    test_rows: int | None = None
+    begins: Any = None
+    window: str = "all"
+    refit: bool = False
+
+    def first_moment(self) -> datetime | None:
+        """Read `begins`.
+
+        Raises:
+            StageError: it is neither a day nor a moment.
+        """
+        begins = self.begins
+        if isinstance(begins, str):
+            with suppress(ValueError):
+                begins = datetime.fromisoformat(begins)
+        if begins is None or isinstance(begins, datetime):
+            return begins
+        if isinstance(begins, date):  # TOML has dates of its own
+            return datetime(begins.year, begins.month, begins.day)
+        raise StageError(
+            f'params.toml: [split] begins is {begins!r}: write a day, such as "2025-04-01".'
+        )
+
+
+def settings() -> SplitSettings:
+    """Read [split] of params.toml, and check it against dataset.py.
+
+    Raises:
+        StageError: it has a wrong value, or needs a TIME.
+    """
+    try:
+        found = converted(params().get("split", {}), SplitSettings, "params.toml: [split]")
+    except SettingsError as error:
+        raise StageError(str(error)) from error
+    found.first_moment()
+    if found.test_rows is not None and found.test_rows < 1:
+        raise StageError(
+            f"params.toml: [split] test_rows is {found.test_rows}: expected 1 or more."
+        )
+    needing = [f"begins = {found.begins}"] if found.begins is not None else []
+    if Window.parse(found.window).months is not None:
+        needing.append(f'window = "{found.window}"')
+    if needing and contract.TIME is None:
+        raise StageError(
+            f"params.toml: [split] {' and '.join(needing)}: dataset.py has no TIME, so no row is "
+            "older than another.",
+            "Name the column with the time of a row as TIME, or remove the line.",
+        )
+    return found
+
+
+def in_use(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the rows from before `begins` of [split] in params.toml, and say how many.
+
+    Args:
+        rows: rows of Row, shape (n_rows, n_columns). Of a forecast, the time at which a row is
+            predicted counts.
+
+    Raises:
+        StageError: a setting is wrong, or needs a TIME.
+    """
+    used = settings()
+    kept = since(rows, used)
+    _say_left_out(rows.height - kept.height, f"before begins = {used.begins}")
+    return kept
+
+
+def since(rows: pl.DataFrame, used: SplitSettings) -> pl.DataFrame:
+    """Leave out the rows from before `begins`."""
+    begins = used.first_moment()
+    if begins is None:
+        return rows
+    made = made_at(rows)
+    first = pl.lit(begins)
+    if begins.tzinfo is None and (zone := getattr(made.dtype, "time_zone", None)):
+        first = first.dt.replace_time_zone(zone)
+    return rows.filter(pl.lit(made) >= first.cast(made.dtype))
+
+
+def in_window(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+    """Leave out training rows that `window` of [split] in params.toml does not reach.
+
+    Args:
+        train: training rows.
+        test: test rows; the window ends when the first of them is predicted.
+
+    Raises:
+        StageError: a setting is wrong, or needs a TIME.
+    """
+    used = settings()
+    kept = reached(train, test, used)
+    _say_left_out(train.height - kept.height, f"outside of the window of {used.window}")
+    return kept
+
+
+def reached(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -> pl.DataFrame:
+    """Leave out training rows that the window before the test does not reach."""
+    window = Window.parse(used.window)
+    if window.months is None or not test.height:
+        return train
+    return window.select(train, made_at(test).min())  # type: ignore[arg-type]
+
+
+def _say_left_out(number: int, where: str) -> None:
+    if number:
+        print(f"split: {counted(number, 'row')} {where} left out")
+
+
+def weight_arguments(model: Any, rows: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Return the arguments of fit() that weigh rows by `window` of [split]; none without half-life.
+
+    Args:
+        model: from build(), not fitted. Of a Pipeline, the last step gets the weights.
+        rows: that it is fitted to.
+
+    Raises:
+        StageError: a setting is wrong or needs a TIME, or fit() takes no `sample_weight`.
+    """
+    return fit_arguments(model, Window.parse(settings().window).weights(rows))

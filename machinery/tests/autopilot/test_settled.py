@@ -1,0 +1,125 @@
+"""What became of a release that the autopilot deployed is named, and only what is wrong costs a pause."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.autopilot import gather, steps
+from rung_ops.autopilot.policy import read
+from rung_ops.autopilot.step_runner import Tools
+from rung_ops.project import release_folders
+from rung_ops.release import deploy, state
+
+AT = datetime(2026, 6, 1, tzinfo=UTC)
+BY = "service"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Production that serves v1, with v2 in the shadow."""
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+    made = release_folders.environment(release_folders.PRODUCTION)
+    state.serve(made, "v1", "Ada")
+    state.shadow(made, "v2", 1.0, "autopilot")
+    return made
+
+
+def passed(**steps: dict[str, Any]) -> dict[str, Any]:
+    """The record of a pass of which these steps have ended."""
+    ended = [
+        {"step": name.replace("_", " "), "detail": detail, "ended": "2026-06-01"}
+        for name, detail in steps.items()
+    ]
+    return {"at": AT.isoformat(), "steps": ended}
+
+
+DEPLOYED = passed(deploy={"release": "v2"})
+
+
+def promoted(folder: Path) -> None:
+    state.canary(folder, "v2", BY)
+    state.promote(folder, BY)
+
+
+def aborted(folder: Path) -> None:
+    state.canary(folder, "v2", BY)
+    state.abort(folder, "it fails", BY)
+
+
+def served_after(folder: Path) -> None:
+    promoted(folder)
+    state.serve(folder, "v3", "Ada")
+
+
+def rolled_back(folder: Path) -> None:
+    promoted(folder)
+    state.roll_back(folder, "Ada", "it is worse")
+
+
+@pytest.mark.parametrize(
+    ("happens", "key", "says", "set_back"),
+    [
+        (promoted, "promoted", "was promoted and is served", None),
+        (served_after, "promoted", "is no longer in production: another", None),
+        (aborted, "aborted", "was aborted in canary by service: it fails", "aborted"),
+        (
+            lambda folder: state.abort(folder, "it fails", BY),
+            "aborted",
+            "was aborted in shadow by service: it fails",
+            "aborted",
+        ),
+        (
+            lambda folder: state.roll_back(folder, "Ada", "not now"),
+            "aborted",
+            "was aborted in shadow by Ada: not now",
+            "aborted",
+        ),
+        (rolled_back, "taken back", "was rolled back by Ada: it is worse", "rolled back"),
+        (
+            lambda folder: state.end_trial(folder, "14 days", "autopilot"),
+            "ended",
+            "is no longer in shadow, ended by autopilot: 14 days",
+            None,
+        ),
+        (
+            lambda folder: state.shadow(folder, "v3", 1.0, "Ada"),
+            "ended",
+            "is no longer in shadow: another release",
+            None,
+        ),
+    ],
+)
+def test_what_became_of_a_release_is_named_once(
+    folder: Path, happens: Callable[[Path], object], key: str, says: str, set_back: str | None
+) -> None:
+    happens(folder)
+
+    result = gather.settled(state.read(folder), [DEPLOYED])
+
+    assert result[key] == "v2"
+    assert says in result["says"]
+    last, what = gather._last_set_back([DEPLOYED, passed(settle=result)])
+    assert (last, what if last else None) == (AT if set_back else None, set_back)
+    assert gather.settled(state.read(folder), [DEPLOYED, passed(settle=result)]) == {}
+
+
+def test_a_trial_that_the_autopilot_ends_may_be_tried_again(folder: Path) -> None:
+    state.canary(folder, "v2", BY)
+    decided = {"facts": {"trial": {"release": "v2"}}, "reasons": ["no requests arrive"]}
+
+    done = steps.end_trial(Tools(read(), None, print), passed(decide=decided))  # type: ignore[arg-type]
+
+    assert state.read(folder).on_trial == ()
+    assert deploy.rollback_event(folder, "v2") is None
+    assert gather._last_set_back([passed(end_trial=done.detail)])[0] is None
+
+
+def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder: Path) -> None:
+    earlier = [DEPLOYED, passed(end_trial={"taken back": "v2"})]
+    state.abort(folder, "without a verdict", "autopilot")
+
+    assert gather.settled(state.read(folder), earlier) == {}
+    assert gather._last_set_back(earlier)[0] is None
