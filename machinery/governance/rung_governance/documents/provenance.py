@@ -14,9 +14,9 @@ from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.documents import file_parts, inventory
 from rung_governance.documents.file_parts import PIPELINE
 from rung_ops import contract
+from rung_ops.model import source_hash
 from rung_ops.project import current, documents
 from rung_ops.project.paths import project_name, shown
-from rung_ops.release import source_hash
 from rung_ops.system import git
 
 
