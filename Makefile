@@ -58,8 +58,8 @@ docs: $(UV)
 	@mv .cache/levels.md docs/levels.md
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference > .cache/machinery.md
 	@mv .cache/machinery.md docs/machinery.md
-	@$(UV) run --quiet python tests/assets/tried_table.py > .cache/governance.md
-	@mv .cache/governance.md docs/governance.md
+	@$(UV) run --quiet python tests/assets/tried_table.py > .cache/governance-controls.md
+	@mv .cache/governance-controls.md docs/governance-controls.md
 	@for page in $(PAGES); do \
 	  $(UV) run --quiet python docs/generate/$$page.py > .cache/$$page.md && \
 	  mv .cache/$$page.md docs/$$page.md || exit 1; done
@@ -74,8 +74,8 @@ docs-check: $(UV)
 	  echo "docs/levels.md is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference | diff docs/machinery.md - || { \
 	  echo "docs/machinery.md is out of date: make docs"; exit 1; }
-	@$(UV) run --quiet python tests/assets/tried_table.py | diff docs/governance.md - || { \
-	  echo "docs/governance.md is not what machinery/tests try: make docs"; exit 1; }
+	@$(UV) run --quiet python tests/assets/tried_table.py | diff docs/governance-controls.md - || { \
+	  echo "docs/governance-controls.md is not what machinery/tests try: make docs"; exit 1; }
 	@for page in $(PAGES); do \
 	  $(UV) run --quiet python docs/generate/$$page.py | diff docs/$$page.md - || { \
 	  echo "docs/$$page.md is out of date: make docs"; exit 1; }; done

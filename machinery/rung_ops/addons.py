@@ -73,6 +73,8 @@ class Addon:
         stages: files like dvc.yaml that each of several models has.
         documents: `()`, the names of the files that each of several models has for itself.
         checks: verbs that `poe models --check` runs for each model that has `path`.
+        reports: names of files in reports/ that no model card contains: they are about more than
+            the run, and longer.
         approval: what a person does with a release that waits in shadow.
         stand_in: a module for a replay: `prepare(folder)`, `is_required()`, `waiting()` and
             `approve(release)` do what a person does otherwise.
@@ -90,6 +92,7 @@ class Addon:
     stages: tuple[str, ...] = ()
     documents: str = ""
     checks: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
     approval: str = ""
     stand_in: str = ""
 

@@ -29,9 +29,16 @@ SOURCES = {
         "examples/credit/datasheet.md": EVERYTHING,
         "examples/own/datasheet.md": EVERYTHING,
     },
-    "docs/privacy.md": {"project/docs/privacy.md": "Purpose|Necessity"},
+    "docs/privacy.md": {
+        "project/docs/privacy.md": "Purpose|Personal data|Necessity|Retention|Review"
+    },
     "governance/model_inventory.yaml": {"project/governance/model_inventory.yaml.jinja": EVERYTHING},
     "governance/risk_register.yaml": {"project/governance/risk_register.yaml": r"risks\[[0-3]\]"},
+    "governance/retention.yaml": {
+        "project/governance/retention.yaml": (
+            r"logs\[[01236]\]\.(protected_by|erased_by)|logs\[5\]"
+        )
+    },
     "governance/change_control_plan.yaml": {
         "project/governance/change_control_plan.yaml": (
             r"scope|approved_by|modifications\[[0-2]\]|impact\[[0-2]\]\.risk|impact\[1\]"
@@ -42,9 +49,9 @@ SOURCES = {
             r"metrics\[[013678]\]\.action|metrics\[8\]\.cadence|incidents"
         )
     },
-    "governance/oversight.md": {"project/governance/oversight.md": "Who|What the person sees"},
+    "governance/oversight.md": {"project/governance/oversight.md": "Who|What the person sees|Training"},
     "governance/technical_file/annex_iv.md": {
-        "project/governance/technical_file/annex_iv.md": r"provider|[1-58]\. "
+        "project/governance/technical_file/annex_iv.md": r"provider|[1-578]\. "
     },
     "data/sample/README.md": {
         "examples/credit/sample_README.md": EVERYTHING,
@@ -52,7 +59,14 @@ SOURCES = {
     },
 }
 # Said in a part that speaks of the example, and may be said of every model.
-OF_EVERY_MODEL = "The figures of the test decide."
+OF_EVERY_MODEL = """\
+The figures of the test decide.
+A chain of hashes with signed anchors, which `poe audit-log` verifies.
+Files are named by the hash of their content.
+Reasons must name no applicant (governance/oversight.md).
+Worth teaching: where the model is wrong, that following it is no safer than overruling it
+(automation bias), how it is stopped.
+"""
 
 
 def hashes() -> list[str]:

@@ -1,6 +1,6 @@
-"""Write the table of docs/governance.md: what is tried against governance, by the tests that try it.
+"""Write the table of docs/governance-controls.md: what is tried against governance, by the tests that try it.
 
-`python tests/assets/tried_table.py` prints docs/governance.md with the table as the marks
+`python tests/assets/tried_table.py` prints docs/governance-controls.md with the table as the marks
 `@pytest.mark.tried(WHAT, OUTCOME)` of the library's tests have it. Several tests may try the same: the
 first of them says what happens.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TESTS = ("machinery/governance/tests", "machinery/tests")
-PAGE = ROOT / "docs/governance.md"
+PAGE = ROOT / "docs/governance-controls.md"
 REPOSITORY = "https://github.com/rung-ml/rung/blob/main"  # the page is also one of the site
 BEGIN, END = "<!-- tried: written by `make docs` -->", "<!-- /tried -->"
 

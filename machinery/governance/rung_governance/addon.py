@@ -119,6 +119,7 @@ ADDON = Addon(
     stages=("governance/dvc.yaml",),
     documents="rung_governance.documents.records:of_a_model",
     checks=("records",),
+    reports=("examination.json",),
     approval="check its figures and its validation (governance/validation/README.md), then run "
     "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`",
     stand_in="rung_governance.approval.stand_in",

@@ -1,7 +1,8 @@
-"""Text of the example that a project's documents still contain.
+"""Text in a project's documents that no person has written: of the example, or not written yet.
 
 A sentence is known by the hash of its words. A part (a field of a record, or the text below one
-heading) is the example's if more than half of its words are in such sentences.
+heading) is the example's if more than half of its words are in such sentences. It is not written yet where it
+says so: `Not written yet. Who ...?`
 """
 
 import hashlib
@@ -20,15 +21,19 @@ from rung_ops.project import documents
 # Made by `make docs` from the templates: which sentences are the example's.
 HASHES = Path(__file__).parent / "example_text.txt"
 SAMPLE = "data/sample/README.md"
+PRIVACY = "docs/privacy.md"
+COLUMN = re.compile(r"`\w+`")
 FILES = (
     *(f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")),
-    *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register")),
+    "docs/runbook.md",
+    *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register", "retention")),
     *(f"governance/{name}_plan.yaml" for name in ("change_control", "monitoring")),
     "governance/oversight.md",
     "governance/technical_file/annex_iv.md",
     SAMPLE,
 )
 END = re.compile(r"[.?!:;](?=\s)|\||\n\s*\n|\n\s*[-*] ")
+NOT_WRITTEN = re.compile(r"\bNot written yet\b")
 LEAST_WORDS = 4  # shorter sentences say the same of many models
 HALF = 0.5
 
@@ -55,10 +60,12 @@ class Part:
 
 
 def untouched(root: Path) -> list[Part]:
-    """List the parts that describe the example instead of the model."""
+    """List the parts that no person has written: those of the example, and those not written yet."""
     known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
-    return [part for part in parts if _is_of_example(part, root, known)]
+    return [
+        part for part in parts if NOT_WRITTEN.search(part.text) or _is_of_example(part, root, known)
+    ]
 
 
 def names_lost_sample(part: Part, root: Path) -> bool:
@@ -69,12 +76,16 @@ def names_lost_sample(part: Part, root: Path) -> bool:
 
 def objections(root: Path) -> list[str]:
     """Say of these parts where they are and what to write, a line for those that ask for the same."""
-    places: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str, str], list[str]] = {}
     for part in untouched(root):
-        places.setdefault((part.file, _asked(part, root)), []).append(f"{part.line}, {part.place}")
+        wrong = (
+            "not written yet" if NOT_WRITTEN.search(part.text) else "still the text of the example"
+        )
+        key = part.file, wrong, _asked(part, root)
+        places.setdefault(key, []).append(f"{part.line}, {part.place}")
     return [
-        f"{file}:{'; '.join(each)}: still the text of the example. {remedy}"
-        for (file, remedy), each in places.items()
+        f"{file}:{'; '.join(where)}: {wrong}. {remedy}"
+        for (file, wrong, remedy), where in places.items()
     ]
 
 
@@ -84,7 +95,10 @@ def rewrite(root: Path, words: str) -> None:
         path = root / part.file
         text = documents.text_of(path)
         end = "\n" if text[part.start : part.end].endswith("\n") else ""
-        new = f'"{words}"' if part.place[0] == "`" else words
+        if part.place[0] == "`":
+            new = f'"{words}"'
+        else:  # columns stay named, as `poe records` asks for those about a person
+            new = " ".join([words, *COLUMN.findall(part.text if part.file == PRIVACY else "")])
         path.write_text(text[: part.start] + new + end + text[part.end :], encoding="utf-8")
 
 

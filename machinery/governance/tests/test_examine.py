@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from machinery.governance.tests.signing import ADA, VERA, Desk
+from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
 from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
 from rung_governance import example_text
@@ -41,6 +41,8 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
     moved(monkeypatch, examine, examine, repository=folder, root=folder, reports=reports)
     moved(monkeypatch, file_parts, reports=reports)
     (folder / "uv.lock").write_text("version = 1\n")
+    (folder / examine.ANSWERS).write_text("level: 4\n")
+    desk.commit(OTTO, message="Generate the project")
     example_text.rewrite(folder, OWN)
     desk.commit(ADA, message="Write the documents")
     return folder
@@ -82,12 +84,29 @@ def test_a_document_is_a_statement_of_who_wrote_it(project: Path) -> None:
     assert evidence.shown_by.startswith("Ada Lovelace, ")
 
 
+def test_what_nobody_changed_since_it_was_generated_is_no_statement(
+    project: Path, desk: Desk
+) -> None:
+    plan = "governance/monitoring_plan.yaml"
+    text = (project / plan).read_text()
+    both = {plan: f"{text}# Of a climb.\n", examine.ANSWERS: "level: 5\n"}
+    desk.commit(OTTO, both, message="Climb")
+    assert look("monitoring-plan").shown_by.startswith("Ada Lovelace, ")
+
+    shutil.rmtree(project / ".git")
+    desk.git("init", "-q", "-b", "main")
+    desk.commit(OTTO, message="Generate the project")
+
+    evidence = look("monitoring-plan")
+    assert (evidence.status, evidence.shown_by[:12]) == (MISSING, "as generated")
+
+
 def test_the_example_an_incomplete_record_and_a_missing_one_are_missing(project: Path) -> None:
     shutil.copy(ROOT / "docs/use_case.md", project / "docs")
     (project / "governance/risk_register.yaml").write_text("risks: []\n")
     (project / "docs/privacy.md").unlink()
 
-    assert "still the text of the example" in look("use-case").shown_by
+    assert "of the example, or not written yet" in look("use-case").shown_by
     assert "risk_register.yaml, risks" in look("risks").shown_by
     assert look("privacy").shown_by == "docs/privacy.md is missing"
     assert {look(name).status for name in ("use-case", "risks", "privacy")} == {MISSING}

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
-from machinery.governance.tests.conftest import COMMIT
+from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
+from rung_governance import example_text
 from rung_governance.approval import validation
 from rung_governance.documents import file_parts, technical_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project import current
 from rung_ops.project.paths import project_name
+from rung_ops.tracking import registry
 
 TODAY = date(2026, 11, 30)
+LOCK = 'version = 1\n[[package]]\nname = "polars"\nversion = "1.99.7"\n'
+OWN = "Officers of our branch in Trento see the figure beside the file and decide."
 REPORTS: dict[str, Any] = {
     "run.json": {"model": "m", "version": "1"},
     "validation.json": {"rows": {"data/sample/a.csv": 50}, "problems": []},
@@ -39,16 +44,26 @@ decision: approved
 """
 
 
+VERA = ("-c", "user.name=Vera Valid", "-c", "user.email=vera@example.org")
+ADA = ("-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org")
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 @pytest.fixture
 def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of this project's documents, with the reports of version 1 and its validation."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    shutil.copy(registry_store.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    for folder in ("docs", "governance"):
+    for folder in ("docs", "governance", "src"):
         shutil.copytree(current().root / folder, tmp_path / folder)
     for name in ("pyproject.toml", "params.toml"):
         shutil.copy(current().root / name, tmp_path / name)
-    (tmp_path / "uv.lock").write_text("version = 1\n", encoding="utf-8")
+    (tmp_path / "uv.lock").write_text(LOCK, encoding="utf-8")
     sample_rows().head(50).write_parquet(tmp_path / "test.parquet")
     (tmp_path / "reports").mkdir()
     for name, content in REPORTS.items():
@@ -62,6 +77,16 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
         reports=tmp_path / "reports",
         test=tmp_path / "test.parquet",
     )
+    example_text.rewrite(tmp_path, OWN)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "src", "params.toml", "pyproject.toml", "uv.lock")
+    git(tmp_path, *ADA, "commit", "-qm", "Write the model")
+    git(tmp_path, "add", "governance/allowed_signers")
+    git(tmp_path, *VERA, "commit", "-qm", "Add a signer")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    tags = {"git_commit": commit, "git_author": "Vera Valid <vera@example.org>"}
+    for name, value in tags.items():
+        registry.client().set_model_version_tag(registry.model_name(), "1", name, value)
     return tmp_path
 
 
@@ -71,9 +96,48 @@ def test_a_complete_file_has_nine_sections_that_rest_on_something(project: Path)
     assert made.missing == []
     headings = [line for line in made.text.splitlines() if line.startswith("## ")]
     assert [heading[3:5] for heading in headings] == [f"{number}." for number in range(1, 10)]
-    for part in ("0.7531", "0.7412", "0.0316", "Vera Valid", COMMIT, "`params.toml` (SHA-256"):
+    for part in ("0.7531", "0.7412", "0.0316", "Vera Valid", "`params.toml` (SHA-256"):
         assert part in made.text
-    assert "Nothing that this file has to rest on is missing." in made.text
+    assert "The model is in development: nothing answers in production from here." in made.text
+    assert "Nothing" not in made.text.partition("\n## ")[0]
+
+
+def test_parameters_source_and_packages_are_the_versions_not_those_of_today(project: Path) -> None:
+    before = technical_file.assemble("1", TODAY).text
+    (project / "params.toml").write_text("seed = 4711\n", encoding="utf-8")
+    (project / "uv.lock").unlink()
+    shutil.rmtree(project / "src")
+
+    made = technical_file.assemble("1", TODAY)
+
+    assert made.missing == []
+    assert made.text == before
+    assert "|polars|1.99.7|" in made.text
+
+
+def test_parameters_that_the_commit_does_not_have_are_missing(project: Path) -> None:
+    registry.client().set_model_version_tag(registry.model_name(), "1", "params_hash", "e" * 64)
+
+    (missing,) = technical_file.assemble("1", TODAY).missing
+
+    assert "made with another params.toml than its commit has" in missing
+
+
+def test_who_only_added_a_signer_is_no_developer(project: Path) -> None:
+    text = technical_file.assemble("1", TODAY).text
+
+    developers = re.search(r"^Developed by .*$", text, re.MULTILINE)
+    assert developers and developers[0].endswith(": Ada Lovelace <ada@example.org>.")
+    assert "Vera" not in text.partition("### Versions")[2].partition("###")[0]
+
+
+def test_text_of_the_example_is_named_as_missing(project: Path) -> None:
+    shutil.copy(ROOT / "docs/use_case.md", project / "docs/use_case.md")
+
+    made = technical_file.assemble("1", TODAY)
+
+    assert "docs/use_case.md:" in made.missing[0]
+    assert "still the text of the example" in made.missing[0]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +178,7 @@ SOURCES = [
     *("docs/use_case.md", "docs/model_card.md", "docs/datasheet.md", "docs/privacy.md"),
     *("governance/model_inventory.yaml", "governance/oversight.md"),
     *("governance/risk_register.yaml", "governance/monitoring_plan.yaml"),
-    *("governance/change_control_plan.yaml", "governance/retention.yaml", "uv.lock"),
+    *("governance/change_control_plan.yaml", "governance/retention.yaml"),
     *("governance/technical_file/annex_iv.md", "test.parquet"),
     f"{validation.RECORDS}/{project_name()}-1.yaml",
     *(f"reports/{name}" for name in REPORTS if name != "run.json"),

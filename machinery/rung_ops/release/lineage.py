@@ -25,7 +25,7 @@ def describe(version: ModelVersion) -> str:
         + "".join(f", {alias}" for alias in version.aliases),
         "",
         f"commit       {tags['git_commit']}" + (" with uncommitted changes" if dirty else ""),
-        f"author       {tags['git_author']}",
+        f"commit by    {tags['git_author']}",
         f"data hash    {tags['data_hash']}",
         f"params hash  {tags['params_hash']}",
         f"run          {version.run_id}",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_ops import addons
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, in_markdown
@@ -56,8 +57,10 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
         "",
         origin or " ".join(filter(None, [_local_origin(), refit.recorded(reports)])),
     ]
+    left_out = {name for addon in addons.active().values() for name in addon.reports}
+    left_out.add(refit.ROWS)  # the origin has them in a sentence
     for path in sorted(reports.glob("*.json"), key=_order):
-        if path.name == refit.ROWS:  # the origin has them in a sentence
+        if path.name in left_out:
             continue
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))

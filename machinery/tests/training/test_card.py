@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from machinery.tests.projects import moved
+from rung_ops import addons
 from rung_ops.training import model_card
 from rung_ops.training.model_card import card
 
@@ -44,6 +45,17 @@ def test_scores_come_before_other_reports(tmp_path: Path) -> None:
     text = written(tmp_path, another={"size": 1}, metrics={"auc": 0.75})
 
     assert text.index("### Scores on the test rows") < text.index("### Another")
+
+
+def test_a_report_that_an_add_on_keeps_to_itself_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_an_addon = addons.Addon(summary="", reports=("long.json",))
+    monkeypatch.setattr(addons, "active", lambda: {"an": of_an_addon})
+
+    text = written(tmp_path, metrics={"auc": 0.75}, long={"sources": 7})
+
+    assert "auc" in text and "sources" not in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import json
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -32,6 +32,8 @@ from rung_ops.system import git, html
 from rung_ops.system.printable import counted
 
 RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
+ANSWERS = ".copier-answers.yml"  # changed by the commits that generate, climb and update a project
+WRITTEN = {".md", ".yaml"}  # by people
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,24 @@ def _document(artefact: str, examined: Examined) -> Evidence:
     if path is None:
         return Evidence(MISSING, f"{artefact} is missing")
     if places := examined.examples[artefact]:
-        return Evidence(MISSING, f"{places} places are still the text of the example")
+        return Evidence(MISSING, f"{counted(places, 'place')} of the example, or not written yet")
     if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
-    last_commit = git.run(path.parent, "log", "-1", "--format=%an, %as", "--", path.name)
-    who = last_commit.stdout.strip() or "not committed"
+    commits = dict(_commits(path))
+    by_rung = dict(_commits(current().repository / ANSWERS))
+    if commits.keys() <= by_rung.keys() and commits and path.suffix in WRITTEN:
+        return Evidence(MISSING, "as generated: no commit since says that somebody has written it")
+    who = next((who for commit, who in commits.items() if commit not in by_rung), "")
+    who = who or next(iter(commits.values()), "not committed")
     return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
+
+
+def _commits(path: Path) -> Iterator[tuple[str, str]]:
+    """List the commits of a file, the last one first, with author and day."""
+    log = git.run(path.parent, "log", "--format=%H %an, %as", "--", path.name)
+    for line in log.stdout.splitlines():
+        commit, _, who = line.partition(" ")
+        yield commit, who
 
 
 def _report(artefact: str, examined: Examined) -> Evidence:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from rung_governance.approval import validation
+from rung_governance.approval import developers, validation
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.documents import file_parts, inventory
 from rung_governance.documents.file_parts import PIPELINE
 from rung_ops import contract
+from rung_ops.model import source_hash
 from rung_ops.project import current, documents
-from rung_ops.project.paths import params, project_name, shown
+from rung_ops.project.paths import project_name, shown
+from rung_ops.system import git
 
 
 def independent_validation(version: str) -> str:
@@ -34,37 +35,84 @@ def independent_validation(version: str) -> str:
 def lineage(version: str) -> str:
     """Tell commit, data, parameters and figures of the version, and the way back to them."""
     tell = importlib.import_module("rung_ops.release.lineage")  # brings MLflow, which takes seconds
-    try:
-        described = tell.describe(tell.registry.version(version))
-    except tell.registry.MlflowException as error:
-        raise MissingFactError(tell.registry.reason_of(error)) from error
-    return f"```\n{described}\n```"
+    described = tell.describe(_registered(version))
+    people = _developers(_tags(version).get("git_commit", ""))
+    return f"```\n{described}\n```\n\nDeveloped by (all commits that made its files): {people}."
 
 
 def packages(version: str) -> str:
-    """List what the model is made with, as installed and locked."""
-    text = (current().repository / "pyproject.toml").read_text(encoding="utf-8")
+    """List what the model is made with, as its commit has locked it."""
+    text = _committed(version, current().repository, "pyproject.toml")
     names = [
         re.split(r"[^\w.-]", line, maxsplit=1)[0]
         for line in tomllib.loads(text)["project"]["dependencies"]
     ]
-    if not (current().repository / "uv.lock").is_file():
-        raise MissingFactError("uv.lock is missing: `uv sync` makes it; commit it")
-    digest = hashlib.sha256((current().repository / "uv.lock").read_bytes()).hexdigest()
-    rows = [{"package": name, "version": importlib.metadata.version(name)} for name in names]
+    lock = _committed(version, current().repository, "uv.lock")
+    locked = {each["name"]: each.get("version") for each in tomllib.loads(lock).get("package", [])}
+    rows = [
+        {"package": name, "version": locked.get(re.sub(r"[-_.]+", "-", name).lower())}
+        for name in names
+    ]
+    digest = hashlib.sha256(lock.encode()).hexdigest()
     return f"{file_parts.table(rows)}\n\nAll packages are locked in uv.lock, SHA-256 `{digest}`."
 
 
 def parameters(version: str) -> str:
-    """Show every number that changes a result."""
-    return file_parts.written(params())
+    """Show every number that changes a result, as the version was made with it."""
+    text = _committed(version, current().root, "params.toml")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    recorded = _tags(version).get("params_hash", digest)
+    if recorded != digest:
+        raise MissingFactError(
+            f"version {version} was made with another params.toml than its commit has, so with "
+            "which is unknown: commit, and train again"
+        )
+    return f"From `params.toml` (SHA-256 `{digest}`):\n\n{file_parts.written(tomllib.loads(text))}"
 
 
 def source(version: str) -> str:
-    """Show how the model is built, in the words and code of model.py and features.py."""
-    folder = Path(str(importlib.import_module(contract.Row.__module__).__file__)).parent
-    texts = [(folder / name).read_text(encoding="utf-8") for name in ("model.py", "features.py")]
+    """Show how the model is built, in the words and code of its commit."""
+    folder = f"src/{contract.package()}"
+    texts = [
+        _committed(version, current().root, f"{folder}/{name}")
+        for name in ("model.py", "features.py")
+    ]
     return "\n\n".join(f"```python\n{text.strip()}\n```" for text in texts)
+
+
+def _registered(version: str) -> Any:
+    registry = importlib.import_module("rung_ops.tracking.registry")  # brings MLflow
+    try:
+        return registry.version(version)
+    except registry.MlflowException as error:
+        raise MissingFactError(registry.reason_of(error)) from error
+
+
+def _tags(version: str) -> dict[str, str]:
+    return dict(_registered(version).tags)
+
+
+def _committed(version: str, folder: Path, path: str) -> str:
+    """Read a file as the commit has it that a version was made from, not as it is today."""
+    commit = _tags(version).get("git_commit", "")
+    try:
+        content = git.content(folder, "show", f"{commit}:./{path}", variables=source_hash.PLAIN)
+        return content.decode()
+    except (git.GitError, UnicodeDecodeError) as error:
+        raise MissingFactError(
+            f"{path} of version {version} cannot be read from its commit {commit[:12] or 'unknown'} "
+            f"({error}): `git fetch`, or commit the file and train again"
+        ) from error
+
+
+def _developers(commit: str) -> str:
+    """Name who developed a version: not the author of its last commit, which may be of other files."""
+    try:
+        made = developers.commits(commit)
+    except MissingFactError:
+        return "unknown"
+    people = dict.fromkeys(person for each in made for person in each.people)
+    return "; ".join(people) or "unknown"
 
 
 def inputs(version: str) -> str:
@@ -117,7 +165,7 @@ def versions(version: str) -> str:
             {
                 "version": each.version,
                 "commit": each.tags.get("git_commit", "")[:12],
-                "author": each.tags.get("git_author", ""),
+                "developed by": _developers(each.tags.get("git_commit", "")),
                 "data": each.tags.get("data_hash", "")[:12],
                 "approved": "no" if validation.objections(each, answered=True) else "yes",
             }

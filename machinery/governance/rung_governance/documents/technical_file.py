@@ -14,10 +14,11 @@ from typing import Any
 
 import click
 
+from rung_governance import example_text
 from rung_governance.approval import overrides
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.overrides import OVERRIDE, Overrides
-from rung_governance.documents import file_parts, provenance
+from rung_governance.documents import file_parts, inventory, provenance
 from rung_governance.documents.file_parts import (
     Part,
     document,
@@ -115,8 +116,8 @@ SECTIONS: dict[int, tuple[Part, ...]] = {
     ),
     2: (
         Part("Source", provenance.source),
-        Part("Parameters", provenance.parameters, ("params.toml",)),
-        Part("Packages", provenance.packages, ("uv.lock",)),
+        Part("Parameters", provenance.parameters),
+        Part("Packages", provenance.packages),
         Part("Data", document("docs/datasheet.md"), ("docs/datasheet.md",)),
         Part(
             "Checks of the data",
@@ -233,6 +234,10 @@ def assemble(version: str, today: date) -> Assembled:
             missing += [f"section {number}, {part.title}: {lacks}"] if lacks else []
             body += ["", f"### {part.title}", "", *_sources(part), text or f"**Missing:** {lacks}."]
         body.append("")
+    missing += [
+        *example_text.objections(current().root),
+        *map(str, inventory.contradictions(current().root)),
+    ]
     head = [
         f"# Technical file of {project_name()}, version {version}",
         "",
@@ -248,7 +253,12 @@ def assemble(version: str, today: date) -> Assembled:
 
 def _completeness(missing: list[str]) -> list[str]:
     if not missing:
-        return ["Nothing that this file has to rest on is missing.", ""]
+        facts = inventory.facts()
+        return [
+            "Every part is here that the repository can show. Whether it is true is for people to say.",
+            f"The model is {facts['status']}.",
+            "",
+        ]
     return ["**This file is not complete:**", "", *(f"- {each}" for each in missing), ""]
 
 
