@@ -4,9 +4,10 @@ The newest rows before those that judge a version are cut into blocks, one after
 block, a model of each window learns from the rows that were known before it, and predicts it. So the rows
 that judge the version never choose its window.
 
-A narrower window is taken only where it is better than the wider one with 95 % probability: without a
-change, more rows are better, and the figures of few rows scatter (Tashman 2000, International Journal of
-Forecasting 16(4); the test is the gate's, on the same rows for both).
+Of the narrower windows that are better than the widest with 95 % probability each, the best is taken, and
+otherwise the widest: without a change, more rows are better, and the figures of few rows scatter
+(Tashman 2000, International Journal of Forecasting 16(4); the test is the gate's, on the same rows for
+both).
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from rung_ops.statistics.jackknife import (
 from rung_ops.training import estimator
 from rung_ops.training.window import Window, fit_arguments
 
-# The widest first, as each has to beat the best before it.
+# The widest first: the others have to beat it.
 WINDOWS = tuple(
     map(
         Window.parse,
@@ -57,7 +58,7 @@ class Candidate:
         window: the window.
         rows: that its model learned from for the newest block.
         figure: mean over the blocks; greater is better.
-        gain: over the best of the wider windows; None for the widest.
+        gain: over the widest window; None for that one.
         error: standard error of the gain.
     """
 
@@ -124,28 +125,28 @@ def choose(
         return mean(chosen, ours) - mean(chosen, theirs)
 
     everything = np.arange(judging.height)
+    sure = student_t_quantile(2 * DOUBT, int(group.max()) + 1)
     candidates: list[Candidate] = []
-    best, best_predicted = windows[0], np.empty(0)
+    widest = np.empty(0)  # predictions of the widest window
+    best: Candidate | None = None
     for window in windows:
         found = _predicted(rows, blocks, window, predict)
-        if found is None or (
-            candidates and not window.half_life and found[0] == candidates[0].rows
-        ):
+        if found is None or (best and not window.half_life and found[0] == candidates[0].rows):
             continue  # too few rows, or all of them again
         learned, predicted = found
-        if not candidates:
-            candidates.append(Candidate(window, learned, mean(everything, predicted)))
-            best, best_predicted = window, predicted
+        value = mean(everything, predicted)
+        if best is None:
+            widest, best = predicted, Candidate(window, learned, value)
+            candidates.append(best)
             continue
-
-        gain = partial(difference, ours=predicted, theirs=best_predicted)
+        gain = partial(difference, ours=predicted, theirs=widest)
         estimate, error = gain(everything), standard_error(gain, group)
-        candidates.append(Candidate(window, learned, mean(everything, predicted), estimate, error))
+        candidates.append(Candidate(window, learned, value, estimate, error))
         # NaN, such as from a block with a single class, is no evidence.
-        if estimate > student_t_quantile(2 * DOUBT, int(group.max()) + 1) * error:
-            best, best_predicted = window, predicted
+        if estimate > sure * error and value > best.figure:
+            best = candidates[-1]
     begins = str(forecast.made_at(judging).min())
-    return Choice(best, tuple(candidates), judging.height, begins)
+    return Choice(best.window if best else windows[0], tuple(candidates), judging.height, begins)
 
 
 def _predicted(
@@ -220,7 +221,7 @@ def lines(choice: Choice) -> list[str]:
     if choice.window == choice.candidates[0].window:
         why = "no narrower window is better with 95 % probability"
     else:
-        why = "better than any wider one with 95 % probability"
+        why = "the best of those that are better than the widest with 95 % probability"
     return [*table, "", f'window = "{choice.window}": {why}.']
 
 

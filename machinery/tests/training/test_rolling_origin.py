@@ -107,4 +107,4 @@ def test_the_table_says_what_was_compared(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert "mae on the 300 rows since 2026-01-" in table[0]
     assert any(text.startswith("half-life 3 months") for text in table)
-    assert table[-1].endswith("better than any wider one with 95 % probability.")
+    assert table[-1].endswith("better than the widest with 95 % probability.")
