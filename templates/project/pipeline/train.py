@@ -1,7 +1,7 @@
 """Stage 4: fit the model to the training rows.
 
-Yours: add early stopping or a training loop of your own. `rung-ops refit` calls fit() again with all
-rows, if params.toml says so.
+Yours: add early stopping or a training loop of your own. `rung-ops refit` calls fit() again with
+all rows, if params.toml says so.
 """
 
 import time
