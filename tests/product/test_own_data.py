@@ -158,7 +158,11 @@ def start(template: Path, folder: Path, level: int = 0) -> Project:
 
 
 def goes_up(
-    project: Project, copier_template: Path, before_release: str = "", rung_by_rung: bool = False
+    project: Project,
+    copier_template: Path,
+    before_release: str = "",
+    row: dict[str, Any] | None = None,
+    rung_by_rung: bool = False,
 ) -> None:
     """Take a project with its own data from rung 0 to an answer of the service on rung 4.
 
@@ -166,6 +170,7 @@ def goes_up(
         project: on rung 0.
         copier_template: by which it climbs.
         before_release: a command to run before the gate.
+        row: what the service is asked for; by default the example of the release.
         rung_by_rung: climb four times; otherwise once, which has all checks of the four.
     """
     project.run("uv sync")
@@ -194,7 +199,8 @@ def goes_up(
         climb(project, copier_template, 4)
     bundle = in_production(project.folder / "releases")
     with serving(project, free_port()) as address:
-        answer = ask(address, json.loads((bundle / "contract.json").read_text())["example"])
+        example = json.loads((bundle / "contract.json").read_text())["example"]
+        answer = ask(address, row or example)
     assert bundle.name == answer["release"]
     project.run("uv run poe monitor || test $? -eq 1")
     project.run("uv run poe autopilot")
