@@ -31,7 +31,7 @@ from rung_ops.statistics.jackknife import (
     student_t_quantile,
 )
 from rung_ops.training import estimator
-from rung_ops.training.window import Window, fit_arguments
+from rung_ops.training.window import Window, fit_arguments, has_time
 
 # The widest first: the others have to beat it.
 WINDOWS = tuple(
@@ -235,6 +235,9 @@ def main() -> int:
         raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
     judging = pl.read_parquet(current().test)
     rows = pl.read_parquet(current().rows)
+    if not has_time(rows):
+        print("dataset.py has no TIME that is a date or a time, so there is one window: all rows.")
+        return 0
     earlier = rows.filter(forecast.known_in_time(rows, judging))
     for line in lines(of_project(earlier, judging.height)):
         print(line)

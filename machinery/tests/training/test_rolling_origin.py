@@ -1,11 +1,13 @@
 """The window of training rows is chosen on rows that do not judge the version."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.training import estimator, rolling_origin
@@ -97,6 +99,17 @@ def test_a_figure_that_is_undefined_is_no_evidence() -> None:
     choice = choose(stream(5, turned=60), JUDGED, line, lambda truth, predicted: float("nan"))
 
     assert choice.window == WINDOWS[0]
+
+
+def test_rows_without_a_time_have_one_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream(1, turned=0).write_parquet(tmp_path / "rows.parquet")
+    moved(monkeypatch, rows=tmp_path / "rows.parquet", test=tmp_path / "rows.parquet")
+    monkeypatch.setattr(contract, "TIME", None)
+
+    assert rolling_origin.main([]) == 0
+    assert "there is one window: all rows" in capsys.readouterr().out
 
 
 def test_the_table_says_what_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
