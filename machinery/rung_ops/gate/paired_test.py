@@ -12,17 +12,14 @@ confident wrong predictions), no test can give such a bound.
 """
 
 import math
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from rung_ops.statistics import jackknife
-from rung_ops.statistics.jackknife import NotComparableError
-
-Figure = Callable[[np.ndarray, np.ndarray], float]
+from rung_ops.statistics.jackknife import Figure, NotComparableError, figure_or_nan
 
 GROUPS = 50  # more would cost more; so few ask for 9 % more rows than a known error would
 POWER = 0.8  # of passing, with the rows that are needed
@@ -153,15 +150,6 @@ def compare(
         name: Comparison(own, other, own - other, float(error), deviations, len(truth), groups)
         for (name, other), error in zip(figures.items(), errors, strict=True)
     }
-
-
-def figure_or_nan(figure: Figure, truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Compute a figure; NaN if it is undefined, such as the AUC of a single class."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return float(figure(truth, predicted))
-    except ValueError:
-        return math.nan
 
 
 def _of_all(figure: Figure, truth: np.ndarray, predicted: np.ndarray, name: str) -> float:

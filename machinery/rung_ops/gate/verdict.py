@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from rung_ops.gate import paired_test
-from rung_ops.gate.paired_test import GROUPS, Comparison, Figure, figure_or_nan
+from rung_ops.gate.paired_test import GROUPS, Comparison
 from rung_ops.gate.rules import PROBABLY_BETTER, Rules, Threshold, allowed_loss
 from rung_ops.model.target import finite_rows
 from rung_ops.statistics import jackknife, time_blocks
-from rung_ops.statistics.jackknife import NotComparableError
+from rung_ops.statistics.jackknife import Figure, NotComparableError, figure_or_nan
 from rung_ops.system.printable import counted, four_digits
 
 NOT_KNOWN: dict[str, int | None] = {"equal": None, "as_seen": None}  # rows that are needed

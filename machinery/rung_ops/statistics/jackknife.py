@@ -1,6 +1,7 @@
 """How far a figure of merit can be trusted, from leaving out a part of the rows at a time."""
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -9,9 +10,21 @@ from rung_ops.errors import OpsError
 
 GROUPS = 20  # by default
 
+# Computes a figure of target values and predictions.
+Figure = Callable[[np.ndarray, np.ndarray], float]
+
 
 class NotComparableError(OpsError):
     """The rows are too few for a figure, or for its error; the message says which and why."""
+
+
+def figure_or_nan(figure: Figure, truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute a figure; NaN if it is undefined, such as the AUC of a single class."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return float(figure(truth, predicted))
+    except ValueError:
+        return math.nan
 
 
 def dealt(n_rows: int, seed: int, groups: int = GROUPS) -> np.ndarray:

@@ -185,11 +185,9 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
         with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             study = _run_search(Search(trials, together), rows, run_trials)
         _report(study, trials, score_now, settings["score"]["higher_is_better"])
-        if window.has_time(rows):
-            judging = pl.scan_parquet(current().test).select(pl.len()).collect().item()
+        if choice := rolling_origin.before_test():
             print("\nWindows, with the [model] of params.toml:\n", flush=True)
-            for line in rolling_origin.lines(rolling_origin.of_project(rows, judging)):
-                print(line)
+            print(*rolling_origin.lines(choice), sep="\n")
         return 0
 
     return run

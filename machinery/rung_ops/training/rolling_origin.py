@@ -26,12 +26,14 @@ from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.jackknife import (
     GROUPS,
+    Figure,
     NotComparableError,
+    figure_or_nan,
     standard_error,
     student_t_quantile,
 )
 from rung_ops.training import estimator
-from rung_ops.training.window import Window, fit_arguments, has_time
+from rung_ops.training.window import Window, fit_arguments, has_time, in_use
 
 # The widest first: the others have to beat it.
 WINDOWS = tuple(
@@ -46,8 +48,6 @@ DOUBT = 0.05  # probability of taking a narrower window that is no better
 
 # Fits a model to rows with their weights, and predicts other rows.
 FitAndPredict = Callable[[pl.DataFrame, np.ndarray | None, pl.DataFrame], np.ndarray]
-# Computes the deciding figure of target values and predictions; greater is better.
-Figure = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def choose(
         rows: rows of Row with a TIME, without those that judge the version.
         judged: rows in all blocks together; at most half of the rows are.
         predict: fits and predicts; a ValueError or StageError leaves the window out.
-        figure: the deciding figure.
+        figure: the deciding figure; greater is better.
         windows: the widest first; the first is used unless a narrower one is certainly better.
         seed: of the groups by which errors are estimated.
     """
@@ -180,7 +180,7 @@ def of_project(rows: pl.DataFrame, judged: int) -> Choice:
         judged: as for choose().
 
     Raises:
-        StageError: the rows have no TIME, or the model cannot be fitted to all of them.
+        StageError: the rows have no TIME.
     """
     settings = params()
     seed = settings["seed"]
@@ -194,12 +194,27 @@ def of_project(rows: pl.DataFrame, judged: int) -> Choice:
         return estimator.predict(model, judge)
 
     def figure(truth: np.ndarray, predicted: np.ndarray) -> float:
-        try:
-            return sign * float(contract.score(truth, predicted)[metric])
-        except ValueError:  # an undefined figure, such as the AUC of one class
-            return float("nan")
+        return sign * float(contract.score(truth, predicted)[metric])
 
-    return choose(rows, judged, predict, figure, seed=seed)
+    return choose(rows, judged, predict, partial(figure_or_nan, figure), seed=seed)
+
+
+def before_test() -> Choice | None:
+    """Compare windows of the rows before those of the test, which judge the version.
+
+    Returns:
+        None if the rows have no TIME.
+
+    Raises:
+        StageError: there are no rows yet, or [split] of params.toml is wrong.
+    """
+    if not current().rows.is_file() or not current().test.is_file():
+        raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
+    judging, rows = pl.read_parquet(current().test), pl.read_parquet(current().rows)
+    if not has_time(rows):
+        return None
+    rows = in_use(rows)
+    return of_project(rows.filter(forecast.known_in_time(rows, judging)), judging.height)
 
 
 def lines(choice: Choice) -> list[str]:
@@ -231,14 +246,9 @@ def main() -> int:
 
     The rows that judge the version, those of the test, are left out.
     """
-    if not current().rows.is_file() or not current().test.is_file():
-        raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
-    judging = pl.read_parquet(current().test)
-    rows = pl.read_parquet(current().rows)
-    if not has_time(rows):
+    choice = before_test()
+    if choice is None:
         print("dataset.py has no TIME that is a date or a time, so there is one window: all rows.")
         return 0
-    earlier = rows.filter(forecast.known_in_time(rows, judging))
-    for line in lines(of_project(earlier, judging.height)):
-        print(line)
+    print(*lines(choice), sep="\n")
     return 0

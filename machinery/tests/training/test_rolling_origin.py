@@ -10,7 +10,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.training import estimator, rolling_origin
+from rung_ops.training import estimator, rolling_origin, window
 from rung_ops.training.rolling_origin import WINDOWS, choose
 
 DAYS, ROWS = 400, 4_000
@@ -110,6 +110,25 @@ def test_rows_without_a_time_have_one_window(
 
     assert rolling_origin.main([]) == 0
     assert "there is one window: all rows" in capsys.readouterr().out
+
+
+def test_rows_before_begins_are_left_out_and_those_outside_the_window_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = stream(1, turned=0)
+    parts = {"rows": rows, "train": rows[3_000:3_400], "test": rows[3_400:]}
+    for name, part in parts.items():
+        part.write_parquet(tmp_path / f"{name}.parquet")
+    moved(monkeypatch, **{name: tmp_path / f"{name}.parquet" for name in parts})
+    split = {"begins": "2025-02-01", "window": "1 month"}
+    monkeypatch.setattr(window, "params", lambda: {"split": split})
+    compared: list[pl.DataFrame] = []
+    monkeypatch.setattr(rolling_origin, "of_project", lambda rows, judged: compared.append(rows))
+
+    rolling_origin.before_test()
+
+    after = rows.filter(pl.col("time") >= datetime(2025, 2, 1))
+    assert compared[0].equals(after.filter(pl.col("time") < parts["test"]["time"][0]))
 
 
 def test_the_table_says_what_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:

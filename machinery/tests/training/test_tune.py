@@ -18,9 +18,11 @@ def test_each_trial_is_a_run_under_one_parent(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     rows = sample_rows()
     rows = rows.sample(min(600, rows.height), seed=1)
-    rows[:400].write_parquet(tmp_path / "train.parquet")
-    rows[400:].write_parquet(tmp_path / "test.parquet")
-    moved(monkeypatch, train=tmp_path / "train.parquet", test=tmp_path / "test.parquet")
+    rows = rows.sort(contract.TIME) if contract.TIME is not None else rows
+    parts = {"rows": rows, "train": rows[:400], "test": rows[400:]}
+    for name, part in parts.items():
+        part.write_parquet(tmp_path / f"{name}.parquet")
+    moved(monkeypatch, **{name: tmp_path / f"{name}.parquet" for name in parts})
     monkeypatch.setattr(tune, "tuning_file", lambda: tmp_path / "tuning.json")
 
     assert tune.main(["--trials", "2"]) == 0
