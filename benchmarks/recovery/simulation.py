@@ -15,13 +15,14 @@ import polars as pl
 from recovery.streams import CHANGE, FEATURES, MONTH, MONTHS, START, Kind, World
 from rung_ops import contract
 from rung_ops.autopilot import decide as rules
+from rung_ops.autopilot import post_promotion_check
 from rung_ops.autopilot.decide import Facts, Quality
 from rung_ops.autopilot.policy import Policy as Autopilot
 from rung_ops.autopilot.training_rows import judging_rows
-from rung_ops.gate import paired_test
+from rung_ops.gate import judge_predictions, paired_test
 from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.model import target
-from rung_ops.monitoring import drift
+from rung_ops.monitoring import check, drift
 from rung_ops.monitoring.limits import Limits
 from rung_ops.release import rollout
 from rung_ops.statistics import jackknife, time_blocks
@@ -161,9 +162,7 @@ class Simulation:
             self._figure(truth, self.kind.predict(each.model, truth))
             for each in (self.serving, release)
         )
-        sign = 1 if self.kind.higher_is_better else -1
-        margin = allowed_loss(self.settings.gate.margin, sign * then, self.kind.higher_is_better)
-        year.worse += now < then - margin.amount
+        year.worse += now < then - self._margin(then)
         if year.took_over is None and release.learned > CHANGE:
             year.took_over = month
         self.before, self.serving, self.promoted_at = self.serving, release, month
@@ -232,9 +231,7 @@ class Simulation:
         )
         tests = compared["p_value"].count() + compared["missing_p_value"].count()
         error = self.limits.drift.false_alarms / max(1, tests)
-        changed = compared.filter(
-            (pl.col("p_value") <= error) & (pl.col("change") >= self.limits.drift.least_change)
-        )["feature"]
+        changed = compared.filter(check.has_changed(error, self.limits))["feature"]
         names = tuple(name for name in changed if not name.startswith(drift.PREDICTION))
         return names, len(names) < len(changed)
 
@@ -288,20 +285,16 @@ class Simulation:
             )
 
         group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
-        half = jackknife.student_t_quantile(
-            1 - policy.level, int(group.max()) + 1
-        ) * jackknife.standard_error(gain, group)
+        estimate, half = post_promotion_check.interval(gain, group, policy.level)
+        # In 0.2 any certain loss was enough.
+        margin = self._margin(self.kind.figure(truth, theirs)) if self.settings.chooses else 0.0
+        return rules.Verdict(estimate + half < -margin, "compared on the same rows")
+
+    def _margin(self, figure: float) -> float:
+        """Return the loss that the gate allows against a figure, of which greater is better."""
         sign = 1 if self.kind.higher_is_better else -1
-        margin = allowed_loss(
-            self.settings.gate.margin,
-            sign * self.kind.figure(truth, theirs),
-            self.kind.higher_is_better,
-        ).amount
-        if not self.settings.chooses:
-            margin = 0.0  # in 0.2 any certain loss was enough
-        return rules.Verdict(
-            gain(np.arange(len(truth))) + half < -margin, "compared on the same rows"
-        )
+        share, higher = self.settings.gate.margin, self.kind.higher_is_better
+        return allowed_loss(share, sign * figure, higher).amount
 
     def _fitted(self, rows: pl.DataFrame, window: str, now: float) -> Release:
         """Train as the pipeline does, on a quarter's split, without a choice."""
@@ -369,21 +362,21 @@ class Simulation:
         if self.settings.refits:
             kept = (judge["month"] > self.serving.learned).to_numpy()
             judge, challenger = judge.filter(kept), challenger[kept]
-        gate = self.settings.gate
-        if judge.height < gate.min_rows:
-            return False
-        truth = judge["y"].to_numpy()
-        champion = self.kind.predict(self.serving.model, judge)
+        sign = 1 if self.kind.higher_is_better else -1
         try:
-            group = time_blocks.groups(judge, self.seed, min(paired_test.GROUPS, judge.height // 2))
-            compared = paired_test.compare(
-                truth, challenger, {"champion": champion}, self.kind.figure, gate.alpha, group
-            )["champion"]
+            group = time_blocks.groups(judge, self.seed, paired_test.GROUPS)
         except jackknife.NotComparableError:
             return False
-        sign = 1 if self.kind.higher_is_better else -1
-        margin = allowed_loss(gate.margin, sign * compared.other, self.kind.higher_is_better)
-        return compared.not_worse(margin.amount)
+        return judge_predictions(
+            judge["y"].to_numpy(),
+            challenger,
+            self.kind.predict(self.serving.model, judge),
+            figure=lambda truth, predicted: sign * self.kind.figure(truth, predicted),
+            higher_is_better=self.kind.higher_is_better,
+            rules=self.settings.gate,
+            group=group if self.kind.daily else None,
+            seed=self.seed,
+        ).promote
 
     def _trial_days(self) -> float | None:
         rate = self.world.rate

@@ -11,7 +11,7 @@ counts for the release.
 import math
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -137,11 +137,9 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
         group = time_blocks.groups(own, settings["seed"], GROUPS)
     except NotComparableError as error:
         return Verdict(False, f"{now} is not compared: {error}")
-    deviation = standard_error(gain, group)
-    if not np.isfinite(deviation):
+    estimate, half = interval(gain, group, policy.level)
+    if not np.isfinite(half):
         return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
-    estimate = gain(np.arange(len(actual)))
-    half = student_t_quantile(1 - policy.level, group.max() + 1) * deviation
     # A loss that the gate lets pass is none here either: with many rows the smallest one is certain.
     figure = float(contract.score(actual, earlier)[metric])
     margin = rules.allowed_loss(rules.read().margin, figure, settings["score"]["higher_is_better"])
@@ -152,6 +150,23 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
         f"{margin}: on the same {len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "
         f"({_ends(sign, estimate, half)}, {policy.level:.0%} interval)",
     )
+
+
+def interval(
+    gain: Callable[[np.ndarray], float], group: np.ndarray, level: float
+) -> tuple[float, float]:
+    """Estimate a gain on the same rows, and half the width of its confidence interval.
+
+    Args:
+        gain: takes the numbers of some rows.
+        group: the number of each row's group, shape (n_rows,), as standard_error() takes it.
+        level: of the interval, in (0, 1).
+
+    Returns:
+        Both NaN where the gain is not defined.
+    """
+    half = student_t_quantile(1 - level, int(group.max()) + 1) * standard_error(gain, group)
+    return (gain(np.arange(len(group))), half) if math.isfinite(half) else (math.nan, math.nan)
 
 
 def _ends(sign: int, estimate: float, half: float) -> str:

@@ -136,10 +136,11 @@ def check_release(
 def _unit_changes(result: MonitorResult, log: pl.DataFrame) -> Iterator[str]:
     """Name drifted columns whose unit has changed, and how training leaves out the rows before."""
     drifted = result.drift.filter(pl.col("drifted") & (pl.col("kind") == "number"))["feature"]
+    features = features_of(log) if len(drifted) else log
     for name in drifted.to_list():
         if name == drift.PREDICTION:
             continue
-        rows = features_of(log).select(
+        rows = features.select(
             pl.col(name).cast(pl.Float64, strict=False).alias("value"), log["time"].alias("time")
         )
         rows = rows.drop_nulls("value").filter(pl.col("value").is_finite()).sort("time")
@@ -217,10 +218,19 @@ def _quality_of(
     return quality.judge(joined, measured, limits)
 
 
+def has_changed(error: float, limits: Limits) -> pl.Expr:
+    """Tell which rows of drift.compare() have drifted.
+
+    Args:
+        error: chance of a false alarm that is left to each test.
+        limits: of ops/monitor.toml.
+    """
+    return (pl.col("p_value") <= error) & (pl.col("change") >= limits.drift.least_change)
+
+
 def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:
-    changed = (pl.col("p_value") <= error) & (pl.col("change") >= limits.drift.least_change)
     more = pl.col("missing") - pl.col("reference_missing") > limits.missing.most_rise
-    yield _if(judged, changed).alias("drifted")
+    yield _if(judged, has_changed(error, limits)).alias("drifted")
     yield _if(judged, more & (pl.col("missing_p_value") <= error)).alias("missing_rose")
 
 
