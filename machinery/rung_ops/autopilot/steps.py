@@ -41,7 +41,6 @@ from rung_ops.system import atomic, key_names
 from rung_ops.tracking import last_run
 
 VETO, NOTIFY = "autopilot_veto", "notify"
-PROM = "autopilot.prom"  # beside the monitor's figures, in the folder of the logs
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
 VETOED = "vetoed"  # the outcome of a pass that a veto ended
 
@@ -195,11 +194,12 @@ def decided(record: Record) -> dict[str, Any]:
         action, reasons, facts, and `veto` where there is one, as the journal keeps them.
     """
     policy = autopilot_policy.read()
-    gathered = gather.gather(record, production(), journal.passes(), policy)
+    passes = journal.passes()
+    gathered = gather.gather(record, production(), passes, policy)
     decision = rules.decide(gathered, policy)
     facts = gather.as_json(gathered)
     veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
-    earlier = [detail for _, detail in journal.ended(journal.passes(), "decide")]
+    earlier = [detail for _, detail in journal.ended(passes, "decide")]
     told = bool(earlier and earlier[-1].get("held_back"))
     made = asdict(decision) | {"facts": facts, "told": told}
     return made | ({"veto": veto} if veto else {})
@@ -207,8 +207,8 @@ def decided(record: Record) -> dict[str, Any]:
 
 def _write_gauges(held_back: bool) -> None:
     """Write what the service passes on to Prometheus, beside the monitor's figures."""
-    logs = prediction_log.folder(release_folders.PRODUCTION).parent
-    if not logs.is_dir():  # nothing was ever answered
+    log = prediction_log.folder(release_folders.PRODUCTION)
+    if not log.parent.is_dir():  # nothing was ever answered
         return
     registry = CollectorRegistry()
     ran = Gauge(
@@ -221,7 +221,7 @@ def _write_gauges(held_back: bool) -> None:
         registry=registry,
     )
     held.set(held_back)
-    atomic.write(logs / PROM, generate_latest(registry))
+    atomic.write(log.with_name(prediction_log.AUTOPILOT_PROM), generate_latest(registry))
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from rung_ops.autopilot.decide import Quality
 from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import forecast
 from rung_ops.gate import rules
+from rung_ops.gate.judge import unseen_rows
 from rung_ops.model import bundle
 from rung_ops.monitoring import limits
-from rung_ops.monitoring.inputs import moment
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.settings import override
@@ -63,7 +63,8 @@ def choose(serving: str, facts: dict[str, Any], quality_drop: float) -> dict[str
     made = forecast.made_at(rows)
     rows = rows.sort(pl.lit(made), maintain_order=True)
     made = made.sort()
-    newer = int((made > _learned_until(serving, made.dtype)).sum())
+    unseen = unseen_rows(rows, _learned_until(serving))
+    newer = rows.height if unseen is None else int(unseen.sum())
     changed = None
     if is_changed(facts, quality_drop):
         # The monitor's window, moved to the newest rows: those of its end may have no outcome yet.
@@ -100,11 +101,10 @@ def undo() -> None:
         StepError: the file has other uncommitted changes, too.
     """
     path = current().root / PARAMS
-    committed = commits.committed_text(PARAMS)
-    if path.read_text(encoding="utf-8") == committed:
+    committed, text = commits.committed_text(PARAMS), path.read_text(encoding="utf-8")
+    if text == committed:
         return
-    before, now = (_without_chosen(text) for text in (committed, path.read_text(encoding="utf-8")))
-    if before != now:
+    if _without_chosen(text) != _without_chosen(committed):
         raise StepError(
             f"{PARAMS} has uncommitted changes. A model is traced to a commit: commit or revert "
             "them, then run `poe autopilot` again."
@@ -118,13 +118,8 @@ def _without_chosen(text: str) -> dict[str, Any]:
     return values | {SPLIT: {name: split[name] for name in split if name not in CHOSEN}}
 
 
-def _learned_until(serving: str, dtype: pl.DataType) -> Any:
-    """Return the newest moment that what serves has learned from, as TIME is typed."""
+def _learned_until(serving: str) -> str:
+    """Return the time of the newest row that what serves has learned from, in ISO 8601."""
     folder = release_folders.environment(release_folders.PRODUCTION)
     manifest = bundle.read_manifest(release_folders.bundle(folder, serving))
-    until = moment(manifest.get("trained_until") or manifest["created"])
-    utc = pl.Series([until], dtype=pl.Datetime("us", "UTC"))
-    zone = getattr(dtype, "time_zone", None)
-    if zone is None:
-        utc = utc.dt.replace_time_zone(None)
-    return utc.cast(dtype)[0]
+    return str(manifest.get("trained_until") or manifest["created"])

@@ -90,7 +90,6 @@ def report_folder() -> Path:
     return current().reports / "monitor"
 
 
-PROM = "monitor.prom"
 DAYS = re.compile(r"(\d+)d")
 
 
@@ -181,7 +180,7 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
     )
     logs = prediction_log.folder(environment).parent
     with locks.locked(logs):
-        atomic.write(logs / PROM, monitor_result.gauges(result))
+        atomic.write(logs / prediction_log.MONITOR_PROM, monitor_result.gauges(result))
 
 
 @dataclass(frozen=True)

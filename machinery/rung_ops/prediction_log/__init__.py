@@ -32,6 +32,8 @@ from rung_ops.project.paths import placed
 from rung_ops.system import atomic
 
 TIME = pl.Datetime("us", "UTC")
+# Figures for Prometheus, beside the folder of a log: the service passes them on.
+MONITOR_PROM, AUTOPILOT_PROM = "monitor.prom", "autopilot.prom"
 LOAD_TEST = "load-"  # of the request ids of every load test, which are no traffic
 SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),

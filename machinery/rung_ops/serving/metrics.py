@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from rung_ops.prediction_log import AUTOPILOT_PROM
 from rung_ops.project.service_settings import SLO
 from rung_ops.release.state import State
 from rung_ops.serving.log_writer import PredictionLog
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from rung_ops.serving.entity_lookup import OnlineStore
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-AUTOPILOT_PROM = "autopilot.prom"
 MAX_MONITOR_BYTES = 16_000_000  # of the monitor's figures, which are some kilobytes
 ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`

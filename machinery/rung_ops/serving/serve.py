@@ -120,7 +120,7 @@ def service_of(environment: str, callers: Access = EVERYBODY) -> Service:
     )
     rollout = Rollout(release_folders.environment(environment), read_policy())
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name("monitor.prom"), service_settings.read_slo())
+    metrics = Metrics(folder.with_name(prediction_log.MONITOR_PROM), service_settings.read_slo())
     log = None
     if logged.enabled:
         _require_key(logged)
