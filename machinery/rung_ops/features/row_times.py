@@ -1,6 +1,7 @@
 """The time that a row of a forecast needs its entity features of, compared with that of the store."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.features.point_in_time import CADENCES, clock
-
-MICROSECONDS = 1_000_000  # in a second
+from rung_ops.model.entity_feature import ticks
 
 
 class RowTime(NamedTuple):
@@ -71,17 +71,16 @@ def times_of(view: Mapping[str, Any]) -> list[RowTime | None]:
 
 
 def _time_of(view: Mapping[str, Any], feature: Mapping[str, Any]) -> RowTime:
-    cadence, max_age = ticks(view["cadence_seconds"]), feature["max_age_seconds"]
-    older = CADENCES * cadence if max_age is None else ticks(max_age)
+    cadence, max_age = _ticks(view["cadence_seconds"]), feature["max_age_seconds"]
+    older = CADENCES * cadence if max_age is None else _ticks(max_age)
     # A newer value may contain what the forecast predicts, so no max_age allows more of that.
     newer = min(older, CADENCES * cadence)
-    lead = ticks(feature["lead_seconds"])
+    lead = _ticks(feature["lead_seconds"])
     return RowTime(feature["at"], lead, cadence, view["zone"], older, newer)
 
 
-def ticks(seconds: float) -> int:
-    """Count the microseconds of a number of seconds."""
-    return round(seconds * MICROSECONDS)
+def _ticks(seconds: float) -> int:
+    return ticks(timedelta(seconds=seconds))
 
 
 @lru_cache(maxsize=64)

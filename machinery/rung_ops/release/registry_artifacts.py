@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,7 @@ def estimator_of(version: ModelVersion, folder: Path) -> Any:
     Raises:
         ReleaseError: the registry does not have it, or it holds types that are not trusted.
     """
-    # MLflow's own loader would trust the types that the downloaded model itself lists.
-    try:
-        return estimator.load(model_bytes.fetch(version, folder))
-    except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
-        raise ReleaseError(str(error)) from error
+    return _loaded(model_bytes.fetch, version, folder)
 
 
 def refitted_of(version: ModelVersion, folder: Path) -> Any:
@@ -113,8 +110,15 @@ def refitted_of(version: ModelVersion, folder: Path) -> Any:
     Raises:
         ReleaseError: the registry does not have it, or it holds types that are not trusted.
     """
+    return _loaded(model_bytes.fetch_refitted, version, folder)
+
+
+def _loaded(
+    fetch: Callable[[ModelVersion, Path], Path | None], version: ModelVersion, folder: Path
+) -> Any:
+    # MLflow's own loader would trust the types that the downloaded model itself lists.
     try:
-        path = model_bytes.fetch_refitted(version, folder)
+        path = fetch(version, folder)
         return None if path is None else estimator.load(path)
     except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
         raise ReleaseError(str(error)) from error

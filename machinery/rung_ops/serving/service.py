@@ -59,9 +59,8 @@ class Service:
         self.log = log
         self.held = HeldReleases()
         self.draining = False
-        self._halts: dict[
-            str, Stopped
-        ] = {}  # by the history line of the stop, "" before there is one
+        # By the history line of the stop; "" before there is one.
+        self._halts: dict[str, Stopped] = {}
         self.hooks = hooks
         self.batcher = Batcher(limits, self._record, hooks.scorer())
         self.reasons = reasons
