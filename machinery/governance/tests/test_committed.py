@@ -27,13 +27,19 @@ def record(desk: Desk) -> Path:
     return desk.folder / FILES[-1]
 
 
+@pytest.mark.parametrize("way", ["edited", "deleted", "edited behind a filter"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_judges_and_is_not_as_committed_is_named(
-    desk: Desk, record: Path, name: str
+    desk: Desk, record: Path, name: str, way: str
 ) -> None:
     assert list(rejudge.uncommitted(record, root=desk.folder)) == []
 
     (desk.folder / name).write_text("# another\n")
+    if way == "deleted":
+        (desk.folder / name).unlink()
+    elif way == "edited behind a filter":
+        (desk.folder / ".git/info/attributes").write_text("* filter=back\n")
+        desk.git("config", "filter.back.clean", "git show HEAD:%f")
 
     (reason,) = rejudge.uncommitted(record, root=desk.folder)
     assert f"{Path(name).name} is not as it is committed" in reason

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ LATER = ("judging", "hooks")
 MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
 # What a line of the audit log names of a release: what its model was exported to, and the rest.
 RELEASE = "release_hash"
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
@@ -95,11 +97,11 @@ def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
     """Say that an approval has expired, or is of a day to come."""
-    today = datetime.now(UTC).date().isoformat()
-    if today > str(signed.get("expires", "")):
+    today, expires = datetime.now(UTC).date().isoformat(), str(signed.get("expires", ""))
+    if today > expires or not DAY.fullmatch(expires):
         version = signed.get("version", "VERSION")
         yield (
-            f"the approval expired on {signed.get('expires')}: `uv run poe approve {version}` after a "
+            f"the approval expired on {expires}: `uv run poe approve {version}` after a "
             f"look at it, then `uv run poe promote {version}`, renew it"
         )
     if today < str(signed.get("approved", ""))[:10]:
