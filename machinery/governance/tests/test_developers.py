@@ -1,5 +1,6 @@
 """A developer is a person: whoever made a file of a version, however they are spelled."""
 
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,9 +119,32 @@ def test_the_autopilot_only_brings_rows(desk: Desk) -> None:
     assert f"changes {path}, which the autopilot never does" in refused(desk)
 
 
-def test_settings_of_a_clone_hide_no_developer(desk: Desk) -> None:
+def forge_graph(desk: Desk) -> None:
+    """Let the commit graph say that HEAD has no parent."""
+    desk.git("commit-graph", "write", "--reachable")
+    path = desk.folder / ".git/objects/info/commit-graph"
+    graph = bytearray(path.read_bytes())
+    chunks = [graph[at : at + 12] for at in range(8, 8 + 12 * graph[6], 12)]
+    at = {bytes(each[:4]): int.from_bytes(each[4:]) for each in chunks}
+    head = graph.index(bytes.fromhex(desk.git("rev-parse", "HEAD")), at[b"OIDL"])
+    parent = at[b"CDAT"] + 36 * ((head - at[b"OIDL"]) // 20) + 20
+    graph[parent : parent + 4] = (0x70000000).to_bytes(4)
+    path.chmod(0o644)
+    path.write_bytes(graph[:-20] + hashlib.sha1(graph[:-20]).digest())
+
+
+@pytest.mark.parametrize("way", ["separators of trailers", "commit graph"])
+@pytest.mark.tried(
+    "Hide who developed it by the commit graph or the settings of a clone", "refused: one person"
+)
+def test_a_clone_hides_no_developer(desk: Desk, way: str) -> None:
     desk.commit(ADA, SOURCE, message=f"Go\n\nCo-authored-by: {VERA}")
-    desk.git("config", "trailer.separators", "=")
+    desk.commit(ADA, {"src/credit/model.py": "C = 2\n"})
+    if way == "commit graph":
+        forge_graph(desk)
+        assert desk.git("rev-list", "--count", "HEAD") == "1"
+    else:
+        desk.git("config", "trailer.separators", "=")
 
     assert "developed the model" in refused(desk)
 

@@ -164,6 +164,6 @@ def _leads_to(root: Path, before: str, commit: str) -> bool:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        return git.output(root, *arguments, variables=source_hash.PLAIN)
+        return git.output(root, *source_hash.NO_GRAPH, *arguments, variables=source_hash.PLAIN)
     except git.GitError as error:
         raise MissingFactError(f"git does not tell who developed it: {error}") from error

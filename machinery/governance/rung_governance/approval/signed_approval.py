@@ -182,7 +182,8 @@ def is_as_committed(path: Path) -> bool:
 
 
 def _git(path: Path, *arguments: str) -> str:
-    done = git.run(path.parent, *arguments, variables=source_hash.PLAIN)
+    how = (*source_hash.NO_GRAPH, *arguments)
+    done = git.run(path.parent, *how, variables=source_hash.PLAIN)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
