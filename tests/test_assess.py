@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -57,6 +58,11 @@ def answers_file(folder: Path, text: str) -> Path:
         ({"customers": "researchers"}, {"customers": ("data-scientists",)}),
         ({"domain": "0,2"}, {"domain": ("commerce", "fraud")}),
         ({"delivery": "none"}, {"delivery": ("none",)}),
+        ({"domain": "police, courts"}, {"domain": ("law-enforcement", "justice")}),
+        ({"domain": "health insurance"}, {"domain": ("life-insurance",)}),
+        ({"domain": "hull insurance"}, {"domain": ("insurance",)}),
+        ({"domain": "electricity"}, {"domain": ("energy",)}),
+        ({"domain": "face recognition, asylum"}, {"domain": ("biometrics", "migration")}),
     ],
 )
 def test_an_answer_may_be_a_name_or_a_number(
@@ -110,6 +116,29 @@ def test_a_bad_answers_file_is_named_with_what_is_wrong_and_what_there_is(
     assert str(file) in str(failure.value)
     assert message in str(failure.value)
     assert len(str(failure.value)) < 600
+
+
+def test_a_misspelt_domain_is_never_taken_for_a_stricter_or_a_laxer_one() -> None:
+    question = WEIGHTS.questions["domain"]
+    suggested = 0
+    for word in [*question.names(), *question.words]:
+        meant = question.named(word)
+        for at in range(len(word)):
+            typo = word[:at] + word[at + 1 :]
+            if len(word) < 5 or question.named(typo):
+                continue
+            with pytest.raises(RungError) as failure:
+                understand({"domain": typo}, WEIGHTS)
+            near = re.search(r"Did you mean `(.*?)`", str(failure.value))
+            suggested += bool(near)
+            assert not near or question.answer(near[1]) == question.answer(meant), (word, typo)
+    assert suggested > 500
+
+
+@pytest.mark.parametrize("word", ["parole", "jury", "biometry", "voting", "tenancy", "zoo"])
+def test_a_domain_that_is_not_known_is_not_taken_for_another(word: str) -> None:
+    with pytest.raises(RungError, match="Where none fits, take the nearest by who may be harmed"):
+        understand({"domain": word}, WEIGHTS)
 
 
 def test_an_invalid_answers_file_is_refused(tmp_path: Path) -> None:

@@ -200,14 +200,23 @@ def _name(question: Question, value: Any, where: str) -> str:
     name = question.named(text)
     if name is not None:
         return name
-    close = get_close_matches(text.lower(), [*question.names(), *question.words], 1, 0.5)
-    near = question.named(close[0]) if close else None
+    near = _nearest(question, text.lower())
     hint = f" Did you mean `{near}`?" if near else ""
     if question.id == "domain" and not hint:
         hint = " Where none fits, take the nearest by who may be harmed and which law holds."
     raise RungError(
         f"{where}`{question.id}`: {_shown(value)} is not an answer.{hint} {_choices(question)}"
     )
+
+
+def _nearest(question: Question, text: str) -> str | None:
+    """Return the name that was probably meant; none where answers of different shares are near."""
+    cutoff = 0.75 if question.strictest else 0.5  # a wrong domain would loosen the advice
+    words = get_close_matches(text, [*question.names(), *question.words], 5, cutoff)
+    names = [name for name in map(question.named, words) if name]
+    if question.strictest and len({question.answer(name) for name in names}) > 1:
+        return None
+    return names[0] if names else None
 
 
 def _choices(question: Question) -> str:

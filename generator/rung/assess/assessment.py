@@ -87,7 +87,12 @@ def assess(
         strategy = from_answers(counted, weights, scan, responses.choice, measured=bool(measured))
     project = {
         "use_case": strategy.game.played,
-        **{name: new.take[answers[new.question][0]] for name, new in weights.project.items()},
+        **{
+            name: new.otherwise
+            if new.unless and weights.hold(new.unless, answers)
+            else new.take[answers[new.question][0]]
+            for name, new in weights.project.items()
+        },
         "level": strategy.start.level,
     }
     return Assessment(

@@ -11,6 +11,7 @@ from rung.levels.ladder import BLOCKS
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 FOUNDATION = "foundation"  # the block that the others depend on
+SERVING, WATCHED = "serving", "observability"
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ def successful_mlops(
     """
     shares = Shares(weights, {**use_case, **culture, **technology, **people})
     game = game_of(shares, choice.game)
-    blocks = [_block(name, shares, scan if measured else None) for name in weights.worth]
+    blocks = _watched(
+        [_block(name, shares, scan if measured else None) for name in weights.worth], shares
+    )
     start = _start(shares, scan).unless(choice.start)
     north = _north(shares, game)
     return Strategy(
@@ -220,8 +223,7 @@ class Shares:
         self.answers = answers
         self._shares = {}
         for name, question in weights.questions.items():
-            shares = [a.share for a in map(question.answer, answers[name]) if a]
-            self._shares[name] = sum(shares) / len(answers[name])
+            self._shares[name] = question.share(answers[name])
         self.governance = self.sum(weights.governance)
         self.adoption = self.sum(weights.adoption)
         governance = self.governance.total
@@ -266,7 +268,11 @@ def game_of(shares: Shares, chosen: str | None) -> Game:
         played = "governance" if score.total >= games.hybrid_from else "velocity"
         because += f"; a project is made for one game, here {played}"
     if chosen and chosen != name:
-        return Game(chosen, chosen, score, f"you chose it; the answers say {name}: {because}")
+        because = f"you chose it; the answers say {name}: {because}"
+        name = played = chosen
+    if played == "velocity" and any(d.ask for d in shares.weights.duties_for(shares.answers)):
+        played = "governance"
+        because += "; a project is made for governance, which brings the records that are owed"
     return Game(name, played, score, because)
 
 
@@ -303,9 +309,12 @@ def _north(shares: Shares, game: Game) -> Rung:
     if game.played == "governance" and level > most:
         level = most
         because.append(f"at most rung {most}: {rule.governance_because}")
-    if level < least and shares.weights.duties_for(shares.answers):
+    if level < least and any(d.ask for d in shares.weights.duties_for(shares.answers)):
         level = least
         because.append(f"at least rung {least}: {rule.duties_because}")
+    if level < rule.online_at_least and shares["timing"] >= rule.online:
+        level = rule.online_at_least
+        because.append(f"at least rung {level}: {rule.online_because}")
     return Rung(level, tuple(because))
 
 
@@ -341,6 +350,18 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
         kept = priority >= keep.priority
         because = f"{priority:.2f} {'reaches' if kept else 'is below'} {keep.priority:.2f}"
     return Block(name, worth, gap, gap_because, priority, kept, because)
+
+
+def _watched(blocks: Sequence[Block], shares: Shares) -> list[Block]:
+    """Keep observability wherever an online service is worked on."""
+    served = any(block.name == SERVING and block.kept for block in blocks)
+    if not (served and shares["timing"] >= shares.weights.online_from):
+        return list(blocks)
+    because = "what is served online is watched from its first day"
+    return [
+        replace(block, kept=True, because=because) if block.name == WATCHED else block
+        for block in blocks
+    ]
 
 
 def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
