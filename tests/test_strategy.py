@@ -382,8 +382,8 @@ def test_nothing_about_people_is_owed_where_no_people_are_judged(
     ("domain", "laws"),
     [
         ("public-services", {"EU AI Act Art. 27", "GDPR Art. 22 and 35"}),
-        ("health", {"MDR, Regulation (EU) 2017/745 Art. 10 and 83, Annex VIII rule 11"}),
-        ("law-enforcement", {"Directive (EU) 2016/680 Art. 11 and 27"}),
+        ("health", {"MDR (Regulation (EU) 2017/745) Art. 10 and 83, Annex VIII rule 11"}),
+        ("law-enforcement", {"Law Enforcement Directive (Directive (EU) 2016/680) Art. 11 and 27"}),
         ("hiring", {"EU AI Act Art. 9 to 15 and 26"}),
     ],
 )

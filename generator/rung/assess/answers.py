@@ -245,7 +245,7 @@ def _name(question: Question, value: Any, where: str) -> str:
 
 def _nearest(question: Question, text: str) -> str | None:
     """Return the name that was probably meant; none where answers of different shares are near."""
-    cutoff = 0.75 if question.strictest else 0.5  # a wrong domain would loosen the advice
+    cutoff = 0.8 if question.strictest else 0.5  # a wrong domain would loosen the advice
     words = get_close_matches(text, [*question.names(), *question.words], 5, cutoff)
     names = [name for name in map(question.named, words) if name]
     if question.strictest and len({question.answer(name) for name in names}) > 1:

@@ -25,10 +25,10 @@ RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 
 def duty_line(duty: Duty, answers: Answers) -> str:
     """Return a duty with its law, article, what classifies the model, who owes it and since when."""
-    law = ", ".join(filter(None, (duty.law, duty.article)))
+    since = f"from {duty.since}" if duty.since else ""
+    law = ", ".join(filter(None, (duty.law, duty.article, since)))
     case = duty.classified(answers)
-    owed = f"owed by {duty.who}{f', from {duty.since}' if duty.since else ''}"
-    return f"{law}{f' ({case})' if case else ''}: {duty.says}; {owed}"
+    return f"{law}: {duty.says}{f' ({case})' if case else ''}; owed by {duty.who}"
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ class Item:
     @property
     def with_rung(self) -> str:
         """Return what is left to do where the project is made by Rung."""
-        if not self.brought:
+        if not self.brought and not self.records:
             return self.capability.effort
         fill = f"; fill in {', '.join(self.records)}" if self.records else ""
-        return f"comes with rung {self.rung}{fill}"
+        comes = "comes with" if self.brought else "its form is on"
+        return f"{comes} rung {self.rung}{fill}"
 
 
 @dataclass(frozen=True)
@@ -282,10 +283,9 @@ class Planner:
         taken = {step.name for step in steps}
         for block in sorted(strategy.left, key=lambda block: -block.priority):
             if block.name not in taken:
-                product = (
-                    f"worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"
-                )
-                yield NotYet(f"the block {block.name}", f"{block.because}: {product}")
+                product = f"worth {block.worth.total:.2f}, {block.gap:.0%} of it missing"
+                because = f"{block.because}: {product} ({block.gap_because})"
+                yield NotYet(f"the block {block.name}", because)
         target, north = strategy.target.level, strategy.north.level
         for level in self.levels[target + 1 :]:
             because = (

@@ -258,11 +258,12 @@ def game_of(shares: Shares, chosen: str | None) -> Game:
     games, score = shares.weights.games, shares.governance
     low, high = games.velocity_up_to, games.governance_from
     if score.total >= high:
-        name, because = "governance", f"{score.total:.2f} is at least {high:.2f}"
+        name, bounds = "governance", f"from {high:.2f} on"
     elif score.total <= low:
-        name, because = "velocity", f"{score.total:.2f} is at most {low:.2f}"
+        name, bounds = "velocity", f"up to {low:.2f}"
     else:
-        name, because = "hybrid", f"{score.total:.2f} is between {low:.2f} and {high:.2f}"
+        name, bounds = "hybrid", f"between {low:.2f} and {high:.2f}"
+    because = f"harm and domain weigh {score.total:.2f} of 1, and {name} is {bounds}"
     played = name
     if name == "hybrid":
         played = "governance" if score.total >= games.hybrid_from else "velocity"
@@ -284,7 +285,7 @@ def _start(shares: Shares, scan: Scan | None) -> Rung:
     mean = sum(shares[name] for name in rule.questions) / len(rule.questions)
     level = round(round(rule.times * mean, DIGITS))
     questions = ", ".join(rule.questions)
-    because = [f"{rule.times:g} x {mean:.2f}, the mean of {questions}, is nearest to rung {level}"]
+    because = [f"{questions} stand at {mean:.0%}, nearest to rung {level}"]
     alone = shares["size"] == 0
     most = rule.at_most_alone if alone else rule.at_most
     if level > most:
@@ -323,7 +324,7 @@ def _target(shares: Shares, start: Rung, north: Rung) -> Rung:
     rule = shares.weights.target
     reasons = _increments(shares, rule.steps)
     level = start.level + rule.above_start + len(reasons)
-    because = [f"{rule.above_start} above the start, rung {start.level}", *reasons]
+    because = [f"{rule.above_start} rung above the start", *reasons]
     if level > north.level:
         level = north.level
         because.append(f"not above the north star, rung {north.level}")
@@ -345,10 +346,10 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
     priority = round(worth.total * gap, DIGITS)
     if name == FOUNDATION and gap < keep.foundation_gap:
         kept = False
-        because = f"its gap of {gap:.2f} is below {keep.foundation_gap:.2f}"
+        because = f"the {gap:.0%} of it that is missing is below {keep.foundation_gap:.0%}"
     else:
         kept = priority >= keep.priority
-        because = f"{priority:.2f} {'reaches' if kept else 'is below'} {keep.priority:.2f}"
+        because = f"its priority, {priority:.2f}, {'reaches' if kept else 'is below'} {keep.priority}"
     return Block(name, worth, gap, gap_because, priority, kept, because)
 
 
@@ -370,10 +371,11 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
         if name not in scan.coverage:
             return 1.0, "the scan has nothing to look for in it"
         covered = scan.coverage[name]
-        return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
+        return round(1 - covered, DIGITS), f"the scan found {covered:.0%} of it"
     present = shares.sum(shares.weights.present.get(name, ()))
-    terms = [f"{t.weight:.2f} x {t.share:.2f}, {t.what}: {t.answer}" for t in present.terms]
-    return round(max(0.0, 1 - present.total), DIGITS), " - ".join(["1", *terms])
+    terms = [f"{t.what}: {t.answer}, covers {t.points:.0%}" for t in present.terms if t.points]
+    because = "; ".join(terms) or "nothing that was answered covers any of it"
+    return round(max(0.0, 1 - present.total), DIGITS), because
 
 
 def _ordered(blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block, ...]:

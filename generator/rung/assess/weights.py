@@ -16,9 +16,9 @@ from rung.system import plain_yaml
 PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
 GAMES = ("governance", "velocity")
 DERIVED = {  # what is weighed besides answers, in words
-    "governance": "how far this is the governance game",
-    "adoption": "how fast new practice is adopted",
-    "lightness": "being far from the governance game",
+    "governance": "it must be explained",
+    "adoption": "new practice is adopted fast",
+    "lightness": "it need not be explained",
     "always": "everything else depends on it",
 }
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
@@ -261,6 +261,7 @@ class Weights(Record, frozen=True):
     worth: Mapping[str, tuple[Term, ...]]
     present: Mapping[str, tuple[Term, ...]] = field(name="there")
     keep: Keep
+    tie: float
     online_from: float
     after: tuple[After, ...]
     start: Start
