@@ -122,7 +122,7 @@ def test_a_misspelt_domain_is_never_taken_for_a_stricter_or_a_laxer_one() -> Non
     question = WEIGHTS.questions["domain"]
     suggested = 0
     for word in [*question.names(), *question.words]:
-        meant = question.named(word)
+        (meant,) = understand({"domain": word}, WEIGHTS)["domain"]
         for at in range(len(word)):
             typo = word[:at] + word[at + 1 :]
             if len(word) < 5 or question.named(typo):

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
+from rung.assess import phrases
 from rung.assess.answers import Responses, read
 from rung.assess.assessment import Assessment, assess, measure
 from rung.assess.roadmap import TO_BUILD
-from rung.assess.strategy import Choice, Scan, from_answers, successful_mlops
+from rung.assess.strategy import NO_CHOICE, Choice, Scan, from_answers, successful_mlops
 from rung.assess.weights import PARTS, Answers, load
 from rung.errors import RungError
 from rung.levels.ladder import BLOCKS, TIERS
@@ -69,6 +70,72 @@ def test_the_docs_say_what_rung_says_of_each_team() -> None:
         assert because and bool(differs) == (advice != hand)
 
 
+def test_the_docs_say_what_rung_says_of_twelve_more() -> None:
+    rows = [
+        line[1:-1].split("|")
+        for line in (PERSONAS / "later/README.md").read_text().splitlines()
+        if line.startswith("|[")
+    ]
+    assert 12 == len(rows) == len(list((PERSONAS / "later").glob("*.yml")))
+    for team, hand, first, _, because, says, points, differs in rows:
+        made = assess(
+            read(PERSONAS / f"later/{team[1 : team.index(']')]}.yml", WEIGHTS), WEIGHTS, LEVELS
+        )
+        rungs = (made.strategy.start, made.strategy.target, made.strategy.north)
+        levels = ", ".join(str(rung.level) for rung in rungs)
+        block = next(step for step in names(made) if step not in ("before use", "alignment"))
+        advice = f"{made.strategy.game.name} {levels}: {block}"
+        assert advice == (f"{hand}: {first}" if says == "the same" else says)
+        assert because and bool(differs) == (points != "6")
+
+
+def test_an_online_service_is_watched_in_its_first_year() -> None:
+    slow = persona("doordash", models=("one",), pace=("years",), experiments=("online-tests",))
+    made = from_answers(slow, WEIGHTS)
+    blocks = [block.name for block in made.order]
+
+    assert S in blocks and O in blocks and (3, 3) == (made.target.level, made.north.level)
+    assert O not in [
+        block.name for block in from_answers({**slow, "timing": ("batch",)}, WEIGHTS).order
+    ]
+
+
+def test_blocks_of_nearly_one_priority_are_a_tie() -> None:
+    made = assess(Responses(persona("ranking-team"), Choice()), WEIGHTS, LEVELS)
+
+    assert ["training may come before serving"] == phrases.ties(made)[:1]
+
+
+@pytest.mark.parametrize(("compute", "tracking"), [("laptop", "local"), ("shared", "server")])
+def test_a_few_laptops_need_no_tracking_server(compute: str, tracking: str) -> None:
+    made = assess(Responses(persona("churn-team", compute=(compute,)), Choice()), WEIGHTS, LEVELS)
+
+    assert tracking == made.project["tracking"]
+
+
+@pytest.mark.parametrize(("name", "answer"), [("business", "absent"), ("size", "one")])
+def test_people_bear_on_the_target_of_the_year(name: str, answer: str) -> None:
+    fast = persona("doordash", timing=("batch",))
+    before, after = (
+        from_answers(each, WEIGHTS).target for each in (fast, {**fast, name: (answer,)})
+    )
+
+    assert (3, 2) == (before.level, after.level)
+
+
+def test_the_customers_weigh_in_serving() -> None:
+    few, many = (
+        next(
+            b
+            for b in from_answers(persona("doordash", customers=(c,)), WEIGHTS).order
+            if b.name == S
+        )
+        for c in ("analysts", "ml-engineers")
+    )
+
+    assert many.priority > few.priority
+
+
 def test_a_team_that_has_ci_starts_where_something_is_tested() -> None:
     """The mean of its technology is nearest to the bottom rung in both cases."""
     poor = {"data": ("files",), "experiments": ("notebooks",), "compute": ("laptop",)}
@@ -102,7 +169,7 @@ def test_doordash_says_of_each_answer_whether_the_talk_states_it() -> None:
     assert all(" # stated" in line or " # assumed" in line for line in answers)
 
 
-def freedom(answers: Answers, choice: Choice = Choice()) -> tuple[bool, bool, frozenset[str]]:
+def freedom(answers: Answers, choice: Choice = NO_CHOICE) -> tuple[bool, bool, frozenset[str]]:
     """Return what advice may not gain: velocity, rung 4 by itself; and what it may not lose."""
     made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
     velocity = made.project["use_case"] == "velocity"
@@ -272,6 +339,7 @@ def test_fraud_with_customers_money_just_reaches_governance() -> None:
 
 def test_two_of_three_is_not_a_fast_pace() -> None:
     culture = {"risk": ("balanced",), "decisions": ("team",), "collaboration": ("shared-goals",)}
+    culture["timing"] = ("batch",)  # online, the target is rung 3 in any case
     steady = from_answers(persona("doordash", **culture), WEIGHTS)
     fast = from_answers(persona("doordash", **culture | {"risk": ("bold",)}), WEIGHTS)
 

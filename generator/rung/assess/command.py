@@ -94,7 +94,9 @@ def assess(
     choice = responses.decide({"game": game, "start": start, "target": target})
     skipped = assessment.measurable(weights) if scan else ()
     ask = [] if defaults else [name for name in weights.questions if name not in skipped]
-    gathered = responses.gather(answers, options, choice, weights, ask=ask, impact_metric=impact_metric)
+    gathered = responses.gather(
+        answers, options, choice, weights, ask=ask, impact_metric=impact_metric
+    )
     measure = partial(assessment.measure, scan) if scan else None
     result = assessment.assess(gathered, weights, ladder.load(folder), measure)
     for note in result.scan.notes if result.scan else ():

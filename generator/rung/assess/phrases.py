@@ -50,7 +50,9 @@ def game(assessment: Assessment) -> str:
 
 def success(assessment: Assessment) -> str:
     """Return the number of the business that the model is to move."""
-    return assessment.impact_metric or "not named yet: agree on the number that the model is to move"
+    return (
+        assessment.impact_metric or "not named yet: agree on the number that the model is to move"
+    )
 
 
 def clause(rung: Rung) -> str:
@@ -119,9 +121,7 @@ def with_rung(step: Step) -> str:
     climbs = [item.rung for item in step.to_do if item.brought and item.state == TO_BUILD]
     records = {path for item in step.to_do if item.brought for path in item.records}
     rest = sum(
-        DAYS[item.capability.effort]
-        for item in step.to_do
-        if not item.brought and not item.records
+        DAYS[item.capability.effort] for item in step.to_do if not item.brought and not item.records
     )
     forms = {path for item in step.to_do if not item.brought for path in item.records}
     records |= forms
@@ -145,7 +145,9 @@ def term(term: WeightedTerm) -> str:
 
 def priority(block: Block) -> str:
     """Return how a block's priority comes about."""
-    return f"{block.priority:.2f}: worth {block.worth.total:.2f}, and {block.gap:.0%} of it is missing"
+    return (
+        f"{block.priority:.2f}: worth {block.worth.total:.2f}, and {block.gap:.0%} of it is missing"
+    )
 
 
 def reasons(step: Step) -> list[str]:

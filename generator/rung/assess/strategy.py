@@ -313,7 +313,7 @@ def _north(shares: Shares, game: Game) -> Rung:
     if level < least and any(d.ask for d in shares.weights.duties_for(shares.answers)):
         level = least
         because.append(f"at least rung {least}: {rule.duties_because}")
-    if level < rule.online_at_least and shares["timing"] >= rule.online:
+    if level < rule.online_at_least and shares.reach(rule.online):
         level = rule.online_at_least
         because.append(f"at least rung {level}: {rule.online_because}")
     return Rung(level, tuple(because))
@@ -325,6 +325,9 @@ def _target(shares: Shares, start: Rung, north: Rung) -> Rung:
     reasons = _increments(shares, rule.steps)
     level = start.level + rule.above_start + len(reasons)
     because = [f"{rule.above_start} rung above the start", *reasons]
+    if level < rule.online_at_least and shares.reach(rule.online):
+        level = rule.online_at_least
+        because.append(rule.online_because)
     if level > north.level:
         level = north.level
         because.append(f"not above the north star, rung {north.level}")
@@ -349,7 +352,9 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
         because = f"the {gap:.0%} of it that is missing is below {keep.foundation_gap:.0%}"
     else:
         kept = priority >= keep.priority
-        because = f"its priority, {priority:.2f}, {'reaches' if kept else 'is below'} {keep.priority}"
+        because = (
+            f"its priority, {priority:.2f}, {'reaches' if kept else 'is below'} {keep.priority}"
+        )
     return Block(name, worth, gap, gap_because, priority, kept, because)
 
 

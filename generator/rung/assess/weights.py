@@ -145,7 +145,9 @@ class Duty(Record, frozen=True):
 
     def classified(self, answers: Answers) -> str:
         """Return what classifies a model of the domains that were answered."""
-        named = (f"{name}: {self.domains[name]}" for name in answers["domain"] if name in self.domains)
+        named = (
+            f"{name}: {self.domains[name]}" for name in answers["domain"] if name in self.domains
+        )
         return "; ".join(named)
 
 
@@ -225,7 +227,7 @@ class North(Record, frozen=True):
     steps: tuple[Increment, ...]
     governance_at_most: int
     governance_because: str
-    online: float
+    online: Bounds
     online_at_least: int
     online_because: str
     duties_at_least: int
@@ -237,6 +239,9 @@ class Target(Record, frozen=True):
 
     above_start: int
     steps: tuple[Increment, ...]
+    online: Bounds
+    online_at_least: int
+    online_because: str
 
 
 class Weights(Record, frozen=True):
@@ -297,6 +302,7 @@ class Weights(Record, frozen=True):
         for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
             for bounds in (bounds for step in steps for bounds in step.any):
                 _require(bounds, weighed, f"{key}.steps")
+        _require([*self.north.online, *self.target.online], weighed, "online")
         for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
             for rule in rules:
                 self._require_answers(rule.where, f"{key}.where")
