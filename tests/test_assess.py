@@ -223,7 +223,7 @@ def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
     assert ("revenue",) == answers["harm"]
     assert 15 == len(answers)
     assert "'9' is not an answer" in words
-    assert "0 to 3, or several with commas between [Enter: customer-experience]" in words
+    assert "0 to 3, or several with commas between [Enter: 0]" in words
     assert WEIGHTS.questions["harm"].ask not in words
     for name, question in WEIGHTS.questions.items():
         if name != "harm":
@@ -428,6 +428,16 @@ def test_the_docs_show_what_is_printed() -> None:
     made = assess(read(PERSONAS / "doordash.yml", WEIGHTS), WEIGHTS, LEVELS)
 
     assert f"doordash.yml\n{render('text', made, explain=False)}```" in page
+
+
+def test_whoever_chooses_velocity_is_told_that_the_project_plays_governance() -> None:
+    given = {"domain": ("hiring", "search"), "harm": ("revenue",)}
+    made = assess(Responses(given, Choice("velocity", target=4)), WEIGHTS, LEVELS)
+    words = " ".join(render("text", made, explain=False).split())
+
+    assert ("velocity", "governance") == (made.strategy.game.name, made.project["use_case"])
+    assert "The project plays governance: you chose it; the answers say governance" in words
+    assert "rung 4, is above the north star, rung 3" in words
 
 
 def test_the_summary_says_what_is_owed_before_use_and_why() -> None:

@@ -177,7 +177,8 @@ def ask_user(
             lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
         print("\n".join(lines), file=shown)
         assumed, _ = assume(known, weights)[name]
-        reply = _reply(question, ", ".join(assumed), weights, typed, shown)
+        numbers = [i for i, a in enumerate(question.answers) if {*assumed} & {a.name, *a.domains}]
+        reply = _reply(question, ", ".join(map(str, numbers)), weights, typed, shown)
         if reply is not None:
             known[name] = reply
     return known

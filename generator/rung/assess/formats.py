@@ -37,6 +37,8 @@ def _summary(assessment: Assessment) -> Iterator[str]:
         effort = f"{phrases.by_hand(step.days)} by hand; with Rung: {phrases.with_rung(step)}"
         yield from _fold(f"{phrases.why(step)}; {effort}", indent=2)
     yield ""
+    if strategy.game.name != strategy.game.played:
+        yield from _fold(f"The project plays {strategy.game.played}: {strategy.game.because}.")
     for step in steps:
         if step.name == BEFORE_USE:
             owed = ", ".join(item.capability.id for item in step.items)
