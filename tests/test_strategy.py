@@ -639,6 +639,17 @@ def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, 
             assert scanned.points[name] >= TIERS["used"], name
 
 
+def test_the_forms_of_what_is_owed_come_with_the_project_that_is_named(render: Render) -> None:
+    made = assess(Responses(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS)
+    project = render(use_case="governance", level=3, impact_metric="Hours waited")
+    forms = {path for item in made.roadmap.steps[0].items for path in item.records}
+
+    assert "governance/oversight.md" in forms and all(list(project.glob(path)) for path in forms)
+    assert phrases.FORMS in [command for command, _ in phrases.commands(made)]
+    page = (project / "docs/use_case.md").read_text()
+    assert page.endswith(".\n\n## Impact metric\nHours waited\n")
+
+
 def test_what_a_step_is_made_of_is_known() -> None:
     known = {name for level in LEVELS for name in level.capabilities}
 
