@@ -222,7 +222,7 @@ def _drawn(plot: Plot) -> dict[str, Any]:
 
 
 def _files() -> list[tuple[str, str]]:
-    """Name the tables that the model learned from and was judged by, with the hash in dvc.lock."""
+    """Name the tables that the model learned from and was judged by, with the hash that DVC has of them."""
     found = [path for path in (current().train, current().test) if path.is_file()]
     return [(shown(path), _md5(path)) for path in found]
 

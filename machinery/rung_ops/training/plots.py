@@ -20,6 +20,7 @@ from sklearn.metrics import (
 from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
+from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator
 from rung_ops.training.slice_scores import MIN_ROWS, slice_columns, sort_key
@@ -206,13 +207,16 @@ def draw_by_slice(slices: pl.DataFrame, overall: float) -> Callable[[Axes, pl.Da
     """
     score = params()["score"]
     metric = score["metric"]
-    ends = [*slices["low"].drop_nulls(), *slices["high"].drop_nulls(), *slices[metric].drop_nulls()]
-    least, most = min([*ends, overall]), max([*ends, overall])
+    ends = [*slices["low"], *slices["high"], *slices[metric], overall]
+    known = [end for end in ends if finite(end) is not None]
+    least, most = min(known), max(known)
     margin = 0.05 * (most - least) or 0.05
 
     def draw(axes: Axes, table: pl.DataFrame) -> None:
         if not _ordered(table):
-            table = table.sort(metric, descending=not score["higher_is_better"], maintain_order=True)
+            table = table.sort(
+                metric, descending=not score["higher_is_better"], maintain_order=True
+            )
         table = table.reverse()  # the first row is drawn at the top
         places, figures = np.arange(table.height), table[metric].to_numpy()
         half = (table["high"] - table[metric]).fill_null(0).to_numpy()
@@ -252,8 +256,9 @@ def draw_rows_by_month(axes: Axes, table: pl.DataFrame) -> None:
     every = max(1, -(-table.height // 12))
     shown = places[::every]
     axes.set_xticks(shown, table["month"].dt.strftime("%Y-%m")[::every], rotation=45, ha="right")
-    axes.set(title="Rows by month", ylabel="rows")
-    axes.legend(frameon=False)
+    most = int(table.select(pl.col("learned") + pl.col("judged")).to_series().max() or 1)
+    axes.set(title="Rows by month", ylabel="rows", ylim=(0, 1.2 * most))  # with room for the legend
+    axes.legend(frameon=False, ncols=2, loc="upper left")
 
 
 def _ordered(table: pl.DataFrame) -> bool:

@@ -128,7 +128,9 @@ def with_intervals(
     for column, value, figure in slices.select("column", "value", metric).iter_rows():
         chosen = (columns[column] == value).to_numpy()
         found = figure is not None
-        half = half_widths(rows.filter(chosen), predicted[chosen], [metric])[0] if found else math.nan
+        half = (
+            half_widths(rows.filter(chosen), predicted[chosen], [metric])[0] if found else math.nan
+        )
         halves.append(half if math.isfinite(half) else None)
     half = pl.Series(halves, dtype=pl.Float64)
     return slices.with_columns(low=pl.col(metric) - half, high=pl.col(metric) + half)
