@@ -146,10 +146,9 @@ def _columns(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
         words = [rule_words(rule, limit) for rule, limit in rules.items()]
         yield {
             "name": name,
-            "type": column.dtype.type,
+            "type": str(column.dtype.type).partition("(")[0],
             "rules": ", ".join([*words, *others, *["may be missing"] * column.nullable]),
             "missing": rows[name].null_count() / max(rows.height, 1),
-            "description": column.description,
         }
 
 
