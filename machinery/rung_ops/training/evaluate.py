@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,7 +109,7 @@ def _slice_plots(
     if metric not in slices.columns:
         return
     scored = with_intervals(slices.drop_nulls(metric), rows, predicted, metric)
-    draw = plots.draw_by_slice(scored, metrics[metric])
+    draw = plots.draw_by_slice(scored, metrics.get(metric, math.nan))
     for (column,), table in scored.group_by("column", maintain_order=True):
         if 1 < table.height <= MAX_VALUES:
             what = f"{metric} by {column}"
