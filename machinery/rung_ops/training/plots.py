@@ -256,7 +256,7 @@ def draw_rows_by_month(axes: Axes, table: pl.DataFrame) -> None:
     every = max(1, -(-table.height // 12))
     shown = places[::every]
     axes.set_xticks(shown, table["month"].dt.strftime("%Y-%m")[::every], rotation=45, ha="right")
-    most = int(table.select(pl.col("learned") + pl.col("judged")).to_series().max() or 1)
+    most = int((table["learned"] + table["judged"]).to_numpy().max())
     axes.set(title="Rows by month", ylabel="rows", ylim=(0, 1.2 * most))  # with room for the legend
     axes.legend(frameon=False, ncols=2, loc="upper left")
 
