@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from rung_governance.approval.bound_facts import DAY
 from rung_ops.project import documents
 
 PLACEHOLDER = re.compile(
@@ -32,6 +31,7 @@ RECORDS = {
     "oversight": "ops/service.toml",
     "technical_file": "ops/service.toml",
 }
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Days ahead: what is reviewed, due or valid later than in five years is never looked at again.
 FURTHEST_DAYS = 1_827
 MOST_DAYS = {"valid_days": FURTHEST_DAYS, "retention_days": 36_525}  # a hundred years

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rung_ops.errors import OpsError
@@ -31,7 +30,6 @@ LATER = ("judging", "hooks")
 MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
 # What a line of the audit log names of a release: what its model was exported to, and the rest.
 RELEASE = "release_hash"
-DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
@@ -98,7 +96,11 @@ def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
     """Say that an approval has expired, or is of a day to come."""
     today, expires = datetime.now(UTC).date().isoformat(), str(signed.get("expires", ""))
-    if today > expires or not DAY.fullmatch(expires):
+    try:
+        has_expired = today > date.fromisoformat(expires).isoformat()
+    except ValueError:  # `never`
+        has_expired = True
+    if has_expired:
         version = signed.get("version", "VERSION")
         yield (
             f"the approval expired on {expires}: `uv run poe approve {version}` after a "
