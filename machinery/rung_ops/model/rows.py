@@ -714,7 +714,10 @@ def _check_part(height: int, most: int) -> None:
 
 
 def _refuse_repeated(text: bytes, row: int | None) -> None:
-    name = json_text.repeated_key(text)
+    try:
+        name = json_text.repeated_key(text)
+    except (ValueError, RecursionError) as error:
+        raise validation_error(error, (), BY_ROW) from None
     if name is not None:
         raise wrong_column(row, name, "occurs twice")
 
