@@ -385,6 +385,7 @@ class Reader:
         key: Sequence[str] = (),
         strict: bool = False,
         looked_up: Collection[str] = (),
+        forecast: tuple[str, str] | None = None,
     ):
         """Make the types.
 
@@ -393,6 +394,7 @@ class Reader:
             key: names of the columns that tell one row from another.
             strict: refuse unknown fields.
             looked_up: names of optional columns that tables lack where no row has a value of them.
+            forecast: the columns of when a row is predicted, and of the time that it predicts.
         """
         self.columns = columns
         names = [column.name for column in columns]
@@ -430,6 +432,7 @@ class Reader:
         ]
         self._held = {columns.index(column): holds for _, column, holds in self._checks}
         self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
+        self._forecast = [names.index(name) for name in forecast or ()]
 
     def one(self, body: bytes) -> Any:
         """Decode a JSON object into a row.
@@ -544,6 +547,7 @@ class Reader:
                 what = f"holds {len(values)} values, and `{first}` holds {height}"
                 raise wrong_column(None, self.columns[at].name, what)
         check_row_count(height, most)
+        self._check_origins(series, 0)
         used = self._own if series.keys() <= set(self._own) else range(len(self.columns))
         nothing = [None] * height if len(series) < len(used) else []
         full = [
@@ -592,6 +596,7 @@ class Reader:
             value = getter(row)
             if value is not None and not holds(value):
                 raise wrong_value(1, column.name, value, expected_words(column, value))
+        self._check_forecasts([row], 0)
 
     def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
         """Check decoded rows of an array for what msgspec does not.
@@ -608,6 +613,20 @@ class Reader:
                     _refuse_repeated(written, number)
         for getter, column, holds in self._checks:
             check_values(map(getter, rows), column, holds, before)
+        self._check_forecasts(rows, before)
+
+    def _check_forecasts(self, rows: Sequence[Any], before: int) -> None:
+        lists = {at: list(map(self._getters[at], rows)) for at in self._forecast}
+        self._check_origins({at: self._all.series(at, lists[at], {}, 0) for at in lists}, before)
+
+    def _check_origins(self, series: Mapping[int, pl.Series], before: int) -> None:
+        """Check that no row of a forecast is predicted after its time; `series` are by column."""
+        if not self._forecast:
+            return
+        origin, time = self._forecast
+        if late := (series[origin] > series[time]).arg_true().to_list():
+            what = f"is after `{self.columns[time].name}`, the time that is predicted"
+            raise wrong_column(before + late[0] + 1, self.columns[origin].name, what)
 
     def table(self, rows: Sequence[Any], fill: Fill | None = None) -> Table:
         """Put decoded rows into a frame; `fill` fills in what they leave out."""

@@ -1,5 +1,6 @@
 """A release says that it forecasts, and one that was promoted is judged by blocks of time."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from machinery.tests.small_project import DAY, NOW, RELEASE
 from rung_ops import prediction_log
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
+from rung_ops.load_test import load_test
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import release_info
 from rung_ops.project import release_folders
@@ -23,6 +25,31 @@ def test_the_service_describes_when_the_forecast_is_made(caller: Caller) -> None
     described = openapi.document(caller.service)["info"]["description"]
 
     assert described == "Each prediction is a forecast, made 1 day before `hour`."
+
+
+@pytest.mark.parametrize("small", ["ORIGIN"], indirect=True)
+def test_a_row_that_is_predicted_after_its_time_is_refused(
+    caller: Caller, release_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = json.loads((release_folder / "contract.json").read_text())
+    row = described["example"]
+    late = row | {"made": row["hour"].replace(":00:00", ":00:01")}
+    by_column = {name: [value, late[name]] for name, value in row.items()}
+    refused = [
+        caller.post("/predict", late),
+        caller.post("/predict", [row, late]),
+        caller.post("/predict/batch", {"columns": by_column}),
+    ]
+
+    assert caller.post("/predict", [row]).status == 200
+    what = "column `made`: is after `hour`, the time that is predicted"
+    assert [answer.json["error"] for answer in refused] == [
+        f"row {number}, {what}" for number in (1, 2, 2)
+    ]
+    monkeypatch.setattr(load_test, "_folders", lambda release: [release_folder])
+    rows = load_test.rows_of(RELEASE, described)
+    assert len(rows) > 1
+    assert all(each["made"] <= each["hour"] for each in rows)
 
 
 @pytest.mark.usefixtures("deployed")
