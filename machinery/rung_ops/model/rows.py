@@ -70,9 +70,11 @@ def wrong_column(row: int | None, column: str, what: str) -> Refusal:
 
 def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
     """Return the refusal of a value that breaks a rule, with the first characters of the value."""
-    text = f"{value}"
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return wrong_column(row, column, f"got {text}; expected {expected}")
+    return wrong_column(row, column, f"got {_short(f'{value}')}; expected {expected}")
+
+
+def _short(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def expected_words(column: Column, value: Any) -> str:
@@ -139,7 +141,7 @@ def validation_error(
         name = field["column"]
         what = "is missing" if "missing" in field["how"] else "is not a column of the contract"
     bound = BOUND.fullmatch(what)
-    what = what[:1].lower() + what[1:]
+    what = _short(what[:1].lower() + what[1:], 3 * LONGEST)  # of an enum it has the value
     column = within or next((each for each in columns if each.name == name), None)
     if column is not None:
         got = what.partition(", got ")[2]
