@@ -261,7 +261,7 @@ async def _sent(request: Request) -> Any:
         if isinstance(fields, dict) and (twice := json_text.repeated_key(body)):
             raise IncompleteError(f"`{twice}` occurs twice.")
         return fields
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise Refusal(400, f"The body is not JSON: {error}") from error
 
 
