@@ -572,6 +572,8 @@ def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
     parity = pl.read_parquet(made / bundle.PARITY)
     served = estimator.predict(fit(rows), parity)
     np.testing.assert_array_equal(parity["prediction"].to_numpy(), served)
+    edges = manifest["parity"]["rows"] - parity.height - rows.height
+    assert 0 < edges < trained.test.height  # so that no row of the data is compared twice
     (note,) = (line for line in make.summary(made) if line.startswith("note: judged on"))
     assert note.endswith(f"to all {rows.height:,} rows: shadow and canary judge it")
     if contract.TIME is not None:
