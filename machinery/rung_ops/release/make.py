@@ -109,7 +109,7 @@ def fill(
     write_json(staged / bundle.CONTRACT, trained.contract)
     carried = _carried(trained)
     tested, unanswered = export.trial_rows(
-        *(served, trained.held_out, learned, carried, trained.expressions),
+        *(served, trained.held_out, train, carried, trained.expressions),
         *(trained.contract["columns"], trained.seed),
     )
     check = _parity_check(served, tested, task)
