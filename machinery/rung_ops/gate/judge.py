@@ -22,7 +22,7 @@ from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 from rung_ops.training.baseline import Baseline, in_words
-from rung_ops.training.slice_scores import MONTH, slice_columns
+from rung_ops.training.slice_scores import MISSING, MONTH, slice_columns
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _vanished(
             and now.get(value, 0) < rules.slices.min_rows
             and rules.slices.judges(column, value)
         }
-        new = {value: rows for value, rows in now.items() if value not in before}
+        new = {value: rows for value, rows in now.items() if value not in {*before, MISSING}}
         renamed = sum(new.values()) >= sum(missing.values()) / 2
         for value in missing:
             has = f"{column} {value}: has {counted(now.get(value, 0), 'row')}"

@@ -315,6 +315,13 @@ def test_a_renamed_slice_is_a_note() -> None:
     ]
 
 
+def test_a_slice_whose_values_are_gone_is_not_taken_for_renamed() -> None:
+    known = [evaluated(*each) for each in GROUPS.items()]
+    rows = ROW.with_columns(pl.col("group").replace("c", None))
+
+    assert "group c: has 0 rows" in reasons(better(100), replace(CHAMPION, slices=known), rows)
+
+
 def test_a_slice_may_shrink_with_the_test_rows() -> None:
     """A later test may have fewer rows: a slice that kept its share is not missing."""
     known = [evaluated(name, 20 * rows) for name, rows in GROUPS.items()]
