@@ -129,7 +129,7 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
     if used and not tiers["used"]:
         tiers["declared"] = tiers.get("declared") or evidence.holds_anywhere(used)
     if "automated" in predicates and (tiers["used"] or not used):
-        tiers["automated"] = evidence.holds(predicates["automated"], used)
+        tiers["automated"] = evidence.holds(predicates["automated"], used, enforced=True)
     held = [tier for tier in TIERS if tiers.get(tier)]
     # The strongest first: by tier, and a line of a file before a file that only exists.
     shown = tuple(

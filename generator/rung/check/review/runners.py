@@ -3,7 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 
@@ -50,11 +50,24 @@ MAX_SCRIPTS = 20  # per name with variables
 
 @dataclass(frozen=True)
 class Command:
-    """A command that something runs, and its location."""
+    """A command that something runs, and its location.
+
+    Attributes:
+        text: The command.
+        path: Its file.
+        line: Its line, from 1.
+        may_fail: Whether its failure is ignored.
+    """
 
     text: str
     path: str
     line: int
+    may_fail: bool = False
+
+    @property
+    def enforced(self) -> str:
+        """What it executes whose failure is not ignored."""
+        return "" if self.may_fail else executed(self.text, enforced=True)
 
 
 # By target of make: prerequisites and recipe of each of its rules.
@@ -105,7 +118,10 @@ class Runners:
             (re.compile(rf"\bpixi\s+(?:run|r)\s+{PIXI_OPTIONS}{NAME}"), partial(pixi, content)),
             (re.compile(rf"\bmise\s+(?:run|r)\s+{NAME}"), partial(mise, content)),
             (re.compile(rf"{START}(?:go-)?task{TASK}"), partial(go_task, content)),
-            (re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"), partial(pre_commit, content)),
+            (
+                re.compile(r"\b(?:pre-commit|prek)(?:\s+run|/action\S*)\b((?:\s+[^\s;&|]+)*)"),
+                partial(pre_commit, content),
+            ),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(dvc, content)),
             (SCRIPT, partial(shell_script, content)),
             (JOB, partial(job, content)),
@@ -119,13 +135,20 @@ class Runners:
         """Yield commands and then the commands that they start; each task is followed once."""
         visited: set[Command] = set()
         started: set[tuple[str, str]] = set()
+        started_in_vain: set[tuple[str, str]] = set()  # with failures that are ignored
         waiting = deque(commands)
         while waiting and len(visited) < MAX_COMMANDS:
             command = waiting.popleft()
             if command not in visited:
                 visited.add(command)
                 yield command
-                waiting += self.started_by(executed(command.text), command.path, started)
+                whole, enforced = executed(command.text), command.enforced
+                waiting += self.started_by(enforced, command.path, started)
+                if whole != enforced:
+                    known = started | started_in_vain
+                    others = self.started_by(whole, command.path, known)
+                    waiting += (replace(other, may_fail=True) for other in others)
+                    started_in_vain |= known
 
     def started_by(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Command]:
         """Return the commands that a command starts through the repository's task files.
@@ -257,7 +280,9 @@ def poe_commands(node: Node, file: str) -> Iterator[Command]:
 def make_rules(content: Content) -> Rules:
     """Return the rules of all Makefiles by target, in order."""
     rules: Rules = {}
-    for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+    files = content.files
+    for file in files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+        own: dict[str, list[tuple[list[str], list[Command]]]] = {}
         recipe: list[Command] = []
         continued = False
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
@@ -266,16 +291,23 @@ def make_rules(content: Content) -> Rules:
                 if continued and recipe:
                     before = recipe.pop()
                     recipe.append(
-                        Command(f"{before.text[:-1].rstrip()} {text}"[:1_000], file, before.line)
+                        replace(before, text=f"{before.text[:-1].rstrip()} {text}"[:1_000])
                     )
-                elif text.lstrip("@-+") and not text.startswith("#"):
-                    recipe.append(Command(text.lstrip("@-+"), file, number))
+                elif (command := text.lstrip("@-+")) and not text.startswith("#"):
+                    may_fail = "-" in text[: -len(command)]
+                    recipe.append(Command(command, file, number, may_fail))
                 continued = text.endswith("\\") and bool(recipe)
             elif match := RULE.match(line):
                 recipe = []
                 for target in match[1].split():
-                    if target != ".PHONY":
-                        rules.setdefault(target, []).append((match[2].split(), recipe))
+                    own.setdefault(target, []).append((match[2].split(), recipe))
+        phony = {name for names, _ in own.pop(".PHONY", []) for name in names}
+        folder = file.rpartition("/")[0]
+        for target, listed in own.items():
+            is_file = files.has(f"{folder}/{target}".lstrip("/")) and target not in phony
+            if is_file and not any("$" in name for name in phony) and not any(n for n, _ in listed):
+                continue  # it exists, and nothing that it needs could be newer: make does nothing
+            rules.setdefault(target, []).extend(listed)
     return rules
 
 
@@ -352,7 +384,7 @@ def _tox_ini_commands(text: str, file: str) -> Iterator[tuple[str, Command]]:
         elif not line.startswith((" ", "\t")):
             inside = inside and not line.strip()
         if inside and line.strip():
-            yield section, Command(line.strip(), file, number)
+            yield section, Command(line.strip(), file, number, line.strip().startswith("-"))
 
 
 def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
@@ -363,7 +395,9 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
             if line.startswith((" ", "\t")):
                 if inside and line.strip():
-                    yield Command(line.strip().lstrip("@-"), file, number)
+                    text = line.strip()
+                    command = text.lstrip("@-")
+                    yield Command(command, file, number, "-" in text[: -len(command) or None])
             elif match := RECIPE.match(line):
                 name = name or match[1]
                 inside = match[1] == name
@@ -429,17 +463,23 @@ def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
                     yield Command(command, file, node.line if node else 1)
 
 
-def pre_commit(content: Content, _task: str, _path: str) -> Iterator[Command]:
-    """Yield the ids and entries of pre-commit's hooks."""
+def pre_commit(content: Content, arguments: str, _path: str) -> Iterator[Command]:
+    """Yield the ids and entries of pre-commit's hooks, or of the one that is named."""
+    stage, *_ = [*_after_options(arguments, ("--hook-stage",)), "pre-commit"]
+    named = next((word for word in arguments.split() if word[0] != "-"), "")
+    named = "" if re.search(rf"-\S+\s+{re.escape(named)}", arguments) else named
     for file in content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
         for document in content.data(file):
-            repos = document.get("repos")
+            repos, default = document.get("repos"), document.get("default_stages")
             for _, repo in repos.entries if repos else []:
                 hooks = repo.get("hooks")
                 for _, hook in hooks.entries if hooks else []:
-                    texts = [hook.get("id"), hook.get("entry")]
-                    for node in texts:
-                        if node and node.value:
+                    identifier, entry = hook.get("id"), hook.get("entry")
+                    stages = (hook.get("stages") or default or Node(0)).texts() or [stage]
+                    if stage not in stages and stage.removeprefix("pre-") not in stages:
+                        continue
+                    for node in (identifier, entry):
+                        if node and node.value and named in ("", identifier and identifier.value):
                             yield Command(node.value, file, node.line)
 
 
