@@ -312,8 +312,11 @@ def _settings(
                 own.append(Command(below.value or "", path, below.line))
             if key == "entrypoint":
                 program = below.value or ""
+                own += _commands_at(below, path) if below.entries else []
+            if key == "BuildSpec" and "\n" in (below.value or ""):
+                own += _of_build_spec(below, path)
             if key == "args" and below.entries:
-                own += commands_of(joined([program, *below.texts()]), path, below.line)
+                own += commands_of(joined([program, *below.texts()]), path, below.script_line)
                 program = ""
             elif key in COMMAND_KEYS and id(below) not in variables:
                 own += _commands_at(below, path)
@@ -328,18 +331,28 @@ def _settings(
     return own, named
 
 
+def _of_build_spec(node: Node, path: str) -> Iterator[Command]:
+    """Yield the commands of a specification of CodeBuild within a template of CloudFormation."""
+    try:
+        nodes = data_files.read("buildspec.yml", node.value or "")
+    except data_files.UnreadableError:
+        return
+    for command in _settings(nodes, path, [])[0]:
+        yield replace(command, line=node.first + command.line - 1)
+
+
 def _commands_at(node: Node, path: str) -> Iterator[Command]:
     """Yield the commands of a key such as `run` or `script`."""
     if node.value is not None:
-        yield from commands_of(node.value, path, node.line)
+        yield from commands_of(node.value, path, node.script_line)
         return
     for name, below in node.entries:
         if name is not None:
             continue  # a mapping, such as CircleCI's `run`: `_settings` reads its `command`
         if below.value is None:
-            yield from commands_of(joined(below.texts()), path, below.line)
+            yield from commands_of(joined(below.texts()), path, below.script_line)
             continue
-        yield from commands_of(below.value, path, below.line)
+        yield from commands_of(below.value, path, below.script_line)
         if shell.EXITS.match(below.value.strip()):
             return  # the same shell runs all commands of the list
 

@@ -91,6 +91,8 @@ class Evidence:
             return self._matches(used, self._within(self.reachability.reached, accept), None)
         kind, value = next(iter(predicate.items()))
         if kind in COMBINING:
+            if kind in ("all", "same_file"):  # what is imported is shown last: it says the least
+                value = sorted(value, key=lambda part: "imports" in part)
             parts = [self._matches(part, accept, used) for part in value]
             return list(dict.fromkeys(self._combined(kind, parts)))
         if kind == "reached":

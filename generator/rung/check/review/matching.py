@@ -12,7 +12,7 @@ from rung.check.review.predicates import File, FilePredicate, Match
 from rung.check.review.prefilter import Prefilter
 from rung.check.review.reachability import is_documentation
 
-NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
+NAMES_TESTS = re.compile(r"test|e2e|integration|conftest|locust", re.IGNORECASE)
 # Predicates that count in documentation; code, pipelines and manifests there are examples.
 IN_DOCUMENTATION = ("exists", "headings", "keys", "larger_than_mb")
 MAX_MATCHES = 3_000  # of a predicate; the file in which it is exceeded is still read to its end

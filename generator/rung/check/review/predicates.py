@@ -340,15 +340,21 @@ def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """Match Python code that imports one of the modules, or something in it."""
+    """Match Python code that imports one of the modules, where it first calls what it imports."""
+
+    def of_these(name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1))
+
     first = file.first_import(predicate.words)
     if not first or not file.source:
         return
     for source in (file.source.until(first), file.source):
         for name, line in source.imports.items():
-            parts = name.split(".")
-            if any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1)):
-                yield Match(file.path, line, file.line(line) or name)
+            if of_these(name):
+                called = (at for call, at in file.source.calls.items() if of_these(call))
+                at = next(called, line)
+                yield Match(file.path, at, file.line(at) or name)
                 return
 
 

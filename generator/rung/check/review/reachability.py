@@ -83,7 +83,7 @@ class Reachability:
         roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
         roots.update(self._dvc_dependencies())
         texts = [text for workflow in self.ci.workflows for text in _texts(workflow)]
-        texts += self._entry_points()
+        texts += [f"-m {target}" for target, _, _ in self.ci.runners.console_scripts.values()]
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
@@ -130,18 +130,6 @@ class Reachability:
             return False
         source = self.content.python(path)
         return source is not None and not is_test(path) and FLOW.search(source.code) is not None
-
-    def _entry_points(self) -> list[str]:
-        texts = []
-        for path in self.content.files.find("**/pyproject.toml"):
-            for document in self.content.data(path):
-                for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
-                    table = document.get(*keys)
-                    for _, node in table.entries if table else []:
-                        texts += [f"-m {text}" for text in node.texts()]
-        for path in self.content.files.find("setup.py", "setup.cfg"):
-            texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
-        return texts
 
     def _dvc_dependencies(self) -> Iterator[str]:
         """Yield the code in folders that stages of DVC list as dependencies."""

@@ -17,7 +17,7 @@ from rung.check.review.shell import executed, joined
 # Every pattern of the table below needs a match of this one.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
-    r"|python|\.py|inv|pixi|\./|sh\s|compose"
+    r"|python|\.py|inv|pixi|\./|sh\s|compose|earthly"
 )
 
 START = r"(?:^|[\s;&|(])"
@@ -29,6 +29,8 @@ PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
 
+ENTRY_POINT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:\w+)")
+EARTHLY = re.compile(r"RUN\s+(?:--\S+\s+)*(.*)|(?:BUILD|FROM|COPY)\b.*?\+([\w-]+)")
 MAX_COMMANDS = 3_000  # that a CI file, for example, leads to
 MAX_TARGETS = 500  # of make, per command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
@@ -74,9 +76,8 @@ class Command:
 Rules = dict[str, list[tuple[list[str], list[Command]]]]
 
 
-def commands_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Yield each command of a script that is embedded in a file, at or below a line."""
-    first = line + 1 if "\n" in script.strip() else line
+def commands_of(script: str, path: str, first: int) -> Iterator[Command]:
+    """Yield each command of a script that is embedded in a file and begins in a line."""
     scripts: dict[str, str] = {}
     for number, text in shell.lines(script):
         yield Command(substitute(text, scripts), path, first + number)
@@ -129,6 +130,7 @@ class Runners:
             (re.compile(rf"{START}inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
             (PLAIN, partial(plain_script, content)),
             (COMPOSE, partial(compose, content)),
+            (re.compile(rf"{START}earthly{ARGUMENTS}"), partial(earthly, content)),
         ]
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
@@ -158,7 +160,7 @@ class Runners:
             path: The file with the command.
             started: Tasks that were followed before and are skipped; new ones are added.
         """
-        commands: list[Command] = []
+        commands = list(self._console(command, started)) if self.console_scripts else []
         if not ANY.search(command):
             return commands
         for pattern, follow in self.table:
@@ -178,6 +180,33 @@ class Runners:
         for rules in self._make_rules.values():
             for _, recipe in rules:
                 yield from recipe
+
+    @cached_property
+    def console_scripts(self) -> dict[str, tuple[str, str, int]]:
+        """The commands that the project installs: `package.module:function`, file and line."""
+        scripts: dict[str, tuple[str, str, int]] = {}
+        for file in self.content.files.find("**/pyproject.toml"):
+            for document in self.content.data(file):
+                for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
+                    table = document.get(*keys)
+                    for name, node in table.entries if table else []:
+                        target = (node.get("reference") or node.get("callable") or node).value
+                        if name and target:
+                            scripts[name.lower()] = target, file, node.line
+        for file in self.content.files.find("setup.py", "setup.cfg"):
+            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
+                for name, target in ENTRY_POINT.findall(line):
+                    scripts.setdefault(name.lower(), (target, file, number))
+        return scripts
+
+    def _console(self, command: str, started: set[tuple[str, str]]) -> Iterator[Command]:
+        """Yield the modules that the project's own commands run."""
+        for part in command.split(" ; "):
+            name = next(iter(shell.argv_of(part.split())), "")
+            if name in self.console_scripts and ("", name) not in started:
+                started.add(("", name))
+                target, file, line = self.console_scripts[name]
+                yield Command(f"python -m {target.replace(':', ' ')}", file, line)
 
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
@@ -489,7 +518,7 @@ def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
         for document in content.data(file):
             stages = document.get("stages")
             for _, stage in stages.entries if stages else []:
-                command = stage.get("cmd") or stage.get("do", "cmd")
+                command = stage.get("cmd")
                 for text in command.texts() if command else []:
                     yield Command(text, file, command.line if command else 1)
 
@@ -537,14 +566,26 @@ def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
                     yield Command(joined(node.texts()), file, node.line)
 
 
+def earthly(content: Content, arguments: str, _path: str) -> Iterator[Command]:
+    """Yield the commands of targets of Earthly, and those that start the targets they need."""
+    names = re.findall(r"\+([\w-]+)", arguments)
+    for file in content.files.find("**/Earthfile"):
+        target = ""
+        for number, line in shell.lines(content.text(file) or ""):
+            if header := re.match(r"([\w-]+):$", line):
+                target = header[1]
+            elif target in names and (match := EARTHLY.match(line)):
+                yield Command(match[1] or f"earthly +{match[2]}", file, number + 1)
+
+
 def job(content: Content, name: str, path: str) -> Iterator[Command]:
     """Yield the commands of the job that a command in a file submits."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for document in content.data(file):
             for key, node in data_files.walk(document):
                 if key in JOB_KEYS:
-                    for number, line in shell.lines(node.value or " ".join(node.texts())):
-                        yield Command(line, file, node.line + number)
+                    script = node.value or joined(node.texts())
+                    yield from commands_of(script, file, node.script_line)
 
 
 def _files(content: Content, name: str, folder: str) -> list[str]:
