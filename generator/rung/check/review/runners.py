@@ -177,7 +177,7 @@ class Runners:
             for file, node in tasks:
                 yield from poe_commands(node, file)
         yield from dvc(self.content, "", "")
-        for rules in self._make_rules.values():
+        for rules in self.make_rules.values():
             for _, recipe in rules:
                 yield from recipe
 
@@ -214,11 +214,11 @@ class Runners:
         return poe_tasks(self.content)
 
     @cached_property
-    def _make_rules(self) -> Rules:
+    def make_rules(self) -> Rules:
         return make_rules(self.content)
 
     def _make(self, arguments: str, path: str) -> Iterator[Command]:
-        yield from make_commands(self._make_rules, arguments)
+        yield from make_commands(self.make_rules, arguments)
 
     def _poe(self, task: str, path: str) -> Iterator[Command]:
         for file, node in self.poe_tasks.get(task, []):
