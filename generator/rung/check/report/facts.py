@@ -190,7 +190,9 @@ def lacks(review: Review) -> str:
     keystones, points = review.rating.missing
     parts = []
     if keystones:
-        parts.append(f"{keystones} {'capability' if keystones == 1 else 'capabilities'} it must have")
+        parts.append(
+            f"{keystones} {'capability' if keystones == 1 else 'capabilities'} it must have"
+        )
     if points:
         parts.append(f"{points:.2f} points")
     return f"Rung {review.level + 1} lacks {' and '.join(parts)}." if parts else ""
@@ -218,15 +220,10 @@ def by_rung(review: Review) -> str:
     if not brought:
         return ""
     to = review.level + 1
+    some = "all" if brought == len(blockers) else f"{brought} of these {len(blockers)}"
     if review.is_project:
-        return (
-            f"`rung climb --to {to}` brings {brought} of these {len(blockers)}; "
-            f"`rung plan --to {to}` shows the files first."
-        )
-    return (
-        f"Rung brings {brought} of these {len(blockers)}, marked below: `rung adopt`, then "
-        f"`rung climb --to {to}`."
-    )
+        return f"`rung climb --to {to}` brings {some}; `rung plan --to {to}` shows the files first."
+    return f"Rung brings {some}: `rung adopt`, then `rung climb --to {to}`."
 
 
 def average(review: Review) -> str:

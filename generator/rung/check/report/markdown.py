@@ -90,7 +90,9 @@ def _steps(review: Review) -> Iterator[str]:
         capability = blocker.finding.capability
         why = f"{sentence(blocker.reason)} {capability.why} " if blocker.must_have else ""
         there = exists(blocker.finding)
-        found = f" There is: {_code(printable(there).replace('`', chr(39))[:120])}." if there else ""
+        found = (
+            f" There is: {_code(printable(there).replace('`', chr(39))[:120])}." if there else ""
+        )
         yield (
             f"- **{capability.id}** ({effort(blocker)}, +{blocker.brings:g}): {why}"
             f"{_plain(blocker.change)}{found}"

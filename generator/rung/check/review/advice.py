@@ -22,7 +22,10 @@ VENDORS: tuple[tuple[str, str, str, str], ...] = (
 # Trackers of runs by package, with what logs a run and what registers its model.
 TRACKERS = {
     "wandb": ("`wandb.init()` and `wandb.log(metrics)`", "`run.link_model(path, name)`"),
-    "comet-ml": ("`comet_ml.Experiment().log_metrics(metrics)`", "`experiment.register_model(name)`"),
+    "comet-ml": (
+        "`comet_ml.Experiment().log_metrics(metrics)`",
+        "`experiment.register_model(name)`",
+    ),
     "clearml": ("`Task.init()` and its logger", "`OutputModel(task).publish()`"),
     "azure-ai-ml": ("`mlflow.log_metrics(metrics)`", "`az ml model create`"),
     "mlflow": (
@@ -30,13 +33,14 @@ TRACKERS = {
         "`log_model(model, registered_model_name=NAME)`",
     ),
 }
-SCRIPTS = {  # files by what they do, as the evidence of a capability names them
-    "train": "scripted-training",
-    "score": "scoring-entrypoint",
-    "evaluate": "offline-evaluation",
-    "ingest": "data-ingestion",
-    "service": "prediction-service",
-}
+# Capabilities whose evidence names the scripts: training, scoring, evaluation, data, service.
+SCRIPTS = (
+    "scripted-training",
+    "scoring-entrypoint",
+    "offline-evaluation",
+    "data-ingestion",
+    "prediction-service",
+)
 DATA = ("**/*.csv", "**/*.parquet", "**/*.json.gz", "**/*.feather")
 
 
@@ -62,60 +66,72 @@ class Advice:
     def words(self) -> dict[str, str]:
         """The words by name; levels/README.md lists them."""
         files = self.content.files
-        path, vendor = self._vendor()
-        _, new, request, schedule = vendor
-        scripts = {name: self._script(capability) for name, capability in SCRIPTS.items()}
+        path, (_, new, request, schedule) = self._vendor()
+        train, score, evaluate, ingest, service = map(self._script, SCRIPTS)
         notebook = next(iter(files.find("**/*train*.ipynb", "**/*.ipynb")), "")
-        train = scripts["train"] or notebook or "the training script"
-        steps = [name for name in (scripts["ingest"], scripts["train"], scripts["evaluate"]) if name]
-        log, register = next(
-            (words for name, words in TRACKERS.items() if name in self.packages),
-            TRACKERS["mlflow"],
-        )
-        requirements = next(iter(files.find(*files.reading.dependencies)), "requirements.txt")
-        run = self._runs(train)
-        words = {
-            "ci": path or new.format("check"),
-            "new_ci": path if path and "{}" not in new else new.format("train"),
+        steps = dict.fromkeys(filter(None, (ingest, train or notebook, evaluate)))
+        known = (words for name, words in TRACKERS.items() if name in self.packages)
+        log, register = next(known, TRACKERS["mlflow"])
+        needed = next(iter(files.find(*files.reading.dependencies)), "")
+        run = self._runs(train) or f"python {train or 'train.py'}"
+        return {
+            "ci": f"`{path or new.format('check')}`",
+            "ci_of_training": f"`{new.format('train')}`",
             "request": request,
             "schedule": schedule,
-            "train": train,
-            "score": scripts["score"] or "the scoring script",
-            "service": scripts["service"] or scripts["score"] or "the service",
-            "steps": ", ".join(f"`{step}`" for step in steps) or f"`{train}`",
-            "run": run if not train.endswith(".ipynb") else f"jupyter execute {train}",
+            "train": _code(train or notebook, "the training script"),
+            "score": _code(score, "the scoring script"),
+            "service": _code(service or score, "the service"),
+            "steps": ", ".join(map(_code, steps)) or "the training script",
             "pipeline": "dvc repro" if files.find("**/dvc.yaml") else run,
-            "test": self._runs("pytest") if self._runs("pytest") != "python pytest" else "pytest",
-            "data": next(iter(files.find(*DATA)), "the raw data"),
-            "requirements": requirements,
-            "lock": "poetry lock" if "tool.poetry" in (self.content.text(requirements) or "")
-            else "uv lock" if requirements.endswith(".toml")
-            else f"uv pip compile {requirements} -o requirements.lock.txt",
+            "test": self._runs("pytest") or "pytest",
+            "data": _code(next(iter(files.find(*DATA)), ""), "the raw data"),
+            "requirements": _code(needed, "the packages"),
+            "lock": self._lock(needed),
             "log": log,
             "register": register,
             "owners": ".gitlab/CODEOWNERS" if "gitlab" in new else ".github/CODEOWNERS",
         }
-        return words
+
+    def _lock(self, path: str) -> str:
+        """Return how a lock is made from a file of dependencies."""
+        if not path:
+            return "List the packages in requirements.in, and run `uv pip compile requirements.in -o requirements.txt`"
+        if path.endswith((".yml", ".yaml")):
+            return f"Run `conda-lock -f {path}`"
+        if path.endswith("Pipfile"):
+            return "Run `pipenv lock`"
+        if path.endswith("pyproject.toml"):
+            return f"Run `{'poetry' if 'tool.poetry' in (self.content.text(path) or '') else 'uv'} lock`"
+        return f"Run `uv pip compile {path} -o requirements.lock.txt`"
 
     def _vendor(self) -> tuple[str, tuple[str, str, str, str]]:
         """Return the CI file that runs tests, else the first, and its vendor; GitHub without any."""
-        for workflow in self.ci.workflows:
+        shown = {
+            one.match.path for one in self.findings["ci-build-test"].shown if one.tier != "declared"
+        }
+        workflows = [workflow.path for workflow in self.ci.workflows]
+        for path in sorted(workflows, key=lambda path: path not in shown):
             for vendor in VENDORS:
-                if re.search(vendor[0], workflow.path, re.IGNORECASE):
-                    return workflow.path, vendor
+                if re.search(vendor[0], path, re.IGNORECASE):
+                    return path, vendor
         return "", VENDORS[0]
 
     def _script(self, capability: str) -> str:
-        """Return the first Python file in which a capability was found."""
+        """Return the first Python file in which a capability was found; empty without one."""
         shown = (one.match.path for one in self.findings[capability].shown)
-        return next((path for path in shown if path.endswith(".py") and not is_documentation(path)), "")
+        return next(
+            (path for path in shown if path.endswith(".py") and not is_documentation(path)), ""
+        )
 
     def _runs(self, name: str) -> str:
-        """Return the task that runs a script, or the command that does."""
+        """Return the repository's own task that runs a program; empty without one."""
         for task, commands in self._tasks():
-            if any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", one.text) for one in commands):
+            if name and any(
+                re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", c.text) for c in commands
+            ):
                 return task
-        return f"python {name}"
+        return ""
 
     def _tasks(self) -> Iterator[tuple[str, list[Command]]]:
         """Yield the repository's own tasks, as they are called, and their commands."""
@@ -123,7 +139,14 @@ class Advice:
         for target, rules in runners.make_rules.items():
             yield f"make {target}", [command for _, recipe in rules for command in recipe]
         for task, listed in runners.poe_tasks.items():
-            yield f"poe {task}", [command for file, node in listed for command in poe_commands(node, file)]
+            yield (
+                f"poe {task}",
+                [command for file, node in listed for command in poe_commands(node, file)],
+            )
+
+
+def _code(name: str, otherwise: str = "") -> str:
+    return f"`{name}`" if name else otherwise
 
 
 def exists(finding: Finding) -> str:

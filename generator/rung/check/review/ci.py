@@ -203,11 +203,7 @@ class CI:
         if not _is_scheduled("\n".join(lines)):
             scheduled = []
         elif unscheduled := list(_not_on_a_schedule(nodes)):
-            own = [
-                command
-                for command in own
-                if not _inside(command.line, unscheduled)
-            ]
+            own = [command for command in own if not _inside(command.line, unscheduled)]
             scheduled = list(self.runners.follow(own))
         is_called = any(_is_called(node.get("on")) for node in nodes)
         raw_lines = text.split("\n")
@@ -419,7 +415,11 @@ def _without_idle_jobs(
     for document in documents_:
         workflow, events = document.get("workflow"), _events(document)
         _without_foreign_events(document, events)
-        if events == set() or _never(document, {}) or (workflow is not None and _never(workflow, {})):
+        if (
+            events == set()
+            or _never(document, {})
+            or (workflow is not None and _never(workflow, {}))
+        ):
             dead.append((document.line, document.last))
             continue
         dead += _remove_hidden(document, used)

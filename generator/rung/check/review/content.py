@@ -138,7 +138,9 @@ class Content:
             return self.cached_nodes[path]
         try:
             parsed = data_files.read(path, text)
-            nodes: Sequence[Node] | None = list(filter(None, (_live(path, node) for node in parsed)))
+            nodes: Sequence[Node] | None = list(
+                filter(None, (_live(path, node) for node in parsed))
+            )
         except data_files.UnreadableError:
             nodes = None
         if len(text) <= self.cache_left and path in self.manifests:

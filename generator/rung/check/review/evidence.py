@@ -153,7 +153,9 @@ class Evidence:
             within(match) or ((match.path, match.line) in locations and accept(match))
         )
 
-    def _run_matches(self, pattern: str, commands: Iterable[Command] | None = None) -> Iterator[Match]:
+    def _run_matches(
+        self, pattern: str, commands: Iterable[Command] | None = None
+    ) -> Iterator[Match]:
         """Yield the commands that execute what a pattern matches."""
         regex = re.compile(pattern, FLAGS)
         for command in self.commands.all if commands is None else commands:

@@ -25,9 +25,15 @@ from rung.levels.ladder import Level, load
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
 SHOWN = 3  # calls of other repositories, and files, that a note names
 # YAML that looks like CI: it has steps and commands, and is no resource, Compose or specification.
-STEPS = re.compile(rb"^(?:steps|stages|jobs|pipelines?|tasks|phases|workflows?)[ \t]*:", re.M)
-RUNS = re.compile(rb"^[ \t]*(?:-[ \t]+)?(?:script|scripts|run|commands?|cmds?)[ \t]*:", re.M)
-OTHER_YAML = re.compile(rb"^(?:kind|apiVersion|services|openapi|stages:\s+\w+:\s+cmd)\b", re.M)
+STEPS = re.compile(
+    rb"^(?:steps|stages|jobs|pipelines?|tasks|phases|workflows?)[ \t]*:", re.MULTILINE
+)
+RUNS = re.compile(
+    rb"^[ \t]*(?:-[ \t]+)?(?:script|scripts|run|commands?|cmds?)[ \t]*:", re.MULTILINE
+)
+OTHER_YAML = re.compile(
+    rb"^(?:kind|apiVersion|services|openapi|stages:\s+\w+:\s+cmd)\b", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,13 @@ def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]
     imported = {match.path: match for match in evidence.all_matches(ml_imports)}
     paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
     first = next((path for path in paths if path in imported and not is_documentation(path)), None)
-    return [imported[first]] if first else []
+    source = evidence.content.python(first) if first else None
+    if first is None or source is None:
+        return []
+    modules = tuple(f"{name}." for name in evidence.content.files.reading.modules)
+    lines = (line for name, line in source.imports.items() if f"{name}.".startswith(modules))
+    at = next(lines, imported[first].line)
+    return [Match(first, at, source.raw.split("\n")[at - 1].strip())]
 
 
 def _contradictions(content: Content, settings: Config, ladder: Sequence[Level]) -> Iterator[str]:
@@ -224,7 +236,7 @@ def _unread_ci(evidence: Evidence) -> Iterator[str]:
     files = evidence.content.files
     known = set(files.find(*files.reading.ci, *files.reading.roots, "**/action.y*ml"))
     known |= {workflow.path for workflow in evidence.ci.workflows}
-    unread = []
+    unread: list[str] = []
     for path in files.find("**/*.yml", "**/*.yaml"):
         if files.clock.is_up() or len(unread) > SHOWN:
             break

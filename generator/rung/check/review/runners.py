@@ -215,6 +215,7 @@ class Runners:
 
     @cached_property
     def make_rules(self) -> Rules:
+        """The rules of all Makefiles by target."""
         return make_rules(self.content)
 
     def _make(self, arguments: str, path: str) -> Iterator[Command]:

@@ -350,7 +350,11 @@ def without_names(tokens: list[str]) -> list[str]:
 def is_quiet(argv: list[str]) -> bool:
     """Return whether a command starts nothing."""
     head, *rest = argv
-    if _checks_syntax(argv) or head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(rest[:2]):
+    if (
+        _checks_syntax(argv)
+        or head in QUIET
+        or not QUIET_PARTS.get(head, set()).isdisjoint(rest[:2])
+    ):
         return True
     if head in ACTIVE_PARTS and ACTIVE_PARTS[head].isdisjoint(rest):
         return True
@@ -364,7 +368,11 @@ def is_quiet(argv: list[str]) -> bool:
 def _checks_syntax(argv: Sequence[str]) -> bool:
     """Return whether a shell only reads its script: `bash -n`."""
     options = list(takewhile(lambda word: word[:1] == "-", argv[1:]))
-    return bool(argv) and argv[0] in SHELLS and any(re.fullmatch(r"-\w*n\w*", option) for option in options)
+    return (
+        bool(argv)
+        and argv[0] in SHELLS
+        and any(re.fullmatch(r"-\w*n\w*", option) for option in options)
+    )
 
 
 def script_of(argv: Sequence[str]) -> str | None:
