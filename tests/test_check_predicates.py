@@ -106,7 +106,7 @@ CASES = {
     "all": Case({"all": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"a": "some text", "b": "some text"}, {"a": "some text"}),
     "any": Case({"any": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"b": "some text"}, {"c": "some text"}, "b"),
     "none": Case({"none": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"c": "some text"}, {"b": "some text"}),
-    "same_file": Case({"same_file": [{"imports": ["torch"]}, CALLS_FIT]}, {"a.py": "import torch\nm.fit(1)\n"}, {"a.py": "import torch\n", "b.py": "m.fit(1)\n"}, "a.py:1"),
+    "same_file": Case({"same_file": [{"imports": ["torch"]}, CALLS_FIT]}, {"a.py": "import torch\nm.fit(1)\n"}, {"a.py": "import torch\n", "b.py": "m.fit(1)\n"}, "a.py:2"),
     "same_file, one of several": Case({"same_file": [{"any": [{"imports": ["jax"]}, {"imports": ["torch"]}]}, CALLS_FIT]}, {f"{n}.py": "import jax\n" for n in range(9)} | {"z.py": "import torch\nm.fit(1)\n"}, {"a.py": "import torch\n", "b.py": "import jax\n", "c.py": "m.fit(1)\n"}, "z.py:1"),
     "same_file, of CI": Case({"same_file": [{"ci_runs": "check"}, {"ci_runs": "train"}]}, {CI: RUN.format("./check && ./train")}, {CI: RUN.format("./check"), ".github/workflows/b.yml": RUN.format("./train")}),
     "leads_to": Case({"leads_to": [{"imports": ["flask"]}, CALLS_FIT]}, {"a.py": "import flask\nfrom b import m\n", "b.py": "import c\n", "c.py": "m.fit(1)\n"}, {"a.py": "import flask\n", "c.py": "import a\nm.fit(1)\n"}, "a.py:1"),
