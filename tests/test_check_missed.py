@@ -313,6 +313,8 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
     "an action that registers": ({CI: "on: push\njobs: {a: {steps: [{uses: Azure/aml-registermodel@v1}]}}\n"}, "model-registry", "automated"),
     "a command that registers": ({CI: RUN.format("az ml model create --name churn --path model")}, "model-registry", "automated"),
     "an action that trains": ({CI: "on: workflow_dispatch\njobs: {a: {steps: [{uses: azure/aml-run@v1}]}}\n"}, "training-trigger", "used"),
+    "a script that prepares": ({"data/books/prepare.py": "rows = read(URL)\n"}, "data-ingestion", "used"),
+    "a script that continues a text": ({"sample.py": "import torch\n\nmodel.load_state_dict(torch.load('a.pt'))\nprint(model.generate(text))\n"}, "scoring-entrypoint", "used"),
     "a script that tunes": ({"fine_tune.py": "import torch\n\nfine_tune(torch.load('a'))\n"}, "scripted-training", "used"),
     "a script that tunes on a schedule": ({CI: NIGHTLY.format("python finetune.py")}, "training-trigger", "automated"),
     "an evaluation within the training": (

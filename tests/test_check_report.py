@@ -127,6 +127,14 @@ def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
     ]
 
 
+def test_a_weak_piece_of_evidence_never_stands_first(tmp_path: Path) -> None:
+    train = "import argparse\nfrom sklearn.svm import SVC\n\nargparse.ArgumentParser()\nSVC().fit(a, b)\n"
+    finding = look(tmp_path, ML | {"train.py": train}).findings["scripted-training"]
+
+    assert "automated" == finding.tier
+    assert 5 == finding.shown[0].match.line
+
+
 def steps_of(result: Review) -> list[str]:
     return [one.finding.capability.id for one in result.rating.blockers]
 
