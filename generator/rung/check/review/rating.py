@@ -79,7 +79,7 @@ def rate(
     findings: Mapping[str, Finding],
     game: str,
     ml: bool,
-    change: Callable[[Capability], str],
+    change: Callable[[Capability], str] = lambda capability: capability.fix,
 ) -> Rating:
     """Judge the findings by the rule of levels/README.md.
 
