@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.errors import RungError
 from rung.options import BELOW, Game, refuse_unknown_game
 
@@ -28,14 +28,17 @@ def check(
         Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="A repository.")
     ] = Path(),
     game: Game = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("check"))
-    ] = "text",
+    form: Annotated[str, options.form("check")] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
     ] = 0,
     explain: Annotated[
-        str | None, typer.Option(metavar="CAPABILITY", help="What is looked for, and was found.")
+        str | None,
+        typer.Option(
+            metavar="CAPABILITY",
+            help="What is looked for, and was found.",
+            autocompletion=options.one_of(options.of_capabilities),
+        ),
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="REV", help="Show the change against this commit.")

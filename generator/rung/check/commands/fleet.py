@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.options import BELOW, Game, refuse_unknown_game
 
 
@@ -16,9 +16,7 @@ def fleet(
         typer.Argument(metavar="DIR|FILE", parser=Path, help="Repositories, or a list of them."),
     ],
     game: Game = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("fleet"))
-    ] = "text",
+    form: Annotated[str, options.form("fleet")] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 if one is below this.")
     ] = 0,
@@ -29,7 +27,7 @@ def fleet(
         int | None, typer.Option(metavar="N", min=1, max=256, help="How many are read at once.")
     ] = None,
 ) -> int:
-    """Show the rungs of many repositories in one table. Nothing of them is run."""
+    """Show where many repositories stand. Nothing of them is run."""
     from rung.check.fleet import repositories, reviews
     from rung.system.printable import printable
 

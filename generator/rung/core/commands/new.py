@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rung.options import Game, Level, of_vendors, one_of
+
 if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
 
@@ -22,16 +24,21 @@ def new(
     destination: Annotated[
         Path, typer.Argument(metavar="DEST", parser=Path, help="A folder that does not exist.")
     ],
-    level: Annotated[str | None, typer.Option(metavar="N", help="The rung to start on.")] = None,
-    use_case: Annotated[
-        str | None, typer.Option(metavar="GAME", help="velocity or governance.")
-    ] = None,
+    level: Level = None,
+    use_case: Game = None,
     team_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="one, team or teams.")
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="one, team or teams.",
+            autocompletion=one_of(lambda: ("one", "team", "teams")),
+        ),
     ] = None,
     ci: Annotated[
         str | None,
-        typer.Option(metavar="VENDOR", help="A CI vendor (see docs/questions.md)."),
+        typer.Option(
+            metavar="VENDOR", help="github, gitlab or azure.", autocompletion=one_of(of_vendors)
+        ),
     ] = None,
     pairs: Annotated[
         list[str] | None,
@@ -65,6 +72,7 @@ def new(
     """Start a project."""
     from rung.core import creation, template_source
     from rung.levels.template_answers import gather_answers
+    from rung.system import terminal
 
     chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
@@ -83,13 +91,16 @@ def new(
     )
     if template:
         template_source.trust(chosen.address)
-    print(_outcome(created, wants_git=not no_git))
+    terminal.show(_outcome(created, wants_git=not no_git))
     return 0
 
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     """Say where a new project is and what to do with it."""
-    lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
+    lines = [
+        f"{project.folder}: rung {project.level}, {len(project.files)} files.",
+        "Its data and model are a sample to replace; the README says how.",
+    ]
     if project.repository and not project.committed and wants_git:
         lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
     if not project.signed:
