@@ -8,10 +8,10 @@ import copier
 import pytest
 import yaml
 
-from rung.levels.template_answers import is_answer
+from rung.levels.template_answers import gather_answers, is_answer
 from tests import asking
 from tests.command import rung, typing
-from tests.conftest import CHOICES, ROOT, Render, files_of
+from tests.conftest import CHOICES, QUESTIONS, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
 # The first rung of which an answer brings a file or a command.
@@ -54,6 +54,21 @@ def test_what_is_asked_changes_a_project_of_that_rung_and_nothing_else_does(
         others = [made(level, **{question: answer}) for answer in CHOICES[question][1:]]
         changes = any({**other, ANSWERS: b""} != {**plain, ANSWERS: b""} for other in others)
         assert (is_asked, changes) == (level == first, level == first), level
+
+
+def test_an_answer_is_taken_by_the_name_that_texts_had_for_the_question() -> None:
+    assert {"use_case": "governance", "level": "2"} == gather_answers(
+        None, ["game=governance", "rung=2"], {}
+    )
+
+
+def test_a_line_of_the_interview_fits_60_columns() -> None:
+    asked = [each for each in QUESTIONS.values() if "help" in each and each.get("when") is not False]
+    lines = [line for each in asked for line in each["help"].splitlines()]
+    listed = [each["choices"] for each in asked if isinstance(each.get("choices"), dict)]
+    labels = [f" » {label}" for choices in listed for label in choices]
+
+    assert [] == [line for line in [*lines, *labels] if len(line) > 59]
 
 
 def test_what_was_answered_is_remembered_where_it_is_of_no_effect(render: Render) -> None:
