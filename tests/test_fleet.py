@@ -171,7 +171,7 @@ def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -
         (["empty.txt"], "No repository was found"),
         (["binary"], "cannot be read as a list"),
         ([".", "--format", "sarif"], "There is no format `sarif`"),
-        ([".", "--game", "chess"], "There is no game `chess`"),
+        ([".", "--game", "chess"], "There is no use case `chess`"),
         (["of.txt"], "there is no user `nosuchuser`"),
         ([], "Missing argument"),
     ],

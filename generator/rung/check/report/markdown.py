@@ -26,7 +26,7 @@ def make(review: Review, before: Review | None = None) -> str:
     lines = [
         f"## Rung {rung.level}: {rung.title}",
         "",
-        f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        f"Microsoft {rung.microsoft}; Google {rung.google}. Use case: {review.game} ({review.game_from}).",
         how(review),
         _plain(counts_as(review)),
         "",
