@@ -115,7 +115,7 @@ def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
     with typing(*COPIER, "copy", "--data", "level=2", questions, tmp_path / "made") as typist:
         typist.type("", "Which kind")
         typist.type("\r", "Made")
-        typist.type(".\r", "question 'name': Use 1 to 80")  # not a name of the template's own
+        typist.type(".\r", "question 'name': Use letters")  # not a name of the template's own
         typist.type("\x15Class\r", "class_model")  # `class` could not be imported
         typist.type("import\r", "choose another, such as `import_model`")
         typist.type("\x15churn\r", "for whom")
