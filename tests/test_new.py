@@ -136,7 +136,8 @@ def test_a_team_is_warned_about_answers_for_one_person(
 def test_a_dry_run_lists_every_file_and_writes_none(
     tmp_path: Path, copier_template: Path, made: Path
 ) -> None:
-    done = rung("new", tmp_path / "other", "--defaults", "--dry-run", "--template", copier_template)
+    options = ("--defaults", "-d", "package=made", "--dry-run", "--template", copier_template)
+    done = rung("new", tmp_path / "other", *options)
 
     assert sorted(files_of(made)) == done.stdout.splitlines()
     assert [made] == list(tmp_path.iterdir())
