@@ -63,7 +63,9 @@ def test_an_answer_is_taken_by_the_name_that_texts_had_for_the_question() -> Non
 
 
 def test_a_line_of_the_interview_fits_60_columns() -> None:
-    asked = [each for each in QUESTIONS.values() if "help" in each and each.get("when") is not False]
+    asked = [
+        each for each in QUESTIONS.values() if "help" in each and each.get("when") is not False
+    ]
     lines = [line for each in asked for line in each["help"].splitlines()]
     listed = [each["choices"] for each in asked if isinstance(each.get("choices"), dict)]
     labels = [f" » {label}" for choices in listed for label in choices]

@@ -12,7 +12,9 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def _named(table: str) -> str:
-    columns = [re.sub("<.*?>", "", head) for head in re.findall(r"<th[^>]*>(.*?)</th>", table, re.DOTALL)]
+    columns = [
+        re.sub("<.*?>", "", head) for head in re.findall(r"<th[^>]*>(.*?)</th>", table, re.DOTALL)
+    ]
     if len(columns) < 3:
         return table
     cells = iter(range(table.count("<td")))

@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    print(terminal.paint("rung:", terminal.RED, sys.stderr), printable_lines(message), file=sys.stderr)
+    print(
+        terminal.paint("rung:", terminal.RED, sys.stderr), printable_lines(message), file=sys.stderr
+    )
 
 
 def _flush() -> None:

@@ -73,7 +73,9 @@ class Project:
 
 def start(template: Path, folder: Path, **answers: Any) -> Project:
     """Make a project in a separate repository, installed and committed."""
-    copier_api.run_copy(str(template), folder, data=of_the_sample(answers), defaults=True, quiet=True)
+    copier_api.run_copy(
+        str(template), folder, data=of_the_sample(answers), defaults=True, quiet=True
+    )
     git(folder, "init", "--quiet", "--initial-branch=main")
     project = Project(folder)
     project.commit("Start")

@@ -17,7 +17,9 @@ def gather_answers(
     file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return one mapping of the answers: a file's, overridden by -d, overridden by options."""
-    answers = {ALIASES.get(name, name): answer for name, answer in (read(file) if file else {}).items()}
+    answers = {
+        ALIASES.get(name, name): answer for name, answer in (read(file) if file else {}).items()
+    }
     for pair in pairs:
         question, equals, answer = pair.partition("=")
         if not equals or not question:

@@ -19,7 +19,9 @@ def show(text: str) -> None:
         print(text)
         return
     width = shutil.get_terminal_size().columns
-    print("\n".join(coloured(part, line) for line in text.split("\n") for part in fold(line, width)))
+    print(
+        "\n".join(coloured(part, line) for line in text.split("\n") for part in fold(line, width))
+    )
 
 
 def fold(line: str, width: int) -> list[str]:

@@ -66,7 +66,9 @@ def finish(
         raise RungError("\n".join([*messages.leaving(plan), "No files were changed."]))
     if branch is not None:
         commit, passed = climb_on_branch(prepared, branch, messages.message(plan), verify=verify)
-        terminal.show(write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news)))
+        terminal.show(
+            write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news))
+        )
         return 1 if plan.conflicts or passed is False else 0
     if plan.conflicts:
         terminal.show(write(Outcome(plan, news=news)))

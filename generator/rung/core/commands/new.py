@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
 
 NAMELESS = """\
-git does not know your name, so the first commit bears Rung's. Put it right with
+git does not know your name, so the first commit carries Rung's. Correct it with
   git config --global user.name "Your Name"
   git config --global user.email you@example.com
   git commit --amend --reset-author --no-edit"""

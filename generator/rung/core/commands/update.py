@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from rung import options, output_formats
 from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
