@@ -71,6 +71,7 @@ def test_a_line_of_the_interview_fits_60_columns() -> None:
     labels = [f" » {label}" for choices in listed for label in choices]
 
     assert [] == [line for line in [*lines, *labels] if len(line) > 59]
+    assert {"?"} == {each["qmark"] for each in asked}, "and begins with no emoji"
 
 
 def test_what_was_answered_is_remembered_where_it_is_of_no_effect(render: Render) -> None:
