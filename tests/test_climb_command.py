@@ -117,7 +117,7 @@ def test_a_changed_answer_goes_the_same_way(new_project: Path, climb: Climb) -> 
 
 
 OURS, RUNGS = 'evaluate.cmd = "python ours.py"', 'evaluate.cmd = "python pipeline/evaluate.py"'
-LATER = 'evaluate.cmd = "dvc repro evaluate"'
+LATER = 'evaluate.cmd = "rung-ops dvc repro evaluate"'
 
 
 @pytest.fixture
