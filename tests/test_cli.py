@@ -128,6 +128,9 @@ def test_a_terminal_shows_folded_lines_and_colours_unless_it_must_not(
     assert (green, folded) == ("\x1b[32m  + poe keys: makes\x1b[0m", "\x1b[32m    the pair\x1b[0m")
     assert command == "  git commit --amend --no-edit", "to be copied whole"
 
+    terminal.show('{"key":\n "a longer line than that"}', "json")
+    assert '{"key":\n "a longer line than that"}\n' == capsys.readouterr().out
+
     monkeypatch.setenv("NO_COLOR", "1")
     terminal.show("Added:")
     assert "Added:\n" == capsys.readouterr().out

@@ -9,19 +9,18 @@ from typing import TextIO
 
 BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
 COLOURS = {"+": GREEN, "-": RED, "~": YELLOW, "!": YELLOW}  # by the sign that a line begins with
-SIGN = re.compile(r"  ([-+~!.=*]) ")
+SIGN = re.compile(r"  ([-+~!.=*])\+? ")
 COMMAND = re.compile(r"\s*(cd|git|rung|uv|uvx) ")  # folded it could not be copied
 
 
-def show(text: str) -> None:
-    """Print a text of a command."""
-    if not sys.stdout.isatty():
-        print(text)
+def show(text: str, form: str = "text", *, end: str = "\n") -> None:
+    """Print the output of a command in a format; only text is for people."""
+    if form != "text" or not sys.stdout.isatty():
+        print(text, end=end)
         return
     width = shutil.get_terminal_size().columns
-    print(
-        "\n".join(coloured(part, line) for line in text.split("\n") for part in fold(line, width))
-    )
+    lines = (coloured(part, line) for line in text.split("\n") for part in fold(line, width))
+    print("\n".join(lines), end=end)
 
 
 def fold(line: str, width: int) -> list[str]:

@@ -56,6 +56,7 @@ def check(
     """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
     from rung.check.review.files import Limits
     from rung.check.review.review import review
+    from rung.system import terminal
 
     refuse_unknown_game(game)
     write = output_formats.writer("check", form)
@@ -70,7 +71,7 @@ def check(
     if explain is not None:
         return _explain(result, explain)
     before = _review_commit(base, path, game or result.game, limits) if base is not None else None
-    sys.stdout.write(write(result, before))
+    terminal.show(write(result, before), form, end="")
     return BELOW if result.level < min_level else 0
 
 

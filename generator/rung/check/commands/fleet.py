@@ -1,6 +1,5 @@
 """The command `rung fleet`, which reviews many repositories and prints one table."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +28,13 @@ def fleet(
 ) -> int:
     """Show where many repositories stand. Nothing of them is run."""
     from rung.check.fleet import repositories, reviews
+    from rung.system import terminal
     from rung.system.printable import printable
 
     refuse_unknown_game(game)
     write = output_formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
-    sys.stdout.write(write(rows, printable(where.resolve().name)))
+    terminal.show(write(rows, printable(where.resolve().name)), form, end="")
     # A repository that could not be read counts as below: its rung is unknown.
     is_below = min_level and not all(row.holds(min_level) for row in rows)
     return BELOW if is_below else 0

@@ -30,5 +30,5 @@ def doctor(
 
     write = output_formats.writer("doctor", form)
     report = examine(path, to, pairs or [])
-    terminal.show(write(report))
+    terminal.show(write(report), form)
     return 1 if report.lacks else 0

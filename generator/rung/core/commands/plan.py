@@ -42,7 +42,7 @@ def plan(
             sys.stdout.flush()
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
-            terminal.show(write(prepared.plan))
+            terminal.show(write(prepared.plan), "json" if as_json else form)
             text = form == "text" and not as_json
             if (
                 text
