@@ -22,6 +22,12 @@ VERBS = {
     ),
     "dvc": Verb("rung_ops.data.dvc", "track", "run DVC, which names a lock file once"),
     "pull": Verb("rung_ops.data.incoming:pull", "track", "fetch the versioned data"),
+    "draft": Verb(
+        "rung_ops.data.draft.command",
+        "predict",
+        "draft dataset.py, features.py, model.py and params.toml from a file of rows",
+        is_alone=True,  # `rung new --from-file` runs it before a project is installed
+    ),
     "features": Verb(
         "rung_ops.features.registry",
         "train",
