@@ -96,6 +96,8 @@ def default(question: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]])
     if not isinstance(value, str) or not re.search("{[{%]", value):
         return f"`{value if isinstance(value, str) else json.dumps(value)}`"
     used = {node.name for node in JINJA.parse(value).find_all(nodes.Name)}
+    if "_folder_name" in used:
+        return "the folder's name"
     names = [name for name in asked if name in used]
     if not names:
         raise ValueError(f"levels/questions.yml: the default {value!r} depends on no answer")

@@ -219,7 +219,7 @@ def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) 
         text.write("\ndel TARGET\n")
     code, printed = run(project, "tests/test_later.py")
     assert (code, "test_later.py" in printed) == (1, False)
-    assert "mend this first; the tests after tests/test_contract.py did not run" in printed
+    assert "fix this first; the tests after tests/test_contract.py did not run" in printed
 
 
 def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:

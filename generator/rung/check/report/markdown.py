@@ -34,7 +34,7 @@ def make(review: Review, before: Review | None = None) -> str:
     lines = [
         f"## {heading(review).capitalize()}",
         "",
-        f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        f"Microsoft {rung.microsoft}; Google {rung.google}. Use case: {review.game} ({review.game_from}).",
         not_seen(review),
         how(review),
         _plain(counts_as(review)),

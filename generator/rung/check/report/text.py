@@ -43,7 +43,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     if not_seen(review):
         yield f"  {not_seen(review)}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
-    yield f"  Game: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
+    yield f"  Use case: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
     yield f"  {how(review)}"
     if review.machine_learning:
         yield f"  {counts_as(review)}"
@@ -131,7 +131,7 @@ def _next(review: Review) -> Iterator[str]:
 
 def _why_not_required(review: Review, finding: Finding) -> str:
     if finding.applies:
-        return f"The {review.game} game does not require it."
+        return f"No {review.game} use case requires it."
     return (
         "Not applicable: the repository, or the project by its answers, has nothing of this kind."
     )
