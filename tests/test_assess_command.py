@@ -95,7 +95,7 @@ def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
         stderr=subprocess.PIPE,
     )
     os.close(side)
-    os.write(terminal, b"3\n" * 15)
+    os.write(terminal, b"3\n" * 15 + b"Clicks\n")
     out, shown = process.communicate(timeout=60)
     os.close(terminal)
 
@@ -106,6 +106,7 @@ def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
         data["answers"].values()
     )
     assert b"15/15" in shown
+    assert "Clicks" == data["impact_metric"]
 
 
 def test_the_page_is_put_into_a_project_and_renewed(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The strategy's arithmetic: the personas, the weights' file, and what holds for any answers."""
 
 import shutil
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
+from rung.assess import phrases
 from rung.assess.answers import Responses, read
 from rung.assess.assessment import Assessment, assess, measure
 from rung.assess.roadmap import TO_BUILD
-from rung.assess.strategy import Choice, Scan, from_answers, successful_mlops
+from rung.assess.strategy import NO_CHOICE, Choice, Scan, from_answers, successful_mlops
 from rung.assess.weights import PARTS, Answers, load
 from rung.errors import RungError
 from rung.levels.ladder import BLOCKS, TIERS
@@ -62,9 +64,76 @@ def test_the_docs_say_what_rung_says_of_each_team() -> None:
         made = assess(read(PERSONAS / f"{name}.yml", WEIGHTS), WEIGHTS, LEVELS)
         rungs = (made.strategy.start, made.strategy.target, made.strategy.north)
         levels = ", ".join(str(rung.level) for rung in rungs)
-        advice = f"{made.strategy.game.name} {levels}: {', '.join(names(made))}"
+        steps = [step for step in names(made) if step != "alignment" or step in hand]
+        advice = f"{made.strategy.game.name} {levels}: {', '.join(steps)}"
         assert advice == (hand if says == "the same" else says)
         assert because and bool(differs) == (advice != hand)
+
+
+def test_the_docs_say_what_rung_says_of_twelve_more() -> None:
+    rows = [
+        line[1:-1].split("|")
+        for line in (PERSONAS / "later/README.md").read_text().splitlines()
+        if line.startswith("|[")
+    ]
+    assert 12 == len(rows) == len(list((PERSONAS / "later").glob("*.yml")))
+    for team, hand, first, _, because, says, points, differs in rows:
+        made = assess(
+            read(PERSONAS / f"later/{team[1 : team.index(']')]}.yml", WEIGHTS), WEIGHTS, LEVELS
+        )
+        rungs = (made.strategy.start, made.strategy.target, made.strategy.north)
+        levels = ", ".join(str(rung.level) for rung in rungs)
+        block = next(step for step in names(made) if step not in ("before use", "alignment"))
+        advice = f"{made.strategy.game.name} {levels}: {block}"
+        assert advice == (f"{hand}: {first}" if says == "the same" else says)
+        assert because and bool(differs) == (points != "6")
+
+
+def test_an_online_service_is_watched_in_its_first_year() -> None:
+    slow = persona("doordash", models=("one",), pace=("years",), experiments=("online-tests",))
+    made = from_answers(slow, WEIGHTS)
+    blocks = [block.name for block in made.order]
+
+    assert S in blocks and O in blocks and (3, 3) == (made.target.level, made.north.level)
+    assert O not in [
+        block.name for block in from_answers({**slow, "timing": ("batch",)}, WEIGHTS).order
+    ]
+
+
+def test_blocks_of_nearly_one_priority_are_a_tie() -> None:
+    made = assess(Responses(persona("ranking-team"), Choice()), WEIGHTS, LEVELS)
+
+    assert ["training may come before serving"] == phrases.ties(made)[:1]
+
+
+@pytest.mark.parametrize(("compute", "tracking"), [("laptop", "local"), ("shared", "server")])
+def test_a_few_laptops_need_no_tracking_server(compute: str, tracking: str) -> None:
+    made = assess(Responses(persona("churn-team", compute=(compute,)), Choice()), WEIGHTS, LEVELS)
+
+    assert tracking == made.project["tracking"]
+
+
+@pytest.mark.parametrize(("name", "answer"), [("business", "absent"), ("size", "one")])
+def test_people_bear_on_the_target_of_the_year(name: str, answer: str) -> None:
+    fast = persona("doordash", timing=("batch",))
+    before, after = (
+        from_answers(each, WEIGHTS).target for each in (fast, {**fast, name: (answer,)})
+    )
+
+    assert (3, 2) == (before.level, after.level)
+
+
+def test_the_customers_weigh_in_serving() -> None:
+    few, many = (
+        next(
+            b
+            for b in from_answers(persona("doordash", customers=(c,)), WEIGHTS).order
+            if b.name == S
+        )
+        for c in ("analysts", "ml-engineers")
+    )
+
+    assert many.priority > few.priority
 
 
 def test_a_team_that_has_ci_starts_where_something_is_tested() -> None:
@@ -100,17 +169,70 @@ def test_doordash_says_of_each_answer_whether_the_talk_states_it() -> None:
     assert all(" # stated" in line or " # assumed" in line for line in answers)
 
 
+def freedom(answers: Answers, choice: Choice = NO_CHOICE) -> tuple[bool, bool, frozenset[str]]:
+    """Return what advice may not gain: velocity, rung 4 by itself; and what it may not lose."""
+    made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
+    velocity = made.project["use_case"] == "velocity"
+    owed = frozenset(
+        item.capability.id
+        for step in made.roadmap.steps
+        if step.name == "before use"
+        for item in step.items
+    )
+    assert not (owed and velocity), "a project without the records that are owed"
+    return velocity, velocity and 4 in (made.strategy.target.level, made.strategy.north.level), owed
+
+
+def tightened(answers: Answers) -> Iterator[Answers]:
+    """Yield the answers with one domain more, and with each greater harm."""
+    domains, harms = WEIGHTS.questions["domain"], WEIGHTS.questions["harm"].names()
+    regulated = domains.answer("regulated")
+    assert regulated is not None
+    for name in regulated.domains:
+        yield {**answers, "domain": (*answers["domain"], name)}
+    for harm in harms[harms.index(answers["harm"][0]) + 1 :]:
+        yield {**answers, "harm": (harm,)}
+
+
+def compare_freedom(answers: Answers, choice: Choice) -> None:
+    velocity, alone, owed = freedom(answers, choice)
+    for stricter in tightened(answers):
+        then = freedom(stricter, choice)
+        assert then[0] <= velocity and then[1] <= alone and then[2] >= owed, (answers, stricter)
+
+
+@settings(deadline=None, max_examples=20)
+@given(answers=any_answers, game=st.sampled_from([None, "velocity"]))
+def test_a_stricter_domain_or_a_greater_harm_never_loosens_the_advice(
+    answers: Answers, game: str | None
+) -> None:
+    compare_freedom(answers, Choice(game))
+
+
+def test_the_stricter_of_any_two_domains_decides() -> None:
+    names = WEIGHTS.questions["domain"].names()
+    for harm in WEIGHTS.questions["harm"].names():
+        mature = persona("real-time-bidding", harm=(harm,))
+        one = {name: freedom({**mature, "domain": (name,)}) for name in names}
+        for first, second in combinations(names, 2):
+            velocity, alone, owed = freedom({**mature, "domain": (first, second)})
+            both = (one[first], one[second])
+            assert velocity == all(each[0] for each in both), (first, second, harm)
+            assert alone == all(each[1] for each in both), (first, second, harm)
+            assert owed >= both[0][2] | both[1][2], (first, second, harm)
+
+
 def test_doordash_is_reckoned_as_on_paper() -> None:
     made = from_answers(persona("doordash"), WEIGHTS)
     by_name = {block.name: block for block in (*made.order, *made.left)}
 
-    # 0.6 x 1/3 + 0.4 x the mean of 0, 0, 0, 0.5 and 0.25
-    assert made.game.score.total == pytest.approx(0.26)
+    # 0.6 x 1/3 + 0.4 x 0.5, the strictest of its domains
+    assert made.game.score.total == pytest.approx(0.4)
     assert made.adoption.total == pytest.approx(11 / 12)
-    # (0.5 + 0.3 + 0.2 x 11/12 + 0.2 x (1 - 2 x 0.26)) x (1 - 0.1 x 2/3)
-    assert by_name[S].priority == pytest.approx(1.00738, abs=1e-5)
-    # (0.4 + 0.35 x 2/3 + 0.25) x (1 - 0.5 x 2/3)
-    assert by_name[X].priority == pytest.approx(0.58889, abs=1e-5)
+    # (0.5 + 0.3 + 0.2 x 11/12 + 0.1 x 1/3 + 0.2 x (1 - 2 x 0.4)) x (1 - 0.1 x 2/3)
+    assert by_name[S].priority == pytest.approx(0.98622, abs=1e-5)
+    # (0.4 + 0.35 x 2/3 + 0.25 + 0.1 x 2/3) x (1 - 0.5 x 2/3)
+    assert by_name[X].priority == pytest.approx(0.63333, abs=1e-5)
 
 
 @given(answers=any_answers)
@@ -141,7 +263,7 @@ def test_for_any_answers_blocks_come_after_their_prerequisites(answers: Answers)
     assert sorted(names + [block.name for block in made.left]) == sorted(BLOCKS)
     assert F not in names or names[0] == F
     for place, block in enumerate(made.order):
-        assert block.priority >= WEIGHTS.keep.priority
+        assert block.priority >= WEIGHTS.keep.priority or (block.name == O and S in names)
         for rule in block.after:
             assert rule.needs and set(rule.needs) <= set(names[:place])
     # Among blocks that wait for nothing, the one that counts more comes first.
@@ -201,7 +323,7 @@ def test_weak_ci_puts_the_foundation_before_what_runs_in_it() -> None:
 
 def test_between_the_games_one_is_chosen_with_its_reason() -> None:
     made = from_answers(
-        persona("doordash", domain=("fraud", "banking"), harm=("revenue",)), WEIGHTS
+        persona("doordash", domain=("ads", "forecasting"), harm=("customer-money",)), WEIGHTS
     )
 
     assert made.game.score.total == pytest.approx(0.5)
@@ -217,6 +339,7 @@ def test_fraud_with_customers_money_just_reaches_governance() -> None:
 
 def test_two_of_three_is_not_a_fast_pace() -> None:
     culture = {"risk": ("balanced",), "decisions": ("team",), "collaboration": ("shared-goals",)}
+    culture["timing"] = ("batch",)  # online, the target is rung 3 in any case
     steady = from_answers(persona("doordash", **culture), WEIGHTS)
     fast = from_answers(persona("doordash", **culture | {"risk": ("bold",)}), WEIGHTS)
 
@@ -271,20 +394,21 @@ def test_a_scan_leaves_the_order_that_was_answered() -> None:
     after = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
 
     assert not after.measured
-    assert [S, T, O, X] == names(before) == names(after)
+    assert ["alignment", S, T, O, X] == names(before) == names(after)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_duties_before_use_come_first_and_the_north_star_includes_them(name: str) -> None:
     answers = persona(name)
     made = assess(Responses(answers, Choice()), WEIGHTS, LEVELS)
-    regulated = {"banking", "health", "insurance", "public-services"} & set(answers["domain"])
+    people = {"banking", "health", "public-services"} & set(answers["domain"])
 
-    if answers["harm"] == ("legal-or-safety",) or regulated:
+    if people or answers["domain"] == ("insurance",):
         first = made.roadmap.steps[0]
         assert "before use" == first.name
         owed = {item.capability.id for item in first.items}
-        assert owed >= {"human-oversight", "fairness-assessment", "technical-file"}
+        of_people = {"human-oversight", "fairness-assessment", "technical-file"}
+        assert owed & of_people == (of_people if people else set())
         assert max(item.rung for item in first.items) <= made.strategy.north.level
     else:
         assert "before use" not in names(made)
@@ -297,8 +421,46 @@ def test_duties_are_reported_for_any_rung_and_game(target: int) -> None:
     first = assess(Responses(answers, choice), WEIGHTS, LEVELS).roadmap.steps[0]
     oversight = next(item for item in first.items if item.capability.id == "human-oversight")
 
-    assert ("before use", "to build", False) == (first.name, oversight.state, oversight.brought)
-    assert oversight.with_rung == oversight.capability.effort
+    assert ("before use", "to build", target >= 3) == (
+        first.name,
+        oversight.state,
+        oversight.brought,
+    )
+
+
+@pytest.mark.parametrize(
+    ("domain", "harm", "absent"),
+    [
+        ("energy", "revenue", {"human-oversight", "fairness-assessment", "risk-register"}),
+        ("energy", "legal-or-safety", {"fairness-assessment", "data-privacy-controls"}),
+        ("insurance", "customer-money", {"fairness-assessment", "human-oversight"}),
+        ("critical-infrastructure", "legal-or-safety", {"fairness-assessment"}),
+        ("self-driving", "legal-or-safety", {"fairness-assessment", "data-privacy-controls"}),
+    ],
+)
+def test_nothing_about_people_is_owed_where_no_people_are_judged(
+    domain: str, harm: str, absent: set[str]
+) -> None:
+    answers = persona("retail-forecasting", domain=(domain, "forecasting"), harm=(harm,))
+
+    assert not absent & {n for duty in WEIGHTS.duties_for(answers) for n in duty.ask}
+
+
+@pytest.mark.parametrize(
+    ("domain", "laws"),
+    [
+        ("public-services", {"EU AI Act Art. 27", "GDPR Art. 22 and 35"}),
+        ("health", {"MDR (Regulation (EU) 2017/745) Art. 10 and 83, Annex VIII rule 11"}),
+        ("law-enforcement", {"Law Enforcement Directive (Directive (EU) 2016/680) Art. 11 and 27"}),
+        ("hiring", {"EU AI Act Art. 9 to 15 and 26"}),
+    ],
+)
+def test_a_duty_names_law_article_date_and_who_owes_it(domain: str, laws: set[str]) -> None:
+    duties = WEIGHTS.duties_for(persona("churn-team", domain=(domain,)))
+
+    assert laws <= {f"{duty.law} {duty.article}" for duty in duties}
+    assert all(duty.who and duty.since for duty in duties)
+    assert ("GDPR" in {duty.law for duty in duties}) == (domain != "law-enforcement")
 
 
 def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
@@ -316,6 +478,7 @@ def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
     ("answers", "choice", "message"),
     [
         ({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice(), "counted as harm legal"),
+        ({"domain": ("hiring",), "harm": ("annoyance",)}, Choice(), "counted as harm revenue"),
         ({"harm": ("legal-or-safety",), "risk": ("bold",)}, Choice(), "tried and undone"),
         ({"pace": ("days",), "decisions": ("committee",)}, Choice(), "a committee decides"),
         (
@@ -357,14 +520,15 @@ def test_a_self_driving_car_is_governed_for_any_answer_about_harm() -> None:
     assert ("annoyance",) == made.answers["harm"]
 
 
-@pytest.mark.parametrize(("answer", "first"), [("apart", "alignment"), ("handover", S)])
-def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
+@pytest.mark.parametrize("answer", ["apart", "handover"])
+def test_everybody_aligns_first_and_those_who_work_apart_take_longer(answer: str) -> None:
     made = assess(
         Responses(persona("doordash", collaboration=(answer,)), Choice()), WEIGHTS, LEVELS
     )
+    first = made.roadmap.steps[0]
 
-    assert first == names(made)[0]
-    assert (first == "alignment") == any("RACI" in task for task in made.roadmap.steps[0].tasks)
+    assert "alignment" == first.name and "docs/use_case.md" in first.tasks[0]
+    assert (answer == "apart") == any("RACI" in task for task in first.tasks) == (first.days > 5)
 
 
 def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
@@ -475,6 +639,17 @@ def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, 
             assert scanned.points[name] >= TIERS["used"], name
 
 
+def test_the_forms_of_what_is_owed_come_with_the_project_that_is_named(render: Render) -> None:
+    made = assess(Responses(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS)
+    project = render(use_case="governance", level=3, impact_metric="Hours waited")
+    forms = {path for item in made.roadmap.steps[0].items for path in item.records}
+
+    assert "governance/oversight.md" in forms and all(list(project.glob(path)) for path in forms)
+    assert phrases.FORMS in [command for command, _ in phrases.commands(made)]
+    page = (project / "docs/use_case.md").read_text()
+    assert page.endswith(".\n\n## Impact metric\nHours waited\n")
+
+
 def test_what_a_step_is_made_of_is_known() -> None:
     known = {name for level in LEVELS for name in level.capabilities}
 
@@ -520,7 +695,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_prerequisites_that_wait_for_each_other_are_named(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "levels" / "strategy.yml", tmp_path)
+    for name in ("strategy.yml", "duties.yml"):
+        shutil.copy(ROOT / "levels" / name, tmp_path)
     file = tmp_path / "strategy.yml"
     data: dict[str, Any] = yaml.safe_load(file.read_text())
     data["after"].append({"block": S, "needs": [O], "where": "always", "because": "a loop"})

@@ -17,7 +17,7 @@ from jinja2 import nodes
 from rung.levels import ladder
 from rung.levels.template_answers import is_answer
 
-SET_BY_A_COMMAND = {"ejected"}  # of `rung eject`
+SET_BY_A_COMMAND = {"ejected", "impact_metric"}  # of `rung eject` and `rung assess`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"
 JINJA = jinja2.Environment(trim_blocks=True)
 

@@ -16,6 +16,12 @@ from rung.levels import template_answers
 TOP = 4  # the highest rung
 LARGEST = 1_000_000  # bytes; all answers take some hundred
 WIDTH = 88
+METRIC = "impact_metric"  # its name in files, and the question of `rung new` that takes it
+ASK_METRIC = "Which number of the business is the model to move?"
+METRIC_WHY = (
+    "A rung says how a model is run, not what it is worth. The number that its owner watches, and how "
+    "far it is to move, goes onto the one page that everybody agrees on."
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Responses:
 
     answers: Answers
     choice: Choice
+    impact_metric: str = ""
 
 
 def gather(
@@ -33,6 +40,7 @@ def gather(
     weights: Weights,
     *,
     ask: Sequence[str],
+    impact_metric: str | None = None,
 ) -> Responses:
     """Return the responses: a file's answers, overridden by options; the user is asked the rest.
 
@@ -42,10 +50,12 @@ def gather(
         choice: What was decided by options; the rest may be in the file.
         weights: The questions.
         ask: The questions to ask where they have no answer yet.
+        impact_metric: The number that the model is to move; it is asked with the questions.
     """
     filed = read(file, weights) if file else Responses({}, NO_CHOICE)
     typed = {name: value for name, value in options.items() if value is not None}
     answers = {**filed.answers, **understand(typed, weights, "options: ")}
+    metric = filed.impact_metric if impact_metric is None else _metric(impact_metric, "options: ")
     unanswered = [name for name in ask if name not in answers]
     if unanswered:
         if not sys.stdin.isatty():
@@ -56,8 +66,9 @@ def gather(
                 "or add `--defaults` to have them assumed."
             )
         answers = dict(ask_user(unanswered, answers, weights, sys.stdin, sys.stderr))
+        metric = metric or ask_metric(sys.stdin, sys.stderr)
     decided = {name: value for name, value in vars(choice).items() if value is not None}
-    return Responses(answers, replace(filed.choice, **decided))
+    return Responses(answers, replace(filed.choice, **decided), metric)
 
 
 def read(file: Path, weights: Weights) -> Responses:
@@ -65,6 +76,7 @@ def read(file: Path, weights: Weights) -> Responses:
     content = load(file)
     where = f"{file}: "
     choice = content.pop("choice", {})
+    metric = _metric(content.pop(METRIC, None) or "", where)
     if "answers" in content:  # what `rung assess --format json` wrote
         content = _mapping(content["answers"], f"{where}`answers`")
     # A question of the form that was left blank has no answer.
@@ -72,6 +84,7 @@ def read(file: Path, weights: Weights) -> Responses:
     return Responses(
         understand(answers, weights, where),
         decide(_mapping(choice, f"{where}`choice`"), where),
+        metric,
     )
 
 
@@ -164,10 +177,22 @@ def ask_user(
             lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
         print("\n".join(lines), file=shown)
         assumed, _ = assume(known, weights)[name]
-        reply = _reply(question, ", ".join(assumed), weights, typed, shown)
+        numbers = [i for i, a in enumerate(question.answers) if {*assumed} & {a.name, *a.domains}]
+        reply = _reply(question, ", ".join(map(str, numbers)), weights, typed, shown)
         if reply is not None:
             known[name] = reply
     return known
+
+
+def ask_metric(typed: TextIO, shown: TextIO) -> str:
+    """Ask which number of the business the model is to move; return nothing if it is not known."""
+    print(f"\n{ASK_METRIC}", *_fold(METRIC_WHY, " " * 5), sep="\n", file=shown)
+    while True:
+        print("     in your own words [Enter: not known yet] ", end="", file=shown, flush=True)
+        try:
+            return _metric(typed.readline().strip(), "")
+        except RungError as error:
+            print(f"     {error}", file=shown)
 
 
 def form(weights: Weights) -> str:
@@ -181,7 +206,17 @@ def form(weights: Weights) -> str:
             meaning = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
             lines += _fold(f"{index} {meaning}", "#   ", "#     ")
         lines.append(f"{question.id}:")
+    lines += ["", f"# {ASK_METRIC}", *_fold(METRIC_WHY, "#   "), f"{METRIC}:"]
     return "\n".join(lines) + "\n"
+
+
+def _metric(value: Any, where: str) -> str:
+    text = value if isinstance(value, str) else ""
+    if (value and not text) or len(text) > 200 or not (text or " ").isprintable() or "{" in text:
+        raise RungError(
+            f"{where}`{METRIC}` takes one line of at most 200 characters, without braces."
+        )
+    return text.strip()
 
 
 def _answer(question: Question, value: Any, where: str) -> tuple[str, ...]:
@@ -200,14 +235,23 @@ def _name(question: Question, value: Any, where: str) -> str:
     name = question.named(text)
     if name is not None:
         return name
-    close = get_close_matches(text.lower(), [*question.names(), *question.words], 1, 0.5)
-    near = question.named(close[0]) if close else None
+    near = _nearest(question, text.lower())
     hint = f" Did you mean `{near}`?" if near else ""
     if question.id == "domain" and not hint:
         hint = " Where none fits, take the nearest by who may be harmed and which law holds."
     raise RungError(
         f"{where}`{question.id}`: {_shown(value)} is not an answer.{hint} {_choices(question)}"
     )
+
+
+def _nearest(question: Question, text: str) -> str | None:
+    """Return the name that was probably meant; none where answers of different shares are near."""
+    cutoff = 0.8 if question.strictest else 0.5  # a wrong domain would loosen the advice
+    words = get_close_matches(text, [*question.names(), *question.words], 5, cutoff)
+    names = [name for name in map(question.named, words) if name]
+    if question.strictest and len({question.answer(name) for name in names}) > 1:
+        return None
+    return names[0] if names else None
 
 
 def _choices(question: Question) -> str:

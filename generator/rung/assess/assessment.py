@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rung.assess import answers as responses_of
-from rung.assess.answers import Responses
+from rung.assess.answers import METRIC, Responses
 from rung.assess.roadmap import Planner, Roadmap
 from rung.assess.strategy import Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Answers, Weights
@@ -41,6 +41,7 @@ class Assessment:
         strategy: Game, start, target and order of work.
         roadmap: The steps.
         project: The answers to give to `rung new`.
+        impact_metric: The number of the business that the model is to move; empty if not known.
         weights: The questions and what the answers weigh.
         levels: The ladder, lowest rung first.
     """
@@ -54,6 +55,7 @@ class Assessment:
     strategy: Strategy
     roadmap: Roadmap
     project: Mapping[str, Any]
+    impact_metric: str
     weights: Weights
     levels: Sequence[Level]
 
@@ -87,8 +89,14 @@ def assess(
         strategy = from_answers(counted, weights, scan, responses.choice, measured=bool(measured))
     project = {
         "use_case": strategy.game.played,
-        **{name: new.take[answers[new.question][0]] for name, new in weights.project.items()},
+        **{
+            name: new.otherwise
+            if new.unless and weights.hold(new.unless, answers)
+            else new.take[answers[new.question][0]]
+            for name, new in weights.project.items()
+        },
         "level": strategy.start.level,
+        **({METRIC: responses.impact_metric} if responses.impact_metric else {}),
     }
     return Assessment(
         answers=answers,
@@ -100,6 +108,7 @@ def assess(
         strategy=strategy,
         roadmap=Planner(strategy, counted, project, weights, levels, scan).roadmap(),
         project=project,
+        impact_metric=responses.impact_metric,
         weights=weights,
         levels=levels,
     )
@@ -147,7 +156,7 @@ def advised(file: Path) -> dict[str, Any]:
         weights = load_weights(folder)
         return dict(assess(responses_of.read(file, weights), weights, load_levels(folder)).project)
     project = content["project"]
-    if not isinstance(project, dict) or set(project) != set(PROJECT):
+    if not isinstance(project, dict) or {*project} - {METRIC} != {*PROJECT}:
         raise RungError(
             f"{file}: `project` must hold {', '.join(PROJECT)}, and nothing else.\n"
             "Write it again with `rung assess --format json`."

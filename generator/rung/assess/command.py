@@ -40,6 +40,10 @@ def assess(
     business: Annotated[Answer, _question("How the business takes part")] = None,
     experience: Annotated[Answer, _question("What the team has run in production")] = None,
     size: Annotated[Answer, _question("How many people work on it")] = None,
+    impact_metric: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The number of the business that the model is to move."),
+    ] = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing; assume what is missing, and say so.")
     ] = False,
@@ -90,7 +94,9 @@ def assess(
     choice = responses.decide({"game": game, "start": start, "target": target})
     skipped = assessment.measurable(weights) if scan else ()
     ask = [] if defaults else [name for name in weights.questions if name not in skipped]
-    gathered = responses.gather(answers, options, choice, weights, ask=ask)
+    gathered = responses.gather(
+        answers, options, choice, weights, ask=ask, impact_metric=impact_metric
+    )
     measure = partial(assessment.measure, scan) if scan else None
     result = assessment.assess(gathered, weights, ladder.load(folder), measure)
     for note in result.scan.notes if result.scan else ():

@@ -5,14 +5,16 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from msgspec import to_builtins
+
 from rung.assess import phrases
+from rung.assess.answers import METRIC
 from rung.assess.assessment import Assessment
 from rung.assess.roadmap import BEFORE_USE, Item, Step
 from rung.assess.strategy import Block, WeightedSum
 
 WIDTH = 96  # of text; only commands may be longer
 FIRST = 3  # steps that are presented; the others are named
-SHORT = {"Target for 12 months": "Target"}
 
 
 def text(assessment: Assessment, *, explain: bool) -> str:
@@ -21,25 +23,37 @@ def text(assessment: Assessment, *, explain: bool) -> str:
 
 
 def _summary(assessment: Assessment) -> Iterator[str]:
-    game, steps = assessment.strategy.game, assessment.roadmap.steps
-    yield f"Game       {game.name}: {phrases.GAMES[game.name]}"
-    for name, rung, promise in phrases.rungs(assessment):
-        yield f"{SHORT.get(name, name):<10} {phrases.title(assessment, rung.level)[5:]}: {promise}"
+    strategy, steps = assessment.strategy, assessment.roadmap.steps
+    start, target = strategy.start.level, strategy.target.level
+    yield from _fold(
+        f"Game       {phrases.game(assessment)}",
+        f"Success    {phrases.success(assessment)}",
+        f"Start      {phrases.title(assessment, start)}: {phrases.clause(strategy.start)}",
+        f"Target     {phrases.title(assessment, target)}, within a year, at most "
+        f"{strategy.north.level}: {phrases.clause(strategy.target)}",
+    )
     for number, step in enumerate(steps[:FIRST], start=1):
-        effort = f"{phrases.by_hand(step.days)} by hand"
-        yield f"{number} {phrases.step_title(step)}: Q{step.quarter}, {step.owner}, {effort}"
-        yield from _fold(f"with Rung: {phrases.with_rung(step)}; unlocks {step.unlocks}", indent=2)
+        yield f"{number} {phrases.step_title(step)} (Q{step.quarter}, {step.owner}): {step.unlocks}"
+        effort = f"{phrases.by_hand(step.days)} by hand; with Rung: {phrases.with_rung(step)}"
+        yield from _fold(f"{phrases.why(step)}; {effort}", indent=2)
     yield ""
+    if strategy.game.name != strategy.game.played:
+        yield from _fold(f"The project plays {strategy.game.played}: {strategy.game.because}.")
     for step in steps:
         if step.name == BEFORE_USE:
             owed = ", ".join(item.capability.id for item in step.items)
-            yield from _fold(f"Owed before use: {owed}; {'; '.join(phrases.reasons(step))}.")
+            yield "Owed before use, as a reminder and not as legal advice:"
+            yield from _fold(*(f"- {reason}." for reason in phrases.reasons(step)), indent=2)
+            yield from _fold(f"which asks for {owed}." if owed else "", indent=2)
+    for tie in phrases.ties(assessment):
+        yield from _fold(f"A tie: {tie}.")
     if rest := [f"{phrases.step_title(step)} (Q{step.quarter})" for step in steps[FIRST:]]:
         yield from _fold(f"Then: {', '.join(rest)}")
     for reason in assessment.contradictions:
         yield from _fold(f"Does not go together: {reason}.")
     if assessment.assumed:
-        yield from _fold(f"Assumed, as not answered: {', '.join(assessment.assumed)}.")
+        assumed = (f"{n} {', '.join(assessment.answers[n])}" for n in assessment.assumed)
+        yield from _fold(f"Assumed, as not answered: {'; '.join(assumed)}.")
     yield "To walk it:"
     for command, brings in phrases.commands(assessment):
         yield f"  {command}"
@@ -54,8 +68,8 @@ def _details(assessment: Assessment) -> Iterator[str]:
     yield from _fold(*map(phrases.term, strategy.game.score.terms), indent=4)
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
     yield from _fold(*map(phrases.term, strategy.adoption.terms), indent=4)
-    for name, rung, _ in phrases.rungs(assessment):
-        yield f"{name}: {phrases.title(assessment, rung.level)}"
+    for name, rung, promise in phrases.rungs(assessment):
+        yield from _fold(f"{name}: {phrases.title(assessment, rung.level)}: {promise}")
         yield from _fold(*rung.because, indent=4)
     for number, step in enumerate(assessment.roadmap.steps, start=1):
         yield from _step_details(number, step)
@@ -114,9 +128,14 @@ def _data(assessment: Assessment) -> dict[str, Any]:
             if name not in assessment.measured
         },
         "assumed": dict(assessment.assumed),
+        METRIC: assessment.impact_metric,
         "choice": {name: value for name, value in choice.items() if value is not None},
         "scan": {"level": scan.level, "coverage": dict(scan.coverage)} if scan else None,
         "project": dict(assessment.project),
+        "duties": [
+            {**to_builtins(duty), "classified": duty.classified(assessment.answers)}
+            for duty in assessment.weights.duties_for(assessment.answers)
+        ],
         "game": {
             "name": game.name,
             "played": game.played,
@@ -209,7 +228,9 @@ def _page(assessment: Assessment) -> Iterator[str]:
         for name, rung, promise in phrases.rungs(assessment)
     ]
     played = f"**{game.name}**: {phrases.GAMES[game.name]}"
-    yield from _table(("For you", "Answer", "Because"), [("Game", played, game.because), *rows])
+    success = ("Success", phrases.success(assessment), "a rung is how, this is what for")
+    head = ("For you", "Answer", "Because")
+    yield from _table(head, [("Game", played, game.because), success, *rows])
     yield from ("", "## Steps", "")
     yield from _table(phrases.STEP_COLUMNS, phrases.step_rows(assessment))
     yield from ("", phrases.EFFORT, "", f"> {assessment.weights.warning}")

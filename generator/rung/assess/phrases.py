@@ -1,15 +1,20 @@
 """Phrases that all formats of an assessment share."""
 
+import shlex
+from itertools import pairwise
+
+from rung.assess.answers import METRIC
 from rung.assess.assessment import Assessment
-from rung.assess.roadmap import DAYS, TO_BUILD, Keystone, Step
-from rung.assess.strategy import Block, Rung, WeightedTerm
+from rung.assess.roadmap import ALIGNMENT, BEFORE_USE, DAYS, TO_BUILD, Keystone, Step
+from rung.assess.strategy import FOUNDATION, Block, Rung, WeightedTerm
 
 GAMES = {
     "velocity": "learn fast, release often, undo in seconds",
-    "governance": "decisions are explained and approved before they count",
-    "hybrid": "fast, where a mistake is cheap; explained and approved, where it is not",
+    "governance": "explained and approved first",
+    "hybrid": "fast where a mistake is cheap, approved where it is not",
 }
-TITLES = {"before use": "Before this is used on people", "stay": "Stay on this rung"}
+FORMS = "rung new forms --use-case governance --level 3 --defaults --no-git"
+TITLES = {"before use": "Before this is used", "stay": "Stay on this rung"}
 EFFORT = (
     "By hand, efforts are estimates for somebody who knows the tools, and count what comes with the "
     "start of a project of Rung. A quarter takes 65 days of work, or a fourth of the whole where one "
@@ -32,6 +37,50 @@ def rungs(assessment: Assessment) -> tuple[tuple[str, Rung, str], ...]:
 def title(assessment: Assessment, level: int) -> str:
     """Return a rung's number and title."""
     return f"rung {level} {assessment.levels[level].title}"
+
+
+def game(assessment: Assessment) -> str:
+    """Return the game, what it is, and the answers that decide it."""
+    game, domain = assessment.strategy.game, assessment.weights.questions["domain"]
+    named = sorted(assessment.answers["domain"], key=lambda name: -domain.share([name]))
+    chosen = assessment.choice.game == game.name
+    reason = "you chose it" if chosen else f"{named[0]}, {assessment.answers['harm'][0]}"
+    return f"{game.name}: {GAMES[game.name]} ({reason})"
+
+
+def success(assessment: Assessment) -> str:
+    """Return the number of the business that the model is to move."""
+    return (
+        assessment.impact_metric or "not named yet: agree on the number that the model is to move"
+    )
+
+
+def clause(rung: Rung) -> str:
+    """Return the reason that decided a rung, as one clause."""
+    return rung.because[-1].removeprefix("+1: ")
+
+
+def why(step: Step) -> str:
+    """Return why a step is done, as one clause: the term that weighs most, or its own reason."""
+    if step.name == BEFORE_USE:
+        count = len(step.because)
+        return "a duty, named below" if count == 1 else f"{count} duties, named below"
+    if step.block is None:
+        return step.because[0]
+    most = max(step.block.worth.terms, key=lambda term: term.points)
+    return f"because of {named(most)}" if most.answer else f"because {most.what}"
+
+
+def ties(assessment: Assessment) -> list[str]:
+    """Return the pairs of steps that could as well be done in the other order."""
+    blocks = [step.block for step in assessment.roadmap.steps if step.block]
+    return [
+        f"{second.name} may come before {first.name}"
+        for first, second in pairwise(blocks)
+        if abs(first.priority - second.priority) <= assessment.weights.tie
+        and first.name not in second.needs
+        and first.name != FOUNDATION
+    ]
 
 
 def step_title(step: Step) -> str:
@@ -65,13 +114,19 @@ def by_hand(days: float) -> str:
 
 def with_rung(step: Step) -> str:
     """Return what is left of a step in a project of Rung."""
+    if step.name == ALIGNMENT:
+        return "fill in docs/use_case.md"
     if not step.items:
         return "the same"
     climbs = [item.rung for item in step.to_do if item.brought and item.state == TO_BUILD]
     records = {path for item in step.to_do if item.brought for path in item.records}
-    rest = sum(DAYS[item.capability.effort] for item in step.to_do if not item.brought)
+    rest = sum(
+        DAYS[item.capability.effort] for item in step.to_do if not item.brought and not item.records
+    )
+    forms = {path for item in step.to_do if not item.brought for path in item.records}
+    records |= forms
     parts = [
-        f"climb to rung {max(climbs)}" if climbs else "",
+        f"climb to {max(climbs)}" if climbs else "",
         f"fill in {len(records)} record{'s' if len(records) > 1 else ''}" if records else "",
         by_hand(rest) if rest else "",
     ]
@@ -90,7 +145,9 @@ def term(term: WeightedTerm) -> str:
 
 def priority(block: Block) -> str:
     """Return how a block's priority comes about."""
-    return f"{block.priority:.2f} = worth {block.worth.total:.2f} x gap {block.gap:.2f}"
+    return (
+        f"{block.priority:.2f}: worth {block.worth.total:.2f}, and {block.gap:.0%} of it is missing"
+    )
 
 
 def reasons(step: Step) -> list[str]:
@@ -99,7 +156,7 @@ def reasons(step: Step) -> list[str]:
     if block is None:
         return list(step.because)
     after = [f"after {' and '.join(rule.needs)}: {rule.because}" for rule in block.after]
-    return [f"gap {block.gap:.2f}: {block.gap_because}", *after]
+    return [f"{block.gap:.0%} is missing: {block.gap_because}", *after]
 
 
 def later(step: Step) -> str:
@@ -135,6 +192,8 @@ def commands(assessment: Assessment) -> list[tuple[str, str]]:
         (f"rung climb {'.' if scan else 'my-project'} --to {level}", _brings(assessment, level))
         for level in range(start + 1, target + 1)
     ]
+    if any(i.records and not i.brought for s in assessment.roadmap.steps for i in s.to_do):
+        walk.append((FORMS, "the forms of what is owed: copy them over and fill them in now"))
     return walk or [(f"rung check . --min-level {start}", "this rung is kept")]
 
 
@@ -146,6 +205,8 @@ def _begin(assessment: Assessment, start: int) -> str:
     game = f"--use-case {options['use_case']} --team-size {options['team_size']} --level {start}"
     usual = {"data": "files", "compute": "machine", "tracking": "local"}
     data = [f"-d {name}={options[name]}" for name in usual if options[name] != usual[name]]
+    if METRIC in options:
+        data.append(f"-d {shlex.quote(f'{METRIC}={options[METRIC]}')}")
     return " ".join(["rung new my-project", game, *data])
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from rung.assess.strategy import Block, Scan, Strategy
-from rung.assess.weights import Answers, Tasks, Weights
+from rung.assess.weights import Answers, Duty, Tasks, Weights
 from rung.levels.ladder import TIERS, Capability, Level
 
 # What is known of a capability.
@@ -17,9 +17,18 @@ WAIVED = "waived"  # the team declared, with a reason, that it is not needed
 TO_BUILD = "to build"
 
 BEFORE_USE, ALIGNMENT, STAY = "before use", "alignment", "stay"  # steps that are no block
+ONE_PAGER = "use-case-brief"  # the capability that records what was agreed
 DAYS = {"an hour": 1 / 8, "a day": 1.0, "a week": 5.0, "a month": 20.0, "a quarter": 60.0}
 QUARTER = 65  # working days
 RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
+
+
+def duty_line(duty: Duty, answers: Answers) -> str:
+    """Return a duty with its law, article, what classifies the model, who owes it and since when."""
+    since = f"from {duty.since}" if duty.since else ""
+    law = ", ".join(filter(None, (duty.law, duty.article, since)))
+    case = duty.classified(answers)
+    return f"{law}: {duty.says}{f' ({case})' if case else ''}; owed by {duty.who}"
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,11 @@ class Item:
     @property
     def with_rung(self) -> str:
         """Return what is left to do where the project is made by Rung."""
-        if not self.brought:
+        if not self.brought and not self.records:
             return self.capability.effort
         fill = f"; fill in {', '.join(self.records)}" if self.records else ""
-        return f"comes with rung {self.rung}{fill}"
+        comes = "comes with" if self.brought else "its form is on"
+        return f"{comes} rung {self.rung}{fill}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,11 @@ class Planner:
 
     def _steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""
-        first = [*self._duties(), *self._tasks(ALIGNMENT, self.weights.alignment)]
+        apart = any(self.weights.hold(where, self.answers) for where in self.weights.apart.any)
+        alignment = (self.weights.alignment, *([self.weights.apart] if apart else []))
+        first = list(self._duties())
+        if apart or self._state(self._known[ONE_PAGER], 0, ())[0] != PRESENT:
+            first.append(self._tasks(ALIGNMENT, *alignment))
         owed = {item.capability.id for step in first for item in step.items}
         blocks = [self._block(block, owed) for block in self.strategy.order]
         done = [step for step in blocks if step.to_do]
@@ -149,21 +163,25 @@ class Planner:
             left = sorted(self.strategy.left, key=lambda block: -block.priority)
             done = [step for block in left if (step := self._block(block, owed)).to_do][:1]
         empty = [step.block for step in blocks if step.block and not step.to_do]
-        return self._planned([*first, *done] or [*self._tasks(STAY, self.weights.stay)]), empty
+        stay = [] if done else [self._tasks(STAY, self.weights.stay)]
+        return self._planned([*first, *done, *stay]), empty
 
     def _duties(self) -> Iterator[Step]:
         duties = self.weights.duties_for(self.answers)
         names = dict.fromkeys(name for duty in duties for name in duty.ask)
         because = "owed before use, whatever the rung"
         items = tuple(self._item(self._known[name], because) for name in names)
-        step = Step(BEFORE_USE, tuple(duty.because for duty in duties), items)
-        if step.to_do:
+        tasks = tuple(dict.fromkeys(duty.task for duty in duties if duty.task))
+        reasons = tuple(duty_line(duty, self.answers) for duty in duties)
+        step = Step(BEFORE_USE, reasons, items, tasks=tasks, days=DAYS["a day"] * len(tasks))
+        if step.to_do or step.tasks:
             yield step
 
-    def _tasks(self, name: str, step: Tasks) -> Iterator[Step]:
-        if not step.any or any(self.weights.hold(where, self.answers) for where in step.any):
-            tasks = tuple(task.format(start=self.strategy.start.level) for task in step.tasks)
-            yield Step(name, (step.because,), tasks=tasks, days=DAYS[step.effort])
+    def _tasks(self, name: str, *steps: Tasks) -> Step:
+        start = self.strategy.start.level
+        tasks = tuple(task.format(start=start) for step in steps for task in step.tasks)
+        days = sum(DAYS[step.effort] for step in steps)
+        return Step(name, tuple(step.because for step in steps), tasks=tasks, days=days)
 
     def _block(self, block: Block, owed: set[str]) -> Step:
         played, reached = self.strategy.game.played, self.strategy.target.level
@@ -265,10 +283,9 @@ class Planner:
         taken = {step.name for step in steps}
         for block in sorted(strategy.left, key=lambda block: -block.priority):
             if block.name not in taken:
-                product = (
-                    f"worth {block.worth.total:.2f} x gap {block.gap:.2f} ({block.gap_because})"
-                )
-                yield NotYet(f"the block {block.name}", f"{block.because}: {product}")
+                product = f"worth {block.worth.total:.2f}, {block.gap:.0%} of it missing"
+                because = f"{block.because}: {product} ({block.gap_because})"
+                yield NotYet(f"the block {block.name}", because)
         target, north = strategy.target.level, strategy.north.level
         for level in self.levels[target + 1 :]:
             because = (

@@ -11,6 +11,7 @@ from rung.levels.ladder import BLOCKS
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 FOUNDATION = "foundation"  # the block that the others depend on
+SERVING, WATCHED = "serving", "observability"
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ def successful_mlops(
     """
     shares = Shares(weights, {**use_case, **culture, **technology, **people})
     game = game_of(shares, choice.game)
-    blocks = [_block(name, shares, scan if measured else None) for name in weights.worth]
+    blocks = _watched(
+        [_block(name, shares, scan if measured else None) for name in weights.worth], shares
+    )
     start = _start(shares, scan).unless(choice.start)
     north = _north(shares, game)
     return Strategy(
@@ -220,8 +223,7 @@ class Shares:
         self.answers = answers
         self._shares = {}
         for name, question in weights.questions.items():
-            shares = [a.share for a in map(question.answer, answers[name]) if a]
-            self._shares[name] = sum(shares) / len(answers[name])
+            self._shares[name] = question.share(answers[name])
         self.governance = self.sum(weights.governance)
         self.adoption = self.sum(weights.adoption)
         governance = self.governance.total
@@ -256,17 +258,22 @@ def game_of(shares: Shares, chosen: str | None) -> Game:
     games, score = shares.weights.games, shares.governance
     low, high = games.velocity_up_to, games.governance_from
     if score.total >= high:
-        name, because = "governance", f"{score.total:.2f} is at least {high:.2f}"
+        name, bounds = "governance", f"from {high:.2f} on"
     elif score.total <= low:
-        name, because = "velocity", f"{score.total:.2f} is at most {low:.2f}"
+        name, bounds = "velocity", f"up to {low:.2f}"
     else:
-        name, because = "hybrid", f"{score.total:.2f} is between {low:.2f} and {high:.2f}"
+        name, bounds = "hybrid", f"between {low:.2f} and {high:.2f}"
+    because = f"harm and domain weigh {score.total:.2f} of 1, and {name} is {bounds}"
     played = name
     if name == "hybrid":
         played = "governance" if score.total >= games.hybrid_from else "velocity"
         because += f"; a project is made for one game, here {played}"
     if chosen and chosen != name:
-        return Game(chosen, chosen, score, f"you chose it; the answers say {name}: {because}")
+        because = f"you chose it; the answers say {name}: {because}"
+        name = played = chosen
+    if played == "velocity" and any(d.ask for d in shares.weights.duties_for(shares.answers)):
+        played = "governance"
+        because += "; a project is made for governance, which brings the records that are owed"
     return Game(name, played, score, because)
 
 
@@ -278,7 +285,7 @@ def _start(shares: Shares, scan: Scan | None) -> Rung:
     mean = sum(shares[name] for name in rule.questions) / len(rule.questions)
     level = round(round(rule.times * mean, DIGITS))
     questions = ", ".join(rule.questions)
-    because = [f"{rule.times:g} x {mean:.2f}, the mean of {questions}, is nearest to rung {level}"]
+    because = [f"{questions} stand at {mean:.0%}, nearest to rung {level}"]
     alone = shares["size"] == 0
     most = rule.at_most_alone if alone else rule.at_most
     if level > most:
@@ -303,9 +310,12 @@ def _north(shares: Shares, game: Game) -> Rung:
     if game.played == "governance" and level > most:
         level = most
         because.append(f"at most rung {most}: {rule.governance_because}")
-    if level < least and shares.weights.duties_for(shares.answers):
+    if level < least and any(d.ask for d in shares.weights.duties_for(shares.answers)):
         level = least
         because.append(f"at least rung {least}: {rule.duties_because}")
+    if level < rule.online_at_least and shares.reach(rule.online):
+        level = rule.online_at_least
+        because.append(f"at least rung {level}: {rule.online_because}")
     return Rung(level, tuple(because))
 
 
@@ -314,7 +324,10 @@ def _target(shares: Shares, start: Rung, north: Rung) -> Rung:
     rule = shares.weights.target
     reasons = _increments(shares, rule.steps)
     level = start.level + rule.above_start + len(reasons)
-    because = [f"{rule.above_start} above the start, rung {start.level}", *reasons]
+    because = [f"{rule.above_start} rung above the start", *reasons]
+    if level < rule.online_at_least and shares.reach(rule.online):
+        level = rule.online_at_least
+        because.append(rule.online_because)
     if level > north.level:
         level = north.level
         because.append(f"not above the north star, rung {north.level}")
@@ -336,11 +349,25 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
     priority = round(worth.total * gap, DIGITS)
     if name == FOUNDATION and gap < keep.foundation_gap:
         kept = False
-        because = f"its gap of {gap:.2f} is below {keep.foundation_gap:.2f}"
+        because = f"the {gap:.0%} of it that is missing is below {keep.foundation_gap:.0%}"
     else:
         kept = priority >= keep.priority
-        because = f"{priority:.2f} {'reaches' if kept else 'is below'} {keep.priority:.2f}"
+        because = (
+            f"its priority, {priority:.2f}, {'reaches' if kept else 'is below'} {keep.priority}"
+        )
     return Block(name, worth, gap, gap_because, priority, kept, because)
+
+
+def _watched(blocks: Sequence[Block], shares: Shares) -> list[Block]:
+    """Keep observability wherever an online service is worked on."""
+    served = any(block.name == SERVING and block.kept for block in blocks)
+    if not (served and shares["timing"] >= shares.weights.online_from):
+        return list(blocks)
+    because = "what is served online is watched from its first day"
+    return [
+        replace(block, kept=True, because=because) if block.name == WATCHED else block
+        for block in blocks
+    ]
 
 
 def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
@@ -349,10 +376,11 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
         if name not in scan.coverage:
             return 1.0, "the scan has nothing to look for in it"
         covered = scan.coverage[name]
-        return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
+        return round(1 - covered, DIGITS), f"the scan found {covered:.0%} of it"
     present = shares.sum(shares.weights.present.get(name, ()))
-    terms = [f"{t.weight:.2f} x {t.share:.2f}, {t.what}: {t.answer}" for t in present.terms]
-    return round(max(0.0, 1 - present.total), DIGITS), " - ".join(["1", *terms])
+    terms = [f"{t.what}: {t.answer}, covers {t.points:.0%}" for t in present.terms if t.points]
+    because = "; ".join(terms) or "nothing that was answered covers any of it"
+    return round(max(0.0, 1 - present.total), DIGITS), because
 
 
 def _ordered(blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block, ...]:

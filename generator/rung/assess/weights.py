@@ -1,7 +1,8 @@
-"""What the strategy asks, and how it weighs the answers: levels/strategy.yml, checked as it is read."""
+"""What the strategy asks, and how it weighs the answers: levels/strategy.yml and duties.yml, checked."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import yaml
@@ -15,14 +16,15 @@ from rung.system import plain_yaml
 PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
 GAMES = ("governance", "velocity")
 DERIVED = {  # what is weighed besides answers, in words
-    "governance": "how far this is the governance game",
-    "adoption": "how fast new practice is adopted",
-    "lightness": "being far from the governance game",
+    "governance": "it must be explained",
+    "adoption": "new practice is adopted fast",
+    "lightness": "it need not be explained",
     "always": "everything else depends on it",
 }
 CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
 ANSWERS = 4  # to each question
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
+File = TypeVar("File")
 Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
 
 
@@ -53,6 +55,7 @@ class Question(Record, frozen=True):
     why: str
     answers: tuple[Answer, ...]
     several: bool = False
+    strictest: bool = False
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     id: str = ""  # its key in the file
 
@@ -65,6 +68,11 @@ class Question(Record, frozen=True):
     def answer(self, name: str) -> Answer | None:
         """Return the answer of that name, or the one that has a domain of that name."""
         return next((a for a in self.answers if name in (a.name, *a.domains)), None)
+
+    def share(self, names: Collection[str]) -> float:
+        """Return what these answers count together: their mean, or the greatest."""
+        shares = [answer.share for answer in map(self.answer, names) if answer]
+        return max(shares) if self.strictest else sum(shares) / len(shares)
 
     def named(self, text: str) -> str | None:
         """Return the name of the answer that a user gave by a number, a name or a synonym."""
@@ -96,6 +104,8 @@ class NewAnswer(Record, frozen=True):
 
     question: str = field(name="of")
     take: Mapping[str, str]
+    unless: Answers = field(default_factory=dict)
+    otherwise: str = ""
 
 
 class Assumption(Record, frozen=True):
@@ -116,11 +126,36 @@ class Contradiction(Record, frozen=True):
 
 
 class Duty(Record, frozen=True):
-    """Capabilities that law or harm requires on any rung where one of `any` holds."""
+    """What a law, a supervisor or the harm asks before use, on any rung."""
 
-    any: tuple[Answers, ...]
-    because: str
-    ask: tuple[str, ...]
+    law: str
+    who: str
+    says: str
+    article: str = ""
+    since: str = ""
+    domains: Mapping[str, str] = field(default_factory=dict)
+    harm: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    task: str = ""
+
+    def holds(self, answers: Answers) -> bool:
+        """Return whether the domains and the harm that were answered are among its own."""
+        domains = not self.domains or not self.domains.keys().isdisjoint(answers["domain"])
+        return domains and (not self.harm or answers["harm"][0] in self.harm)
+
+    def classified(self, answers: Answers) -> str:
+        """Return what classifies a model of the domains that were answered."""
+        named = (
+            f"{name}: {self.domains[name]}" for name in answers["domain"] if name in self.domains
+        )
+        return "; ".join(named)
+
+
+class Duties(Record, frozen=True):
+    """Everything in levels/duties.yml."""
+
+    checked: str
+    duties: tuple[Duty, ...]
 
 
 class Tasks(Record, frozen=True):
@@ -192,6 +227,9 @@ class North(Record, frozen=True):
     steps: tuple[Increment, ...]
     governance_at_most: int
     governance_because: str
+    online: Bounds
+    online_at_least: int
+    online_because: str
     duties_at_least: int
     duties_because: str
 
@@ -201,6 +239,9 @@ class Target(Record, frozen=True):
 
     above_start: int
     steps: tuple[Increment, ...]
+    online: Bounds
+    online_at_least: int
+    online_because: str
 
 
 class Weights(Record, frozen=True):
@@ -212,8 +253,8 @@ class Weights(Record, frozen=True):
     project: Mapping[str, NewAnswer]
     assumed: tuple[Assumption, ...]
     contradictions: tuple[Contradiction, ...]
-    duties: tuple[Duty, ...]
     alignment: Tasks
+    apart: Tasks
     stay: Tasks
     steps: Mapping[str, Owner]
     alone: str
@@ -225,11 +266,13 @@ class Weights(Record, frozen=True):
     worth: Mapping[str, tuple[Term, ...]]
     present: Mapping[str, tuple[Term, ...]] = field(name="there")
     keep: Keep
+    tie: float
     online_from: float
     after: tuple[After, ...]
     start: Start
     north: North
     target: Target
+    duties: tuple[Duty, ...] = ()  # of their own file
 
     def __post_init__(self) -> None:
         """Tell the questions their names; refuse names of anything that does not exist."""
@@ -244,6 +287,8 @@ class Weights(Record, frozen=True):
             self._require_answers({name: question.synonyms}, "questions")
         questions, weighed = tuple(self.questions), (*self.questions, *DERIVED)
         _require((new.question for new in self.project.values()), questions, "project")
+        for new in self.project.values():
+            self._require_answers(new.unless, "project.unless")
         _require(self.start.questions, questions, "start.of")
         _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
         _require(self.worth, BLOCKS, "worth")
@@ -257,13 +302,15 @@ class Weights(Record, frozen=True):
         for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
             for bounds in (bounds for step in steps for bounds in step.any):
                 _require(bounds, weighed, f"{key}.steps")
+        _require([*self.north.online, *self.target.online], weighed, "online")
         for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
             for rule in rules:
                 self._require_answers(rule.where, f"{key}.where")
                 self._require_answers(rule.take, f"{key}.take")
-        for key, cases in (("alignment", [self.alignment]), ("duties", self.duties)):
-            for answers in (answers for case in cases for answers in case.any):
-                self._require_answers(answers, f"{key}.any")
+        for answers in self.apart.any:
+            self._require_answers(answers, "apart.any")
+        for duty in self.duties:
+            self._require_answers({"domain": duty.domains, "harm": duty.harm}, "duties")
 
     def _require_answers(self, answers: Mapping[str, Iterable[str]], where: str) -> None:
         _require(answers, self.questions, where)
@@ -283,20 +330,22 @@ class Weights(Record, frozen=True):
 
     def duties_for(self, answers: Answers) -> tuple[Duty, ...]:
         """Return the duties that hold for these answers."""
-        return tuple(
-            duty for duty in self.duties if any(self.hold(where, answers) for where in duty.any)
-        )
+        return tuple(duty for duty in self.duties if duty.holds(answers))
 
 
 def load(folder: Path) -> Weights:
-    """Read strategy.yml of the folder `levels`.
+    """Read strategy.yml and duties.yml of the folder `levels`.
 
     Raises:
-        RungError: It is missing, or does not hold what a strategy must.
+        RungError: One is missing, or does not hold what it must.
     """
-    path = folder / "strategy.yml"
+    weights = _read(folder / "strategy.yml", Weights)
+    return replace(weights, duties=_read(folder / "duties.yml", Duties).duties)
+
+
+def _read(path: Path, kind: type[File]) -> File:
     try:
-        return msgspec.convert(plain_yaml.load(path.read_text("utf-8")), Weights)
+        return msgspec.convert(plain_yaml.load(path.read_text("utf-8")), kind)
     except FileNotFoundError as error:
         raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -56,7 +56,7 @@ MODELS = """\
 ### Algorithmia's roadmap
 
 Algorithmia's Roadmap to Machine Learning Maturity (2019) has four stages that depend on each other, each with
-three levels. The text of its twelve cells could not be had: stages are mapped to blocks, levels are not mapped.
+three levels. The text of its twelve cells could not be had: stages are mapped to blocks. {roadmap_levels}
 
 {roadmap}
 
@@ -143,6 +143,7 @@ def _models(models: Mapping[str, Any], levels: Sequence[Level]) -> str:
             ("Rung", "Model", "The rung does not ask for"),
             ((str(entry["rung"]), entry["model"], entry["what"]) for entry in models["lacks"]),
         ),
+        roadmap_levels=models["roadmap_levels"],
         roadmap=_table(
             ("Stage", "Blocks of capabilities"),
             ((stage, ", ".join(blocks)) for stage, blocks in models["roadmap"].items()),

@@ -1,6 +1,9 @@
 """What is wrong with rows: every value compared with the contract's Row."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
@@ -228,3 +231,67 @@ def _in_words(check: str, value: str | None) -> tuple[str, str]:
 
 def _numbers(bad: pl.Series) -> tuple[int, ...]:
     return tuple(index + 1 for index in bad.arg_true().to_list())
+
+
+def rules(column: pa.Column) -> tuple[dict[str, Any], list[str]]:
+    """Convert the checks of a column of Row to the rules of a contract.
+
+    Of two checks of one kind, the first becomes a rule.
+
+    Returns:
+        The limit of each rule by its name in rung_ops.model.columns.RULES, as JSON has it; and the
+        checks that only Python can make.
+    """
+    converted: dict[str, Any] = {}
+    others: list[str] = []
+    for check in column.checks:
+        found = dict(_rules(check))
+        if found and not found.keys() & converted.keys():
+            converted |= found
+        else:
+            others.append(str(check.error or check.name))
+    return converted, others
+
+
+def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
+    """Convert a pandera check to rules; yield nothing if it cannot be converted."""
+    known = check.statistics or {}
+    match check.name:
+        case "greater_than_or_equal_to":
+            yield "ge", plain(known["min_value"])
+        case "greater_than":
+            yield "gt", plain(known["min_value"])
+        case "less_than_or_equal_to":
+            yield "le", plain(known["max_value"])
+        case "less_than":
+            yield "lt", plain(known["max_value"])
+        case "in_range":
+            yield "ge" if known["include_min"] else "gt", plain(known["min_value"])
+            yield "le" if known["include_max"] else "lt", plain(known["max_value"])
+        case "isin":
+            yield "isin", [plain(value) for value in known["allowed_values"]]
+        case "equal_to":
+            yield "isin", [plain(known["value"])]
+        case "str_matches":
+            # JSON Schema searches for a pattern anywhere; pandera puts a ^ before it.
+            text = getattr(known["pattern"], "pattern", known["pattern"])
+            yield "pattern", text if text.startswith("^") else f"^{text}"
+        case "str_contains":
+            yield "pattern", getattr(known["pattern"], "pattern", known["pattern"])
+        case "str_length":
+            if known.get("exact_value") is not None:
+                yield "min_length", known["exact_value"]
+                yield "max_length", known["exact_value"]
+            if known.get("min_value") is not None:
+                yield "min_length", known["min_value"]
+            if known.get("max_value") is not None:
+                yield "max_length", known["max_value"]
+
+
+def plain(value: Any) -> Any:
+    """Convert a value to what JSON can hold."""
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a NumPy scalar
+        return value.item()
+    return value

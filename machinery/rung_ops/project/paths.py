@@ -156,10 +156,19 @@ def others() -> list[str]:
 
 def project_name(model: Path | None = None) -> str:
     """Read the project's name from pyproject.toml; another model adds the name of its folder."""
-    text = (current().repository / "pyproject.toml").read_text(encoding="utf-8")
-    name = str(tomllib.loads(text)["project"]["name"])
+    name = str(_metadata()["name"])
     model = model or current().root
     return name if model == current().repository else f"{name}-{model.name}"
+
+
+def project_description() -> str:
+    """Read the project's description from pyproject.toml; empty if it has none."""
+    return str(_metadata().get("description", ""))
+
+
+def _metadata() -> dict[str, Any]:
+    text = (current().repository / "pyproject.toml").read_text(encoding="utf-8")
+    return dict(tomllib.loads(text)["project"])
 
 
 def made(path: Path) -> Path:

@@ -1,15 +1,15 @@
 """The contract.json of a release: columns with their rules, features and an example row."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops.contract import synthetic
+from rung_ops.contract import row_checks, synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
+from rung_ops.contract.row_checks import plain
 from rung_ops.features.point_in_time import of_forecast
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import family_of, text_of
@@ -131,21 +131,13 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
         ) from error
     described = column.metadata or {}
     default = described.get("default", column.default)
-    unchecked: list[str] = []
-    rules: dict[str, Any] = {}
-    for check in column.checks:
-        converted = dict(_rules(check))
-        # Of two rules of one kind, the service checks the first and lists the other as unchecked.
-        if converted and not converted.keys() & rules.keys():
-            rules |= converted
-        else:
-            unchecked.append(str(check.error or check.name))
+    rules, unchecked = row_checks.rules(column)
     return {
         "name": name,
         "dtype": family,
         "polars": polars,
         "required": not column.nullable and default is None,
-        "default": _json(default),
+        "default": plain(default),
         "ge": None,
         "gt": None,
         "le": None,
@@ -161,41 +153,6 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
     } | rules
 
 
-def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
-    """Convert a pandera check to rules; yield nothing if it cannot be converted."""
-    known = check.statistics or {}
-    match check.name:
-        case "greater_than_or_equal_to":
-            yield "ge", _json(known["min_value"])
-        case "greater_than":
-            yield "gt", _json(known["min_value"])
-        case "less_than_or_equal_to":
-            yield "le", _json(known["max_value"])
-        case "less_than":
-            yield "lt", _json(known["max_value"])
-        case "in_range":
-            yield "ge" if known["include_min"] else "gt", _json(known["min_value"])
-            yield "le" if known["include_max"] else "lt", _json(known["max_value"])
-        case "isin":
-            yield "isin", [_json(value) for value in known["allowed_values"]]
-        case "equal_to":
-            yield "isin", [_json(known["value"])]
-        case "str_matches":
-            # JSON Schema searches for a pattern anywhere; pandera puts a ^ before it.
-            text = getattr(known["pattern"], "pattern", known["pattern"])
-            yield "pattern", text if text.startswith("^") else f"^{text}"
-        case "str_contains":
-            yield "pattern", getattr(known["pattern"], "pattern", known["pattern"])
-        case "str_length":
-            if known.get("exact_value") is not None:
-                yield "min_length", known["exact_value"]
-                yield "max_length", known["exact_value"]
-            if known.get("min_value") is not None:
-                yield "min_length", known["min_value"]
-            if known.get("max_value") is not None:
-                yield "max_length", known["max_value"]
-
-
 def _typical(values: pl.Series, column: dict[str, Any]) -> Any:
     """Return the most frequent value, or the median of numbers and times.
 
@@ -206,16 +163,8 @@ def _typical(values: pl.Series, column: dict[str, Any]) -> Any:
     if values.is_empty():
         return None
     if values.dtype in (pl.String, pl.Boolean):
-        return _json(synthetic.most_frequent(values, column))
-    return _json(values[len(values) // 2])
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if hasattr(value, "item"):  # a NumPy scalar
-        return value.item()
-    return value
+        return plain(synthetic.most_frequent(values, column))
+    return plain(values[len(values) // 2])
 
 
 def views(declared: Sequence[EntityFeature]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from rung_ops import contract
 from rung_ops.command import OK, verb
 from rung_ops.model import released as serving_release
 from rung_ops.model.released import Release
-from rung_ops.project import current
+from rung_ops.project import current, documents
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import project_copy, timeline, timeline_page, traffic
 from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
@@ -48,6 +48,8 @@ def replay(
     first = pl.concat(period.rows for period in periods[:begin]).drop(WHEN)
     later = periods[begin:][:most]
     port = free_port()
+    if metric := impact_metric():
+        _say(f"Impact metric: {metric}")
     project_copy.make(first, f"http://127.0.0.1:{port}")
     project_copy.set_clock(later[0].start)
     _say(
@@ -86,6 +88,13 @@ def replay(
         "seconds": time.monotonic() - started,
     }
     return timeline.build(about, results)
+
+
+def impact_metric() -> str:
+    """Return the number of the business that docs/use_case.md says the model is to move, if any."""
+    page = current().root / "docs/use_case.md"
+    text = documents.sections(documents.text_of(page)) if page.is_file() else {}
+    return " ".join(text.get("Impact metric", "").split())
 
 
 def _first_release(rows: int) -> Release:

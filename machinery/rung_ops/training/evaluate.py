@@ -1,6 +1,8 @@
 """Write the results of the evaluation: figures, plots and an HTML report (its layout is in evaluate.html)."""
 
+import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,38 +13,23 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from rung_ops import contract
-from rung_ops.contract import forecast
+from rung_ops.contract import forecast, row_checks
+from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
-from rung_ops.project.paths import params, project_name, shown
+from rung_ops.project.paths import params, project_description, project_name, shown
+from rung_ops.statistics.intervals import finite
 from rung_ops.system import html
 from rung_ops.system.printable import in_column
 from rung_ops.training import baseline, estimator, model_card, plots, refit
-from rung_ops.training.slice_scores import score_by_slice
+from rung_ops.training.baseline import Baseline
+from rung_ops.training.slice_scores import LEVEL, half_widths, score_by_slice, with_intervals
 
 LAYOUT = Path(__file__).with_suffix(".html")
 
 
-def page(
-    title: str,
-    lead: str,
-    metrics: dict[str, float],
-    plots: list[tuple[str, str]],
-    slices: list[dict[str, object]],
-) -> str:
-    """Render the report as HTML.
-
-    Args:
-        title: the heading.
-        lead: one sentence about the model and its test rows.
-        metrics: the figures of score().
-        plots: the label and the SVG of each plot.
-        slices: rows of the table, each a mapping of column names to cells.
-    """
-    return html.render(LAYOUT, title=title, lead=lead, metrics=metrics, plots=plots, slices=slices)
-
-
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
+MOST_VALUES = 40  # rows of a plot's table that the page has room for
 
 
 class Plot(NamedTuple):
@@ -53,17 +40,32 @@ class Plot(NamedTuple):
         what: what it shows, for readers who cannot see it.
         table: the data that it shows.
         draw: draws the table on axes.
+        height: in inches; the plot is 5.2 wide.
     """
 
     name: str
     what: str
     table: pl.DataFrame
     draw: Callable[[Axes, pl.DataFrame], None]
+    height: float = plots.HEIGHT
 
 
-def all_plots(
-    model: Any, rows: pl.DataFrame, predicted: np.ndarray, slices: pl.DataFrame
-) -> Iterator[Plot]:
+class Figure(NamedTuple):
+    """A figure of the report.
+
+    Attributes:
+        name, value: of the model on the test rows.
+        half_width: of its interval; None if it has none.
+        baseline: the same of the baseline; None if it is not known.
+    """
+
+    name: str
+    value: float
+    half_width: float | None
+    baseline: float | None
+
+
+def all_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> Iterator[Plot]:
     """Yield the standard plots of a classifier, of two classes or several, or of a regressor."""
     actual, kind = estimator.truth(rows), estimator.kind()
     if names := estimator.classes():
@@ -97,11 +99,58 @@ def all_plots(
         yield Plot("distribution", "Spread of the residuals", table, plots.draw_distribution)
     weights = plots.importances(model, rows)
     yield Plot("importances", "Feature importance", weights, plots.draw_importances)
+
+
+def _slice_plots(
+    slices: pl.DataFrame, rows: pl.DataFrame, predicted: np.ndarray, metrics: dict[str, float]
+) -> Iterator[Plot]:
+    """Yield a plot of each column whose slices have the metric, on one axis."""
     metric = params()["score"]["metric"]
-    for (column,), table in slices.group_by("column", maintain_order=True):
+    if metric not in slices.columns:
+        return
+    scored = with_intervals(slices.drop_nulls(metric), rows, predicted, metric)
+    draw = plots.draw_by_slice(scored, metrics.get(metric, math.nan))
+    for (column,), table in scored.group_by("column", maintain_order=True):
         if 1 < table.height <= MAX_VALUES:
             what = f"{metric} by {column}"
-            yield Plot(f"by_{column}", what, table, plots.draw_by_slice(metric))
+            yield Plot(f"by_{column}", what, table, draw, max(2.2, 1.2 + 0.26 * table.height))
+
+
+def _rows_by_month(rows: pl.DataFrame, train: pl.DataFrame | None) -> Iterator[Plot]:
+    """Yield the split as a time line."""
+    if train is None or contract.TIME is None:
+        return
+    times = (each[contract.TIME] for each in (train, rows))
+    table = plots.rows_by_month(*times)
+    what = "Rows by month: learned from, and judging"
+    yield Plot("rows_by_month", what, table, plots.draw_rows_by_month)
+
+
+def _figures(
+    rows: pl.DataFrame, predicted: np.ndarray, metrics: dict[str, float], simple: Baseline | None
+) -> list[Figure]:
+    """Put the interval and the baseline's figure beside each figure."""
+    actual = estimator.truth(rows)
+    names = list(contract.score(actual, predicted))
+    halves = dict(zip(names, half_widths(rows, predicted, names).tolist(), strict=True))
+    by_baseline = {} if simple is None else contract.score(actual, simple.predictions)
+    return [
+        Figure(name, value, finite(halves.get(name)), finite(by_baseline.get(name)))
+        for name, value in metrics.items()
+    ]
+
+
+def _columns(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Describe the columns of Row: their type, their rules in words, the share of missing values."""
+    for name, column in contract.Row.to_schema().columns.items():
+        rules, others = row_checks.rules(column)
+        words = [rule_words(rule, limit) for rule, limit in rules.items()]
+        yield {
+            "name": name,
+            "type": str(column.dtype.type).partition("(")[0],
+            "rules": ", ".join([*words, *others, *["may be missing"] * column.nullable]),
+            "missing": rows[name].null_count() / max(rows.height, 1),
+        }
 
 
 def write_report(
@@ -122,22 +171,37 @@ def write_report(
     Raises:
         HookError: a hook cannot be loaded, or returns a wrong type.
     """
-    metrics = metrics | _interval_metrics(model, rows, predicted) | _baseline_metrics(rows)
+    train = pl.read_parquet(current().train) if current().train.is_file() else None
+    simple = _baseline(train, rows)
+    metrics = metrics | _interval_metrics(model, rows, predicted) | _baseline_metrics(simple)
     metrics |= _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(current().plots, ignore_errors=True)
     current().plots.mkdir(parents=True)
     current().metrics.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     rows.with_columns(predicted=predicted).write_parquet(current().predictions)
-    images = []
-    hook_plots = _hook_plots(model, rows, predicted)
-    for plot in (*all_plots(model, rows, predicted, slices), *hook_plots):
+    drawn = {
+        "slices": list(_slice_plots(slices, rows, predicted, metrics)),
+        "plots": [*all_plots(model, rows, predicted), *_rows_by_month(rows, train)],
+    }
+    drawn["plots"] += _hook_plots(model, rows, predicted)
+    for plot in (*drawn["slices"], *drawn["plots"]):
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
-        images.append((plot.what, plots.svg(plot.draw, plot.table)))
     current().report.write_text(
-        page(
-            *(project_name(), f"{_lead(model, rows)}{_months(rows)}", metrics, images),
-            slices.to_dicts(),
+        html.render(
+            LAYOUT,
+            title=project_name(),
+            description=project_description(),
+            lead=f"{_lead(model, rows)}{_months(rows, train)}",
+            metric=params()["score"]["metric"],
+            higher=params()["score"]["higher_is_better"],
+            figures=_figures(rows, predicted, metrics, simple),
+            baseline=baseline.in_words(simple.name) if simple else "",
+            level=LEVEL,
+            drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
+            slices=slices.to_dicts(),
+            columns=list(_columns(rows)),
+            files=_files(),
         ),
         encoding="utf-8",
     )
@@ -146,12 +210,39 @@ def write_report(
     print(f"Open {shown(current().report)} in a browser.")
 
 
-def _months(rows: pl.DataFrame) -> str:
+def _drawn(plot: Plot) -> dict[str, Any]:
+    """Draw a plot, with its values as a table where there are few."""
+    table = plot.table.rows(named=True) if plot.table.height <= MOST_VALUES else []
+    return {
+        "what": plot.what,
+        "svg": plots.svg(plot.draw, plot.table, plot.height),
+        "values": table,
+        "file": f"plots/{plot.name}.csv",
+    }
+
+
+def _files() -> list[tuple[str, str]]:
+    """Name the tables that the model learned from and was judged by, with the hash that DVC has of them."""
+    found = [path for path in (current().train, current().test) if path.is_file()]
+    return [(shown(path), _md5(path)) for path in found]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _months(rows: pl.DataFrame, train: pl.DataFrame | None) -> str:
     """Say what the model was trained on; empty if the stage before did not write its rows."""
-    if not current().train.is_file():
+    if train is None:
         return ""
-    used = refit.used_rows(pl.read_parquet(current().train), rows)
-    return f" {refit.sentence(used, current().reports)}"
+    return f" {refit.sentence(refit.used_rows(train, rows), current().reports)}"
+
+
+def _baseline(train: pl.DataFrame | None, rows: pl.DataFrame) -> Baseline | None:
+    """Predict with the best baseline; None if the stages before did not write their rows."""
+    needed = forecast.declared() is None or current().rows.is_file()
+    return baseline.best(train, rows) if train is not None and needed else None
 
 
 def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
@@ -164,12 +255,10 @@ def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> 
     }
 
 
-def _baseline_metrics(rows: pl.DataFrame) -> dict[str, float]:
-    """Score the baselines of a forecast; none if the stages before did not write their rows."""
-    if forecast.declared() is None or not (current().train.is_file() and current().rows.is_file()):
-        return {}
+def _baseline_metrics(simple: Baseline | None) -> dict[str, float]:
+    """Name the figures of a forecast's baselines."""
     metric = params()["score"]["metric"]
-    figures = baseline.best(pl.read_parquet(current().train), rows).figures
+    figures = simple.figures if simple else {}
     return {f"{metric}_of_{name}": figure for name, figure in figures.items()}
 
 

@@ -20,6 +20,7 @@ from sklearn.metrics import (
 from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
+from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator
 from rung_ops.training.slice_scores import MIN_ROWS, slice_columns, sort_key
@@ -29,6 +30,7 @@ matplotlib.use("Agg")  # works without a display, as in CI
 POINTS = 200  # more points would not change the look of a curve
 IMPORTANCE_ROWS = 4_000
 REPEATS = 3
+HEIGHT = 3.8  # of a plot, in inches
 PERIODS = 24  # parts of equal size, so that each mean rests on as many rows
 
 
@@ -121,13 +123,16 @@ def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
     return curve[chosen]
 
 
-# noqa: E402
-# noqa: E402
-
-# noqa: E402
-
-BLUE, ORANGE, GREY = "#2f6db3", "#d9822b", "#8a94a0"
+# The colours of frame.html where the page is light: svg() names them, so that they follow the page.
+INK, BLUE, ORANGE, GREY = "#1d2733", "#0b62c4", "#a34a00", "#56616e"
+NAMED = {INK: "var(--ink)", BLUE: "var(--blue)", ORANGE: "var(--orange)", GREY: "var(--soft)"}
 STYLE: Any = {
+    **{f"{part}.color": INK for part in ("text", "xtick", "ytick")},
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
     "svg.hashsalt": "rung",  # the same figures give the same bytes
     "svg.fonttype": "path",
     "text.parse_math": False,  # a category of "$5" is text
@@ -189,44 +194,96 @@ def draw_importances(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the fifteen most important features."""
     top = table.head(15).reverse()
     axes.barh(top["feature"], top["importance"], xerr=top["deviation"], color=BLUE, ecolor=GREY)
-    axes.set(title="Feature importance", xlabel="loss of score when shuffled")
+    axes.set(title="Feature importance", xlabel="loss of score when shuffled, ± its deviation")
 
 
-def draw_by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
-    """Return a function that draws the metric and the number of rows by value of a column."""
+def draw_by_slice(slices: pl.DataFrame, overall: float) -> Callable[[Axes, pl.DataFrame], None]:
+    """Return a function that draws the metric of each slice with its interval, worst first.
+
+    Args:
+        slices: of with_intervals(), all of them: every plot has the same axis, as long as their
+            intervals need it.
+        overall: the metric of all rows.
+    """
+    score = params()["score"]
+    metric = score["metric"]
+    ends = [*slices["low"], *slices["high"], *slices[metric], overall]
+    known = [end for end in ends if finite(end) is not None]
+    least, most = min(known), max(known)
+    margin = 0.05 * (most - least) or 0.05
 
     def draw(axes: Axes, table: pl.DataFrame) -> None:
-        positions = np.arange(table.height)
-        scored = table[metric] if metric in table.columns else pl.Series([None] * table.height)
-        figures = scored.cast(pl.Float64).to_numpy()
-        linestyle = "-" if _ordered(table) else ""
-        axes.plot(positions, figures, color=BLUE, marker="o", linestyle=linestyle)
-        names = [printable(str(value)) for value in table["value"]]
-        axes.set_xticks(positions, names, rotation=45, ha="right")
-        axes.set(title=f"{metric} by {table['column'][0]}", ylabel=metric)
-        background = axes.twinx()
-        background.bar(positions, table["rows"], color=ORANGE, alpha=0.25)
-        background.set(ylabel="rows (bars)")
-        background.spines["right"].set_visible(True)
-        axes.set_zorder(background.get_zorder() + 1)
-        axes.patch.set_visible(False)
+        if not _ordered(table):
+            table = table.sort(
+                metric, descending=not score["higher_is_better"], maintain_order=True
+            )
+        table = table.reverse()  # the first row is drawn at the top
+        places, figures = np.arange(table.height), table[metric].to_numpy()
+        half = (table["high"] - table[metric]).fill_null(0).to_numpy()
+        axes.axvline(overall, color=GREY, linestyle="--", linewidth=1, label="all rows")
+        axes.errorbar(figures, places, xerr=half, fmt="o", color=BLUE, ecolor=GREY, markersize=5)
+        names = zip(table["value"], table["rows"], strict=True)
+        axes.set_yticks(places, [f"{printable(str(name))} ({rows:,})" for name, rows in names])
+        axes.set(title=f"{metric} by {table['column'][0]}", xlabel=metric)
+        axes.set(xlim=(least - margin, most + margin), ylim=(-0.6, table.height - 0.4))
+        axes.legend(frameon=False)
 
     return draw
+
+
+def rows_by_month(train: pl.Series, test: pl.Series) -> pl.DataFrame:
+    """Count the rows of each month that the model learned from and that judge it.
+
+    Args:
+        train, test: the time of each row.
+
+    Returns:
+        month (its first day), learned, judged; a row for each month from the first to the last.
+    """
+    counts = [
+        times.drop_nulls().dt.date().dt.truncate("1mo").alias("month").value_counts(name=name)
+        for times, name in ((train, "learned"), (test, "judged"))
+    ]
+    counted = counts[0].join(counts[1], on="month", how="full", coalesce=True).sort("month")
+    return counted.upsample("month", every="1mo").with_columns(pl.exclude("month").fill_null(0))
+
+
+def draw_rows_by_month(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw the split as a time line: the rows to learn from, and those that judge."""
+    places = np.arange(table.height)
+    axes.bar(places, table["learned"], color=GREY, width=0.9, label="learned from")
+    axes.bar(places, table["judged"], bottom=table["learned"], color=BLUE, width=0.9, label="judge")
+    every = max(1, -(-table.height // 12))
+    shown = places[::every]
+    axes.set_xticks(shown, table["month"].dt.strftime("%Y-%m")[::every], rotation=45, ha="right")
+    most = int((table["learned"] + table["judged"]).to_numpy().max())
+    axes.set(title="Rows by month", ylabel="rows", ylim=(0, 1.2 * most))  # with room for the legend
+    axes.legend(frameon=False, ncols=2, loc="upper left")
 
 
 def _ordered(table: pl.DataFrame) -> bool:
     return table["column"][0] in ("month", "horizon")
 
 
-def svg(draw: Callable[[Axes, pl.DataFrame], None], table: pl.DataFrame) -> str:
-    """Draw one plot; return it as an SVG element for HTML."""
+def svg(
+    draw: Callable[[Axes, pl.DataFrame], None], table: pl.DataFrame, height: float = HEIGHT
+) -> str:
+    """Draw one plot; return it as an SVG element for HTML, in the colours of its page.
+
+    Args:
+        draw: draws the table on axes.
+        table: what is drawn.
+        height: of the plot, in inches; it is 5.2 wide.
+    """
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.2, 3.8))
+        figure, axes = plt.subplots(figsize=(5.2, height))
         draw(axes, table)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
     document = text.getvalue()
+    for colour, name in NAMED.items():
+        document = document.replace(f": {colour}", f": {name}")
     return document[document.index("<svg") :]
 
 

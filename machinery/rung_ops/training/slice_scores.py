@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rung_ops.errors import StageError
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
+from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training.estimator import features, kind, truth
 
@@ -26,6 +28,7 @@ def slices_file() -> Path:
 MONTH = "month"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
 MIN_ROWS = 30
+LEVEL = 0.95  # of the intervals
 WORST = 3  # slices that are printed
 NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column nor a feature."
 
@@ -79,6 +82,58 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
     empty = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
     schema = None if slices else empty
     return pl.DataFrame(slices or None, schema=schema, infer_schema_length=None)
+
+
+def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Compute how far the interval of each figure of score() reaches to either side.
+
+    Args:
+        rows: test rows.
+        predicted: from estimator.predict().
+        names: of the figures.
+
+    Returns:
+        Shape (n_names,), of intervals of LEVEL by the jackknife; NaN where a figure has none.
+    """
+    actual = truth(rows)
+
+    def figures(chosen: np.ndarray) -> np.ndarray:
+        found = contract.score(actual[chosen], predicted[chosen])
+        return np.array([float(found.get(name, math.nan)) for name in names])
+
+    try:
+        group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
+    except jackknife.NotComparableError:
+        return np.full(len(names), math.nan)
+    with warnings.catch_warnings(action="ignore"):
+        errors = jackknife.standard_errors(figures, group)
+    reach = jackknife.student_t_quantile(1 - LEVEL, int(group.max(initial=0)) + 1)
+    return np.broadcast_to(errors, len(names)) * reach
+
+
+def with_intervals(
+    slices: pl.DataFrame, rows: pl.DataFrame, predicted: np.ndarray, metric: str
+) -> pl.DataFrame:
+    """Add the interval of each slice's metric.
+
+    Args:
+        slices: of score_by_slice().
+        rows, predicted: its arguments.
+        metric: a figure of score().
+
+    Returns:
+        The slices with low and high, null where the metric has no interval.
+    """
+    columns, halves = slice_columns(rows), []
+    for column, value, figure in slices.select("column", "value", metric).iter_rows():
+        chosen = (columns[column] == value).to_numpy()
+        found = figure is not None
+        half = (
+            half_widths(rows.filter(chosen), predicted[chosen], [metric])[0] if found else math.nan
+        )
+        halves.append(half if math.isfinite(half) else None)
+    half = pl.Series(halves, dtype=pl.Float64)
+    return slices.with_columns(low=pl.col(metric) - half, high=pl.col(metric) + half)
 
 
 def sort_key(value: str) -> tuple[float, str]:

@@ -4,13 +4,14 @@ import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from rung_ops import addons, contract
 from rung_ops.gate import rules
-from rung_ops.replay import periods, project_copy
+from rung_ops.replay import periods, project_copy, simulation
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
 
 ROWS = 240
@@ -23,6 +24,17 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     months = [datetime(2025, 10 + n, 1) if n < 3 else datetime(2026, n - 2, 1) for n in range(6)]
     at = [month.replace(day=1 + day % 28) for month in months for day in range(ROWS // 6)]
     return pl.DataFrame({"at": at, "x": range(ROWS)}).sample(fraction=1.0, shuffle=True, seed=1)
+
+
+def test_the_impact_metric_is_read_from_the_use_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "current", lambda: SimpleNamespace(root=tmp_path))
+    assert simulation.impact_metric() == ""
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/use_case.md").write_text("# Use\n\n## Impact metric\nMissed\nconnections\n")
+    assert simulation.impact_metric() == "Missed connections"
 
 
 @pytest.mark.parametrize("kind", [pl.Datetime("us"), pl.Date])

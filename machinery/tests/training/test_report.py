@@ -1,6 +1,7 @@
-"""Plots and figures of the project's hooks stand in the report."""
+"""The report has each figure with its interval and its baseline, and what the project's hooks add."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
+from rung_ops import contract
 from rung_ops.project import hooks
-from rung_ops.training import estimator, evaluate
+from rung_ops.training import baseline, estimator, evaluate
 
 
 @pytest.fixture
@@ -22,15 +24,42 @@ def report(
     """Write a report with hooks, below a folder."""
 
     def write(**named: Callable[..., Any]) -> Path:
-        names = ("metrics", "plots", "predictions", "report")
+        names = ("metrics", "plots", "predictions", "report", "train")
         moved(monkeypatch, **{name: tmp_path / name for name in names})
+        trained.train.write_parquet(tmp_path / "train")
         monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
         monkeypatch.setattr(evaluate, "shown", str)
         predicted = estimator.predict(trained.estimator, trained.test)
-        evaluate.write_report(trained.estimator, trained.test, predicted, {"auc": 0.5})
+        scores = contract.score(estimator.truth(trained.test), predicted)
+        evaluate.write_report(trained.estimator, trained.test, predicted, scores)
         return tmp_path
 
     return write
+
+
+def test_each_figure_has_its_interval_and_the_baseline(
+    report: Callable[..., Path], trained: Trained
+) -> None:
+    predicted = estimator.predict(trained.estimator, trained.test)
+    scores = contract.score(estimator.truth(trained.test), predicted)
+    simple = baseline.best(trained.train, trained.test)
+    by_baseline = contract.score(estimator.truth(trained.test), simple.predictions)
+
+    page = (report() / "report").read_text()
+
+    for name, value in scores.items():
+        cells = re.findall(rf"<td>{name}</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", page)
+        low, high = map(float, cells[0][1].split(" to "))
+        assert low < value < high
+        assert float(cells[0][2]) == pytest.approx(by_baseline[name], abs=1e-3)
+
+
+def test_the_report_has_the_rules_of_each_column(report: Callable[..., Path]) -> None:
+    page = (report() / "report").read_text()
+
+    for name, column in contract.Row.to_schema().columns.items():
+        described = re.search(rf"<tr><td>{name}</td>.*?</tr>", page)
+        assert described and ("may be missing" in described[0]) == column.nullable
 
 
 def test_a_figure_of_the_hook_is_in_report_and_metrics(report: Callable[..., Path]) -> None:
