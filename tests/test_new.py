@@ -452,3 +452,26 @@ def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template:
     assert typist.process.returncode == 130, typist.seen
     assert "Traceback" not in typist.seen
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.every_commit
+def test_a_project_begins_with_the_users_file_or_not_at_all(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    rows = tmp_path / "fields.csv"
+    rows.write_text("soil;Rain (mm);good\n" + "clay;1,5;yes\nsand;22,5;no\nsand;3,5;yes\n" * 30)
+    folder = tmp_path / "crop yields"
+    options = ("--defaults", "--template", copier_template, "--from-file", rows, "--target")
+
+    refused = rung("new", folder, *options, "yield")
+    assert (2, False) == (refused.returncode, folder.exists()), refused.stderr
+    assert "fields.csv has no column `yield`; perhaps" in refused.stderr
+    done = rung("new", folder, *options, "good")
+
+    assert done.returncode == 0, done.stderr
+    assert "good: true or false" in done.stdout
+    assert "crop yields" == answers_of(folder)["project_name"]
+    assert "" == git(folder, "status", "--porcelain", "--ignored")
+    assert {"README.md", "fields.csv"} == set(files_of(folder / "data/sample"))
+    assert "rain_mm: float" in (folder / "src/crop_yields/dataset.py").read_text()

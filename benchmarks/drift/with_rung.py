@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.monitoring import drift
+from rung_ops.statistics import drift
 
 imported = time.process_time()
 folder = Path(sys.argv[1])

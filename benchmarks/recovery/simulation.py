@@ -22,10 +22,11 @@ from rung_ops.autopilot.training_rows import judging_rows
 from rung_ops.gate import judge_predictions, paired_test
 from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.model import target
-from rung_ops.monitoring import check, drift
+from rung_ops.monitoring import check
 from rung_ops.monitoring.limits import Limits
 from rung_ops.release import rollout
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.release.monitor_reference import since_change
+from rung_ops.statistics import drift, jackknife, time_blocks
 from rung_ops.training import estimator, rolling_origin
 from rung_ops.training.window import Window
 
@@ -317,9 +318,14 @@ class Simulation:
             used = window.select(rows)
             model = self.kind.fit(used, window.weights(used))
         sampled = used if used.height <= REFERENCE else used.sample(REFERENCE, seed=self.seed)
+        reference = _with_predictions(self.kind, model, sampled)
+        if since := since_change(reference, sampled["time"]):
+            newer = used.filter(pl.col("time") >= since)
+            sampled = newer.sample(min(newer.height, REFERENCE), seed=self.seed)
+            reference = _with_predictions(self.kind, model, sampled)
         newest = float(used["month"].max())  # type: ignore[arg-type]
         until = now if self.settings.refits else newest
-        return Release(model, until, newest, _with_predictions(self.kind, model, sampled), figure)
+        return Release(model, until, newest, reference, figure)
 
     def _train(self, now: int, changed: bool) -> str:
         self.year.trainings += 1

@@ -3,7 +3,7 @@
 uv run --group machinery python docs/generate/replay.py
 
 replay.json is the reports/replay/timeline.json that `uv run poe replay --months 6` wrote in an unchanged
-velocity project on rung 4, on 27 November 2026. To take another run, put its file in this one's place.
+velocity project on rung 4, on 1 December 2026. To take another run, put its file in this one's place.
 """
 
 import json

@@ -21,6 +21,12 @@ VERBS = {
         is_keyless=True,
     ),
     "pull": Verb("rung_ops.data.incoming:pull", "track", "fetch the versioned data"),
+    "draft": Verb(
+        "rung_ops.data.draft.command",
+        "predict",
+        "draft dataset.py, features.py, model.py and params.toml from a file of rows",
+        is_alone=True,  # `rung new --from-file` runs it before a project is installed
+    ),
     "features": Verb(
         "rung_ops.features.registry",
         "train",

@@ -451,3 +451,106 @@ def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
     assert ".gitignore: patterns: " in output and "`/reports/`" in output
     assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in output
     assert "" == git(folder, "status", "--porcelain", "--ignored")
+
+
+def test_the_requirements_come_along_and_ruff_leaves_the_files_that_were_there(
+    tmp_path: Path, template: Source
+) -> None:
+    files = {
+        "train.py": "import os,sys\n",
+        "Look at it.ipynb": "{}",
+        "requirements.txt": "numpy==1.26\npandas==2.*  # exact\nexcel;python_version == '3.12'\n-e .\n",
+    }
+    folder = repository(tmp_path / "late", files)
+
+    adopt(folder, template)
+
+    pyproject = tomllib.loads((folder / "pyproject.toml").read_text())
+    own = ["pandas>=2", 'excel; python_version == "3.12"']
+    assert own == pyproject["dependency-groups"]["own"]
+    assert ["Look at it.ipynb", "train.py"] == pyproject["tool"]["ruff"]["extend-exclude"]
+    assert 100 == pyproject["tool"]["ruff"]["line-length"]
+    assert "exclude" not in pyproject["tool"]["mypy"]  # which reads src, pipeline and tests
+
+
+@pytest.mark.parametrize(
+    "settings, table",
+    [
+        ("", "extend-exclude"),
+        ("[tool.ruff]\nline-length = 88\n", "format"),
+        ("[tool.ruff.format]\n", ""),
+    ],
+)
+def test_who_has_settings_of_ruff_keeps_them_and_formats_as_before(
+    tmp_path: Path, template: Source, settings: str, table: str
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"] | {"pyproject.toml": settings})
+
+    adopt(folder, template, merge=True)
+
+    ruff = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["ruff"]
+    own = ["src/churn/__init__.py", "src/churn/train.py", "tests/test_train.py"]
+    excluded = {
+        "extend-exclude": ruff.get("extend-exclude"),
+        "format": ruff.get("format", {}).get("exclude"),
+    }
+    assert {key: own if key == table else None for key in excluded} == excluded
+    assert [] == complete_again(folder, template)
+
+
+def complete_again(folder: Path, template: Source) -> list[str]:
+    (folder / "later.py").write_text("LATER = 1\n")
+    committed(folder)
+    return complete.described(complete.complete(folder, template.address))
+
+
+def test_a_line_of_packages_that_is_reflowed_is_said(tmp_path: Path, template: Source) -> None:
+    project = '[project]\nname = "a"\nversion = "1"\ndependencies = ["pandas", "polars"]\n'
+    folder = repository(tmp_path / "late", {"pyproject.toml": project})
+
+    made = adopt(folder, template, merge=True)
+
+    (entry,) = [entry for entry in made.completed if "project.dependencies" in entry]
+    assert entry.endswith("(your line is now one for each package)")
+
+
+TRAINS = {
+    "train.py": "import sklearn\nframe = read_csv('rows.csv')\ny = frame['left']\n",
+    "rows.csv": "size,left\n1,0\n",
+}
+
+
+@pytest.mark.parametrize(
+    "files, options, said",
+    [
+        (TRAINS, {}, "Your own files would be drafted: left of rows.csv."),
+        (TRAINS | {"train.py": ""}, {}, "no code says which of its columns is predicted"),
+        (TRAINS, {"target": "size"}, "Your own files would be drafted: size of rows.csv."),
+        ({"a.py": ""}, {}, "holds an example"),
+    ],
+)
+def test_a_plan_says_what_would_be_drafted_or_why_nothing(
+    tmp_path: Path, template: Source, files: dict[str, str], options: dict[str, str], said: str
+) -> None:
+    folder = repository(tmp_path / "late", files)
+
+    planned = adopting.adopt(folder, template, {}, dry_run=True, **options)  # type: ignore[arg-type]
+
+    assert said in summary.text(planned)
+
+
+def test_rows_that_cannot_be_drafted_from_leave_the_example_unless_they_were_named(
+    tmp_path: Path, template: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join(["/usr/bin", "/bin"]))  # uv is not there
+    monkeypatch.delenv("UV", raising=False)
+    folder = repository(tmp_path / "late", TRAINS)
+    before = snapshot(folder)
+
+    with pytest.raises(RungError, match="uv is missing"):
+        adopting.adopt(folder, template, {}, target="left")
+    assert before == snapshot(folder)
+    made = adopt(folder, template)
+
+    assert "uv is missing" in summary.text(made)
+    assert (folder / "data/sample/flights.parquet").is_file()

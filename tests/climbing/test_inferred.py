@@ -1,5 +1,7 @@
 """What an existing repository is taken for: small repositories as data."""
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,7 +25,14 @@ CI = level_contents.vendors(Source(str(ROOT), "", None))
 def looked_at(
     files: dict[str, str], remote: str = "", authors: int = 1, name: str = "late-trains"
 ) -> Inferred:
-    made = Existing(name, frozenset(files), lambda path: files.get(path, ""), remote, authors)
+    made = Existing(
+        name,
+        frozenset(files),
+        lambda path: files.get(path, ""),
+        remote,
+        authors,
+        lambda pattern: [path for path, text in files.items() if re.search(pattern, text)],
+    )
     return infer(made, RESERVED, CI, "github")
 
 
@@ -201,3 +210,74 @@ def test_a_part_of_a_repository_is_read_as_if_it_were_all(tmp_path: Path) -> Non
 
     assert "late" == observed.answers["package"]
     assert "none" == fact(observed, "lock")
+
+
+def notebook(*cells: str) -> str:
+    """Write a notebook of cells of code."""
+    return json.dumps({"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]})
+
+
+SCRIPT = """
+import lightgbm as lgb
+import pandas as pd
+from sklearn.metrics import mean_absolute_error
+frame = pd.read_csv("data/flats.csv", sep=";")
+X, y = frame.drop("rent", axis=1), frame["rent"].astype(float)
+model = lgb.LGBMRegressor(n_estimators=150, num_leaves=arguments.leaves, random_state=4).fit(X, y)
+mean_absolute_error(y, model.predict(X))
+"""
+
+
+@pytest.mark.parametrize(
+    "files, rows, target, model, settings",
+    [
+        (
+            {"scripts/train.py": SCRIPT, "data/flats.csv": ""},
+            "data/flats.csv",
+            "rent",
+            "lightgbm.LGBMRegressor",
+            {"n_estimators": 150},
+        ),
+        (
+            {
+                "work/Look.ipynb": notebook(
+                    "%time\nfrom sklearn import ensemble\nfrom sklearn.linear_model import Ridge",
+                    "frame = pd.read_csv('../raw/a.csv')\nRidge().fit(X, frame.pop('left'))",
+                    "!ls\nensemble.RandomForestClassifier(max_depth=5, n_jobs=-1)",
+                ),
+                "raw/a.csv": "",
+                "raw/b.csv": "",
+            },
+            "raw/a.csv",
+            "left",
+            "sklearn.ensemble.RandomForestClassifier",
+            {"max_depth": 5},
+        ),
+        (
+            {
+                "net.py": "from torch import nn\nTARGET = 'y'\nclass Net(nn.Module): pass\n",
+                "a.csv": "",
+            },
+            "a.csv",
+            "y",
+            "torch.Net",
+            {},
+        ),
+        ({"a.py": "import sklearn\nsomething(", "a.csv": "", "b.csv": ""}, "", None, None, {}),
+    ],
+)
+def test_rows_target_and_model_are_those_of_the_code(
+    files: dict[str, str],
+    rows: str,
+    target: str | None,
+    model: str | None,
+    settings: dict[str, object],
+) -> None:
+    observed = looked_at(files)
+    code = observed.code
+
+    assert rows == observed.rows
+    assert target == next((place.value for place in (*code.targets, *code.dropped)), None)
+    assert (model, settings) == (
+        (code.model.value, code.model.settings) if code.model else (None, {})
+    )

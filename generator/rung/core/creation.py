@@ -9,11 +9,12 @@ from typing import Any
 
 from rung import options
 from rung.core import level_contents
+from rung.core.drafting import Wanted, draft
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.template_answers import check_answers
+from rung.levels.template_answers import check_answers, readable_name
 from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
@@ -30,6 +31,7 @@ class CreatedProject:
         committed: Whether its files are in a first commit.
         signed: Whether that commit is in the user's name.
         asks: What the answers about infrastructure require of the team.
+        drafted: What was inferred from the user's rows; empty if it begins with the example.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class CreatedProject:
     committed: bool = False
     signed: bool = True
     asks: list[str] = field(default_factory=list)
+    drafted: str = ""
 
 
 def create(
@@ -48,6 +51,7 @@ def create(
     *,
     defaults: bool,
     with_git: bool | None = None,
+    rows: Wanted | None = None,
 ) -> CreatedProject:
     """Make a project: its folder, its files and its first commit, or nothing at all.
 
@@ -57,34 +61,52 @@ def create(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask the user otherwise.
         with_git: Whether to make a repository; None: unless the folder is inside one.
+        rows: The user's rows, for drafts in place of the example.
     """
     folder = _normal(destination)
+    answers = _named(folder, answers) if rows else answers
     clear_left_over(folder)
     _check(folder, source, answers, defaults=defaults)
     outer = git.repository_above(folder)
     with staged(folder) as room:
         render(source, room, answers, defaults=defaults)
-        files = _files(room)
         recorded = answers_file.read(room)
         # A climb names the version as Copier has recorded it: by a tag, if it is near.
         version = replace(source, ref=str(recorded.get("_commit")))
         rendered_trees.keep(version, answers_file.answers(recorded), room)
+        drafted = draft(room, rows) if rows else ""
+        files = _files(room)
         own = outer is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
     asks = level_contents.contents(source, recorded).answers_ask
-    return CreatedProject(folder, files, int(recorded["level"]), outer, own, signed, asks)
+    level = int(recorded["level"])
+    return CreatedProject(folder, files, level, outer, own, signed, asks, drafted)
 
 
 def preview(
-    destination: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool
+    destination: Path,
+    source: Source,
+    answers: Mapping[str, Any],
+    *,
+    defaults: bool,
+    rows: Wanted | None = None,
 ) -> CreatedProject:
     """Return what `create` would create, without creating it."""
     folder = _normal(destination)
+    answers = _named(folder, answers) if rows else answers
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
         render(source, room, answers, defaults=defaults)
-        return CreatedProject(folder, _files(room), int(answers_file.read(room)["level"]))
+        level = int(answers_file.read(room)["level"])
+        drafted = draft(room, rows) if rows else ""
+        return CreatedProject(folder, _files(room), level, drafted=drafted)
+
+
+def _named(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Name a project after its folder: the default is the example's name."""
+    name = readable_name(folder.name)
+    return {"project_name": name, **answers} if name else dict(answers)
 
 
 def _normal(destination: Path) -> Path:

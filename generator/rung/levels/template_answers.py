@@ -1,5 +1,6 @@
 """Answers to the template's questions: gathered from the command line, and checked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ from rung.errors import RungError
 from rung.system import plain_yaml
 
 ANSWERS = ".copier-answers.yml"  # where a project records its answers
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")  # of a project
+
+
+def readable_name(text: str) -> str:
+    """Return a name for a project from that of a folder or an address; empty if it gives none."""
+    name = re.sub(r"[^A-Za-z0-9 ._-]+|\.\.+", "-", text).strip("-._ ")[:80]
+    return name if NAME.match(name) else ""
 
 
 def gather_answers(

@@ -374,7 +374,7 @@ def gate(tools: Tools, record: Record) -> Done:
     summary = f"the gate refused version {version}: {'; '.join(reasons)}"
     if rows := journal.detail(record, "collect").get("file"):
         marked = commits.mark_refused(rows, version, reasons)
-        summary += f"; its training rows are marked in {shown(marked)}"
+        summary += f"; noted in {shown(marked)}, the file of its new rows"
     commits.publish()  # otherwise the rows count as new, and the next pass trains on them again
     return Done({"verdict": verdict, "refused": version}, outcome="refused", summary=summary)
 

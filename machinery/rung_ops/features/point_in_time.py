@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rung_ops.features.sources import EntityFeatureError, Events
+from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
 from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import counted, printable
 
@@ -162,7 +162,8 @@ def computed(
     """
     passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
     for feature in features:
-        passes[feature.source, feature.time, str(feature.known_at), feature.window].append(feature)
+        key = (feature.source, feature.time, str(feature.known_at), feature.window)
+        passes[*key, _counts_outcomes(feature)].append(feature)
     computed_rows = moments.with_row_index(KEY)
     for of_pass in passes.values():
         frame = read(events, of_pass[0])
@@ -189,7 +190,22 @@ def read(events: Events, feature: EntityFeature) -> pl.DataFrame:
         EntityFeatureError: its source cannot be read.
     """
     with _named([feature]):
-        return events.of(feature)
+        frame = events.of(feature)
+    if not _counts_outcomes(feature):
+        return frame
+    # Imported here, as in raw_rows(): the service's image has no pandera.
+    from rung_ops.contract.row_checks import labelled
+
+    return frame.filter(
+        labelled(frame)
+    )  # or a sum of rows that are still to be predicted would be 0
+
+
+def _counts_outcomes(feature: EntityFeature) -> bool:
+    """Whether rows of the project without an outcome are no events of a feature."""
+    from rung_ops import contract
+
+    return feature.source is raw_rows and contract.TARGET in feature.aggregate.meta.root_names()
 
 
 @contextmanager

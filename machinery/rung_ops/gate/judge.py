@@ -22,7 +22,7 @@ from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 from rung_ops.training.baseline import Baseline, in_words
-from rung_ops.training.slice_scores import MONTH, slice_columns
+from rung_ops.training.slice_scores import MISSING, MONTH, slice_columns
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def _judged(
         held = {name: float(inside(truth, each).mean()) for name, each in predictions.items()}
         figures["interval"] = {"promised": kind.level} | held
     figures["scores"] = {name: _scores(truth, each) for name, each in predictions.items()}
-    return verdict.with_reasons(list(_vanished(columns, champion, metric, rules)))
+    reasons, notes = _vanished(columns, champion, metric, rules)
+    return replace(verdict, notes=verdict.notes + notes).with_reasons(reasons)
 
 
 def unseen_rows(rows: pl.DataFrame, trained_until: str | None) -> np.ndarray | None:
@@ -167,23 +168,47 @@ def unseen_rows(rows: pl.DataFrame, trained_until: str | None) -> np.ndarray | N
 
 def _vanished(
     columns: pl.DataFrame, champion: Champion | None, metric: str, rules: Rules
-) -> Iterator[str]:
-    """Yield slices of the champion's evaluation that now have far fewer rows than their share."""
-    known = champion.slices if champion else []
-    evaluated: dict[str, int] = {}
-    for each in known:
-        evaluated[each["column"]] = evaluated.get(each["column"], 0) + int(each["rows"])
-    for each in known:
-        column, value, before = str(each["column"]), str(each["value"]), int(each["rows"])
-        expected = before / evaluated[column] * columns.height
-        if column == MONTH or each.get(metric) is None or expected < 2 * rules.slices.min_rows:
-            continue
-        number = int((columns[column] == value).sum()) if column in columns.columns else 0
-        if rules.slices.judges(column, value) and number < rules.slices.min_rows:
-            yield (
-                f"{column} {value}: has {counted(number, 'row')}, too few to judge; the champion was "
-                f"evaluated on {before:,}"
-            )
+) -> tuple[list[str], list[str]]:
+    """Find slices of the champion's evaluation that now have far fewer rows than their share.
+
+    Where values that the champion was not evaluated on have at least half of the rows that are missing,
+    a slice was renamed: its rows are there, and are judged by their new name.
+
+    Returns:
+        Reasons against the challenger, and notes.
+    """
+    reasons: list[str] = []
+    notes: list[str] = []
+    evaluated: dict[str, dict[str, dict[str, Any]]] = {}
+    for each in champion.slices if champion else []:
+        evaluated.setdefault(str(each["column"]), {})[str(each["value"])] = each
+    evaluated.pop(MONTH, None)
+    for column, before in evaluated.items():
+        now = dict(columns[column].value_counts().iter_rows()) if column in columns.columns else {}
+        share = columns.height / sum(int(each["rows"]) for each in before.values())
+        missing = {
+            value: each["rows"] * share - now.get(value, 0)
+            for value, each in before.items()
+            if each.get(metric) is not None
+            and each["rows"] * share >= 2 * rules.slices.min_rows
+            and now.get(value, 0) < rules.slices.min_rows
+            and rules.slices.judges(column, value)
+        }
+        new = {value: rows for value, rows in now.items() if value not in {*before, MISSING}}
+        renamed = sum(new.values()) >= sum(missing.values()) / 2
+        for value in missing:
+            has = f"{column} {value}: has {counted(now.get(value, 0), 'row')}"
+            if renamed:
+                notes.append(
+                    f"{has} now, and `{'`, `'.join(new)}`, which the champion was not evaluated on, "
+                    f"{sum(new.values()):,}: taken for renamed"
+                )
+            else:
+                reasons.append(
+                    f"{has}, too few to judge; the champion was evaluated on {before[value]['rows']:,}: "
+                    f'if it is gone for good, add "{column}={value}" to `ignore` in ops/gate.toml'
+                )
+    return reasons, notes
 
 
 def _scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:

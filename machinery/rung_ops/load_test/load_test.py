@@ -64,6 +64,8 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
             continue  # the service reports what is wrong with it
         # A forecast's row is looked up as of its own time, which the store no longer has.
         rows = rows.drop_nulls(_of_their_time(contract))
+        if origin := contract.get("origin"):  # drawn column by column, so some are after TIME
+            rows = rows.filter(pl.col(origin) <= pl.col(contract["time"]))
         if rows.height:
             return rows.to_dicts()
     return [contract["example"]]

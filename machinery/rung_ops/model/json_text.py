@@ -5,7 +5,9 @@ not help: what is to be answered beside a large body waits for it. And of two eq
 last, where another reader of the same text may take the first.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -107,26 +109,28 @@ def member(text: bytes, name: str) -> bytes:
 
 
 def has_more_keys(text: bytes, members: Mapping[str, Any], others: int = 0) -> bool:
-    """Tell whether a text has keys that are none of those decoded from it.
+    """Tell whether a text may have keys that are none of those decoded from it.
 
     Args:
         text: of the object.
         members: its values by key, as msgspec.Raw.
         others: number of further keys that it may have, such as that of an object around it.
     """
-    # Each key takes two quotation marks, and those in it one more each.
-    known = 2 * (len(members) + others) + "".join(members).count('"')
-    return text.count(b'"') > known + b"".join(members.values()).count(b'"')
+    # Each key takes two quotation marks, unless it has some itself, which may be written in two ways.
+    known = 2 * (len(members) + others) + b"".join(members.values()).count(b'"')
+    return text.count(b'"') > known or '"' in "".join(members)
 
 
 def repeated_key(text: bytes) -> str | None:
-    """Return a key that a JSON object has twice; None if it has none."""
-    members = _members(text)
-    if not has_more_keys(text, members):
+    """Return a key that a JSON object has twice; None if it has none.
+
+    Raises:
+        ValueError: msgspec takes the text, and Python does not.
+        RecursionError: it is nested too deeply.
+    """
+    if not has_more_keys(text, _members(text)):
         return None
-    nested = b"".join(members.values())
-    for name in members:
-        written = msgspec.json.encode(name)
-        if text.count(written) > nested.count(written) + 1:
-            return name
-    return next(iter(members))
+    # Numbers stay texts: Python takes no integer of more than 4,300 digits.
+    pairs = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str)
+    counts = Counter(name for name, _ in pairs)
+    return next((name for name in counts if counts[name] > 1), None)

@@ -70,9 +70,11 @@ def wrong_column(row: int | None, column: str, what: str) -> Refusal:
 
 def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
     """Return the refusal of a value that breaks a rule, with the first characters of the value."""
-    text = f"{value}"
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return wrong_column(row, column, f"got {text}; expected {expected}")
+    return wrong_column(row, column, f"got {_short(f'{value}')}; expected {expected}")
+
+
+def _short(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def expected_words(column: Column, value: Any) -> str:
@@ -139,7 +141,7 @@ def validation_error(
         name = field["column"]
         what = "is missing" if "missing" in field["how"] else "is not a column of the contract"
     bound = BOUND.fullmatch(what)
-    what = what[:1].lower() + what[1:]
+    what = _short(what[:1].lower() + what[1:], 3 * LONGEST)  # of an enum it has the value
     column = within or next((each for each in columns if each.name == name), None)
     if column is not None:
         got = what.partition(", got ")[2]
@@ -385,6 +387,7 @@ class Reader:
         key: Sequence[str] = (),
         strict: bool = False,
         looked_up: Collection[str] = (),
+        forecast: tuple[str, str] | None = None,
     ):
         """Make the types.
 
@@ -393,6 +396,7 @@ class Reader:
             key: names of the columns that tell one row from another.
             strict: refuse unknown fields.
             looked_up: names of optional columns that tables lack where no row has a value of them.
+            forecast: the columns of when a row is predicted, and of the time that it predicts.
         """
         self.columns = columns
         names = [column.name for column in columns]
@@ -430,6 +434,7 @@ class Reader:
         ]
         self._held = {columns.index(column): holds for _, column, holds in self._checks}
         self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
+        self._forecast = [names.index(name) for name in forecast or ()]
 
     def one(self, body: bytes) -> Any:
         """Decode a JSON object into a row.
@@ -544,6 +549,7 @@ class Reader:
                 what = f"holds {len(values)} values, and `{first}` holds {height}"
                 raise wrong_column(None, self.columns[at].name, what)
         check_row_count(height, most)
+        self._check_origins(series, 0)
         used = self._own if series.keys() <= set(self._own) else range(len(self.columns))
         nothing = [None] * height if len(series) < len(used) else []
         full = [
@@ -592,6 +598,7 @@ class Reader:
             value = getter(row)
             if value is not None and not holds(value):
                 raise wrong_value(1, column.name, value, expected_words(column, value))
+        self._check_forecasts([row], 0)
 
     def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
         """Check decoded rows of an array for what msgspec does not.
@@ -608,6 +615,20 @@ class Reader:
                     _refuse_repeated(written, number)
         for getter, column, holds in self._checks:
             check_values(map(getter, rows), column, holds, before)
+        self._check_forecasts(rows, before)
+
+    def _check_forecasts(self, rows: Sequence[Any], before: int) -> None:
+        lists = {at: list(map(self._getters[at], rows)) for at in self._forecast}
+        self._check_origins({at: self._all.series(at, lists[at], {}, 0) for at in lists}, before)
+
+    def _check_origins(self, series: Mapping[int, pl.Series], before: int) -> None:
+        """Check that no row of a forecast is predicted after its time; `series` are by column."""
+        if not self._forecast:
+            return
+        origin, time = self._forecast
+        if late := (series[origin] > series[time]).arg_true().to_list():
+            what = f"is after `{self.columns[time].name}`, the time that is predicted"
+            raise wrong_column(before + late[0] + 1, self.columns[origin].name, what)
 
     def table(self, rows: Sequence[Any], fill: Fill | None = None) -> Table:
         """Put decoded rows into a frame; `fill` fills in what they leave out."""
@@ -714,7 +735,10 @@ def _check_part(height: int, most: int) -> None:
 
 
 def _refuse_repeated(text: bytes, row: int | None) -> None:
-    name = json_text.repeated_key(text)
+    try:
+        name = json_text.repeated_key(text)
+    except (ValueError, RecursionError) as error:
+        raise validation_error(error, (), BY_ROW) from None
     if name is not None:
         raise wrong_column(row, name, "occurs twice")
 

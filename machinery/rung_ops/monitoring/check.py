@@ -10,13 +10,14 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.model.target import kind_in
-from rung_ops.monitoring import drift, inputs, outcomes, quality, unit_change
+from rung_ops.monitoring import inputs, outcomes, quality, unit_change
 from rung_ops.monitoring.inputs import moment
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, problems
 from rung_ops.monitoring.outcomes import Outcomes
 from rung_ops.monitoring.quality import QualityMetric
 from rung_ops.monitoring.release_info import Released
+from rung_ops.statistics import drift
 
 SHADOW = "shadow"  # predictions that no caller received
 
@@ -225,7 +226,7 @@ def has_changed(error: float, limits: Limits) -> pl.Expr:
         error: chance of a false alarm that is left to each test.
         limits: of ops/monitor.toml.
     """
-    return (pl.col("p_value") <= error) & (pl.col("change") >= limits.drift.least_change)
+    return drift.changed(error, limits.drift.least_change)
 
 
 def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:

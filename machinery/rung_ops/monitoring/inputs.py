@@ -13,8 +13,8 @@ from rung_ops.features.point_in_time import CADENCES
 from rung_ops.features.store import FeatureStoreError
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rules import broken
-from rung_ops.monitoring import drift
 from rung_ops.monitoring.limits import Freshness
+from rung_ops.statistics import drift
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

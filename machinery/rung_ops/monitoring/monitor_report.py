@@ -9,9 +9,10 @@ import polars as pl
 import polars.selectors as cs
 from markupsafe import Markup, escape
 
-from rung_ops.monitoring import drift, quality
+from rung_ops.monitoring import quality
 from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.monitor_result import MonitorResult, not_judged
+from rung_ops.statistics import drift
 from rung_ops.system import html as page
 from rung_ops.system.printable import counted, four_digits
 

@@ -15,10 +15,11 @@ from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from rung_ops.monitoring import drift, quality
+from rung_ops.monitoring import quality
 from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.release_info import Released
+from rung_ops.statistics import drift
 from rung_ops.system.printable import counted, four_digits
 
 

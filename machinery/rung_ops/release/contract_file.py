@@ -49,6 +49,7 @@ def contract(
     ]
     views = views_of(declared)
     looked_up = [_entity_column(feature) for view in views for feature in view.features]
+    made = declared_forecast(dataset)
     described = {
         "target": dataset.TARGET,
         "time": dataset.TIME,
@@ -59,11 +60,11 @@ def contract(
         **{name: list(values) for name, values in kind._asdict().items() if values},
         "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
-        **({"forecast": str(made)} if (made := declared_forecast(dataset)) else {}),
+        **({"forecast": str(made)} if made else {}),
+        **({"origin": made.origin} if made and made.origin else {}),
         "example": {column["name"]: _typical(rows[column["name"]], column) for column in columns},
     }
-    forecasts = declared_forecast(dataset) is not None
-    entity_features = [_view(view, rows, forecasts) for view in views]
+    entity_features = [_view(view, rows, made is not None) for view in views]
     return described | ({"entity_features": entity_features} if views else {})
 
 

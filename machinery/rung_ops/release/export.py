@@ -142,7 +142,7 @@ def trial_rows(
     Args:
         model: the estimator.
         held_out: rows of Row without the target.
-        train: rows that the model was trained on.
+        train: the other rows that the model was trained on.
         carried: the rows that the bundle carries: the service compares them when it loads it.
         expressions: FEATURES.
         columns: of contract.json.

@@ -42,9 +42,10 @@ from rung_ops.release import (
     state,
 )
 from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.release.monitor_reference import since_change
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
-from rung_ops.training import estimator, refit
+from rung_ops.training import estimator, refit, window
 
 # Packages whose versions may change predictions.
 PACKAGES = (
@@ -109,7 +110,7 @@ def fill(
     write_json(staged / bundle.CONTRACT, trained.contract)
     carried = _carried(trained)
     tested, unanswered = export.trial_rows(
-        *(served, trained.held_out, learned, carried, trained.expressions),
+        *(served, trained.held_out, train, carried, trained.expressions),
         *(trained.contract["columns"], trained.seed),
     )
     check = _parity_check(served, tested, task)
@@ -177,12 +178,21 @@ def _reasons(
 
 def _reference(trained: Trained) -> pl.DataFrame:
     """Sample features and predictions of training for the monitor, each column shuffled."""
-    features = trained.train.select(trained.expressions)
-    sampled = export.sample_rows(features, export.REFERENCE_ROWS, trained.seed)
+    rows = export.sample_rows(trained.train, export.REFERENCE_ROWS, trained.seed)
+    reference = _with_predictions(trained, rows)
+    time = trained.contract["time"]
+    if window.has_time(rows) and (since := since_change(reference, rows[time])):
+        newest = trained.train.filter(pl.col(time) >= since)
+        rows = export.sample_rows(newest, export.REFERENCE_ROWS, trained.seed)
+        reference = _with_predictions(trained, rows)
     # The monitor compares each column for itself, so none of them need stay beside another.
-    predicted = estimator.predict_features(trained.model, sampled)
-    answers = columns(predicted, kind_in(trained.contract))[0]
-    return synthetic.shuffled(sampled.with_columns(answers), trained.seed)
+    return synthetic.shuffled(reference, trained.seed)
+
+
+def _with_predictions(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
+    features = rows.select(trained.expressions)
+    predicted = estimator.predict_features(trained.model, features)
+    return features.with_columns(columns(predicted, kind_in(trained.contract))[0])
 
 
 def _metrics(judged: Any, trained: Trained) -> Any:

@@ -216,7 +216,11 @@ def data_file() -> Path:
 
 
 @verb("poe replay")
-@click.option("--months", type=click.IntRange(1), help="number of months, or tenths, to replay")
+@click.option(
+    "--months",
+    type=click.IntRange(1),
+    help="number of months to replay; of rows without months, of tenths of the rows",
+)
 @click.option(
     "--from",
     "start",

@@ -55,7 +55,9 @@ class LoadedRelease:
         try:
             columns = columns_of(release.contract)
             looked_up = _looked_up(release.contract)
-            self.reader = Reader(columns, release.contract["key"], strict, looked_up)
+            origin = release.contract.get("origin")  # of forecasts that have one
+            forecast = (origin, release.contract["time"]) if origin else None
+            self.reader = Reader(columns, release.contract["key"], strict, looked_up, forecast)
         except Exception as error:  # msgspec, re and polars each raise different errors
             raise BundleError(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "

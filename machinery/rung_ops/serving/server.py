@@ -65,7 +65,8 @@ OTHER_FILES = 60  # descriptors that releases, logs and sockets of the process i
 INTERFACE = (
     *("connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing"),
     *("on_message_begin", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
-    *("timeout_keep_alive_handler", "transport", "loop", "headers", "cycle", "pipeline"),
+    *("timeout_keep_alive_handler", "send_400_response"),
+    *("transport", "loop", "headers", "cycle", "pipeline"),
 )
 
 
@@ -357,6 +358,10 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     # What uvicorn calls
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP; uvicorn would write this in the place of an earlier answer."""
+        self._refuse(400, msg)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, also where the last answer was not read to its end."""

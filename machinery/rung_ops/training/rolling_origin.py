@@ -224,7 +224,8 @@ def lines(choice: Choice) -> list[str]:
     score = params()["score"]
     sign = 1 if score["higher_is_better"] else -1
     table = [
-        f"{score['metric']} on the {choice.judged:,} rows since {choice.begins}, in {BLOCKS} blocks",
+        f"{score['metric']} on the newest {choice.judged:,} rows before the test, from {choice.begins} "
+        f"on, in {BLOCKS} blocks",
         "",
         f"{'window':20}{'learned from':>14}{score['metric']:>12}{'gain':>10}{'error':>10}",
     ]

@@ -25,7 +25,7 @@ def slices_file() -> Path:
     return current().reports / "slices.json"
 
 
-MONTH = "month"
+MONTH, MISSING = "month", "missing"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
 MIN_ROWS = 30
 LEVEL = 0.95  # of the intervals
@@ -49,7 +49,7 @@ def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
         columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")
     if contract.ORIGIN is not None:
         columns.setdefault(forecast.SLICE, forecast.slices(rows))
-    return pl.DataFrame({name: values.fill_null("missing") for name, values in columns.items()})
+    return pl.DataFrame({name: values.fill_null(MISSING) for name, values in columns.items()})
 
 
 def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from machinery.tests.forecasts.conftest import DAY, FIRST, HOUR, demand
 from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
-from rung_ops.features import EntityFeature
+from rung_ops.features import EntityFeature, point_in_time
+from rung_ops.features.sources import Events
 from rung_ops.training import estimator
 
 Score = Callable[..., int]
@@ -75,6 +76,30 @@ def test_events_that_end_before_the_forecast_is_made_are_said(
 
     assert score(FIRST + 10 * DAY) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_rows_without_an_outcome_are_no_events_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """load() returns the rows to predict as well: their sum would be 0, and the window seem full."""
+    rows = demand(960).with_columns(
+        pl.when(pl.col("hour") < FIRST + 2 * DAY).then("bikes"), planned=pl.lit(1)
+    )
+    monkeypatch.setattr(point_in_time, "raw_rows", raw := lambda: rows)
+    six = {"entity": ["station"], "time": "hour", "window": 6 * HOUR, "cadence": HOUR}
+    declared = [
+        EntityFeature(name="bikes_6h", source=raw, aggregate=pl.col("bikes").sum(), **six),
+        EntityFeature(name="planned_6h", source=raw, aggregate=pl.col("planned").sum(), **six),
+    ]
+    monkeypatch.setattr(contract.features, "ENTITY_FEATURES", declared, False)
+    events = Events(Path("/"))
+
+    joined = point_in_time.join(demand(960).filter(pl.col("hour") > FIRST + 9 * DAY), events=events)
+
+    assert joined["bikes_6h"].is_null().all()
+    assert joined["planned_6h"].unique().to_list() == [6.0]
+    (said,) = point_in_time.beyond_events(joined, events)
+    assert "need `bikes_6h` as of up to" in said
 
 
 def test_events_that_are_missing_in_most_rows_are_refused(

@@ -1,21 +1,27 @@
 """A release says that it forecasts, and one that was promoted is judged by blocks of time."""
 
+import json
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
-from machinery.tests.forecasts.conftest import demand
-from machinery.tests.serving.calls import Caller
+from machinery.tests.forecasts.conftest import demand, with_origin
+from machinery.tests.serving.calls import Caller, release
 from machinery.tests.small_project import DAY, NOW, RELEASE
-from rung_ops import prediction_log
+from rung_ops import contract, prediction_log
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
+from rung_ops.load_test import load_test
+from rung_ops.model.rows import Refusal
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import release_info
 from rung_ops.project import release_folders
+from rung_ops.release import contract_file
 from rung_ops.serving import openapi
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.training import estimator
 
 
@@ -23,6 +29,33 @@ def test_the_service_describes_when_the_forecast_is_made(caller: Caller) -> None
     described = openapi.document(caller.service)["info"]["description"]
 
     assert described == "Each prediction is a forecast, made 1 day before `hour`."
+
+
+@pytest.mark.parametrize("small", ["ORIGIN"], indirect=True)
+def test_a_row_that_is_predicted_after_its_time_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = with_origin(96)
+    features = rows.select(contract.FEATURES)
+    described = contract_file.contract(contract.dataset, features, rows, "regression", None)
+    reader = LoadedRelease(release(contract=described), "serving", strict=False).reader
+    row = described["example"]
+    late = row | {"made": row["hour"].replace(":00:00", ":00:01")}
+    by_column = {name: [value, late[name]] for name, value in row.items()}
+
+    for number, read, body in [
+        (1, reader.one, late),
+        (2, partial(reader.many, most=2), [row, late]),
+        (2, partial(reader.columnar, most=2), {"columns": by_column}),
+    ]:
+        with pytest.raises(Refusal) as refused:
+            read(json.dumps(body).encode())
+        what = "column `made`: is after `hour`, the time that is predicted"
+        assert refused.value.message == f"row {number}, {what}"
+    assert reader.many(json.dumps([row]).encode(), 1)
+    rows.with_columns(pl.col("made").reverse()).write_parquet(tmp_path / "parity.parquet")
+    monkeypatch.setattr(load_test, "_folders", lambda name: [tmp_path])
+    assert all(drawn["made"] <= drawn["hour"] for drawn in load_test.rows_of("v1", described))
 
 
 @pytest.mark.usefixtures("deployed")

@@ -124,6 +124,11 @@ def reasons(*arguments: Any, **named: Any) -> str:
     return "\n".join(verdict.reasons)
 
 
+def evaluated(value: str, rows: int) -> dict[str, Any]:
+    """Return a line of the champion's slices.json."""
+    return {"column": "group", "value": value, "rows": rows, "figure": 0.8}
+
+
 def test_one_that_is_better_passes() -> None:
     verdict = judged(better(100))
 
@@ -282,7 +287,7 @@ def test_a_slice_with_too_few_rows_is_not_judged() -> None:
 
 @pytest.mark.parametrize("there", [0, 20])
 def test_a_slice_that_is_missing_refuses(there: int) -> None:
-    known = [{"column": "group", "value": "gone", "rows": 100, "figure": 0.8}]
+    known = [evaluated("gone", 200), *(evaluated(*each) for each in GROUPS.items())]
     champion = replace(CHAMPION, slices=known)
     named = GROUP.copy().astype(object)
     named[:there] = "gone"
@@ -291,18 +296,35 @@ def test_a_slice_that_is_missing_refuses(there: int) -> None:
     reason = reasons(better(100), champion, rows)
 
     assert (
-        f"group gone: has {there} rows, too few to judge; the champion was evaluated on 100"
-        in reason
+        f"group gone: has {there} rows, too few to judge; the champion was evaluated on 200: if it is "
+        'gone for good, add "group=gone" to `ignore` in ops/gate.toml' in reason
     )
     assert reasons(better(100), champion, rows, rules=slices_with(ignore=("group=gone",))) == ""
 
 
+def test_a_renamed_slice_is_a_note() -> None:
+    """Its rows are there, and are judged by their new name."""
+    known = [evaluated(name if name != "c" else "before", rows) for name, rows in GROUPS.items()]
+
+    verdict = judged(better(100), replace(CHAMPION, slices=known))
+
+    assert verdict.promote
+    assert verdict.notes == [
+        "group before: has 0 rows now, and `c`, which the champion was not evaluated on, 1,980: taken "
+        "for renamed"
+    ]
+
+
+def test_a_slice_whose_values_are_gone_is_not_taken_for_renamed() -> None:
+    known = [evaluated(*each) for each in GROUPS.items()]
+    rows = ROW.with_columns(pl.col("group").replace("c", None))
+
+    assert "group c: has 0 rows" in reasons(better(100), replace(CHAMPION, slices=known), rows)
+
+
 def test_a_slice_may_shrink_with_the_test_rows() -> None:
     """A later test may have fewer rows: a slice that kept its share is not missing."""
-    known = [
-        {"column": "group", "value": name, "rows": 20 * count, "figure": 0.8}
-        for name, count in GROUPS.items()
-    ]
+    known = [evaluated(name, 20 * rows) for name, rows in GROUPS.items()]
 
     assert reasons(better(100), replace(CHAMPION, slices=known)) == ""
 

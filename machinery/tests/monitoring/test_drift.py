@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.monitoring import drift
+from rung_ops.statistics import drift
 
 FEATURES = 20
 ERROR = 0.01 / (FEATURES + 1)

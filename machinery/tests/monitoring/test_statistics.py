@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rung_ops.monitoring import drift
-from rung_ops.statistics import jackknife
+from rung_ops.statistics import drift, jackknife
 
 SIZES = [(25, 40), (100, 100), (250, 1_000)]
 

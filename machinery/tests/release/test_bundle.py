@@ -555,9 +555,13 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
 
 
 def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
-    trained: Trained, release_private_key: bytes, tmp_path: Path
+    trained: Trained,
+    release_private_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = refit.all_rows(trained.train, trained.test)
+    monkeypatch.setattr(make, "since_change", lambda _, times: times.sort()[-500])
     given = (tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key)
 
     made = make.write(*given, refitted=fit(rows))
@@ -572,9 +576,14 @@ def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
     parity = pl.read_parquet(made / bundle.PARITY)
     served = estimator.predict(fit(rows), parity)
     np.testing.assert_array_equal(parity["prediction"].to_numpy(), served)
+    edges = manifest["parity"]["rows"] - parity.height - rows.height
+    assert 0 < edges < trained.test.height  # so that no row of the data is compared twice
     (note,) = (line for line in make.summary(made) if line.startswith("note: judged on"))
     assert note.endswith(f"to all {rows.height:,} rows: shadow and canary judge it")
     if contract.TIME is not None:
+        reference = pl.read_parquet(made / bundle.REFERENCE)
+        newer = rows.filter(pl.col(contract.TIME) >= rows[contract.TIME].sort()[-500])
+        assert reference.height == newer.height < rows.height  # those since the world changed
         unseen = judge.unseen_rows(trained.test, manifest["trained_until"])
         assert unseen is not None
         assert not unseen.any()

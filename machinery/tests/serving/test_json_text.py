@@ -121,6 +121,9 @@ def test_rows_are_counted_before_they_are_decoded() -> None:
         ('{"n": 1, "at": null, "at": null}', "at"),
         ('{"n": 1, "text": "a", "text": null}', "text"),
         (r'{"n": 1, "\u006e": 2}', "n"),
+        (r'{"n": 1, "text": "a", "te\u0078t": "b"}', "text"),
+        (r'{"n": 1, "n": 2, "\u0022\u0022": 0}', "n"),
+        (f'{{"n": 1, "x": {"9" * 5000}, "x": 1}}', "x"),
         ('{"n": 1, "x": 1, "x": 2}', "x"),
         ('{"n": 1, "text": "\\"", "text": "\\""}', "text"),
         ('{"n": 1, "text": "a"}', None),
@@ -142,6 +145,22 @@ def test_a_key_that_occurs_twice_is_refused(row: str, key: str | None) -> None:
         with pytest.raises(Refusal) as refused:
             read(*sent)  # type: ignore[operator]
         assert refused.value.message == f"row {number}, column `{key}`: occurs twice"
+
+
+def test_a_key_that_occurs_twice_among_many_is_found_at_once() -> None:
+    """To look for each key in the text took hours for a body of 16 MB, and nothing else was answered."""
+    many = ", ".join(f'"k{number}": 1' for number in range(40_000))
+
+    with pytest.raises(Refusal, match="column `z`: occurs twice"):
+        READER.one(f'{{"n": 1, {many}, "z": 1, "\\u007a": 2}}'.encode())
+
+
+@pytest.mark.parametrize("depth", [200, 2000, 100_000])
+def test_a_repeated_key_in_a_deep_body_is_refused(depth: int) -> None:
+    body = f'{{"n": 1, "x": {"[" * depth}{"]" * depth}, "x": 1}}'.encode()
+
+    with pytest.raises(Refusal, match="occurs twice|nested too deeply"):
+        READER.one(body)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,20 @@ def test_the_refusal_says_what_is_wrong(bounded: Bounded) -> None:
     assert reason(answer) == "The headers are larger than 64,000 bytes or more than 200."
 
 
+@pytest.mark.parametrize("before", [b"", HEALTH, POST + b"content-length: 1\r\n\r\nx"])
+def test_what_is_not_http_is_refused_as_itself(bounded: Bounded, before: bytes) -> None:
+    """uvicorn's text would be taken for the answer to the request before it, which is under way."""
+    with bounded.connect() as opened:
+        answer = send_all(opened, [before + b"NOT HTTP\r\n\r\n"])
+
+    if before:
+        assert answer == b""
+    else:
+        assert status(answer) == 400
+        assert reason(answer) == "Invalid HTTP request received."
+    assert bounded.healthy()
+
+
 def test_a_head_within_bounds_is_answered_in_any_number_of_pieces(bounded: Bounded) -> None:
     head = b"GET /health HTTP/1.1\r\na: " + b"x" * 60_000 + b"\r\n\r\n"
     with bounded.connect() as opened:

@@ -41,6 +41,14 @@ def test_defaults_are_filled_in_and_named_by_row(reader: Reader) -> None:
     assert by_row(table.missing, 3) == [["weight", "note"], [], ["weight"]]
 
 
+def test_a_long_text_is_not_repeated_in_the_refusal(reader: Reader) -> None:
+    with pytest.raises(
+        Refusal, match=r"row 1, column `kind`: .*\.\.\.; expected one of a, b"
+    ) as refused:
+        reader.one(msgspec.json.encode(ROW | {"kind": "a" * 10_000}))
+    assert len(refused.value.message) < 300
+
+
 UTC_MOMENT = MOMENT.replace("None", "'UTC'")
 
 

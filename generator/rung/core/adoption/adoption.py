@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung.core import level_contents, preconditions, transaction
-from rung.core.adoption import complete, existing
+from rung.core.adoption import complete, drafts, existing
 from rung.core.adoption.inferred import Inferred, infer
+from rung.core.drafting import Wanted
 from rung.core.project import opened
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
@@ -18,7 +19,6 @@ from rung.levels.template_answers import ANSWERS, check_answers
 from rung.system import git
 
 SETTINGS = "ops"
-CONTRACT = ("dataset.py", "features.py", "model.py")
 # Written once like the example (decision 8), and needed without it: Rung's verbs call them.
 CALLED = ("pipeline/", "tests/test_contract.py")
 
@@ -41,6 +41,10 @@ class Adoption:
         lacking_entries: Entries that the user's pyproject.toml and .gitignore lack.
         completed: Entries that were added to them.
         by_hand: What cannot be added to them, and why.
+        drafted: What was inferred from the user's rows; empty if the example is written.
+        undrafted: Why it is.
+        wanted: What was drafted, or would be.
+        to_copy: The user's rows, if git ignores them, and the folder to copy them to.
         commit: The id of the commit; empty for a plan.
     """
 
@@ -57,6 +61,10 @@ class Adoption:
     lacking_entries: list[str] = field(default_factory=list)
     completed: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
+    drafted: str = ""
+    undrafted: str = ""
+    wanted: Wanted | None = None
+    to_copy: tuple[str, str] | None = None
     commit: str = ""
 
 
@@ -67,6 +75,8 @@ def adopt(
     *,
     merge: bool = False,
     dry_run: bool = False,
+    rows: Path | None = None,
+    target: str = "",
 ) -> Adoption:
     """Add the files that a repository lacks of a project with its answers, in one commit.
 
@@ -76,6 +86,8 @@ def adopt(
         chosen: Answers by question; others are inferred, and the level is 0 by default.
         merge: Whether missing entries are added to the user's pyproject.toml and .gitignore.
         dry_run: Whether only to plan.
+        rows: The user's file of rows for drafts; by default the one that the code reads.
+        target: The column of it to predict; by default the one that the code predicts.
 
     Raises:
         RungError: It cannot be adopted; nothing was touched.
@@ -86,7 +98,8 @@ def adopt(
     if not dry_run:
         preconditions.committed_root(folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
-    inferred = infer(existing.read(folder), reserved, level_contents.vendors(source), default_ci)
+    there = existing.read(folder)
+    inferred = infer(there, reserved, level_contents.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **chosen}
     level_contents.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
@@ -94,8 +107,15 @@ def adopt(
         bench = project.bench
         files = bench.files(project.tree)
         _refuse(files, folder)
-        rendered = bench.files(rendered_trees.rendered(bench, source, answers))
+        tree = rendered_trees.rendered(bench, source, answers)
+        package = f"src/{answers['package']}"
+        adoption.example = not any(f"{package}/{name}" in files for name in complete.CONTRACT)
+        rendered = bench.files(tree)
+        if adoption.example:
+            rendered = _with_drafts(adoption, bench, tree, rows, target, dry_run=dry_run)
         planted = rendered_trees.of_the_user(rendered, [source])
+        planted |= {path for path in rendered if path.startswith(drafts.SAMPLE)}
+        rendered = _with_own(adoption, bench, files, rendered, there)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:
@@ -153,13 +173,69 @@ def _already(folder: Path) -> str:
     )
 
 
+def _with_drafts(
+    adoption: Adoption,
+    bench: Workbench,
+    tree: str,
+    rows: Path | None,
+    target: str,
+    *,
+    dry_run: bool,
+) -> dict[str, Entry]:
+    """Return the files of a render with drafts in place of the example, where they can be made.
+
+    Raises:
+        RungError: The user named rows or a target, and nothing can be drafted from them.
+    """
+    rendered = bench.files(tree)
+    adoption.wanted, adoption.undrafted = drafts.wanted(
+        adoption.folder, adoption.inferred, rows, target
+    )
+    if adoption.wanted is None and target:
+        raise RungError(adoption.undrafted)
+    if adoption.wanted is None or dry_run:
+        return rendered
+    try:
+        rendered, adoption.drafted = drafts.drafted(bench, tree, adoption.wanted)
+    except RungError as error:
+        if rows or target:
+            raise
+        adoption.undrafted = str(error)
+        adoption.wanted = None
+        return rendered
+    file = adoption.wanted.file
+    if not git.output(file.parent, "ls-files", "--", file.name):
+        # Git has not kept these rows so far, and it may have been for a reason.
+        (kept,) = [
+            path
+            for path in rendered
+            if path.startswith(drafts.SAMPLE) and path != f"{drafts.SAMPLE}README.md"
+        ]
+        adoption.to_copy = (str(file), kept)
+        rendered = {path: entry for path, entry in rendered.items() if path != kept}
+    return rendered
+
+
+def _with_own(
+    adoption: Adoption,
+    bench: Workbench,
+    files: Mapping[str, Entry],
+    rendered: Mapping[str, Entry],
+    there: existing.Existing,
+) -> dict[str, Entry]:
+    """Return a render whose pyproject.toml has what the user's own files need as well."""
+    needed = drafts.packages(there, adoption.wanted)
+    entry = rendered["pyproject.toml"]
+    own = complete.python_files(files, rendered)
+    text = complete.with_own(bench.content(entry), *needed, own)
+    return {**rendered, "pyproject.toml": Entry(entry.mode, bench.store(text))}
+
+
 def _missing(
     adoption: Adoption, files: Mapping[str, Entry], rendered: Mapping[str, Entry], planted: set[str]
 ) -> dict[str, Entry]:
     """Return the files to write: none that exists, and all of the example or nothing of it."""
-    package = f"src/{adoption.answers['package']}"
     names = {path.casefold() for path in files}
-    adoption.example = not any(f"{package}/{name}" in files for name in CONTRACT)
     example = {path for path in planted if not path.startswith(CALLED)}
     new = {}
     for path, entry in rendered.items():

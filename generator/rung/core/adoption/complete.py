@@ -5,7 +5,7 @@ keys at the end of a table (decision 19).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ SHARED = {"pyproject.toml", ".gitignore"}
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Rung's verbs need these settings; those for building, linting and testing are the user's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
+CONTRACT = ("dataset.py", "features.py", "model.py")  # the modules that the library calls
+OWN = "own"  # the group for packages of the user's requirements
+SHRINKS = "files from before Rung: take one out when it is clean, and add none"
 GROUP = "model"  # the group for packages that predict, if they cannot be in [project]
 SOURCES = "tool.uv.sources"
 PYTHONS = tuple(f"3.{minor}" for minor in range(6, 11))  # older than Rung's, still in use
@@ -100,7 +103,12 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         rendered = bench.files(
             rendered_trees.rendered(bench, source, answers_file.answers(recorded))
         )
-        missing = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
+        first = not _knows_tasks(bench, files)
+        if first:
+            entry = rendered["pyproject.toml"]
+            own = with_own(bench.content(entry), [], [], python_files(files, rendered))
+            rendered = {**rendered, "pyproject.toml": Entry(entry.mode, bench.store(own))}
+        missing = lacking(bench, files, rendered, flat=first, linted=not first)
         changes = {path: file.completed for path, file in missing.items() if file.entries}
         if changes and not dry_run:
             tree = project.repository_tree(bench.edited(project.tree, changes))
@@ -110,7 +118,12 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
 
 
 def lacking(
-    bench: Workbench, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], *, flat: bool
+    bench: Workbench,
+    ours: Mapping[str, Entry],
+    theirs: Mapping[str, Entry],
+    *,
+    flat: bool,
+    linted: bool = False,
 ) -> dict[str, Lacking]:
     """Return what the user's files lack, by path.
 
@@ -119,9 +132,11 @@ def lacking(
         ours: The user's files.
         theirs: Rung's.
         flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
+        linted: Whether Ruff's settings were completed before.
     """
     packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
     mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
+    ruff = linted or bool({"ruff.toml", ".ruff.toml"} & ours.keys())
     missing = {}
     for path in sorted(SHARED & ours.keys() & theirs.keys()):
         our_id, their_id = ours[path].oid, theirs[path].oid
@@ -130,7 +145,7 @@ def lacking(
             continue
         both = (contents[our_id], contents[their_id])
         if path == "pyproject.toml":
-            added = add_to_toml(*both, flat=flat, packaged=packaged, mypy=mypy)
+            added = add_to_toml(*both, flat=flat, packaged=packaged, mypy=mypy, ruff=ruff)
         else:
             added = add_lines(*both, _tracked(bench, ours))
         text, entries, by_hand = added
@@ -138,6 +153,48 @@ def lacking(
             completed = Entry(ours[path].mode, bench.store(text))
             missing[path] = Lacking(entries, completed, by_hand)
     return missing
+
+
+def python_files(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[str]:
+    """Return the user's scripts and notebooks, without those that Rung wrote or drafted."""
+    return sorted(
+        path
+        for path, entry in ours.items()
+        if path.endswith((".py", ".ipynb"))
+        and (path not in theirs or (entry != theirs[path] and not path.endswith(CONTRACT)))
+    )
+
+
+def with_own(
+    theirs: bytes, needed: Sequence[str], others: Sequence[str], files: Sequence[str]
+) -> bytes:
+    """Return Rung's pyproject.toml with what the user's own files need.
+
+    Args:
+        theirs: Rung's file.
+        needed: Packages that the model needs to predict.
+        others: Packages that the user's code needs; those that Rung names stay as they are.
+        files: Scripts and notebooks that Ruff and mypy leave alone for now.
+    """
+    if not needed and not others and not files:
+        return theirs
+    document: Any = tomlkit.parse(theirs.decode())
+    groups = document["dependency-groups"]
+    _listed(document["project"], "dependencies", needed, "")
+    known = {_name(entry) for entry in document["project"]["dependencies"]}
+    known |= {_name(e) for group in groups.values() for e in group if isinstance(e, str)}
+    if others := [entry for entry in others if _name(entry) not in known]:
+        groups[OWN] = _multiline(others)
+        groups[OWN].comment("from requirements.txt")
+    if files:
+        document["tool"]["ruff"]["extend-exclude"] = _multiline(files)
+        document["tool"]["ruff"]["extend-exclude"].comment(SHRINKS)
+        checked = [f"{folder}/" for folder in document["tool"]["mypy"]["files"]]
+        typed = [p for p in files if p.endswith(".py") and p.startswith(tuple(checked))]
+        if typed:
+            patterns = [f"^{re.escape(path)}$" for path in typed]
+            document["tool"]["mypy"]["exclude"] = _multiline(patterns)
+    return tomlkit.dumps(document).encode()
 
 
 def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
@@ -168,7 +225,13 @@ def by_hand(missing: Mapping[str, Lacking]) -> list[str]:
 
 
 def add_to_toml(
-    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False, mypy: bool = False
+    ours: bytes,
+    theirs: bytes,
+    *,
+    flat: bool = False,
+    packaged: bool = False,
+    mypy: bool = False,
+    ruff: bool = False,
 ) -> tuple[bytes, list[str], list[str]]:
     """Add to a pyproject.toml the packages, groups and settings that Rung's verbs need.
 
@@ -178,6 +241,7 @@ def add_to_toml(
         flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
         packaged: Whether another file, such as setup.py, says how the repository is packaged.
         mypy: Whether another file, such as mypy.ini, says what mypy checks.
+        ruff: Whether another file, such as ruff.toml, says what Ruff checks.
 
     Returns:
         The completed file, the entries it got, and why others could not be added; the file
@@ -213,6 +277,9 @@ def add_to_toml(
         at = "tool.mypy"
         if not mypy:
             got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])
+        at = "tool.ruff"
+        if not ruff:
+            got += _left_alone_by_ruff(present["tool"], rung["tool"]["ruff"])
         if project is not None:
             by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(present).encode(), got, by_hand
@@ -268,6 +335,22 @@ def _checked_by_mypy(tool: Any, needed: dict[str, Any]) -> list[str]:
     return ["`tool.mypy.files`"]
 
 
+def _left_alone_by_ruff(tool: Any, needed: dict[str, Any]) -> list[str]:
+    """Let Ruff leave the user's files alone: those who have settings of it may not format by it."""
+    files = needed.get("extend-exclude", [])
+    left = f": {len(files)} of your files are left as they are" if files else ""
+    if "ruff" not in tool:
+        tool["ruff"] = _multiline(needed)
+        if files:
+            tool["ruff"]["extend-exclude"].comment(SHRINKS)
+        return [f"`tool.ruff`{left}"]
+    if not files or "format" in tool["ruff"]:
+        return []
+    tool["ruff"]["format"] = _multiline({"exclude": files})
+    tool["ruff"]["format"]["exclude"].comment(SHRINKS)
+    return [f"`tool.ruff.format.exclude`{left}"]
+
+
 def _python(project: Any, needed: str) -> list[str]:
     """Return a line if the project allows a Python that Rung does not: uv would find no packages."""
     declared = project.get("requires-python")
@@ -305,9 +388,11 @@ def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[s
     new = [entry for entry in wanted if _name(entry) not in listed]
     for entry in new:
         target[key].append(entry)
-    if new and "\n" not in str(target[key].as_string()):
+    reflowed = bool(new) and len(listed) > 0 and "\n" not in str(target[key].as_string())
+    if reflowed or not listed:
         target[key].multiline(True)
-    return [f"`{dotted}`: {', '.join(new)}"] if new else []
+    again = " (your line is now one for each package)" if reflowed else ""
+    return [f"`{dotted}`: {', '.join(new)}{again}"] if new else []
 
 
 def _name(requirement: str) -> str:

@@ -25,6 +25,8 @@ class Existing:
         read: Returns the text of a path, or an empty text if it has none or is too long.
         remote: The address of `origin`, or nothing.
         authors: How many people wrote the latest commits.
+        naming: Returns the scripts and notebooks in which a pattern of `git grep -E` matches.
+        holds: Says whether a path is a file on disk, which git may ignore.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Existing:
     read: Callable[[str], str]
     remote: str = ""
     authors: int = 1
+    naming: Callable[[str], list[str]] = lambda pattern: []
+    holds: Callable[[str], bool] = lambda path: False
 
     def matching(self, *patterns: str) -> list[str]:
         """Return the paths that match any of the globs."""
@@ -65,6 +69,11 @@ def read(folder: Path) -> Existing:
             return ""
         return git.output(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
 
+    def naming(pattern: str) -> list[str]:
+        options = ("-l", "-z", "-I", "-E", pattern, "HEAD", "--", "*.py", "*.ipynb")
+        named = (git.output(folder, "grep", *options) or "").split("\0")
+        return [path for path in (name.removeprefix("HEAD:") for name in named) if path in sizes]
+
     people = git.output(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
     return Existing(
         folder.resolve().name,
@@ -72,6 +81,8 @@ def read(folder: Path) -> Existing:
         text,
         git.output(folder, "config", "--get", "remote.origin.url") or "",
         len(_people(people.splitlines())),
+        naming,
+        lambda path: (folder / path).is_file(),
     )
 
 

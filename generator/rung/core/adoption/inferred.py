@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import Any
 
+from rung.core.adoption import code as reading_code
 from rung.core.adoption import existing as reading
+from rung.core.adoption.code import Code
 from rung.core.adoption.existing import Existing
 from rung.levels.ladder import Vendor
+from rung.levels.template_answers import NAME, readable_name
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
 # Folders with Python beside a package that are not packages.
 NOT_PACKAGES = {
     "app", "apps", "benchmark", "benchmarks", "bin", "ci", "conf", "config", "configs", "data",
@@ -54,11 +58,15 @@ class Inferred:
         answers: Answers to the template's questions.
         facts: All facts, answers included.
         own_package: The user's own package, relative to the root; empty if there is none.
+        rows: The table that the user's code reads, relative to the root; empty if there is none.
+        code: What the user's code trains.
     """
 
     answers: Mapping[str, Any]
     facts: tuple[Fact, ...]
     own_package: str = ""
+    rows: str = ""
+    code: Code = field(default_factory=Code)
 
 
 def infer(
@@ -81,8 +89,32 @@ def infer(
         _ci(existing, vendors, default_ci),
     ]
     answered.append(_team(existing))
-    facts = (*answered, layout, *_other_facts(existing))
-    return Inferred({fact.about: fact.value for fact in answered}, facts, own_package)
+    found = reading_code.read(existing)
+    rows = _rows(existing, found)
+    trained = [rows] if rows else []
+    if model := found.model:
+        trained.append(Fact("model", model.value, model.where))
+    if found.metrics:
+        names = dict.fromkeys(place.value for place in found.metrics)
+        trained.append(Fact("metrics", ", ".join(names), found.metrics[0].where))
+    facts = (*answered, layout, *_other_facts(existing), *trained)
+    answers = {fact.about: fact.value for fact in answered}
+    return Inferred(answers, facts, own_package, rows.value if rows else "", found)
+
+
+def _rows(existing: Existing, found: Code) -> Fact | None:
+    """Return the table that the code reads, or else the only one that git keeps."""
+    tables = existing.matching(*TABLES)
+    for place in found.rows:
+        parts = PurePosixPath(place.value).parts
+        ending = "/".join(part for part in parts if part not in ("..", ".", "/"))
+        if kept := [path for path in tables if f"/{path}".endswith(f"/{ending}")]:
+            return Fact("rows", kept[0], place.where)
+        for beside in (PurePosixPath(), PurePosixPath(place.path).parent):
+            path = normpath(beside / place.value)
+            if not path.startswith(("..", "/")) and existing.holds(path):
+                return Fact("rows", path, f"{place.where}; git ignores it")
+    return Fact("rows", tables[0], "the only table in git") if len(tables) == 1 else None
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
@@ -104,9 +136,8 @@ def _name(existing: Existing) -> Fact:
         (re.split(r"[/:]", address)[-1], "the remote's address"),
         (existing.name, "the folder's name"),
     ):
-        cleaned = re.sub(r"[^A-Za-z0-9 ._-]+|\.\.+", "-", candidate).strip("-._ ")[:80]
-        if NAME.match(cleaned):
-            return Fact("project_name", cleaned, because)
+        if name := readable_name(candidate):
+            return Fact("project_name", name, because)
     return Fact("project_name", "Adopted project", "nothing there could be a name")
 
 

@@ -68,7 +68,15 @@ def _left_alone(adoption: Adoption) -> str:
 def _left_to_you(adoption: Adoption) -> str:
     package, own = f"src/{adoption.answers['package']}", adoption.inferred.own_package
     lines = []
-    if adoption.example:
+    if adoption.drafted:
+        lines += ["Drafted in the place of an example, from your rows and code:"]
+        lines += [f"  {printable(line)}" for line in adoption.drafted.splitlines()]
+    elif adoption.wanted and not adoption.commit:
+        target = adoption.wanted.target or "a column"
+        lines.append(f"Your own files would be drafted: {target} of {adoption.wanted.file.name}.")
+    elif adoption.example:
+        if adoption.undrafted:
+            lines.append(printable(adoption.undrafted))
         lines.append(
             f"{package}/ holds an example, with its data: put your own data, features and model "
             "in its place."
@@ -94,11 +102,16 @@ def _left_to_you(adoption: Adoption) -> str:
 def _next(adoption: Adoption) -> str:
     if not adoption.commit:
         return "Nothing was written."
-    completing = "  rung adopt --merge   # adds these entries in a separate commit"
+    first = []
+    if adoption.lacking_entries:
+        first.append("  rung adopt --merge   # adds these entries in a separate commit")
+    if adoption.to_copy:
+        copied = shlex.join(["cp", *adoption.to_copy])
+        first.append(f"  {copied}   # git ignores your rows: commit this copy only if it may")
     lines = [
         f"It is one commit, {adoption.commit[:10]}. To take it back: `{UNDO}`.",
         "",
-        *_commands(adoption.folder, *([completing] if adoption.lacking_entries else [])),
+        *_commands(adoption.folder, *first),
     ]
     return "\n".join(lines)
 

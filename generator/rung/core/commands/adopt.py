@@ -15,6 +15,13 @@ def adopt(
         str | None, typer.Option(metavar="N", help="The rung to start on (0).")
     ] = None,
     pairs: Answers = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="The CSV or Parquet file to draft from."),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of it to predict.")
+    ] = "",
     merge: Annotated[
         bool,
         typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
@@ -43,7 +50,9 @@ def adopt(
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
-        adopted = adoption.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
+        adopted = adoption.adopt(
+            path, chosen, answered, merge=merge, dry_run=dry_run, rows=from_file, target=target
+        )
     _print(path, summary.text(adopted))
     return 0
 

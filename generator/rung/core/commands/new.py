@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rung.errors import RungError
+
 if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
 
@@ -46,6 +48,13 @@ def new(
         Path | None,
         typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
     ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Begin with your own CSV or Parquet file."),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of that file to predict.")
+    ] = "",
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
     ] = False,
@@ -64,8 +73,12 @@ def new(
 ) -> int:
     """Start a project."""
     from rung.core import creation, template_source
+    from rung.core.drafting import Wanted
     from rung.levels.template_answers import gather_answers
 
+    rows = Wanted(from_file, target) if from_file else None
+    if target and not rows:
+        raise RungError("`--target` names a column of a file: add `--from-file FILE`.")
     chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     answered = gather_answers(answers, pairs or [], options)
@@ -74,12 +87,17 @@ def new(
         answered = context.obj(from_assessment) | answered
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
-        created = creation.preview(destination, chosen, answered, defaults=defaults)
-        print(*created.files, sep="\n")
+        created = creation.preview(destination, chosen, answered, defaults=defaults, rows=rows)
+        print(*filter(None, [created.drafted]), *created.files, sep="\n")
         print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
         return 0
     created = creation.create(
-        destination, chosen, answered, defaults=defaults, with_git=False if no_git else None
+        destination,
+        chosen,
+        answered,
+        defaults=defaults,
+        with_git=False if no_git else None,
+        rows=rows,
     )
     if template:
         template_source.trust(chosen.address)
@@ -89,7 +107,8 @@ def new(
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     """Say where a new project is and what to do with it."""
-    lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
+    lines = [project.drafted] if project.drafted else []
+    lines.append(f"{project.folder}: rung {project.level}, {len(project.files)} files.")
     if project.repository and not project.committed and wants_git:
         lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
     if not project.signed:

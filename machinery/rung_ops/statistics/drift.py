@@ -395,3 +395,13 @@ def _present(column: pl.Series, kind: str) -> pl.Series:
     if kind == "category":
         return column.cast(pl.String).drop_nulls()
     return column.to_physical().cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+
+
+def changed(error: float, least_change: float) -> pl.Expr:
+    """Tell which rows of compare() have changed.
+
+    Args:
+        error: chance of a false alarm that is left to each test.
+        least_change: with less, a certain change is too small to count.
+    """
+    return (pl.col("p_value") <= error) & (pl.col("change") >= least_change)

@@ -1,0 +1,1 @@
+"""Drafts of a project's own files, inferred from a file of rows; it needs Polars and nothing else."""

@@ -1,0 +1,311 @@
+"""Drafts of the project's own files read the file that they were made of, whoever wrote it."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import tomllib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rung_ops.data.draft import columns, files, models, table
+from rung_ops.data.draft.columns import CLASS, NUMBER, TRUTH
+from rung_ops.data.draft.command import main
+from rung_ops.data.draft.table import DraftError
+from rung_ops.model import target as targets
+
+ROWS = 120
+DRAW = random.Random(1)
+FIRST = datetime(2024, 1, 30, 7)
+DAYS = [FIRST + timedelta(hours=9 * number) for number in range(ROWS)]
+SIZES = [round(DRAW.uniform(1, 9_000), 2) for _ in range(ROWS)]
+COLOURS = [DRAW.choice(["red", "green", "blue"]) for _ in range(ROWS)]
+GOOD = [size > 4_500 for size in SIZES]
+
+
+def european(number: float) -> str:
+    return f"{number:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def text(header: str, rows: Iterable[Sequence[Any]], separator: str = ",", end: str = "\n") -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=separator, lineterminator=end)
+    writer.writerows([header.split(separator), *rows])
+    return file.getvalue()
+
+
+def semicolons() -> bytes:
+    rows = (
+        [f"{d:%d.%m.%Y}", round(s), "ja" if g else "nein"]
+        for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
+    )
+    return text("tag;größe;gut", rows, ";").encode()
+
+
+def decimal_commas() -> bytes:
+    rows = (
+        [f"{d:%d.%m.%Y %H:%M}", european(s), c]
+        for d, s, c in zip(DAYS, SIZES, COLOURS, strict=True)
+    )
+    return text("Tag;Betrag (€);Farbe", rows, ";", "\r\n").encode("cp1252")
+
+
+def two_ways_of_days() -> bytes:
+    rows = (
+        [f"{d:%Y-%m-%d}" if n % 3 else f"{d:%d/%m/%Y}", s, c]
+        for n, (d, s, c) in enumerate(zip(DAYS, SIZES, COLOURS, strict=True))
+    )
+    return text("when,size,colour", rows).encode()
+
+
+def offsets() -> bytes:
+    rows = (
+        [f"{d:%Y-%m-%dT%H:%M:%S}+02:00", s, g] for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
+    )
+    return text("sent,size,good", rows).encode()
+
+
+def wide() -> bytes:
+    rows = ([*(round(DRAW.gauss(0, 1), 3) for _ in range(60)), s] for s in SIZES)
+    return text(",".join([*(f"sensor {n}" for n in range(60)), "size"]), rows).encode()
+
+
+def sparse() -> bytes:
+    rows = ([s if n % 9 else "", "n/a" if n % 20 else "x", s] for n, s in enumerate(SIZES))
+    return text("much,rare,copy", ([a, b, round(DRAW.gauss(0, 1), 3)] for a, b, _ in rows)).encode()
+
+
+def identified() -> bytes:
+    rows = (
+        [n, f"O-{n:05}", n % 7, f"0{1000 + n}", c, s]
+        for n, (c, s) in enumerate(zip(COLOURS, SIZES, strict=True))
+    )
+    return text(",order_id,customer_id,postcode,colour,class", rows).encode()
+
+
+def texts() -> bytes:
+    rows = (
+        [f'It "works",\nsaid {n}', round(s), c]
+        for n, (s, c) in enumerate(zip(SIZES, COLOURS, strict=True))
+    )
+    return text("review,length,colour", rows).encode()
+
+
+def missing_targets() -> bytes:
+    rows = ([c, s if n % 2 else "NA"] for n, (c, s) in enumerate(zip(COLOURS, SIZES, strict=True)))
+    return text("colour,price", rows).encode()
+
+
+def latin() -> bytes:
+    rows = (["Müllerweg" if n % 2 else "Rue é", s] for n, s in enumerate(SIZES))
+    return text("Straße,Preis", rows).encode("latin-1")
+
+
+def of_excel() -> bytes:
+    rows = (
+        [f"{d:%m/%d/%Y}", f"${s:,.2f}", f"{s / 90:.1f}%", str(g).upper()]
+        for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
+    )
+    return ("\ufeffsep=;\r\n" + text("Order Date;Amount;Share;Good?", rows, ";", "\r\n")).encode()
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    frame = pl.DataFrame({"at": DAYS, "size": SIZES, "many": [[1]] * ROWS, "good": GOOD})
+    kinds = {"size": pl.Float32, "at": pl.Datetime("ns")}
+    frame.with_columns(colour=pl.Series(COLOURS, dtype=pl.Categorical)).cast(kinds).write_parquet(
+        file
+    )  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def packed() -> bytes:
+    return gzip.compress(missing_targets())
+
+
+def tabs() -> bytes:
+    rows = (
+        [f" {s} ", " ?" if n % 7 == 0 else f" {c}", n % 2 + 1]
+        for n, (s, c) in enumerate(zip(SIZES, COLOURS, strict=True))
+    )
+    return text("size\tif\tstr", rows, "\t").encode()
+
+
+def empty_column() -> bytes:
+    rows = ([c, "", "v1", s] for c, s in zip(COLOURS, SIZES, strict=True))
+    return text("colour,nothing,version,price", rows).encode()
+
+
+# By name: the file, the target, its kind, TIME, and what the model sees.
+FILES: dict[str, tuple[Any, str, str, str | None, list[str]]] = {
+    "a.csv": (semicolons, "gut", TRUTH, "tag", ["tag_weekday", "grosse"]),
+    "b.csv": (decimal_commas, "Betrag (€)", NUMBER, "Tag", ["Tag_hour", "Farbe"]),
+    "c.csv": (two_ways_of_days, "size", NUMBER, "when", ["when_weekday", "colour"]),
+    "d.csv": (offsets, "good", TRUTH, "sent", ["sent_hour", "size"]),
+    "e.csv": (wide, "size", NUMBER, None, [f"sensor_{n}" for n in range(60)]),
+    "f.csv": (sparse, "copy", NUMBER, None, ["much", "rare"]),
+    "g.csv": (identified, "class", NUMBER, None, ["colour"]),
+    "h.csv": (texts, "colour", CLASS, None, ["length"]),
+    "i.csv": (missing_targets, "price", NUMBER, None, ["colour"]),
+    "j.csv": (latin, "Preis", NUMBER, None, ["strasse"]),
+    "k.csv": (of_excel, "Good?", TRUTH, "order_date", ["order_date_weekday", "Amount", "Share"]),
+    "l.parquet": (parquet, "good", TRUTH, "at", ["at_hour", "size", "colour"]),
+    "m.csv.gz": (packed, "price", NUMBER, None, ["colour"]),
+    "n.tsv": (tabs, "str", TRUTH, None, ["size", "if_"]),
+    "o.csv": (empty_column, "price", NUMBER, None, ["colour"]),
+}
+
+
+def drafted(folder: Path, name: str, target: str, *model: Any) -> tuple[columns.Columns, Path]:
+    """Draft from a file of FILES in a folder; return what was found, and its copy in the sample."""
+    raw = folder / name
+    raw.write_bytes(FILES[name][0]())
+    (folder / "data/sample").mkdir(parents=True)
+    rows = table.read(raw)
+    found = columns.infer(rows, target)
+    chosen = models.choose(found, *(model or ("", {}, ())))
+    written = files.write(folder, "own", rows, found, chosen)
+    return found, folder / written[-1]
+
+
+def module(folder: Path, name: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec((folder / f"src/own/{name}.py").read_text("utf-8"), names)
+    return names
+
+
+def fitted(folder: Path, sample: Path) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Read the sample, fit the model to it, and score it, by the drafts alone."""
+    dataset, features, model = (module(folder, name) for name in ("dataset", "features", "model"))
+    rows = dataset["load"](sample).filter(pl.col(dataset["TARGET"]).is_not_null())
+    checked = dataset["Row"].validate(rows.select(list(dataset["Row"].to_schema().columns)))
+    params = tomllib.loads((folder / "params.toml").read_text("utf-8"))
+    seen = checked.select(features["FEATURES"])
+    column = dataset["Row"].to_schema().columns[dataset["TARGET"]]
+    classes = targets.class_names(dataset["TARGET"], column)
+    truth = targets.truth(checked[dataset["TARGET"]], classes)
+    estimator = model["build"](params["model"] | {"seed": 1}).fit(seen, truth)
+    predict = getattr(estimator, "predict_proba", estimator.predict)
+    predicted = predict(seen)
+    if predicted.ndim == 2 and not classes:
+        predicted = predicted[:, 1]
+    scores = model["score"](truth, predicted)
+    assert params["score"]["metric"] == next(iter(scores))
+    return seen, scores
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_draft_reads_its_file_and_learns_from_it(name: str, tmp_path: Path) -> None:
+    _, target, kind, time, seen = FILES[name]
+
+    found, sample = drafted(tmp_path, name, target)
+    features, scores = fitted(tmp_path, sample)
+
+    assert (kind, time) == (found.kind, found.time.name if found.time else None)
+    assert seen == features.columns
+    assert scores
+
+
+def test_rows_to_predict_are_read_without_the_target(tmp_path: Path) -> None:
+    _, sample = drafted(tmp_path, "a.csv", "gut")
+    rows = pl.read_csv(sample, separator=";", infer_schema=False).drop("gut")
+    rows.write_csv(tmp_path / "new.csv", separator=";")
+
+    read = module(tmp_path, "dataset")["load"](tmp_path / "new.csv")
+
+    assert ["tag", "grosse"] == read.columns
+
+
+def test_what_identifies_a_row_or_gives_the_target_away_is_hidden_and_said(tmp_path: Path) -> None:
+    found, _ = drafted(tmp_path, "g.csv", "class")
+    hidden = {column.name: column.hidden for column in found.columns if column.hidden}
+
+    assert found.identity is not None
+    assert "order_id" == found.identity.name
+    assert {"order_id", "customer_id", "postcode"} == hidden.keys()
+    assert all(name in (tmp_path / "src/own/features.py").read_text() for name in hidden)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "model", "settings"),
+    [
+        ("a.csv", "gut", "sklearn.linear_model._logistic.LogisticRegression", {"C": 0.5}),
+        ("a.csv", "gut", "sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5}),
+        ("a.csv", "gut", "sklearn.svm.LinearSVC", {}),
+        ("b.csv", "Betrag (€)", "sklearn.linear_model.Ridge", {"alpha": 2.0}),
+        ("b.csv", "Betrag (€)", "lightgbm.LGBMRegressor", {"n_estimators": 5}),
+        ("h.csv", "colour", "sklearn.neighbors.KNeighborsClassifier", {"weights": "distance"}),
+    ],
+)
+def test_the_model_of_the_code_is_built_with_its_arguments(
+    name: str, target: str, model: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    _, sample = drafted(tmp_path, name, target, model, settings, ("f1_score", "r2_score"))
+
+    _, scores = fitted(tmp_path, sample)
+
+    text = (tmp_path / "src/own/model.py").read_text()
+    assert model.rpartition(".")[2] in text
+    assert next(iter(scores)) in ("f1", "r2")
+    params = tomllib.loads((tmp_path / "params.toml").read_text())["model"]
+    assert settings.items() <= params.items()
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("torch.Net", "Net has to be wrapped"),
+        ("sklearn.linear_model.Ridge", "Ridge does not predict true or false"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_replaced_and_said(
+    model: str, why: str, tmp_path: Path
+) -> None:
+    _, sample = drafted(tmp_path, "a.csv", "gut", model, {}, ())
+
+    fitted(tmp_path, sample)
+
+    assert why in (tmp_path / "src/own/model.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "sentence"),
+    [
+        (b"", "y", "is empty"),
+        (b"y\n1\n2\n", "y", "has one column"),
+        (b"5.1,3.5\n4.9,3.0\n", "3.5", "The first line"),
+        (b"a,a\n1,2\n", "a", "two columns `a`"),
+        (b"a,b\n1,2\n1,2,3\n", "a", "cannot be read as CSV"),
+        (b"PK\x03\x04", "y", "is a workbook"),
+        (b"a,Churn\n" + b"1,2\n" * 40, "churn", 'perhaps `--target "Churn"`'),
+        (b"a,b\n" + b"1,2\n" * 40, "", 'Say which column to predict; perhaps `--target "b"`'),
+        (b"a,y\n" + b"1,yes\n" * 40, "y", "has one value in all rows"),
+        (b"a,y\n" + b"1,\n" * 40, "y", "`y` cannot be predicted"),
+        (b"a,y\n1,2\n2,3\n", "y", "has 2 values in 2 rows"),
+        (b"a,y\n" + b"1,2\n1,3\n" * 40, "y", "nothing is left to predict `y` from"),
+        (text("a,y", ((n, DAYS[n].date()) for n in range(60))).encode(), "y", "is a time"),
+        (text("a,y", ((n % 5, f"t{n}") for n in range(60))).encode(), "y", "60 different texts"),
+    ],
+)
+def test_what_cannot_be_drafted_from_is_refused_with_a_sentence(
+    content: bytes, target: str, sentence: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+
+    with pytest.raises(DraftError) as refused:
+        columns.infer(table.read(file), target)
+
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_verb_replaces_nothing_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main([json.dumps("rows.csv"), "--target", "y"])
+    assert "add `--replace`" in capsys.readouterr().err
