@@ -128,6 +128,8 @@ def condition(when: str) -> str:
     """
     (output,) = JINJA.parse(when).body
     (expression,) = output.nodes if isinstance(output, nodes.Output) else (None,)
+    if isinstance(expression, nodes.Test) and expression.name == "defined":
+        return "never: a setting, by `-d`"
     # `or X is defined`: an answer that is recorded stays, on whatever rung.
     if isinstance(expression, nodes.Or) and isinstance(expression.right, nodes.Test):
         expression = expression.left
