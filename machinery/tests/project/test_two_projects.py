@@ -14,6 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
+PARAMS = 'seed = 1\n[score]\nmetric = "auc"\nhigher_is_better = true\n'
+
 
 def load(path: Path) -> pl.DataFrame:
     return pl.read_csv(path).select(pl.lit("{package}").alias("from"))
@@ -39,7 +41,7 @@ def make(folder: Path, package: str) -> Project:
         path.mkdir(parents=True)
     settings = SETTINGS.format(name=folder.name, package=package)
     (folder / "pyproject.toml").write_text(settings)
-    (folder / "params.toml").write_text(f'name = "{folder.name}"\n')
+    (folder / "params.toml").write_text(f'{PARAMS}[model]\nname = "{folder.name}"\n')
     (folder / "data/sample/rows.csv").write_text("a\n1\n")
     (source / "__init__.py").touch()
     (source / "dataset.py").write_text(DATASET.format(package=package))
@@ -61,7 +63,7 @@ def test_each_project_has_its_own_contract_parameters_and_files(
             assert contract.package() == package
             assert contract.load(raw_files()[0]).equals(pl.DataFrame({"from": [package]}))
             assert hooks.named() == {"notify": f"{package}.dataset:load"}
-            assert params() == {"name": package}
+            assert params()["model"] == {"name": package}
             assert project_name() == package
             assert shown(project.root / "data/sample/rows.csv") == "data/sample/rows.csv"
             assert current().reports == tmp_path / package / "reports"
