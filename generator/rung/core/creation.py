@@ -9,7 +9,7 @@ from typing import Any
 
 from rung import options
 from rung.core import level_contents
-from rung.core.drafting import Wanted, draft
+from rung.core.drafting import SAMPLE, Wanted, draft
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
@@ -32,6 +32,7 @@ class CreatedProject:
         signed: Whether that commit is in the user's name.
         asks: What the answers about infrastructure require of the team.
         drafted: What was inferred from the user's rows; empty if it begins with the example.
+        kilobytes: The size of the user's rows by their path in the project.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class CreatedProject:
     signed: bool = True
     asks: list[str] = field(default_factory=list)
     drafted: str = ""
+    kilobytes: Mapping[str, float] = field(default_factory=dict)
 
 
 def create(
@@ -76,11 +78,13 @@ def create(
         rendered_trees.keep(version, answers_file.answers(recorded), room)
         drafted = draft(room, rows) if rows else ""
         files = _files(room)
+        sample = [file for file in files if file.startswith(SAMPLE) and not file.endswith(".md")]
+        sizes = {file: (room / file).stat().st_size / 1000 for file in sample} if rows else {}
         own = outer is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
     asks = level_contents.contents(source, recorded).answers_ask
     level = int(recorded["level"])
-    return CreatedProject(folder, files, level, outer, own, signed, asks, drafted)
+    return CreatedProject(folder, files, level, outer, own, signed, asks, drafted, sizes)
 
 
 def preview(

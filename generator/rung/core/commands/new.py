@@ -111,6 +111,12 @@ def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     lines.append(f"{project.folder}: rung {project.level}, {len(project.files)} files.")
     if project.repository and not project.committed and wants_git:
         lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
+    if project.committed:
+        lines += [
+            f"The first commit contains your rows: {path}, {size:,.1f} kB. To leave them out, delete "
+            f"the folder, start with `--no-git`, and add `/{path}` to .gitignore."
+            for path, size in project.kilobytes.items()
+        ]
     if not project.signed:
         lines.append(NAMELESS)
     if project.asks:
