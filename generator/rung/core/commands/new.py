@@ -114,7 +114,8 @@ def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     if project.committed:
         lines += [
             f"The first commit contains your rows: {path}, {size:,.1f} kB. To leave them out, delete "
-            f"the folder, start with `--no-git`, and add `/{path}` to .gitignore."
+            f"the folder, start with `--no-git`, and add `/{path}` to .gitignore; CI and climbs then "
+            "need other rows in data/sample."
             for path, size in project.kilobytes.items()
         ]
     if not project.signed:
