@@ -40,7 +40,7 @@ Without an option `rung check` stops reading after 4.5 s of CPU, and says what i
 on up to {most} files. They do different work: ml-project-doctor has its own checks
 of data, training and documents; sp-repo-review checks a few files by name, for the packaging of a Python library.
 
-A fleet of generated projects of rung 2, half of each game:
+A fleet of generated projects of rung 2, half of each use case:
 
 |Repositories|Command|Wall s|CPU s|Peak MB|
 |-:|-|-:|-:|-:|

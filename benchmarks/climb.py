@@ -88,7 +88,8 @@ def projects(folder: Path, environment: dict[str, str]) -> dict[str, Path]:
     template = folder / "template"
     _do("git", "clone", "--quiet", ROOT, template, environment=environment)
     born = folder / "born"
-    words = ("--defaults", "--level", str(FROM), "--template", template)
+    words = ("--defaults", "-dproject_name=Late flights", "--level", str(FROM))
+    words += ("--template", template)
     _do(SCRIPTS / "rung", "new", born, *words, environment=environment)
     there = len(_do("git", "-C", born, "ls-files", environment=environment).splitlines())
     made = {}

@@ -13,7 +13,7 @@ from rung.assess.weights import Answers, Question, Weights, load
 ROOT = Path(__file__).resolve().parents[1]
 PERSONAS = ROOT / "docs" / "personas"
 SECTION = re.compile(r"<!-- sensitivity -->.*?<!-- /sensitivity -->\n", re.DOTALL)
-WHAT = ("game", "start", "target", "north star", "first block", "set of blocks", "whole order")
+WHAT = ("use case", "start", "target", "north star", "first block", "set of blocks", "whole order")
 
 
 def steps(question: Question, given: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

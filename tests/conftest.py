@@ -41,6 +41,7 @@ PLAIN: dict[str, Any] = {question: answers[0] for question, answers in INFRASTRU
 # The default answers. At rung 0 `ci` is recorded only if it was answered.
 DEFAULTS = {"use_case": "velocity", "team_size": "one"}
 DEFAULTS_ABOVE = DEFAULTS | {"ci": "github"}
+NAMES = {"velocity": "Late flights", "governance": "Credit risk"}  # of the samples
 RELEASE = "99.99.99"  # as pytest-copier tags the template
 CORE: dict[str, list[Any]] = {
     "use_case": GAMES,
@@ -109,6 +110,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-trees", action="store_true", help="rewrite tests/trees/")
 
 
+def of_the_sample(answers: dict[str, Any]) -> dict[str, Any]:
+    """Name a project after its sample, and not after its folder."""
+    return {"project_name": NAMES[answers.get("use_case", GAMES[0])]} | answers
+
+
 def name_of(answers: dict[str, Any]) -> str:
     """Name a combination, for test ids and file names."""
     plain = [str(answers[question]) for question in CORE]
@@ -164,7 +170,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
             copier_api.run_copy(
                 str(copier_template),
                 new / "project",
-                data=special,
+                data=of_the_sample(special),
                 vcs_ref=RELEASE,
                 defaults=True,
                 quiet=True,

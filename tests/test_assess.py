@@ -331,7 +331,7 @@ def test_the_text_begins_with_ten_lines_to_present(file: Path) -> None:
     first, rest = short.split("\n\n", 1)
     lines = first.splitlines()
 
-    assert ["Game", "Success", "Start", "Target"] == [line.split()[0] for line in lines[:4]]
+    assert ["Use", "Success", "Start", "Target"] == [line.split()[0] for line in lines[:4]]
     for step, head, after in zip(made.roadmap.steps, lines[4::2], lines[5::2], strict=False):
         assert f"(Q{step.quarter}, {step.owner}): {step.unlocks}" in head
         assert " by hand; " in after and "with Rung: " in after

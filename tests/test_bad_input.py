@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from rung.__main__ import main
+from rung.errors import RungError
+from rung.system import git
 from tests import asking
 from tests.command import RUNG, rung
 
@@ -214,3 +216,15 @@ def test_git_never_asks_for_a_password(tmp_path: Path) -> None:
     assert "could not be read" in done.stderr
     assert "Traceback" not in done.stderr
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("below", ["", "docs/deep"])
+def test_a_pipe_that_git_would_read_is_refused_before_git_waits_for_it(
+    tmp_path: Path, below: str
+) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / below / ".gitignore")
+
+    with pytest.raises(RungError, match=r"\.gitignore is not a file, and git would read it"):
+        git.root(tmp_path)

@@ -259,7 +259,169 @@ FOUND = {
         py("from call import retrain\n\n\ndef drift(rows):\n    if psi(rows) > 1:\n        retrain()\n", "monitor.py") | py(f"def retrain():\n    {DISPATCH}", "call.py"),
     ),
 }  # fmt: skip
-CLAIMS = KNOWN | FOUND
+UNIT = {"tests/test_a.py": "from a import b\n\n\ndef test_a():\n    assert b(1)\n"}
+HOOKS = "repos:\n- repo: https://example.org/hooks\n  hooks:\n  - id: pytest\n    entry: pytest\n    language: system\n"
+STAGE = "stages:\n  train:\n    cmd: python train.py\n"
+FIT = "import joblib\nfrom sklearn.{0} import {1}\n\n{2}.fit(rows)\njoblib.dump({2}, 'a.pkl')\n"
+
+
+def workflow(on: str, command: str = "pytest", more: str = "") -> dict[str, str]:
+    return {CI: f"on:\n  {on}\njobs:\n  a:\n    steps:\n      - run: {command}\n{more}"}
+
+
+def hooks(text: str, command: str = "pre-commit run --all-files") -> dict[str, str]:
+    return {".pre-commit-config.yaml": text} | ci(command)
+
+
+# What cannot run, what another wrote, what names nobody: by its kind, with siblings.
+FOOLED = {
+    # A step that cannot run.
+    "a hook that only a person starts": Claim("ci-build-test", hooks(f"{HOOKS}    stages: [manual]\n"), hooks(f"{HOOKS}    stages: [pre-commit, manual]\n")),
+    "hooks that only a person starts": Claim("ci-build-test", hooks(f"default_stages: [manual]\n{HOOKS}"), hooks(f"default_stages: [manual]\n{HOOKS}    stages: [commit]\n")),
+    "a hook of another stage": Claim("ci-build-test", hooks(f"{HOOKS}    stages: [pre-push]\n"), hooks(f"{HOOKS}    stages: [pre-push]\n", "pre-commit run --hook-stage pre-push")),
+    "another hook": Claim("ci-build-test", hooks(f"{HOOKS}  - id: black\n", "pre-commit run black --all-files"), hooks(f"{HOOKS}  - id: black\n", "pre-commit run pytest --all-files")),
+    "a target that a folder shadows": Claim(
+        "ci-build-test",
+        UNIT | ci("make tests") | {"Makefile": "tests:\n\tpytest\n"},
+        UNIT | ci("make tests") | {"Makefile": ".PHONY: tests\ntests:\n\tpytest\n"},
+    ),
+    "a target that a file shadows": Claim(
+        "training-trigger",
+        ci("make model", NIGHTLY) | {"Makefile": "model:\n\tpython train.py\n", "model": "a\n"},
+        ci("make model", NIGHTLY) | {"Makefile": "model: rows.csv\n\tpython train.py\n", "model": "a\n"},
+        tier="automated",
+    ),
+    "a target below that a folder shadows": Claim(
+        "ci-build-test",
+        {f"ml/{path}": text for path, text in UNIT.items()} | ci("make -C ml tests") | {"ml/Makefile": "tests:\n\tpytest\n"},
+        {f"ml/{path}": text for path, text in UNIT.items()} | ci("make -C ml tests") | {"ml/Makefile": "PHONY = tests\n.PHONY: $(PHONY)\ntests:\n\tpytest\n"},
+    ),
+    "a stage that is frozen": Claim("orchestrated-pipeline", {"dvc.yaml": f"{STAGE}    frozen: true\n"}, {"dvc.yaml": f"{STAGE}    frozen: false\n"}),
+    "the metrics of a frozen stage": Claim(
+        "offline-evaluation",
+        {"dvc.yaml": f"{STAGE}    frozen: true\n    metrics: [m.json]\n", "evaluate.py": "print(1)\n"},
+        {"dvc.yaml": f"{STAGE}    metrics: [m.json]\n", "evaluate.py": "print(1)\n"},
+        tier="automated",
+    ),
+    "the command of a frozen stage": Claim("ci-build-test", ci("dvc repro") | {"dvc.yaml": "stages: {a: {cmd: pytest, frozen: true}}\n"}, ci("dvc repro") | {"dvc.yaml": "stages: {a: {cmd: pytest}}\n"}),
+    "branches that are all ignored": Claim("ci-build-test", workflow("push: {branches-ignore: ['**']}"), workflow("push: {branches-ignore: ['docs/**']}")),
+    "paths that are all ignored": Claim("ci-build-test", workflow("push: {paths-ignore: ['**']}"), workflow("push: {paths-ignore: ['**.md']}")),
+    "no branch but a tag": Claim("ci-build-test", workflow("pull_request:\n    branches-ignore:\n      - '**'"), workflow("push: {branches-ignore: ['**'], tags: ['v*']}")),
+    "branches of CircleCI that are all ignored": Claim(
+        "ci-build-test",
+        {".circleci/config.yml": "jobs:\n  a: {steps: [run: pytest]}\nworkflows:\n  all:\n    jobs:\n    - a: {filters: {branches: {ignore: /.*/}}}\n"},
+        {".circleci/config.yml": "jobs:\n  a: {steps: [run: pytest]}\nworkflows:\n  all:\n    jobs:\n    - a: {filters: {branches: {ignore: /.*/}, tags: {only: /v.*/}}}\n"},
+    ),
+    "a step for an event that never comes": Claim("ci-build-test", workflow("push:", more="        if: github.event_name == 'schedule'\n"), workflow("[push, schedule]", more="        if: github.event_name == 'schedule'\n")),
+    "a step for two events that never come": Claim(
+        "ci-build-test",
+        workflow("push:", more="        if: github.event_name == 'release' || (github.event_name == \"workflow_dispatch\")\n"),
+        workflow("push:", more="        if: github.event_name == 'release' || github.ref == 'refs/heads/main'\n"),
+    ),
+    "a job for an event that never comes": Claim(
+        "ci-build-test",
+        {CI: "on: pull_request\njobs:\n  a:\n    if: ${{ github.event_name == 'push' && success() }}\n    steps: [run: pytest]\n"},
+        {CI: "on: workflow_call\njobs:\n  a:\n    if: ${{ github.event_name == 'push' && success() }}\n    steps: [run: pytest]\n", ".github/workflows/b.yml": f"on: push\njobs: {{a: {{uses: ./{CI}}}}}\n"},
+    ),
+    "a script whose syntax is checked": Claim("ci-build-test", ci("bash -n ci.sh") | {"ci.sh": "pytest\n"}, ci("bash -e ci.sh") | {"ci.sh": "pytest\n"}),
+    "a command whose syntax is checked": Claim("ci-build-test", ci("sh -nc pytest"), ci("sh -c pytest")),
+    "a training that is compiled": Claim("training-trigger", ci("python -m py_compile train.py", NIGHTLY), ci("python -u train.py", NIGHTLY)),
+    "tests that a condition skips": Claim(
+        "unit-tests",
+        {"tests/test_a.py": "import pytest\nfrom a import b\n\n\n@pytest.mark.skipif(True, reason='later')\ndef test_a():\n    assert b(1)\n"},
+        {"tests/test_a.py": "import pytest\nfrom a import b\n\n\n@pytest.mark.skipif(NO_GPU, reason='no GPU')\ndef test_a():\n    assert b(1)\n"},
+    ),
+    "tests that unittest skips": Claim(
+        "unit-tests",
+        {"tests/test_a.py": "import unittest\nfrom a import b\n\n\n@unittest.skipUnless(False, 'later')\nclass A(unittest.TestCase):\n    def test_a(self):\n        assert b(1)\n"},
+        {"tests/test_a.py": "import unittest\nfrom a import b\n\n\n@unittest.skipIf(False, 'later')\nclass A(unittest.TestCase):\n    def test_a(self):\n        assert b(1)\n"},
+    ),
+    "tests that are expected to fail and never run": Claim(
+        "unit-tests",
+        {"tests/test_a.py": "import pytest\nfrom a import b\n\npytestmark = pytest.mark.xfail(run=False)\n\n\ndef test_a():\n    assert b(1)\n"},
+        {"tests/test_a.py": "import pytest\nfrom a import b\n\npytestmark = pytest.mark.xfail(reason='later')\n\n\ndef test_a():\n    assert b(1)\n"},
+    ),
+    "tests that are not collected": Claim("unit-tests", UNIT | {"tests/conftest.py": "collect_ignore_glob = ['*']\n"}, UNIT | {"tests/conftest.py": "collect_ignore_glob = ['slow_*']\n"}),
+    "a test that is not collected": Claim("unit-tests", UNIT | {"conftest.py": "collect_ignore = ['tests/test_a.py']\n"}, UNIT | {"conftest.py": "collect_ignore = ['setup.py']\n"}),
+    "tests that settings ignore": Claim("unit-tests", UNIT | {"pytest.ini": "[pytest]\naddopts = -q --ignore=tests\n"}, UNIT | {"pytest.ini": "[pytest]\naddopts = -q --ignore=docs\n"}),
+    # A failure that is ignored: used at most.
+    "a failure that true follows": Claim("ci-build-test", ci("pytest || true; ruff check || true"), ci("'pytest || exit 1; ruff check'"), tier="automated"),
+    "a failure that a message follows": Claim("ci-build-test", ci("'pytest || echo later'\n      - run: ruff check"), ci("'pytest || (echo no && exit 1)'\n      - run: ruff check"), tier="automated"),
+    "a step that may fail": Claim("ci-build-test", ci("pytest && ruff check\n        continue-on-error: true"), ci("pytest && ruff check\n        continue-on-error: false"), tier="automated"),
+    "a job that may fail": Claim(
+        "unit-tests",
+        UNIT | {".gitlab-ci.yml": "a:\n  allow_failure: true\n  script: [pytest]\n"},
+        UNIT | {".gitlab-ci.yml": "a:\n  allow_failure: {exit_codes: 42}\n  script: [pytest]\n"},
+        tier="automated",
+    ),
+    "a recipe that may fail": Claim("unit-tests", UNIT | ci("make a") | {"Makefile": "a:\n\t-pytest\n"}, UNIT | ci("make a") | {"Makefile": "a:\n\t@pytest\n"}, tier="automated"),
+    "a script that may fail": Claim("unit-tests", UNIT | ci("'./a.sh || :'") | {"a.sh": "pytest\n"}, UNIT | ci("'./a.sh || :'\n      - run: ./a.sh") | {"a.sh": "pytest\n"}, tier="automated"),
+    "a scan that may fail": Claim(
+        "dependency-and-secret-scanning",
+        {CI: "on: push\njobs:\n  a:\n    steps:\n      - uses: gitleaks/gitleaks-action@v2\n        continue-on-error: true\n"},
+        {CI: "on: push\njobs:\n  a:\n    steps:\n      - uses: gitleaks/gitleaks-action@v2\n"},
+        tier="automated",
+    ),
+    "a validation that may fail": Claim(
+        "data-validation",
+        ci("python ci/rows.py || true") | py("import pandera\npandera.DataFrameSchema({}).validate(rows)\n", "ci/rows.py"),
+        ci("python ci/rows.py") | py("import pandera\npandera.DataFrameSchema({}).validate(rows)\n", "ci/rows.py"),
+        tier="automated",
+    ),
+    # What another wrote.
+    "a vendored folder": Claim("container-image", {"_vendor/a/Dockerfile": "FROM a\nCMD a\n"}, {"vendors_api/Dockerfile": "FROM a\nCMD a\n"}),
+    "a vendored package": Claim("scripted-training", py("model.fit(1)\n", "src/a/_vendored/train.py"), py("model.fit(1)\n", "src/a/train.py")),
+    "a repository inside of it": Claim("scripted-training", {"lib/yolo/.git": "gitdir: ../../.git/modules/yolo\n", "lib/yolo/train.py": "model.fit(1)\n"}, {"lib/yolo/train.py": "model.fit(1)\n"}),
+    "a requirement of a requirement, in a lock": Claim(
+        "service-metrics",
+        {"requirements.txt": "notebook==7.0.0\nprometheus-client==0.20.0\n    # via jupyter-server\n"},
+        {"requirements.txt": "prometheus-client==0.20.0\n    # via\n    #   -r requirements.in\n    #   jupyter-server\n"},
+        tier="declared",
+    ),
+    "a requirement of a requirement, in a line": Claim(
+        "online-feature-store",
+        {"requirements.txt": "feast==0.40  # via celery\n"},
+        {"requirements.txt": "feast==0.40  # via churn (pyproject.toml)\n"},
+        tier="declared",
+    ),
+    "a requirement of a requirement, with hashes": Claim(
+        "experiment-tracking",
+        {"requirements/prod.txt": "mlflow==2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via databricks-sdk\nnumpy==2.0\n"},
+        {"requirements/prod.txt": "mlflow==2.0 \\\n    --hash=sha256:aa\nnumpy==2.0\n    # via mlflow\n"},
+        tier="declared",
+    ),
+    # What only has the name.
+    "a picture of a tool": Claim("infrastructure-as-code", {"img/cloudformation.png": "PNG\n", "docs/cloudformation.md": "We draw what we have in a picture.\n"}, {"infra/cloudformation.yml": "Resources: {a: {Type: 'AWS::S3::Bucket'}}\n"}),
+    "a picture of an image": Claim("container-image", {"Dockerfile.svg": "<svg/>\n", "docs/dockerfile.png": "PNG\n"}, {"Dockerfile.gpu": "FROM a\nCMD a\n"}),
+    "a picture of a load test": Claim("serving-slo-load-test", {"img/locustfile.png": "PNG\n", "img/k6.js.svg": "<svg/>\n"}, {"load/k6.js": "export default function () {}\n"}),
+    "a linter of security as a scan": Claim(
+        "dependency-and-secret-scanning",
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: flake8\n    additional_dependencies: [flake8-bandit, bandit]\n"},
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: bandit\n"},
+    ),
+    "a file that a hook leaves out": Claim(
+        "dependency-and-secret-scanning",
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: check-yaml\n    exclude: .gitleaks.yaml\n"},
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks-docker\n"},
+    ),
+    "a scan that only a person starts": Claim(
+        "dependency-and-secret-scanning",
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n    stages: [manual]\n"},
+        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n    stages: [pre-push]\n"},
+    ),
+    # Owners that are nobody.
+    "an owner to be replaced": Claim("ownership-roles", {"CODEOWNERS": "* @your-organisation/models\n/a/ @your-group/data-science\n"}, {"CODEOWNERS": "* @acme/models\n"}),
+    "owners of an example": Claim("ownership-roles", {".github/CODEOWNERS": "* @my-org/team-name\n/a/ @ORG/TEAM @username\n/b/ me@example.com\n"}, {".github/CODEOWNERS": "* @yourdon/models\n"}),
+    "an owner in brackets": Claim("ownership-roles", {".gitlab/CODEOWNERS": "* @<team> @{{cookiecutter.owner}}\n"}, {".gitlab/CODEOWNERS": "* ada@acme.org\n"}),
+    # A seed or a fit without training.
+    "a seed of a sample of texts": Claim("training-reproducibility", py("import random\n\nrandom.seed(7)\nfor path in random.sample(paths, 9):\n    print(path)\n", "scan.py"), py("import random\nimport torch\n\nrandom.seed(7)\nloss.backward()\n", "scan.py")),
+    "a generator of example rows": Claim("training-reproducibility", py("import numpy as np\n\nrng = np.random.default_rng(7)\nseed = 7\nrows = rng.normal(size=9)\n", "rows.py"), py("import numpy as np\n\nrng = np.random.default_rng(7)\n", "rows.py") | py("from rows import rng\n\nmodel.fit(rng)\n", "train.py")),
+    "a seed of a sample of rows": Claim("training-reproducibility", py("import pandas as pd\n\npd.read_csv('a.csv').sample(9, random_state=7).to_csv('b.csv')\n", "sample.py"), py("import pandas as pd\n\nrows = pd.read_csv('a.csv').sample(9, random_state=7)\nmodel.fit(rows, labels)\n", "sample.py")),
+    "an encoder": Claim("scripted-training", py(FIT.format("preprocessing", "LabelEncoder", "encoder")), py(FIT.format("svm", "SVC", "classifier"))),
+    "an encoder in a line": Claim("scripted-training", py(FIT.format("preprocessing", "OneHotEncoder", "OneHotEncoder(min_frequency=7)"), "train_encoder.py"), py(FIT.format("cluster", "KMeans", "KMeans(7)"))),
+    "a scaler and a tokenizer": Claim("scripted-training", py("import pickle\n\ntokenizer.train(files)\nscaler = StandardScaler().fit(rows)\ntfidf_vectorizer.fit(texts)\npickle.dump(scaler, file)\n"), py("import pickle\n\nscaler = StandardScaler().fit(rows)\npickle.dump(Ridge().fit(scaler(rows), late), file)\n")),
+}  # fmt: skip
+CLAIMS = KNOWN | FOUND | FOOLED
 
 
 def points(folder: Path, claim: Claim, files: dict[str, str]) -> float:

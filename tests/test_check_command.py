@@ -60,7 +60,7 @@ def test_the_text_says_rung_evidence_and_next_steps(tmp_path: Path) -> None:
     assert "Read, not run: every finding is static." in done.stdout
     assert "Microsoft part of 1, DevOps, no MLOps; Google 0, Manual process" in done.stdout
     assert "predict.py:1  model.predict(rows)" in done.stdout
-    assert "orchestrated-pipeline (a week, +1): keystone of rung 2" in done.stdout
+    assert "orchestrated-pipeline (a week by hand; Rung brings it, +1)" in done.stdout
 
 
 @pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 0), ("2", 1), ("4", 1)])
@@ -74,7 +74,7 @@ def test_the_exit_code_says_whether_the_rung_is_high_enough(
     ("arguments", "words"),
     [
         (["--format", "pdf"], "There is no format `pdf`"),
-        (["--game", "chess"], "There is no game `chess`"),
+        (["--game", "chess"], "There is no use case `chess`"),
         (["--explain", "magic"], "There is no capability `magic`"),
         (["--min-level", "9"], "less than or equal to 4"),
         (["--base", "main"], "in a git repository"),
@@ -248,6 +248,7 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
     ("settings", "words"),
     [
         ('game = "chess"', "`game` is 'chess'"),
+        ('use_case = "chess"', "`use_case` is 'chess'"),
         ("[waivers.magic]\n", "there is no capability of that name"),
         ('[waivers.unit-tests]\nreason = "x"\n', "`until` is missing"),
         ('[waivers.unit-tests]\nreason = " "\nuntil = 2027-01-01\n', "`reason` is missing"),

@@ -14,6 +14,8 @@ COMPILES = "from kfp import compiler, dsl\n\n\n@dsl.pipeline\ndef training():\n 
 UNIT = "def test_fit():\n    import sklearn\n    assert fit(1)\n"
 TASK = "tasks:\n  - provisionerId: proj\n    workerType: ci\n    payload:\n      command:\n        - - /bin/bash\n          - -lc\n          - pip install . && pytest\n"
 BUILD = "steps:\n  - name: gcr.io/cloud-builders/docker\n    entrypoint: bash\n    args: [-c, pytest -q]\n"
+NIGHTLY = "on:\n  schedule:\n    - cron: '1 1 * * *'\njobs:\n  a:\n    steps:\n      - run: {}\n"
+BLUBBER = "version: v4\nbase: docker.example.org/python3\nvariants:\n  test:\n    entrypoint: [pytest, -q]\n  production:\n    entrypoint: [python, serve.py]\n"
 
 # By what is shown: the files, the capability and the tier it earns.
 MISSED: dict[str, tuple[dict[str, str], str, str]] = {
@@ -269,6 +271,63 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
     ),
     "pins in a folder": (
         {"requirements/prod.txt": "torch==2.1\n"}, "pinned-dependencies", "used",
+    ),
+    # CI of other vendors, by content wherever it lies.
+    "Azure Pipelines of another name": (
+        {"ops/jobs/unit.yml": "trigger: [main]\npool: {vmImage: ubuntu-latest}\nsteps:\n- task: UsePythonVersion@0\n- script: pytest\n"},
+        "ci-build-test", "used",
+    ),
+    "a specification of CodeBuild of another name": ({"ci/unit.yml": "version: 0.2\nphases:\n  build:\n    commands:\n    - pytest\n"}, "ci-build-test", "used"),
+    "a specification of CodeBuild in CloudFormation": (
+        {"infra/ci.yaml": "Resources:\n  Tests:\n    Type: AWS::CodeBuild::Project\n    Properties:\n      Source:\n        BuildSpec: |\n          version: 0.2\n          phases:\n            build:\n              commands: [pytest]\n"},
+        "ci-build-test", "used",
+    ),
+    "Buildkite": ({".buildkite/pipeline.yml": "steps:\n- label: tests\n  command: pytest\n"}, "ci-build-test", "used"),
+    "Earthly": (
+        {CI: RUN.format("earthly --ci +all"), "Earthfile": "VERSION 0.8\nbase:\n  FROM python:3.13\nall:\n  BUILD +test\ntest:\n  FROM +base\n  RUN --no-cache pytest\n"},
+        "ci-build-test", "used",
+    ),
+    "an image of Earthly": ({CI: RUN.format("earthly --push +image"), "Earthfile": "VERSION 0.8\nimage:\n  FROM python:3.13\n  SAVE IMAGE churn\n"}, "container-image", "automated"),
+    "an image of Blubber": ({".pipeline/serve.yaml": BLUBBER}, "container-image", "used"),
+    "tests in an image of Blubber": ({".pipeline/serve.yaml": BLUBBER}, "ci-build-test", "used"),
+    "CloudFormation of another name": ({"infra/stack.yaml": "Resources:\n  Rows:\n    Type: AWS::S3::Bucket\n"}, "infrastructure-as-code", "used"),
+    "CloudFormation as JSON": ({"infra/stack.json": '{"Resources": {"Rows": {"Type": "AWS::S3::Bucket"}}}'}, "infrastructure-as-code", "used"),
+    "ARM": ({"infra/main.json": '{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"}'}, "infrastructure-as-code", "used"),
+    "a load test among the tests": ({"tests/load/locustfile.py": "from locust import HttpUser\n\n\nclass Caller(HttpUser):\n    pass\n"}, "serving-slo-load-test", "used"),
+    "metrics of a stage for each": (
+        {"dvc.yaml": "stages:\n  a:\n    foreach: [x, y]\n    do:\n      cmd: python evaluate.py ${item}\n      metrics: [m.json]\n", "evaluate.py": "print(1)\n"},
+        "offline-evaluation", "automated",
+    ),
+    "code of a stage for each": (
+        {"dvc.yaml": "stages:\n  a:\n    matrix: {x: [1, 2]}\n    do:\n      cmd: run-it ${item.x}\n      deps: [src]\n", "src/a/rows.py": "import pandera\n\npandera.DataFrameSchema({}).validate(rows)\n"},
+        "data-validation", "automated",
+    ),
+    "a logger of Hydra": (
+        {"configs/logger/wandb.yaml": "wandb:\n  _target_: lightning.pytorch.loggers.wandb.WandbLogger\n", "train.py": "import hydra\n\nhydra.utils.instantiate(config.logger)\n"},
+        "experiment-tracking", "used",
+    ),
+    "an action that deploys": ({CI: "on: push\njobs: {a: {steps: [{uses: google-github-actions/deploy-cloudrun@v2}]}}\n"}, "automated-model-deployment", "automated"),
+    "a task that deploys": ({"azure-pipelines.yml": "steps:\n- task: AzureFunctionApp@2\n"}, "automated-model-deployment", "automated"),
+    "a command that deploys": ({CI: RUN.format("flyctl deploy --remote-only")}, "automated-model-deployment", "automated"),
+    "buildx bake": ({CI: RUN.format("docker buildx bake serve"), "Dockerfile": "FROM a\nCMD a\n"}, "container-image", "automated"),
+    "an action that registers": ({CI: "on: push\njobs: {a: {steps: [{uses: Azure/aml-registermodel@v1}]}}\n"}, "model-registry", "automated"),
+    "a command that registers": ({CI: RUN.format("az ml model create --name churn --path model")}, "model-registry", "automated"),
+    "an action that trains": ({CI: "on: workflow_dispatch\njobs: {a: {steps: [{uses: azure/aml-run@v1}]}}\n"}, "training-trigger", "used"),
+    "a script that prepares": ({"data/books/prepare.py": "rows = read(URL)\n"}, "data-ingestion", "used"),
+    "a script that continues a text": ({"sample.py": "import torch\n\nmodel.load_state_dict(torch.load('a.pt'))\nprint(model.generate(text))\n"}, "scoring-entrypoint", "used"),
+    "a script that tunes": ({"fine_tune.py": "import torch\n\nfine_tune(torch.load('a'))\n"}, "scripted-training", "used"),
+    "a script that tunes on a schedule": ({CI: NIGHTLY.format("python finetune.py")}, "training-trigger", "automated"),
+    "an evaluation within the training": (
+        {"train.py": "a, b = train_test_split(rows)\nmodel.fit(a.x, a.y)\nprint(f1_score(b.y, model.predict(b.x)))\n"},
+        "offline-evaluation", "used",
+    ),
+    "a console script on a schedule": (
+        {CI: NIGHTLY.format("uv run churn-fit --all"), "pyproject.toml": '[project.scripts]\nchurn-fit = "churn.cli:train"\n'},
+        "training-trigger", "automated",
+    ),
+    "a console script of Poetry": (
+        {CI: NIGHTLY.format("churn fit"), "pyproject.toml": '[tool.poetry.scripts]\nchurn = "churn.train:main"\n'},
+        "training-trigger", "automated",
     ),
 }  # fmt: skip
 

@@ -155,7 +155,7 @@ IDLE = [
     ("def f():\n    if 0:\n        a()\n    b()\n", False, {2, 3}),
     ("if debug and False:\n    a()\n", False, set()),
     ("@pytest.mark.skip(reason='x')\ndef test_a():\n    a()\ndef test_b(): b()\n", True, {1, 2, 3}),
-    ("@pytest.mark.skipif(True)\ndef test_a():\n    a()\n", True, set()),
+    ("@pytest.mark.skipif(GPU)\ndef test_a():\n    a()\n", True, set()),
     ("@unittest.skip\nclass T:\n    def test_a(self): a()\n", True, {1, 2, 3}),
     ("def test_a():\n    pytest.skip('x')\n    a()\n", True, {1, 2, 3}),
     ("def test_a():\n    pytest.skip('x')\n    a()\n", False, set()),

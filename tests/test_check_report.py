@@ -1,6 +1,7 @@
 """What the report says: why it counts as machine learning, evidence by strength, the next steps."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from tests.upgrades import corpus
 CI = ".github/workflows/ci.yml"
 NOTEBOOK = '{"cells": [{"cell_type": "code", "source": ["import torch\\n"]}]}'
 EXAMPLES = ROOT / "templates" / "examples"
+
+
+EMPTY = review(ROOT / "docs" / "ci", limits=PLENTY)
 
 
 def look(folder: Path, files: dict[str, str]) -> Review:
@@ -59,7 +63,7 @@ def test_one_line_says_why_it_counts_as_machine_learning(
 ) -> None:
     result = look(tmp_path, files)
 
-    assert f"  Machine learning, for {place}\n" in text.make(result)
+    assert f"  Recognised as machine learning: {place}\n" in text.make(result)
     assert place in page.make(result)
     assert place.partition(" ")[0] in markdown.make(result)
     (by, *_) = json.loads(json.dumps(facts.facts(result)))["machine_learning_by"]
@@ -83,7 +87,9 @@ def test_the_strongest_evidence_comes_first(tmp_path: Path) -> None:
     assert [2, 0] == used
 
 
-def test_next_is_sorted_by_effort_and_shows_the_points_of_each(tmp_path: Path) -> None:
+def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
+    tmp_path: Path,
+) -> None:
     files = ML | {
         CI: "on: push\njobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
         "tests/test_a.py": "def test_a():\n    assert score(1) == 1\n",
@@ -95,24 +101,151 @@ def test_next_is_sorted_by_effort_and_shows_the_points_of_each(tmp_path: Path) -
     result = look(tmp_path, files)
     asked = [one for one in result.findings.values() if one.capability.rung("velocity") == 2]
 
-    efforts = [EFFORTS.index(one.finding.capability.effort) for one in result.rating.blockers]
+    must, others = (
+        [one for one in result.rating.blockers if one.must_have is wanted]
+        for wanted in (True, False)
+    )
     assert 1 == result.level
+    assert [*must, *others] == result.rating.blockers
+    efforts = [EFFORTS.index(one.finding.capability.effort) for one in must]
     assert sorted(efforts) == efforts
-    assert len(set(efforts)) > 2
     brings = {one.finding.capability.id: one.brings for one in result.rating.blockers}
     assert (0.75, 0.5) == (brings["experiment-tracking"], brings["datasheet"])
     assert 0.4 * len(asked) - sum(one.points for one in asked) == pytest.approx(
         result.rating.missing[1]
     )
-    lacks = f"Rung 2 lacks 3 keystones and {result.rating.missing[1]:.2f} points."
+    lacks = f"Rung 2 lacks 3 capabilities it must have and {result.rating.missing[1]:.2f} points."
     assert f"\nNext: {lacks}\n" in text.make(result)
-    assert "  experiment-tracking (a day, +0.75): keystone of rung 2" in text.make(result)
+    assert "  experiment-tracking (a day by hand; Rung brings it, +0.75)\n" in text.make(result)
+    assert "    There is: requirements-extra.txt:1 mlflow\n" in text.make(result)
+    assert 1 == text.make(result).count("0.40 on average")
     assert lacks in markdown.make(result)
     assert lacks in page.make(result)
     assert "`" not in page.make(result).split('<h2 id="evidence">')[0]
     assert {"keystones": 3, "points": round(result.rating.missing[1], 2)} == facts.facts(result)[
         "missing"
     ]
+
+
+def test_a_weak_piece_of_evidence_never_stands_first(tmp_path: Path) -> None:
+    train = "import argparse\nfrom sklearn.svm import SVC\n\nargparse.ArgumentParser()\nSVC().fit(a, b)\n"
+    finding = look(tmp_path, ML | {"train.py": train}).findings["scripted-training"]
+
+    assert "automated" == finding.tier
+    assert 5 == finding.shown[0].match.line
+
+
+def steps_of(result: Review) -> list[str]:
+    return [one.finding.capability.id for one in result.rating.blockers]
+
+
+def test_what_another_step_depends_on_comes_before_it(tmp_path: Path) -> None:
+    files = ML | {
+        CI: "on: push\njobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
+        "tests/test_a.py": "def test_a():\n    assert score(1) == 1\n",
+        "requirements.lock": "a\n",
+        "Dockerfile": "FROM a\nCMD a\n",
+        "predict.py": "model.predict(rows)\n",
+        "ingest.py": "rows = 1\n",
+    }
+    steps = steps_of(look(tmp_path, files))
+
+    assert "orchestrated-pipeline" in steps
+    for names in (
+        ("scripted-training", "orchestrated-pipeline", "training-trigger"),
+        ("scripted-training", "offline-evaluation", "slice-evaluation"),
+    ):
+        assert sorted(names, key=steps.index) == list(names)
+
+
+def test_a_step_names_the_files_and_tools_of_the_repository(tmp_path: Path) -> None:
+    gitlab = {".gitlab-ci.yml": "test:\n  script: [make check]\n", "Makefile": "check:\n\tpytest\nfit:\n\tpython ml/train.py\n"}  # fmt: skip
+    files = ML | gitlab | {"ml/train.py": "model.fit(rows)\n", "poetry.lock": "a\n"}
+    first = look(tmp_path / "first", files)
+    tested = look(
+        tmp_path / "tested",
+        files
+        | {
+            ".gitlab-ci.yml": "test:\n  script: [make check, ruff check]\n",
+            "tests/test_a.py": "from a import b\n\n\ndef test_a():\n    assert b(1)\n",
+            "predict.py": "model.predict(rows)\n",
+        },
+    )
+
+    changes = {one.finding.capability.id: one.change for one in first.rating.blockers}
+    assert "of `ml/train.py` with three rows" in changes["unit-tests"]
+    assert "pinned-dependencies" not in changes  # the repository has it
+    changes = {one.finding.capability.id: one.change for one in tested.rating.blockers}
+    assert 1 == tested.level
+    assert "Run it in `.gitlab-ci.yml`." in changes["orchestrated-pipeline"]
+    assert changes["training-trigger"] == (
+        "In `.gitlab-ci.yml`, add a pipeline schedule, and a start by hand, that runs `make fit`."
+    )
+
+
+def test_a_project_of_rung_is_told_what_a_climb_brings(tmp_path: Path) -> None:
+    project = ML | {".copier-answers.yml": "_commit: v1\nuse_case: velocity\nlevel: 0\n"}
+    own, other = look(tmp_path / "own", project), look(tmp_path / "other", ML)
+
+    assert "`rung climb --to 1` brings" in text.make(own)
+    assert "`rung plan --to 1`" in facts.by_rung(own)
+    assert "`rung adopt`, then `rung climb --to 1`" in facts.by_rung(other)
+    assert "<code>rung climb --to 1</code>" in page.make(own)
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_repository_without_a_remote_is_not_called_deployed(remote: bool, tmp_path: Path) -> None:
+    settings = '[core]\n[remote "origin"]\nurl = a\n' if remote else "[core]\n"
+    result = replace(
+        look(tmp_path, ML | {".git/config": settings}), rating=replace(EMPTY.rating, level=3)
+    )
+
+    first = text.make(result).split("\n")[0]
+    assert remote == result.has_remote
+    assert ("rung 3, Deployed" in first) is remote
+    assert ("no deployment could be seen" in text.make(result)) is not remote
+    assert ("no deployment could be seen" in page.make(result)) is not remote
+    assert ("no deployment could be seen" in markdown.make(result)) is not remote
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "named"),
+    [
+        ("ci/steps.yml", "steps:\n- image: python\n  commands: [pytest]\n", True),
+        ("jobs/test.yaml", "stages:\n- name: a\n  script: pytest\n", True),
+        ("compose.yaml", "services:\n  a: {command: pytest}\n", False),
+        ("dvc.yaml", "stages:\n  a:\n    cmd: python a.py\n", False),
+        ("k8s/job.yaml", "kind: Job\njobs: []\ncommand: a\n", False),
+        ("docs/ci.yml", "steps:\n- run: pytest\n", False),
+        ("a.yml", "rows: 1\n", False),
+    ],
+)
+def test_yaml_that_looks_like_ci_of_another_kind_is_named(
+    path: str, content: str, named: bool, tmp_path: Path
+) -> None:
+    notes = " ".join(look(tmp_path, ML | {path: content}).notes)
+
+    assert named == (f"`{path}`: it looks like CI of a kind that is not read" in notes)
+
+
+def test_python_is_not_reported_as_data_that_does_not_parse(tmp_path: Path) -> None:
+    files = ML | {"rollout_time.py": "a = {1: [\n", "src/rollout.py": "def a():\n    pass\n"}
+
+    assert not look(tmp_path, files).left_out.counts["data files that do not parse"]
+
+
+def test_the_legend_precedes_the_findings_and_a_page_has_no_backquotes(tmp_path: Path) -> None:
+    files = ML | {
+        "tasks.toml": 'a = "b',
+        CI: f"on: push\njobs: {{a: {{steps: [run: 'pytest {'-x ' * 70}-end']}}}}\n",
+        "rung.toml": '[waivers.unit-tests]\nreason = "`none`"\nuntil = 2999-01-01\n',
+    }
+    result = look(tmp_path, files)
+    shown = page.make(result)
+
+    assert text.make(result).index("++ automated") < text.make(result).index("Rung 0, Manual:")
+    assert "-end" in shown
+    assert "`" not in shown
 
 
 def test_every_effort_has_its_place() -> None:

@@ -11,6 +11,7 @@ import pytest
 from rung.__main__ import main
 from rung.core import creation
 from rung.levels import template
+from rung.system import terminal
 from tests.command import RUNG, git, rung
 from tests.conftest import ROOT
 
@@ -89,12 +90,55 @@ def test_an_installed_completion_answers(tmp_path: Path) -> None:
     script = f"source {tmp_path}/.bashrc"
     assert ["fleet"] == completed_by_bash(script, "rung", "fl")
     assert ["--min-level"] == completed_by_bash(script, "rung", "check", "--mi")
+    for line, values in {
+        "new a --use-case v": "velocity",
+        "new a --ci g": "github gitlab",
+        "plan --to ": "0 1 2 3 4",
+        "check --format j": "json",
+        "check --explain model-r": "model-registry",
+    }.items():
+        assert values.split() == completed_by_bash(script, "rung", *line.split(" ")), line
+
+
+def test_without_a_command_the_help_is_shown_and_says_how_to_begin() -> None:
+    done = rung(environment={"COLUMNS": "60"})
+
+    assert (2, "") == (done.returncode, done.stderr)
+    assert "rung new my-project " in done.stdout.split("Options:")[0]
+    assert "..." not in done.stdout.split("Commands:")[1], "no line is cut at 60 columns"
+
+
+@pytest.mark.parametrize("option", ["--game", "--use-case"])
+def test_an_option_is_known_by_its_earlier_name(option: str) -> None:
+    done = rung("check", option, "croquet")
+
+    assert "There is no use case `croquet`. Give governance or velocity." in done.stderr
+
+
+def test_a_terminal_shows_folded_lines_and_colours_unless_it_must_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal.show("  + poe keys: makes the pair\n  git commit --amend --no-edit")
+    green, folded, command = capsys.readouterr().out.splitlines()
+
+    assert (green, folded) == ("\x1b[32m  + poe keys: makes\x1b[0m", "\x1b[32m    the pair\x1b[0m")
+    assert command == "  git commit --amend --no-edit", "to be copied whole"
+
+    terminal.show('{"key":\n "a longer line than that"}', "json")
+    assert '{"key":\n "a longer line than that"}\n' == capsys.readouterr().out
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal.show("Added:")
+    assert "Added:\n" == capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command.\nSee `rung --help`."),
         (["rise"], "No such command `rise`.\nSee `rung --help`."),
         (["new"], "Missing argument `DEST`.\nSee `rung new --help`."),
         (["new", "a", "b"], "(b).\nSee `rung new --help`."),

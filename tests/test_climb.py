@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
-from tests.conftest import GAMES, ROOT, Render, files_of
+from tests.conftest import GAMES, ROOT, Render, files_of, of_the_sample
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier
 # merges are the renders between which Rung climbs in both (climbing/test_stairs.py).
@@ -40,7 +40,8 @@ def commit(project: Path, message: str) -> None:
 
 def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
     """Make a project in a separate repository, with one commit."""
-    copier_api.run_copy(str(copier.template), project, data=answers, defaults=True, quiet=True)
+    data = of_the_sample(answers)
+    copier_api.run_copy(str(copier.template), project, data=data, defaults=True, quiet=True)
     git(project, "init", "--quiet", "--initial-branch=main")
     commit(project, "Start")
     return project

@@ -36,7 +36,8 @@ def prepare(folder: Path, script: str) -> None:
 @pytest.fixture(scope="module")
 def on_rung_0(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Path:
     folder = tmp_path_factory.mktemp("new") / "new"
-    done = rung("new", folder, "--defaults", "--level", "0", "--template", copier_template)
+    answers = ("--defaults", "--level", "0", "-d", "project_name=Late flights")
+    done = rung("new", folder, *answers, "--template", copier_template)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -116,7 +117,7 @@ def test_a_changed_answer_goes_the_same_way(new_project: Path, climb: Climb) -> 
 
 
 OURS, RUNGS = 'evaluate.cmd = "python ours.py"', 'evaluate.cmd = "python pipeline/evaluate.py"'
-LATER = 'evaluate.cmd = "dvc repro evaluate"'
+LATER = 'evaluate.cmd = "rung-ops dvc repro evaluate"'
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ def test_the_oldest_blocker_is_the_first_that_a_check_names(tmp_path: Path) -> N
 def test_the_table_has_a_line_for_each_and_the_sums(tmp_path: Path) -> None:
     lines = rung("fleet", fleet(tmp_path), "--seconds", "60").stdout.splitlines()
 
-    assert ["Repository", "Rung", "Game", "Template", "Oldest", "blocker"] == lines[0].split()
+    assert ["Repository", "Rung", "Use", "case", "Template", "Oldest", "blocker"] == lines[
+        0
+    ].split()
     assert lines[2].startswith("late        1 Tested  velocity  v0.3.1    ")
     assert "no machine-learning package or import was found" in lines[4]
     assert "4 repositories: 2 on rung 0, 1 on rung 1, 1 not read." == lines[-1]
@@ -171,7 +173,7 @@ def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -
         (["empty.txt"], "No repository was found"),
         (["binary"], "cannot be read as a list"),
         ([".", "--format", "sarif"], "There is no format `sarif`"),
-        ([".", "--game", "chess"], "There is no game `chess`"),
+        ([".", "--game", "chess"], "There is no use case `chess`"),
         (["of.txt"], "there is no user `nosuchuser`"),
         ([], "Missing argument"),
     ],

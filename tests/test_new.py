@@ -136,7 +136,8 @@ def test_a_team_is_warned_about_answers_for_one_person(
 def test_a_dry_run_lists_every_file_and_writes_none(
     tmp_path: Path, copier_template: Path, made: Path
 ) -> None:
-    done = rung("new", tmp_path / "other", "--defaults", "--dry-run", "--template", copier_template)
+    options = ("--defaults", "-d", "package=made", "--dry-run", "--template", copier_template)
+    done = rung("new", tmp_path / "other", *options)
 
     assert sorted(files_of(made)) == done.stdout.splitlines()
     assert [made] == list(tmp_path.iterdir())
@@ -430,8 +431,8 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     tmp_path: Path, copier_template: Path
 ) -> None:
     with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
-        typist.type("", "Which game are you playing?")
-        typist.type("\x1b[B\r", "Credit risk")  # down: governance
+        typist.type("", "Which kind of use case")
+        typist.type("\x1b[B\r", "Made")  # down: governance
         typist.type("Second look\r", "second_look")
         for shown in ("for whom", "Who works on it", "rung", "data"):
             typist.type("\r", shown)
@@ -446,7 +447,7 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
 @pytest.mark.slow
 def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
     with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
-        typist.type("", "Which game are you playing?")
+        typist.type("", "Which kind of use case")
         typist.type("\x03")
 
     assert typist.process.returncode == 130, typist.seen

@@ -8,10 +8,10 @@ import copier
 import pytest
 import yaml
 
-from rung.levels.template_answers import is_answer
+from rung.levels.template_answers import gather_answers, is_answer
 from tests import asking
 from tests.command import rung, typing
-from tests.conftest import CHOICES, ROOT, Render, files_of
+from tests.conftest import CHOICES, QUESTIONS, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
 # The first rung of which an answer brings a file or a command.
@@ -56,6 +56,24 @@ def test_what_is_asked_changes_a_project_of_that_rung_and_nothing_else_does(
         assert (is_asked, changes) == (level == first, level == first), level
 
 
+def test_an_answer_is_taken_by_the_name_that_texts_had_for_the_question() -> None:
+    assert {"use_case": "governance", "level": "2"} == gather_answers(
+        None, ["game=governance", "rung=2"], {}
+    )
+
+
+def test_a_line_of_the_interview_fits_60_columns() -> None:
+    asked = [
+        each for each in QUESTIONS.values() if "help" in each and each.get("when") is not False
+    ]
+    lines = [line for each in asked for line in each["help"].splitlines()]
+    listed = [each["choices"] for each in asked if isinstance(each.get("choices"), dict)]
+    labels = [f" » {label}" for choices in listed for label in choices]
+
+    assert [] == [line for line in [*lines, *labels] if len(line) > 59]
+    assert {"?"} == {each["qmark"] for each in asked}, "and begins with no emoji"
+
+
 def test_what_was_answered_is_remembered_where_it_is_of_no_effect(render: Render) -> None:
     answers = yaml.safe_load(files_of(render(level=0, ci="gitlab"))[ANSWERS])
 
@@ -87,8 +105,8 @@ def test_an_answer_that_was_recorded_is_kept(questions: Path, tmp_path: Path) ->
     copier.run_recopy(made, defaults=True, overwrite=True, quiet=True)
     answers = yaml.safe_load((made / ANSWERS).read_text())
 
-    assert (answers["project_name"], answers["package"]) == ("Late flights", "own")
-    assert [] == [name for name in answers if name.startswith(("typed_", "suggested_"))]
+    assert (answers["project_name"], answers["package"]) == ("Made", "own")
+    assert set(asked()) >= answers.keys() - {"_commit", "_src_path"}
 
 
 COPIER = (sys.executable, "-m", "copier")
@@ -98,9 +116,10 @@ def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
     questions: Path, tmp_path: Path
 ) -> None:
     with typing(*COPIER, "copy", "--data", "level=2", questions, tmp_path / "made") as typist:
-        typist.type("", "Which game")
-        typist.type("\r", "Late flights")
-        typist.type("Class\r", "class_model")  # `class` could not be imported
+        typist.type("", "Which kind")
+        typist.type("\r", "Made")
+        typist.type(".\r", "question 'name': Use letters")  # not a name of the template's own
+        typist.type("\x15Class\r", "class_model")  # `class` could not be imported
         typist.type("import\r", "choose another, such as `import_model`")
         typist.type("\x15churn\r", "for whom")
         typist.type("Who leaves?\r", "Who works on it")
@@ -132,6 +151,6 @@ def test_an_update_asks_with_the_recorded_answer_in_the_line(
     made = tmp_path / "made"
     copier.run_copy(str(questions), made, data={"project_name": "Churn"}, defaults=True, quiet=True)
     with typing(*COPIER, "recopy", "--overwrite", made) as typist:
-        typist.type("", "Which game")
+        typist.type("", "Which kind")
         typist.type("\r", "Churn")
         typist.type(" 2\r", "package called")

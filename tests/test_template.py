@@ -1,12 +1,13 @@
 """Every combination of answers gives a project that is whole and parses."""
 
+import calendar
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -196,25 +197,58 @@ def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
             (f"{Path(CI[ci].jobs['train']).parent}/*.yml", r'(?:cron: "|^# `)(\d+) ', {"ci": ci})
             for ci in VENDORS
         ),
-        ("dags/rung_pipeline.py", r'"(\d+) [*\d]+ \* \* [*1]"', {"orchestrator": "airflow"}),
+        ("dags/rung_pipeline.py", r'"(\d+) [*\d]+ \* \* [*\d]"', {"orchestrator": "airflow"}),
         (
             "deploy/kubernetes/overlays/scheduled/schedule.yaml",
-            r'"(\d+) [*\d]+ \* \* [*1]"',
+            r'"(\d+) [*\d]+ \* \* [*\d]"',
             {"compute": "kubernetes"},
         ),
     ],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else "",
 )
-def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(
+def test_scheduled_jobs_of_two_projects_begin_at_different_times(
     render: Render, files: str, schedule: str, answers: dict[str, str]
 ) -> None:
-    def minutes(package: str) -> set[str]:
+    def times(package: str) -> tuple[set[str], set[str], set[str]]:
         project = render(level=4, use_case="governance", package=package, **answers)
         texts = [file.read_text() for file in project.glob(files)]
-        return {minute for text in texts for minute in re.findall(schedule, text, re.MULTILINE)}
+        updates = [project / name for name in (".github/dependabot.yml", "renovate.json")]
+        named = [
+            re.findall(r"\b(?:day: |on )(\w+day)\b", f.read_text()) for f in updates if f.exists()
+        ]
+        return (
+            {minute for text in texts for minute in re.findall(schedule, text, re.MULTILINE)},
+            {day for text in texts for day in re.findall(r"\d \d \* \* (\d)\b", text)},
+            set(chain(*named)),
+        )
 
-    assert len(minutes("late_flights")) == 1
-    assert minutes("late_flights") != minutes("early_trains")
+    one, other = times("late_flights"), times("early_trains")
+
+    assert [len(found) for found in one] == [1, "kubernetes" not in files, 1]
+    assert one[0] != other[0] and one[2] != other[2]
+    assert one[1] != other[1] or not one[1]
+    for day in one[1]:
+        assert {calendar.day_name[int(day) - 1].lower()} == one[2]
+
+
+@pytest.mark.parametrize(
+    ("answers", "hour"),
+    [
+        ({}, "6"),
+        ({"use_case": "governance"}, "*"),  # as its monitoring plan says
+        ({"monitor_every": "hour"}, "*"),
+        ({"use_case": "governance", "monitor_every": "day"}, "6"),
+    ],
+)
+def test_how_often_the_monitor_runs_is_a_setting(
+    render: Render, answers: dict[str, str], hour: str
+) -> None:
+    project = render(level=3, **answers)
+    schedule = re.search(r'cron: "\d+ (\S+) ', (project / CI["github"].jobs["monitor"]).read_text())
+
+    assert schedule is not None and schedule[1] == hour
+    recorded = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    assert recorded.get("monitor_every") == answers.get("monitor_every")
 
 
 def test_the_runbook_has_a_heading_for_every_alert(render: Render) -> None:

@@ -82,6 +82,7 @@ def make() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as place:
         project = Path(place) / "late-flights"
         _output(Path(place), "new", project.name, "--defaults", "--level", "2", "--no-git")
+        (project / "dvc.lock").write_text("schema: '2.0'\n")  # as of a pipeline that ran
         for command in ("init --quiet", "add --all", "commit --quiet --message Start"):
             identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
             subprocess.run(["git", *identity, *command.split()], cwd=project, check=True)

@@ -126,7 +126,7 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
             text = (project / name).read_text("utf-8")
             file = Path(name).stem.lower()
             stand.pages |= text_page(folder.parent, stand, file, title, text, html=html_of(text))
-    check = _run(project, RUNG, "check", "--game", stand.game, "--format", "html")
+    check = _run(project, RUNG, "check", "--use-case", stand.game, "--format", "html")
     (folder / "check.html").write_text(check, "utf-8")
     stand.pages[f"{folder.name}/check.html"] = "rung check"
     if stand.rung < max(TASKS):

@@ -96,6 +96,8 @@ def default(question: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]])
     if not isinstance(value, str) or not re.search("{[{%]", value):
         return f"`{value if isinstance(value, str) else json.dumps(value)}`"
     used = {node.name for node in JINJA.parse(value).find_all(nodes.Name)}
+    if "_folder_name" in used:
+        return "the folder's name"
     names = [name for name in asked if name in used]
     if not names:
         raise ValueError(f"levels/questions.yml: the default {value!r} depends on no answer")
@@ -126,6 +128,8 @@ def condition(when: str) -> str:
     """
     (output,) = JINJA.parse(when).body
     (expression,) = output.nodes if isinstance(output, nodes.Output) else (None,)
+    if isinstance(expression, nodes.Test) and expression.name == "defined":
+        return "never: a setting, by `-d`"
     # `or X is defined`: an answer that is recorded stays, on whatever rung.
     if isinstance(expression, nodes.Or) and isinstance(expression.right, nodes.Test):
         expression = expression.left

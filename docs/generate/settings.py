@@ -15,9 +15,9 @@ OPS = ROOT / "templates/project/ops"
 MORE = Path(__file__).parent / "more"
 FROM = {  # the files in the order of their rungs, and when each is added
     "gate.toml": "rung 3",
-    "service.toml": "rung 3; without the part `[access]` in the velocity game",
-    "rollout.toml": "rung 3, in the velocity game",
-    "monitor.toml": "rung 3, in the velocity game; in the other `governance/monitoring_plan.yaml` sets them",
+    "service.toml": "rung 3; without the part `[access]` under velocity",
+    "rollout.toml": "rung 3, under velocity",
+    "monitor.toml": "rung 3, under velocity; under governance `governance/monitoring_plan.yaml` sets them",
     "autopilot.toml": "rung 4",
     "store.toml": "the answer `data=store`",
     "warehouse.toml": "the answer `data=warehouse`",

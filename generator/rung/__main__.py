@@ -12,7 +12,7 @@ import typer
 
 from rung.cli import app
 from rung.errors import RungError
-from rung.system import shortage
+from rung.system import shortage, terminal
 from rung.system.printable import printable_lines
 
 USAGE = 2
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    print(f"rung: {printable_lines(message)}", file=sys.stderr)
+    print(
+        terminal.paint("rung:", terminal.RED, sys.stderr), printable_lines(message), file=sys.stderr
+    )
 
 
 def _flush() -> None:

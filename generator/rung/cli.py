@@ -17,9 +17,14 @@ from rung.core.commands.new import new
 from rung.core.commands.plan import plan
 from rung.core.commands.update import update
 from rung.levels.command import levels
+from rung.options import current_name
 
 app = typer.Typer(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": current_name,
+    },
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help, which loads nothing (decision 4)
 )
@@ -51,8 +56,18 @@ def rung(
         ),
     ] = False,
 ) -> None:
-    """Machine-learning repositories that can climb."""
+    """Machine-learning repositories that can climb.
+
+    \b
+    Begin with one of three:
+      rung new my-project   a project of your own, on sample data
+      rung adopt            a repository that you have
+      rung check            where a repository stands
+    """
     context.obj = _answers_advised_in  # for `rung new --from-assessment`: core imports no assess
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, doctor, demo):

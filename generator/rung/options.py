@@ -1,16 +1,76 @@
 """Options that several verbs share, and paths as users type them."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rung import output_formats
 from rung.errors import RungError
+
+BELOW = 1  # exit code of check and fleet: a repository is below the required rung
+FORMERLY = {"game": "use-case", "rung": "level"}  # options by names that texts had for them
+
+
+def current_name(name: str) -> str:
+    """Return the name of an option that a user may know by another."""
+    return FORMERLY.get(name, name)
+
+
+def one_of(values: Callable[[], Iterable[Any]]) -> Callable[[str], list[str]]:
+    """Return a function that completes one of some values in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in map(str, values()) if value.startswith(incomplete)]
+
+    return complete
+
+
+def of_rungs() -> range:
+    """Return the rungs."""
+    from rung.levels.ladder import RUNGS
+
+    return RUNGS
+
+
+def of_vendors() -> Iterable[str]:
+    """Return the names of the CI vendors."""
+    from rung.levels import ladder, template
+
+    return ladder.load_vendors(template.folder() / "levels")
+
+
+def of_capabilities() -> list[str]:
+    """Return the ids of the capabilities."""
+    from rung.levels import template
+
+    return sorted(file.stem for file in (template.folder() / "levels/capabilities").glob("*.yml"))
+
+
+def form(command: str) -> Any:
+    """Return the option `--format` of a command."""
+    return typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=output_formats.names(command),
+        autocompletion=one_of(lambda: output_formats.FORMATS[command]),
+    )
+
 
 ProjectPath = Annotated[
     Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
 ]
-To = Annotated[int | None, typer.Option(metavar="N", help="The rung to climb to (the next one).")]
+To = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="The rung to climb to (the next one).", autocompletion=one_of(of_rungs)
+    ),
+]
+Level = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="The rung to start on.", autocompletion=one_of(of_rungs)),
+]
 Answers = Annotated[
     list[str] | None,
     typer.Option(
@@ -34,17 +94,23 @@ LeaveGovernance = Annotated[
         "--leave-governance", help="Let the project become velocity's, which approves of nothing."
     ),
 ]
-Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or velocity.")]
-
-BELOW = 1  # exit code of check and fleet: a repository is below the required rung
+Game = Annotated[
+    str | None,
+    typer.Option(
+        "--use-case",
+        metavar="USE_CASE",
+        help="velocity or governance.",
+        autocompletion=one_of(lambda: ("velocity", "governance")),
+    ),
+]
 
 
 def refuse_unknown_game(game: str | None) -> None:
-    """Raise a RungError for a name that is none of the games."""
+    """Raise a RungError for a name that is none of the use cases."""
     from rung.levels.ladder import GAMES
 
     if game is not None and game not in GAMES[1:]:
-        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")
+        raise RungError(f"There is no use case `{game}`. Give {' or '.join(GAMES[1:])}.")
 
 
 def expanded(path: Path) -> Path:

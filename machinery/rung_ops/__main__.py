@@ -101,6 +101,8 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
             return _takes_no_arguments(name, verb, own)
         sys.argv = [f"rung-ops {name}", *own]
         return int(run() or OK)
+    except (OpsError, OSError):
+        raise
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
             raise
@@ -111,6 +113,12 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
             file=sys.stderr,
         )
         return USAGE
+    except Exception:
+        if verb.is_keyless:  # the others import no code of the project into this process
+            from rung_ops.checks import promises
+
+            promises.refuse_broken()
+        raise
 
 
 def _takes_no_arguments(name: str, verb: Verb, arguments: list[str]) -> int:

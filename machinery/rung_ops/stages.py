@@ -91,13 +91,22 @@ def __getattr__(name: str) -> Any:
 def stage(function: Callable[[], None]) -> Callable[[], None]:
     """Make a function a stage: an error that you can mend ends it with its message and exit code 1.
 
+    Where src/ or params.toml is the cause of another error, it ends with the sentence of `poe check`.
     It ends quietly if its output is closed, as in `poe evaluate | head`.
     """
 
     @wraps(function)
     def run() -> None:
         def ended() -> int:
-            function()
+            try:
+                function()
+            except (OpsError, OSError):
+                raise
+            except Exception:
+                from rung_ops.checks import promises  # imported on demand: stages start faster
+
+                promises.refuse_broken()
+                raise
             return 0
 
         try:
@@ -175,11 +184,17 @@ def read_rows(path: Path) -> pl.DataFrame:
     """Read rows that an earlier stage wrote: ROWS, TRAIN or TEST; shape (n_rows, n_columns of Row).
 
     Raises:
-        StageError: that stage has not run.
+        StageError: that stage has not run, or score() does not fit params.toml, which is seen before
+            a training.
     """
     if not path.is_file():
         raise StageError(f"{shown(path)} is missing: run the stage that writes it first.")
-    return pl.read_parquet(path)
+    rows = pl.read_parquet(path)
+    if path == current().train:
+        from rung_ops.training import score_check  # other stages do without model.py
+
+        score_check.refuse_wrong_score(rows)
+    return rows
 
 
 def save_model(model: Any) -> None:

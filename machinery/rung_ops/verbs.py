@@ -20,6 +20,7 @@ VERBS = {
         "check and version new files in data/incoming",
         is_keyless=True,
     ),
+    "dvc": Verb("rung_ops.data.dvc", "track", "run DVC, which names a lock file once"),
     "pull": Verb("rung_ops.data.incoming:pull", "track", "fetch the versioned data"),
     "draft": Verb(
         "rung_ops.data.draft.command",

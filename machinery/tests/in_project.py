@@ -16,6 +16,7 @@ GAME = os.environ.get("RUNG_GAME", "velocity")
 ANSWERS = {
     "level": 4,
     "use_case": GAME,
+    "project_name": {"velocity": "Late flights", "governance": "Credit risk"}[GAME],
     "team_size": "teams",
     "compute": "ray_on_kubernetes",
     "data": "warehouse",

@@ -43,3 +43,24 @@ def test_the_template_ends_the_page_with_the_line() -> None:
     text = (ROOT / "templates/project/RUNG.md.jinja").read_bytes()
 
     assert text.endswith(line_merge.YOURS_BELOW + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (b'- cron: "7 */4 * * *" # ours', b'- cron: "7 */4 * * *" # ours'),
+        (b"", b""),  # taken out
+        (b'- cron: "51 * * * *"', b'- cron: "51 6 * * *"'),
+    ],
+)
+def test_a_schedule_of_the_users_own_is_kept_without_a_conflict(
+    own: bytes, expected: bytes
+) -> None:
+    base, theirs = (
+        b'on:\n- cron: "%s"\nname: a\n' % each for each in (b"51 * * * *", b"51 6 * * *")
+    )
+    ours = b"on:\n%s\nname: a\n" % own
+
+    kept = line_merge.with_own_schedules(base, ours, theirs)
+
+    assert line_merge.merge(base, ours, kept) == (b"on:\n%s\nname: a\n" % expected, 0)

@@ -190,7 +190,7 @@ def test_a_real_project_climbs_with_its_checks_and_they_stop_it(
     project = tmp_path / "p"
     options = ["--template", str(copier_template)]
     assert 0 == rung("new", project, "--defaults", "--level", "0", *options).returncode
-    model = project / "src/late_flights/model.py"
+    model = project / "src/p/model.py"
     right = model.read_text("utf-8")
     model.write_text(right + "\nWRONG: int = undefined_name\n", "utf-8")
     head = commit(project)

@@ -18,6 +18,7 @@ import copier as copier_api
 import yaml
 
 from tests.command import git
+from tests.conftest import of_the_sample
 from tests.product.conftest import commit, environment, run
 
 FEW_ROWS = """
@@ -72,7 +73,9 @@ class Project:
 
 def start(template: Path, folder: Path, **answers: Any) -> Project:
     """Make a project in a separate repository, installed and committed."""
-    copier_api.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+    copier_api.run_copy(
+        str(template), folder, data=of_the_sample(answers), defaults=True, quiet=True
+    )
     git(folder, "init", "--quiet", "--initial-branch=main")
     project = Project(folder)
     project.commit("Start")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 
 Answer = str | None
 
@@ -55,13 +55,16 @@ def assess(
     ] = None,
     game: Annotated[
         str | None,
-        typer.Option(metavar="GAME", help="Overrule the game: governance or velocity."),
+        typer.Option(
+            "--use-case",
+            metavar="USE_CASE",
+            help="Overrule the use case: velocity or governance.",
+            autocompletion=options.one_of(lambda: ("velocity", "governance")),
+        ),
     ] = None,
     start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
     target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("assess"))
-    ] = "text",
+    form: Annotated[str, options.form("assess")] = "text",
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every reason, term by term, and each fix.")
     ] = False,
@@ -73,7 +76,9 @@ def assess(
         typer.Option(metavar="PATH", parser=Path, help="Put docs/strategy.md into this project."),
     ] = None,
 ) -> int:
-    """Ask sixteen questions; answer with a game, a start, a target and the next steps.
+    """Find where to start, by sixteen questions.
+
+    The answer is a use case, a start, a target and the next steps.
 
     Each question is an option, too: answer with a number, 0 to 3, or with a name from
     docs/assess.md.

@@ -26,7 +26,7 @@ def _summary(assessment: Assessment) -> Iterator[str]:
     strategy, steps = assessment.strategy, assessment.roadmap.steps
     start, target = strategy.start.level, strategy.target.level
     yield from _fold(
-        f"Game       {phrases.game(assessment)}",
+        f"Use case   {phrases.game(assessment)}",
         f"Success    {phrases.success(assessment)}",
         f"Start      {phrases.title(assessment, start)}: {phrases.clause(strategy.start)}",
         f"Target     {phrases.title(assessment, target)}, within a year, at most "
@@ -63,7 +63,7 @@ def _summary(assessment: Assessment) -> Iterator[str]:
 
 def _details(assessment: Assessment) -> Iterator[str]:
     strategy = assessment.strategy
-    yield f"\nGame: {strategy.game.name}"
+    yield f"\nUse case: {strategy.game.name}"
     yield from _fold(f"because {strategy.game.because}", indent=2)
     yield from _fold(*map(phrases.term, strategy.game.score.terms), indent=4)
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
@@ -230,7 +230,7 @@ def _page(assessment: Assessment) -> Iterator[str]:
     played = f"**{game.name}**: {phrases.GAMES[game.name]}"
     success = ("Success", phrases.success(assessment), "a rung is how, this is what for")
     head = ("For you", "Answer", "Because")
-    yield from _table(head, [("Game", played, game.because), success, *rows])
+    yield from _table(head, [("Use case", played, game.because), success, *rows])
     yield from ("", "## Steps", "")
     yield from _table(phrases.STEP_COLUMNS, phrases.step_rows(assessment))
     yield from ("", phrases.EFFORT, "", f"> {assessment.weights.warning}")
@@ -240,7 +240,7 @@ def _page(assessment: Assessment) -> Iterator[str]:
     yield from ("", "```sh")
     for command, brings in phrases.commands(assessment):
         yield from (f"# {brings}", command)
-    yield from ("```", "", "How far this is the governance game:", "")
+    yield from ("```", "", "How far this is governance:", "")
     yield from _list(map(phrases.term, game.score.terms))
     yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
     yield from _list(map(phrases.term, strategy.adoption.terms))

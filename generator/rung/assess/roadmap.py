@@ -215,7 +215,7 @@ class Planner:
         lacks = capability.id in self.weights.by_hand
         asks = f"{played} asks for it on rung {rung}"
         if required is None:
-            asks = f"the {played} game does not ask for it, so no project of it has it"
+            asks = f"{played} does not ask for it, so no project of it has it"
         elif lacks:
             asks += ", and a project of Rung lacks it"
         brought = required is not None and not lacks and required <= self.strategy.target.level
@@ -300,6 +300,6 @@ class Planner:
         if strategy.game.played == "governance":
             yield NotYet(
                 "promotion without a person",
-                "in the governance game no version replaces another without an approval; "
+                "under governance no version replaces another without an approval; "
                 "prepare everything automatically, and let someone other than the author decide",
             )

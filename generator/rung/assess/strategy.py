@@ -267,7 +267,7 @@ def game_of(shares: Shares, chosen: str | None) -> Game:
     played = name
     if name == "hybrid":
         played = "governance" if score.total >= games.hybrid_from else "velocity"
-        because += f"; a project is made for one game, here {played}"
+        because += f"; a project is made for one of the two, here {played}"
     if chosen and chosen != name:
         because = f"you chose it; the answers say {name}: {because}"
         name = played = chosen

@@ -12,7 +12,7 @@ def levels(
 ) -> int:
     """Show the ladder."""
     from rung.levels import ladder, show, template
-    from rung.system import plain_yaml
+    from rung.system import plain_yaml, terminal
 
     folder = template.folder() / "levels"
     rungs = ladder.load(folder)
@@ -20,5 +20,5 @@ def levels(
         models = plain_yaml.load((folder / "sources.yml").read_text("utf-8"))
         print(show.markdown(rungs, models), end="")
     else:
-        print(show.text(rungs), end="")
+        terminal.show(show.text(rungs).rstrip())
     return 0

@@ -86,12 +86,19 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Annotated[dict[Tier, Any], msgspec.Meta(min_length=1)]
     at: dict[Annotated[str, msgspec.Meta(pattern="^(governance|velocity)$")], int] = {}
     where: dict[str, tuple[str, ...]] = {}
+    change: str = ""
+    needs: tuple[str, ...] = ()
     owns: tuple[Claim, ...] = ()
     uses: tuple[str, ...] = ()
     job: str | None = None
     applies: Any = None
     earned_by: dict[str, str] = {}
     not_earned_by: dict[str, str] = {}
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether a project gets it with its rung, as a file, a job or code of the library."""
+        return bool(self.owns or self.uses or self.job)
 
     def rung(self, game: str) -> int | None:
         """Return the rung at which `game` asks for this, or None when it never does."""

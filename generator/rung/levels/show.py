@@ -10,13 +10,13 @@ PAGE = """\
 
 # Rungs and capabilities
 
-[What a rung and a game are](ladder.md). Start on the lowest rung that keeps its promise to the people who depend on
+[What a rung and a use case are](ladder.md). Start on the lowest rung that keeps its promise to the people who depend on
 you, and climb when they need more.
 
 {summary}
 
 Microsoft's and Google's maturity models stand behind the rungs; [what a rung lacks of
-them](#the-models-behind-the-rungs) is named below. The controls of the governance game come from banking supervision,
+them](#the-models-behind-the-rungs) is named below. The controls of governance come from banking supervision,
 the EU AI Act, the NIST AI Risk Management Framework and the FDA. *In your project* lists jobs of your CI, and files: of
 these you get those of your CI vendor and team size.
 """
@@ -116,7 +116,7 @@ def _section(rung: Level) -> str:
         ),
         stay=rung.stay,
         table=_table(
-            ("Capability", "Game", "Why", "In your project", "Source"),
+            ("Capability", "Use case", "Why", "In your project", "Source"),
             (
                 (
                     f"`{capability.id}`",
@@ -169,7 +169,7 @@ def _requirements(rung: Level) -> str:
         game: ", and ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
         for game, groups in rung.keystones.items()
     }
-    more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
+    more = f"; under governance also {needs['governance']}" if "governance" in needs else ""
     return (
         f"A repository is here when it uses {needs['both']}{more}; "
         f"when the rung's capabilities score {MINIMUM_SCORE:.2f} on average; and when the rungs below hold."

@@ -11,6 +11,7 @@ from rung.errors import RungError
 from rung.system import plain_yaml
 
 ANSWERS = ".copier-answers.yml"  # where a project records its answers
+ALIASES = {"game": "use_case", "rung": "level"}  # names that texts had for a question
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")  # of a project
 
 
@@ -24,12 +25,14 @@ def gather_answers(
     file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return one mapping of the answers: a file's, overridden by -d, overridden by options."""
-    answers = read(file) if file else {}
+    answers = {
+        ALIASES.get(name, name): answer for name, answer in (read(file) if file else {}).items()
+    }
     for pair in pairs:
         question, equals, answer = pair.partition("=")
         if not equals or not question:
             raise RungError(f"`-d {pair}` is not an answer. Write `-d QUESTION=ANSWER`.")
-        answers[question] = answer
+        answers[ALIASES.get(question, question)] = answer
     return answers | {name: value for name, value in options.items() if value is not None}
 
 
@@ -75,7 +78,7 @@ def is_answer(name: str, question: Mapping[str, Any]) -> bool:
 
     The others are computed, or are the first step of a question with a suggestion.
     """
-    return question.get("when") is not False and not name.startswith("typed_")
+    return question.get("when") is not False and "placeholder" not in question
 
 
 def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:

@@ -353,6 +353,10 @@ def lacks(oid: str) -> RungError:
     )
 
 
+READ_BY_GIT = frozenset({".gitattributes", ".gitignore", ".gitmodules"})
+UNREAD = frozenset({".git", "node_modules"})
+
+
 def root(folder: Path) -> Path | None:
     """Return the root of the work tree that a folder is in, or None if it is in none.
 
@@ -378,9 +382,17 @@ def root(folder: Path) -> Path | None:
 
 def _refuse_pipes(top: Path) -> None:
     """Raise a RungError for a pipe in the place of a file that git reads, where it would block."""
-    for name in (".gitattributes", ".gitignore", ".gitmodules"):
-        if (top / name).exists() and not (top / name).is_file():
-            raise RungError(f"{top / name} is not a file, and git would read it. Remove it.")
+    for folder, folders, names in os.walk(top):
+        for name in READ_BY_GIT.intersection(names):
+            file = Path(folder, name)
+            if file.exists() and not file.is_file():
+                raise RungError(f"{file} is not a file, and git would read it. Remove it.")
+        # Git looks into none of these: its own, and what is ignored everywhere.
+        folders[:] = [
+            each
+            for each in folders
+            if each not in UNREAD and not Path(folder, each, "pyvenv.cfg").exists()
+        ]
 
 
 def refuse_unreadable(top: Path) -> None:

@@ -25,7 +25,7 @@ PRIVACY = "docs/privacy.md"
 COLUMN = re.compile(r"`\w+`")
 FILES = (
     *(f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")),
-    "docs/runbook.md",
+    *(f"docs/{name}.md" for name in ("runbook", "on_call", "raci")),
     *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register", "retention")),
     *(f"governance/{name}_plan.yaml" for name in ("change_control", "monitoring")),
     "governance/oversight.md",

@@ -58,7 +58,7 @@ class Running:
         """Send JSON, or ask without; return status and answer."""
         if token is None:
             token = CALLER if path in ("/predict", "/model") else TOKEN
-        content = None if body is None else json.dumps(body).encode()
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.url}{path}", content, headers)
         try:

@@ -286,6 +286,32 @@ def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> Non
     assert objection.startswith(f"the approval expired on {today - timedelta(days=1)}")
 
 
+LATER = "9999-12-31"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires": LATER},
+        {"expires": "never"},
+        {"expires": LATER, "approved": "2026-01-31T12:00:00+00:00"},
+        {"lapsed": "report"},
+        {"other_hooks": "report"},
+    ],
+)
+@pytest.mark.tried(
+    "Sign an approval by hand that holds longer, or lets the service do more, than the plan says",
+    "`poe promote` refuses it",
+)
+def test_an_approval_that_was_written_by_hand_lets_no_more_than_the_plan(
+    desk: Desk, approved: Any, changes: dict[str, str]
+) -> None:
+    desk.resign(approved, **changes)
+
+    assert validation.objections(approved) != []
+    assert (validation.objections(approved, answered=True) != []) is ("never" in changes.values())
+
+
 def withdraw(desk: Desk, version: Any) -> int:
     reason = ["--withdraw", "it leans on age"]
     return approve.main([str(version.version), "--key", desk.key(VERA), *reason])
@@ -321,6 +347,26 @@ def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: A
 
     (objection,) = validation.objections(approved)
     assert f"withdrawn, and {file.name} was deleted since" in objection
+
+
+@pytest.mark.parametrize("way", ["a merge", "git replace"])
+@pytest.mark.tried(
+    "Leave the file of a withdrawal out of a merge, or hide its commit by `git replace`",
+    "it still counts",
+)
+def test_history_remembers_a_file_that_is_hidden(desk: Desk, way: str) -> None:
+    before = desk.git("rev-parse", "HEAD")
+    withdrawal = desk.commit(VERA, {"governance/withdrawal.json": "{}"})
+    desk.git("checkout", "-q", "-b", "side", before)
+    other = desk.commit(ADA)
+    if way == "a merge":
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        desk.git(*who, "merge", "-q", "-s", "ours", "main")
+        desk.git("branch", "-D", "main")
+    else:
+        desk.git("replace", withdrawal, other)
+
+    assert signed_approval.in_history(desk.folder / "governance/withdrawal.json")
 
 
 def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any) -> None:

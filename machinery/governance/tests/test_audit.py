@@ -99,6 +99,10 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "the beginning is cut off": lambda log: log[1:],
     "the beginning is cut off and the chain rewritten": lambda log: chained(log[1:]),
     "half of the last line is cut off": lambda log: [*log[:4], log[4][:40]],
+    "a key is written twice": lambda log: [
+        *log[:4],
+        log[4].replace(b'"by":', b'"by":"Eve","by":', 1),
+    ],
     "a byte is not text": lambda log: [*log[:4], b"\xff" + log[4][1:]],
 }
 

@@ -1,11 +1,13 @@
 """A version is judged by what is committed, which can be looked up later."""
 
 import subprocess
+from hashlib import md5
 from pathlib import Path
 
 import pytest
 
 from machinery.governance.tests.signing import ADA, PASSED, Desk
+from machinery.tests.projects import moved
 from rung_governance.approval import gate, plan, rejudge
 from rung_ops.gate import registry_gate
 
@@ -27,16 +29,39 @@ def record(desk: Desk) -> Path:
     return desk.folder / FILES[-1]
 
 
+@pytest.mark.parametrize("way", ["edited", "deleted", "edited behind a filter"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_judges_and_is_not_as_committed_is_named(
-    desk: Desk, record: Path, name: str
+    desk: Desk, record: Path, name: str, way: str
 ) -> None:
     assert list(rejudge.uncommitted(record, root=desk.folder)) == []
 
     (desk.folder / name).write_text("# another\n")
+    if way == "deleted":
+        (desk.folder / name).unlink()
+    elif way == "edited behind a filter":
+        (desk.folder / ".git/info/attributes").write_text("* filter=back\n")
+        desk.git("config", "filter.back.clean", "git show HEAD:%f")
 
     (reason,) = rejudge.uncommitted(record, root=desk.folder)
     assert f"{Path(name).name} is not as it is committed" in reason
+
+
+@pytest.mark.tried(
+    "Put other test rows under data/ for the gate, on which a version is better",
+    "the gate refuses, unless dvc.lock was edited as well: production's gate runs in CI, on rows "
+    "that it fetches or makes itself",
+)
+def test_other_rows_than_the_pipeline_made_are_named(desk: Desk) -> None:
+    path = desk.folder / "data/test.parquet"
+    lock = f"stages: {{split: {{outs: [{{path: data/test.parquet, md5: {md5(b'rows').hexdigest()}}}]}}}}"
+    desk.commit(ADA, {"dvc.lock": lock, "data/test.parquet": "rows"})
+    moved(desk.patch, root=desk.folder, test=path, train=path)
+    assert list(rejudge.other_rows()) == []
+
+    path.write_text("better rows")
+
+    assert "is not what dvc.lock says" in next(rejudge.other_rows())
 
 
 def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(

@@ -1,5 +1,6 @@
 """A developer is a person: whoever made a file of a version, however they are spelled."""
 
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance.approval import developers, plan, signatures, validation
+from rung_governance.approval import developers, plan, signatures, signed_approval, validation
 
 SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 
@@ -71,12 +72,32 @@ def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
     assert "developed the model" in refused(desk)
 
 
-@pytest.mark.parametrize("way", ["a line", "a key"])
+@pytest.mark.tried(
+    "Approve of one's own commits under the number of another version, so that they count no more",
+    "refused: one person",
+)
+def test_nobody_takes_his_own_commits_out_by_an_approval_of_his_own(desk: Desk) -> None:
+    own = desk.commit(VERA, SOURCE)
+    desk.commit(ADA, {"src/credit/model.py": "C = 2\n"})
+    path = validation.approval_path(desk.version())
+    path = path.with_name(path.name.replace("-1.", "-99."))
+    path.parent.mkdir(parents=True)
+    about = {"model": path.name.removesuffix("-99.approval.json"), "version": "99"}
+    signed_approval.write(path, about | {"git_commit": own}, desk.key(VERA))
+
+    assert "developed the model" in refused(desk)
+
+
+@pytest.mark.parametrize("way", ["a line", "a line in quotes", "a key"])
 @pytest.mark.tried("Validate your own model by another spelling, a second address or `.mailmap`")
 def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
     if way == "a line":
         desk.allow(VERA, names="owl@night.example")
+    elif way == "a line in quotes":
+        path = desk.folder / signatures.SIGNERS
+        names = '"vera@example.org,owl@night.example" '
+        path.write_text(path.read_text().replace("vera@example.org ", names))
     else:
         path = desk.folder / signatures.SIGNERS
         key = path.read_text().split()[-1]
@@ -93,8 +114,39 @@ def test_the_autopilot_only_brings_rows(desk: Desk) -> None:
     desk.commit(robot, {"data/incoming/served-1.parquet.dvc": "outs: []\n", "dvc.lock": "{}\n"})
     assert refused(desk) == ""
 
-    desk.commit(robot, SOURCE)
-    assert "changes src/credit/features.py, which the autopilot never does" in refused(desk)
+    path = "src/credit/data/incoming/dvc.lock"
+    desk.commit(robot, {path: "1\n"})
+    assert f"changes {path}, which the autopilot never does" in refused(desk)
+
+
+def forge_graph(desk: Desk) -> None:
+    """Let the commit graph say that HEAD has no parent."""
+    desk.git("commit-graph", "write", "--reachable")
+    path = desk.folder / ".git/objects/info/commit-graph"
+    graph = bytearray(path.read_bytes())
+    chunks = [graph[at : at + 12] for at in range(8, 8 + 12 * graph[6], 12)]
+    at = {bytes(each[:4]): int.from_bytes(each[4:]) for each in chunks}
+    head = graph.index(bytes.fromhex(desk.git("rev-parse", "HEAD")), at[b"OIDL"])
+    parent = at[b"CDAT"] + 36 * ((head - at[b"OIDL"]) // 20) + 20
+    graph[parent : parent + 4] = (0x70000000).to_bytes(4)
+    path.chmod(0o644)
+    path.write_bytes(graph[:-20] + hashlib.sha1(graph[:-20]).digest())
+
+
+@pytest.mark.parametrize("way", ["separators of trailers", "commit graph"])
+@pytest.mark.tried(
+    "Hide who developed it by the commit graph or the settings of a clone", "refused: one person"
+)
+def test_a_clone_hides_no_developer(desk: Desk, way: str) -> None:
+    desk.commit(ADA, SOURCE, message=f"Go\n\nCo-authored-by: {VERA}")
+    desk.commit(ADA, {"src/credit/model.py": "C = 2\n"})
+    if way == "commit graph":
+        forge_graph(desk)
+        assert desk.git("rev-list", "--count", "HEAD") == "1"
+    else:
+        desk.git("config", "trailer.separators", "=")
+
+    assert "developed the model" in refused(desk)
 
 
 def test_who_trained_it_does_not_validate_it(desk: Desk) -> None:
@@ -144,6 +196,37 @@ def test_if_commits_are_signed_a_text_is_not_an_author(desk: Desk) -> None:
     desk.commit(OTTO, SOURCE)  # Ada's key, and another's name
     path.write_text(path.read_text().replace('namespaces="git"', 'namespaces="git,rung-approval"'))
     assert "ada@example.org developed the model" in refused(desk, ADA)
+
+
+ANYTHING = """#!/bin/sh
+case "$*" in
+*find-principals*) echo ada@example.org ;;
+*) echo 'Good "git" signature for ada@example.org with ED25519 key SHA256:abc' ;;
+esac
+"""
+
+
+@pytest.mark.tried(
+    "Let git count any signature of a commit, by a program of one's own in its settings",
+    "refused where the plan says `signed_commits: true`",
+)
+def test_a_program_of_this_clone_signs_for_nobody(desk: Desk) -> None:
+    program = desk.folder.parent / "anything"
+    program.write_text(ANYTHING)
+    program.chmod(0o755)
+    desk.git("config", "gpg.ssh.program", str(program))
+    head = desk.git("cat-file", "commit", "HEAD").partition("\n\n")
+    kind = "SSH SIGNATURE-----"
+    signed = f"{head[0]}\ngpgsig -----BEGIN {kind}\n abc\n -----END {kind}\n\nGo\n"
+    raw = desk.folder.parent / "commit"
+    raw.write_text(signed)
+    made = desk.git("hash-object", "-t", "commit", "-w", str(raw))
+    desk.git("reset", "-q", "--hard", made)
+    plan.path(desk.folder).write_text("approval: {signed_commits: true}\n")
+    allowed = f"gpg.ssh.allowedSignersFile={desk.folder / signatures.SIGNERS}"
+    assert desk.git("-c", allowed, "log", "-1", "--format=%G?") == "G"
+
+    assert "is not signed, so that who made it is only a text" in refused(desk)
 
 
 @pytest.mark.tried("Hide the history in a shallow clone", "refused")

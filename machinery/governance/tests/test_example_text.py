@@ -20,13 +20,15 @@ from rung_ops.release import state
 
 INVENTORY = "governance/model_inventory.yaml"
 MAKER = Path(__file__).parents[3] / "tests/assets/example_text.py"
+# One team has no raci.md, and rung 2 no on_call.md.
+FILES = [name for name in example_text.FILES if (current().root / name).is_file()]
 OWN = "Officers of our branch in Trento see the figure beside the file and decide."
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The documents of an unedited project."""
-    for name in example_text.FILES:
+    for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(current().root / name, tmp_path / name)
     return tmp_path
@@ -50,7 +52,7 @@ def test_the_hashes_are_those_of_the_templates() -> None:
 
 
 def test_each_document_of_the_example_is_known(project: Path) -> None:
-    assert {part.file for part in untouched(project)} == set(example_text.FILES)
+    assert {part.file for part in untouched(project)} == set(FILES)
 
 
 def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None:

@@ -243,6 +243,11 @@ def test_a_service_without_tokens_refuses_oversight_and_says_how(
         ("/override", {"id": "1", "decision": "grant", "by": "Olga"}, "`reason` is missing"),
         ("/override", {"id": "1", "decision": "x" * 201, **OLGA}, "at most 200 fit"),
         ("/override", {"id": "1", "decision": "g", "note": "x", **OLGA}, "`note` means nothing"),
+        (
+            "/override",
+            b'{"id": "1", "decision": "grant", "by": "Otto", "by": "Olga"}',
+            "`by` occurs",
+        ),
         ("/override", [1], "Send a JSON object"),
         ("/stop", {"by": "Olga", "reason": " - "}, "`reason` is missing or empty"),
         ("/stop", {"reason": "it refuses everybody"}, "`by` is missing"),
@@ -303,6 +308,9 @@ def test_a_token_names_its_holder_and_another_person_resumes_the_model(
     assert named.ask("/predict", row)[0] == 503
     assert named.ask("/resume", why, VERAS)[0] == 200
     assert log()[-1]["by"] == "Vera Valid"
+    for token in (OLGAS, VERAS):
+        assert named.ask("/stop", why, token)[0] == 200
+    assert named.ask("/resume", why, OLGAS)[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -313,7 +321,7 @@ def test_a_token_names_its_holder_and_another_person_resumes_the_model(
         f":{OLGAS}",
         f"Olga:{OLGAS},",
         f"Olga:{OLGAS},Otto:{OLGAS}",
-        f"Olga:{OLGAS},Olga:{VERAS}",
+        f"Olga:{OLGAS},olga:{VERAS}",
     ],
 )
 def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(

@@ -71,7 +71,22 @@ def test_the_champion_before_comes_back(project: Path) -> None:
 def test_each_step_goes_one_champion_further_back(project: Path) -> None:
     promoted("1", "3", "2", "2")
 
-    assert [registry_champion.restore_previous("")[1] for _ in range(2)] == ["3", "1"]
+    assert registry_champion.restore_previous("") == ("2", "3")
+    assert registry_champion.restore_previous("", source="3") == ("3", "1")
+
+
+def test_several_people_who_answer_one_alert_go_back_once(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promoted("1", "2", "3")
+
+    codes = [registry_champion.rollback(words) for words in ([], [], ["--from", "3"])]
+
+    assert codes == [0, 1, 1]
+    assert registry_champion.champion() == "2"
+    refused = capsys.readouterr().err
+    assert "`uv run poe rollback --from 2`" in refused
+    assert "Version 3 is not champion, 2 is" in refused
 
 
 def test_the_first_champion_has_none_before_it(

@@ -31,6 +31,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "--quiet", str(clone))
     git(clone, "remote", "add", "origin", str(origin))
     moved(monkeypatch, witness, root=clone)
+    moved(monkeypatch, plan, root=clone)
     return clone
 
 
@@ -168,7 +169,16 @@ def test_notes_that_were_taken_back_on_a_branch_without_protection_are_missed(
     assert how in witness.note(log, "Eve")
 
 
+def edit_plan(clone: Path) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    git(clone, *who, "commit", "-q", "--allow-empty", "-m", "Start")
+    path = plan.path(clone)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("approval: {witness: none}\n")
+
+
 GONE = {
+    "is none in an edited plan": edit_plan,
     "does not answer": lambda clone: clone.with_name("origin.git").rename(clone.with_name("gone")),
     "is no remote": lambda clone: git(clone, "remote", "remove", "origin"),
 }
@@ -190,7 +200,7 @@ def test_a_log_that_is_not_compared_with_the_remote_is_not_verified(
 
     assert audit.main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("NOT VERIFIED, it was not compared with the notes at origin")
+    assert line.startswith("NOT VERIFIED, it was not compared with the notes at ")
     put_back(before, log)
     assert audit.main([]) == 1
     assert "4 lines, and 3 are there: the end was cut off" in capsys.readouterr().err

@@ -147,6 +147,7 @@ class TaskRunner:
         executables = str(Path(sys.executable).parent)
         last: deque[str] = deque(maxlen=SHOWN)
         environment = keyless.environment() if words[0] in WITHOUT_KEYS else dict(os.environ)
+        environment |= {release_folders.ACTOR: release_folders.AUTOPILOT}
         with subprocess.Popen(
             poe(*words, directory=current().root),
             cwd=current().root,

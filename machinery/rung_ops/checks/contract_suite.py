@@ -28,7 +28,7 @@ def the_contract_comes_first(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.session.testsfailed > failed:
         request.session.shouldfail = (
-            "mend this first; the tests after tests/test_contract.py did not run"
+            "fix this first; the tests after tests/test_contract.py did not run"
         )
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract import ContractError, explain, raw_file
+from rung_ops.contract import ContractError, calling, explain, raw_file
 from rung_ops.contract.raw_file import read, refuse_large_frame, refuse_too_large
 from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import StageError
@@ -23,18 +23,6 @@ from rung_ops.features.sources import EntityFeatureError
 from rung_ops.model.columns import time_zone
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
-
-
-@contextmanager
-def calling(what: str) -> Iterator[None]:
-    """Raise a ContractError that names `what` in place of any error but a StageError."""
-    try:
-        yield
-    except StageError:
-        raise
-    except Exception as error:  # src/ is the user's, and may raise anything
-        raise ContractError(explain(what, error)) from error
-
 
 MOST_RAW_ROWS = 50
 SEPARATORS = ",;\t|"

@@ -8,8 +8,8 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from rung_ops import contract
-from rung_ops.checks.data import calling, featured_sample, sample
-from rung_ops.contract import ContractError, forecast
+from rung_ops.checks.data import featured_sample, sample
+from rung_ops.contract import ContractError, calling, forecast
 from rung_ops.features.point_in_time import clock, of_forecast, predicted_at
 from rung_ops.training import estimator
 

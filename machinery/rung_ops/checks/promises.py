@@ -1,7 +1,6 @@
 """The promises of src/ and params.toml, each a function that names what is broken."""
 
 import tempfile
-import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,6 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.checks.data import (
-    calling,
     featured_sample,
     raw_files_keep_row,
     sample,
@@ -29,13 +27,13 @@ from rung_ops.checks.features import (
     features_read_their_own_row_only,
     forecast_is_well_declared,
 )
-from rung_ops.contract import ContractError
+from rung_ops.contract import ContractError, calling
 from rung_ops.errors import StageError
 from rung_ops.model.reasons import adverse_in
 from rung_ops.model.target import finite_rows, shape
 from rung_ops.project import hooks
-from rung_ops.project.paths import params
-from rung_ops.training import estimator, window
+from rung_ops.project.paths import parameter_line, params
+from rung_ops.training import estimator, score_check, window
 from rung_ops.training.slice_scores import NO_COLUMN
 
 ROUNDING = 1e-4  # of probabilities that add up to 1: some models compute in 32 bits
@@ -95,32 +93,8 @@ def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
 
 
 def score_gives_the_metric() -> None:
-    """score() returns figures by name, among them the one that `[score] metric` names."""
-    actual = estimator.truth(sample())
-    with calling("score()"):
-        figures = contract.score(actual, _guesses(len(actual)))
-    if not isinstance(figures, dict):
-        kind = type(figures).__name__
-        raise ContractError(
-            f"model.py: score() returns {kind}; it must be a dict of figures by name."
-        )
-    metric = params()["score"]["metric"]
-    if metric not in figures:
-        raise ContractError(
-            f"params.toml: [score] metric is `{metric}`, but score() returns {', '.join(figures)}."
-        )
-    for name, value in figures.items():
-        with calling(f"reading `{name}` of score() as a number"):
-            float(value)
-
-
-def _guesses(n_rows: int) -> np.ndarray:
-    """Make predictions for score() to try: probabilities, those of each class, or quantiles."""
-    kind = estimator.kind()
-    if kind.classes:
-        return np.random.default_rng(1).dirichlet(np.ones(kind.width), n_rows)
-    one = np.linspace(0.1, 0.9, n_rows)
-    return one[:, None] + kind.quantiles if kind.quantiles else one
+    """score() returns figures by name, among them `[score] metric`, better as `higher_is_better` says."""
+    score_check.refuse_wrong_score(sample())
 
 
 def importable() -> None:
@@ -165,36 +139,23 @@ def well_typed() -> None:
 
 def parameters_fit() -> None:
     """params.toml can be read, and its values fit src/."""
-    try:
-        settings = params()
-    except FileNotFoundError:
-        raise ContractError("params.toml is missing: restore it from git.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ContractError(f"params.toml is not valid TOML: {error}.") from None
-    share = _parameter(settings, "split", "test_share")
+    settings = params()
+    if "test_share" not in settings.get("split", {}):
+        raise ContractError("params.toml: `test_share` is missing under [split]; add it.")
+    share = settings["split"]["test_share"]
     if not isinstance(share, float) or not 0 < share < 1:
         raise ContractError(
-            f"params.toml: [split] test_share is {share!r}; it must be between 0 and 1."
+            f"{parameter_line('split', 'test_share')}: [split] test_share is {share!r}; it must be "
+            "between 0 and 1."
         )
     window.settings()
-    if "seed" not in settings:
-        raise ContractError("params.toml: seed is missing; add it, such as `seed = 7`.")
     if not isinstance(settings.get("model"), dict):
         raise ContractError("params.toml: the table [model] is missing; build() gets its values.")
-    _parameter(settings, "score", "metric")
-    _parameter(settings, "score", "higher_is_better")
     adverse_in(settings, estimator.classes())
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
     for column in settings.get("report", {}).get("slices", []):
         if column not in known:
             raise ContractError(NO_COLUMN.format(column))
-
-
-def _parameter(settings: dict[str, Any], table: str, name: str) -> Any:
-    try:
-        return settings[table][name]
-    except (KeyError, TypeError):
-        raise ContractError(f"params.toml: `{name}` is missing under [{table}]; add it.") from None
 
 
 def hooks_can_be_called() -> None:
@@ -221,6 +182,17 @@ PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
     score_gives_the_metric: (raw_files_keep_row, parameters_fit),
     hooks_can_be_called: (),
 }
+
+
+def refuse_broken() -> None:
+    """Name the first promise that is broken, in the place of an error that it may have caused.
+
+    Raises:
+        ContractError: with the sentence of `poe check`.
+    """
+    sentences = (broken(each) for each in PROMISES if not cannot_be_checked(each))
+    if sentence := next(filter(None, sentences), None):
+        raise ContractError(sentence)
 
 
 @cache

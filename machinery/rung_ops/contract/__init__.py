@@ -6,6 +6,8 @@ does without model.py, which brings scikit-learn or PyTorch.
 """
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -137,3 +139,14 @@ def explain(what: str, error: BaseException) -> str:
     ]
     location = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""
     return f"{location}{what} failed ({reason})."
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Raise a ContractError that names `what` in place of any error but a StageError."""
+    try:
+        yield
+    except StageError:
+        raise
+    except Exception as error:  # src/ is the user's, and may raise anything
+        raise ContractError(explain(what, error)) from error

@@ -1,5 +1,6 @@
 """DVC: run it, and what its stages write by dvc.yaml and dvc.lock."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,22 @@ from rung_ops.project.paths import others
 from rung_ops.system import git
 
 KINDS = ("outs", "metrics", "plots")  # what stages write
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run DVC as its own command does; a lock file is named once, and not after each stage."""
+    from dvc.cli import main as dvc
+
+    named = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        lock = record.getMessage().partition(" lock file ")[2]
+        known = lock in named
+        named.add(lock)
+        return not (lock and known)
+
+    logging.getLogger("dvc.dvcfile").addFilter(is_new)
+    return int(dvc(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -187,8 +187,8 @@ def publish(verdict: Verdict) -> int:
         if champion and run and champion.get("run_id") == run:
             print(f"Passed: {challenger} is the champion already, so there is nothing to replace.")
             return 0
-        action = f"replace {name_of(champion)}" if champion else "be the first"
-        print(f"Passed: {challenger} may {action}.")
+        action = f"replace {name_of(champion)}" if champion else "be the first release"
+        print(f"Passed: {challenger} can {action}.")
         return 0
     sys.stdout.flush()
     if not verdict.challenger:

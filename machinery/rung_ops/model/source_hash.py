@@ -13,8 +13,9 @@ from pathlib import Path
 from rung_ops.model import bundle
 from rung_ops.system import git
 
-# What would show other files than the commit has: replacements and grafts of this clone alone.
+# What would show other files or commits: replacements, grafts and commit graph of this clone alone.
 PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+NO_GRAPH = ("-c", "core.commitGraph=false")
 
 
 def of_files(files: Mapping[str, str]) -> str:
@@ -62,4 +63,4 @@ def left_out(names: Iterable[str]) -> set[str]:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    return git.content(root, *arguments, variables=PLAIN)
+    return git.content(root, *NO_GRAPH, *arguments, variables=PLAIN)

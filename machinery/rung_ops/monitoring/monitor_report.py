@@ -119,6 +119,8 @@ def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
 
 
 LAYOUT = Path(__file__).with_suffix(".html")
+# In tables of their own, as one of all figures is wider than a screen.
+MISSING, VALUES = cs.matches("missing"), cs.matches(r"mean|p\d")
 
 
 def html(project: str, environment: str, result: MonitorResult) -> str:
@@ -129,6 +131,7 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
         environment: staging or production.
         result: what a check found.
     """
+    figures = result.drift.drop("bars", "shares", "reference_shares", "moved")
     return page.render(
         LAYOUT,
         title=f"{project} in {environment}",
@@ -142,7 +145,11 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
         tiles=_tiles(result),
         method=_method(result),
         cards=_cards(result),
-        figures=result.drift.drop("bars", "shares", "reference_shares", "moved"),
+        figures=[
+            figures.select(~MISSING - VALUES),
+            figures.select("feature", MISSING),
+            figures.select("feature", VALUES),
+        ],
         outcomes=_outcomes(result),
         strings=cs.string(),
     )

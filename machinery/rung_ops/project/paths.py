@@ -66,9 +66,58 @@ def raw_files_in(folder: Path) -> list[Path]:
     return sorted(p for p in files if p.suffix not in BESIDE and not p.name.startswith("."))
 
 
+# By table and key of params.toml, what verbs read: its type, and a line to write.
+PARAMETERS = {
+    ("", "seed"): (int, "seed = 7"),
+    ("score", "metric"): (str, 'metric = "auc"'),
+    ("score", "higher_is_better"): (bool, "higher_is_better = true"),
+    ("report", "slices"): (list, 'slices = ["COLUMN"]'),
+}
+OPTIONAL = {"slices"}
+
+
 def params() -> dict[str, Any]:
-    """Read params.toml."""
-    return tomllib.loads((current().root / "params.toml").read_text(encoding="utf-8"))
+    """Read params.toml.
+
+    Raises:
+        StageError: it is missing or not valid TOML, or one of PARAMETERS is missing or of another type.
+    """
+    try:
+        content = tomllib.loads((current().root / "params.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError("params.toml is missing: restore it from git.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StageError(f"params.toml is not valid TOML: {error}.") from None
+    for name in ("split", "model", "score", "report"):
+        if not isinstance(content.get(name, {}), dict):
+            raise StageError(
+                f"params.toml: `{name}` must be a table; write `[{name}]` above its keys."
+            )
+    for (table, key), (kind, example) in PARAMETERS.items():
+        values = content.get(table, {}) if table else content
+        where = f"`{key}`{f' under [{table}]' if table else ''}"
+        if key not in values:
+            if key in OPTIONAL:
+                continue
+            raise StageError(f"params.toml: {where} is missing; add it, such as `{example}`.")
+        if type(values[key]) is not kind:
+            value = printable(repr(values[key]))
+            raise StageError(
+                f"{parameter_line(table, key)}: {where} is {value}; write it as in `{example}`."
+            )
+    return content
+
+
+def parameter_line(table: str, key: str) -> str:
+    """Name the line of params.toml that sets a key, as `params.toml:21`; only the file if none does."""
+    heading = ""
+    text = (current().root / "params.toml").read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.match(r"\s*\[([^\[\]]+)\]", line):
+            heading = found[1].strip()
+        elif heading == table and re.match(rf"\s*{key}\s*=", line):
+            return f"params.toml:{number}"
+    return "params.toml"
 
 
 def shared(name: str) -> Path:

@@ -51,9 +51,13 @@ def public_key() -> Path:
     return Path(os.environ.get("RELEASE_KEY") or current().repository / "release.pub")
 
 
+ACTOR = "RUNG_ACTOR"  # variable that the autopilot sets for what it runs
+AUTOPILOT = "autopilot"
+
+
 def person() -> str:
-    """Return the name of the person who runs the command, or who started the CI job."""
-    variables = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR")
+    """Return the name of the person who runs the command, or who started the CI job, or AUTOPILOT."""
+    variables = (ACTOR, "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR")
     ci_user = next((os.environ[name] for name in variables if os.environ.get(name)), None)
     try:
         return ci_user or getpass.getuser()

@@ -300,6 +300,9 @@ def main(
             traffic = _traffic(environment)
             now = _deploy(folder, chosen, now, at_once, without_gate, traffic)
             print(f"{chosen} {now.role_of(chosen)} in {environment}.")
+            if now.serving == chosen:
+                serve = f"uv run poe serve --environment {environment}"
+                print(f"A running service answers with it within a second; `{serve}` starts one.")
             for trial in (now.canary, now.shadow):
                 if trial and trial.release == chosen:
                     _say_how_long(traffic, trial.plan)

@@ -66,14 +66,18 @@ def is_unchanged(event: dict[str, Any]) -> bool:
 
 
 def event_of(line: bytes) -> dict[str, Any] | None:
-    """Return the event of a line; None if it is incomplete or no event."""
+    """Return the event of a line; None if it is incomplete or no event, or written otherwise.
+
+    A line with a key that is written twice would have its hash, and read differently elsewhere.
+    """
     if not line.endswith(b"\n"):
         return None
     try:
         event = json.loads(line)
+        is_whole = isinstance(event, dict) and is_event(event) and line == line_of(event)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and is_event(event) else None
+    return event if is_whole else None
 
 
 def line_of(event: dict[str, Any]) -> bytes:

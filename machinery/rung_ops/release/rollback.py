@@ -7,6 +7,7 @@ Several people may roll back at the same moment because of the same alert, and t
 right after a rollback, the next one has to name the release that it rolls back from.
 """
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import click
 
 from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
-from rung_ops.project import release_folders
+from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
 from rung_ops.release.state import State
 
@@ -91,6 +92,14 @@ def _still_serves(now: State, environment: str) -> str:
     return f"{serves} Run `{again}` to go back to {now.previous[0]}."
 
 
+def _notify(message: str) -> None:
+    """Call notify after a rollback, which has happened whatever becomes of this."""
+    try:
+        keyless.guarded("rung_ops.project.hooks:notify", "production was rolled back", message)
+    except OpsError as error:
+        print(f"Nobody was notified: {error}", file=sys.stderr)
+
+
 def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
     """Make the verb `poe rollback`; `act` performs the rollback, with the signature of roll_back()."""
 
@@ -110,11 +119,14 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
     @click.option("--reason", default="", help="recorded in the history")
     def run(environment: str, source: str | None, reason: str) -> int:
         """Roll back to the previous release; where a canary or a shadow is running, only end those."""
-        folder = release_folders.environment(environment)
+        folder, by = release_folders.environment(environment), release_folders.person()
         try:
-            print(act(folder, release_folders.person(), reason, source))
+            print(happened := act(folder, by, reason, source))
         except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
+        # The autopilot notifies itself of what it does.
+        if environment == release_folders.PRODUCTION and by != release_folders.AUTOPILOT:
+            _notify(f"{happened} {by}: {reason or 'no reason given'}.")
         print("A running service follows within a second; `uv run poe releases` shows the state.")
         return 0
 

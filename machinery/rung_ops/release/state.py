@@ -148,7 +148,7 @@ class State:
     def role_of(self, release: str) -> str | None:
         """Describe the role of a release; None if it has none."""
         if self.serving == release:
-            return "is served"
+            return "is the current release"
         if self.canary and self.canary.release == release:
             return f"is the canary, at step {self.canary.step}"
         if self.shadow and self.shadow.release == release:

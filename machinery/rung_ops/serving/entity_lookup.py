@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -137,6 +137,7 @@ class EntityLookup:
         self._is_silent = is_silent
         self._defaults = {column.name: column.default for column in reader.columns}
         self._order = list(self._defaults)
+        self._times = [column for column in reader.columns if column.family in ("date", "datetime")]
 
     def fill(self, table: Table, is_shared: bool = False) -> Table:
         """Fill in what rows leave out; `missing` names what has the default still.
@@ -186,6 +187,26 @@ class EntityLookup:
                 "not compared with the feature store: release it again"
             )
         yield from self.online.problems()
+
+    def answerable(self, example: dict[str, Any]) -> dict[str, Any]:
+        """Move the times of an example row to where the store has what the row needs."""
+        for view in self.views:
+            needs = next((each for each in view.times if each and example[each.column]), None)
+            if needs is None:
+                continue
+            key = store.key_of([example[name] for name in view.entity])
+            as_of = self.online.look_up([(view, [key])])[0].as_of
+            if as_of is None:
+                continue
+            at = pl.DataFrame({needs.column: [datetime.fromisoformat(example[needs.column])]})
+            by = timedelta(microseconds=needs.stored(at, as_of) - int(needs.needed(at)[0]))
+            moved = {
+                column.name: _moved(example[column.name], by, column.family)
+                for column in self._times
+                if example[column.name]
+            }
+            return example | moved
+        return example
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
         """Add the features of this release to rows that another release was asked with.
@@ -249,6 +270,11 @@ class EntityLookup:
             return frame.with_columns(series)
         whole = frame.hstack(series)
         return whole if whole.columns == self._order else whole[self._order]
+
+
+def _moved(written: str, by: timedelta, family: str) -> str:
+    moved = datetime.fromisoformat(written) + by
+    return (moved.date() if family == "date" else moved).isoformat()
 
 
 def _sent(table: Table, names: Sequence[str]) -> Missing:

@@ -69,6 +69,11 @@ class LoadedRelease:
             raise BundleError(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
+    def example(self) -> dict[str, Any]:
+        """Return a row as a caller may send it now."""
+        written: dict[str, Any] = self.release.contract["example"]
+        return written if self.lookup is None else self.lookup.answerable(written)
+
     def takes_values(self, height: int) -> bool:
         """Whether this number of rows is scored faster without a frame."""
         return height <= MAX_ROWS and self.lookup is None and self.release.row_scorer is not None

@@ -37,7 +37,7 @@ def document(service: Service) -> dict[str, Any]:
     """Describe a service; while nothing is served, without the columns of a row."""
     serving = service.held.serving
     reader = serving.reader if serving is not None else None
-    example = serving.release.contract["example"] if serving is not None else None
+    example = serving.example() if serving is not None else None
     kind = serving.release.kind if serving is not None else ONE_NUMBER
     version = serving.release.id if serving is not None else "none"
     made = serving.release.contract.get("forecast") if serving is not None else None

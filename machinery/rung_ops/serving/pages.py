@@ -159,7 +159,7 @@ def docs_page(service: Service, address: str = DEFAULT_ADDRESS) -> str:
     problems = _problems(service)
     if service.stopped is not None:
         problems.append(f"Stopped: {service.stopped.reason}")
-    example: dict[str, Any] = serving.release.contract["example"] if serving is not None else {}
+    example: dict[str, Any] = serving.example() if serving is not None else {}
     if not ADDRESS.fullmatch(address):
         address = DEFAULT_ADDRESS
     asks = service.access.is_asked_for

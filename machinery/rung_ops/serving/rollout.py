@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import numpy as np
 
+from rung_ops.project import hooks, release_folders
 from rung_ops.release import state as states
 from rung_ops.release.rollout import (
     Comparison,
@@ -204,7 +206,28 @@ class Rollout:
         )
         reason = f": {self.last.reason}" if self.last else ""
         LOG.warning("%s serves %s, %s%s", self._folder.name, moved.serving, canary, reason)
+        self._notify(state, moved)
         return moved
+
+    def _notify(self, before: State, now: State) -> None:
+        """Tell, off the serving thread, that a release that a person deployed was promoted or aborted."""
+        for release in set(before.on_trial) - set(now.on_trial):
+            if self._is_of_autopilot(release):
+                continue  # its next pass tells of it
+            subject = f"{release} was {'promoted' if now.serving == release else 'aborted'}"
+            reason = self.last.reason if self.last else f"see the history of {self._folder.name}"
+            Thread(
+                target=hooks.notify, args=(subject, f"{subject}: {reason}."), daemon=True
+            ).start()
+
+    def _is_of_autopilot(self, release: str) -> bool:
+        try:
+            events = [
+                each for each in states.events(self._folder) if states.concerns(each, release)
+            ]
+        except (StateError, OSError):
+            return False
+        return any(each["by"] == release_folders.AUTOPILOT for each in events)
 
     def _watch(self, what: Canary | Shadow | None) -> None:
         """Reset the trial when another canary or shadow starts."""

@@ -67,7 +67,8 @@ def _parsed(listed: str, variable: str) -> dict[bytes, str]:
             raise TokensError(
                 f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"
             )
-        if token.encode() in tokens or name in tokens.values():
+        known = {each.casefold() for each in tokens.values()}
+        if token.encode() in tokens or name.casefold() in known:
             raise TokensError(f"{variable}: entry {number} repeats a name or a token")
         tokens[token.encode()] = name
     return tokens

@@ -7,6 +7,7 @@ have been trained from others: changes_since_training() finds that.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import yaml
 
@@ -66,14 +67,24 @@ def _trainer() -> dict[str, str]:
 
 def data_hash() -> str:
     """Read the hash of the validated rows from dvc.lock, or compute it if DVC has not run."""
+    return recorded_hash(current().rows) or md5(current().rows)
+
+
+def recorded_hash(path: Path) -> str:
+    """Read the MD5 of a stage's output from dvc.lock; empty if DVC has not made it."""
     lock = current().root / "dvc.lock"
-    if lock.exists():
-        stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
-        for out in stages.get("validate", {}).get("outs", []):
-            if out["path"] == shown(current().rows):
-                return str(out["md5"])
-    with current().rows.open("rb") as rows:
-        return hashlib.file_digest(rows, "md5").hexdigest()
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+    for stage in stages.get("stages", {}).values():
+        for out in stage.get("outs", []):
+            if out["path"] == shown(path):
+                return str(out.get("md5", ""))
+    return ""
+
+
+def md5(path: Path) -> str:
+    """Hash a file as DVC does."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def _git(*arguments: str) -> str:

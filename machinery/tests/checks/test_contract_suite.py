@@ -206,6 +206,33 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (
+            "false",
+            r": `\w+` is 1 for perfect predictions and 0\.5 for a constant: write .* = true`",
+        ),
+        ('"yes"', r": `higher_is_better` under \[score\] is 'yes'; write it as in `.* = true`"),
+    ],
+)
+def test_a_wrong_direction_of_the_metric_is_named_with_its_line(
+    small: Path, tmp_path: Path, value: str, sentence: str
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(small, project)
+    lines = (project / "params.toml").read_text(encoding="utf-8").splitlines()
+    at = lines.index("higher_is_better = true")
+    lines[at] = f"higher_is_better = {value}"
+    (project / "params.toml").write_text("\n".join(lines), encoding="utf-8")
+
+    code, printed = run(project)
+
+    assert code == 1
+    assert re.search(rf"params\.toml:{at + 1}{sentence}", printed), printed
+    assert "Traceback" not in printed
+
+
 def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) -> None:
     """They would fail for the same reason, and bury its sentence under tracebacks."""
     project = tmp_path / "project"
@@ -219,7 +246,7 @@ def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) 
         text.write("\ndel TARGET\n")
     code, printed = run(project, "tests/test_later.py")
     assert (code, "test_later.py" in printed) == (1, False)
-    assert "mend this first; the tests after tests/test_contract.py did not run" in printed
+    assert "fix this first; the tests after tests/test_contract.py did not run" in printed
 
 
 def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:

@@ -24,3 +24,16 @@ def test_what_it_refuses_stays_apart_from_what_it_says(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert done.stdout == ""
     assert "not inside of a DVC repository" in done.stderr
+
+
+def test_a_run_of_the_stages_names_the_lock_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: echo one}, b: {cmd: echo two}}\n")
+    assert 0 == dvc.main(["init", "--quiet", "--no-scm"])
+    assert 0 == dvc.main(["repro"])
+
+    output = capfd.readouterr().out
+    assert {"one", "two"} <= set(output.splitlines())
+    assert 1 == output.count("lock file 'dvc.lock'")

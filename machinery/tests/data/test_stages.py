@@ -9,12 +9,14 @@ import pytest
 from machinery.tests.in_project import split
 from machinery.tests.projects import moved
 from rung_ops import contract
+from rung_ops.checks import promises
 from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, row_count, write
 from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
-from rung_ops.stages import check_rows, ingest_files
+from rung_ops.stages import check_rows, ingest_files, read_rows, stage
 from rung_ops.system import files, memory
+from rung_ops.training import score_check
 
 
 def rows() -> pl.DataFrame:
@@ -261,3 +263,26 @@ def test_rows_of_a_raw_file_are_counted_without_load(
     path.write_bytes(content)
 
     assert row_count(path) == number
+
+
+def test_a_metric_that_score_does_not_return_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = params() | {"score": params()["score"] | {"metric": "nothing"}}
+    monkeypatch.setattr(score_check, "params", lambda: wrong)
+
+    train = moved(monkeypatch, train=tmp_path / "train.parquet").train
+    rows().sample(200, seed=1).write_parquet(train)
+
+    with pytest.raises(StageError, match=r"metric is `nothing`, but score\(\) returns"):
+        read_rows(train)
+
+
+def test_an_error_that_src_caused_ends_a_stage_with_the_sentence_of_poe_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contract, "TARGET", "nothing", raising=False)
+    monkeypatch.setattr(promises, "broken", promises.broken.__wrapped__)  # nothing is remembered
+
+    with pytest.raises(SystemExit, match="TARGET is 'nothing', which is not a column of Row"):
+        stage(lambda: rows()[contract.TARGET].clear())()

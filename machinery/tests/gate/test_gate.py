@@ -414,7 +414,7 @@ def test_a_verdict_is_printed_and_written(
 
     out, err = capsys.readouterr()
     assert codes == [0, 1]
-    assert "may replace version 1" in out
+    assert "can replace version 1" in out
     assert "An equally good version needs about" in out
     assert "Chance to pass on these rows, by what a version truly is: 1 % better 100%" in out
     assert "Refused" in err and "- worse than the champion" in err

@@ -109,7 +109,7 @@ CASES = {
     "MonitorSilent": Case(
         {RAN: "0x200", HOURS: "1x200"}, {RAN: "0+60x200", HOURS: "1x200"}, at="2h"
     ),
-    "MonitorNeverRan": Case({"up": "1x200"}, {"up": "1x200", RAN: "0+60x200"}, at="3h"),
+    "MonitorNeverRan": Case({"up": "1x2000"}, {"up": "1x2000", RAN: "0+60x2000"}, at="27h"),
     "PredictionsDrifted": verdict('monitor_feature_drifted{feature="prediction"}'),
     "FeatureDrifted": Case({DRIFTED: YES, INFO: YES}, {DRIFTED: NO, INFO: YES}),
     "FeatureMissing": verdict('monitor_feature_missing_rose{feature="x"}'),

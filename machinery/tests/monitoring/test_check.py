@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,8 @@ def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) 
     assert html.count('class="chip"') == 4
     assert "prefers-color-scheme: dark" in html
     assert "http" not in html.replace("http-equiv", "")
+    heads = [len(re.findall("<th[ >]", head)) for head in re.findall("<thead>.*?</thead>", html)]
+    assert max(heads) <= 12  # what 1,000 pixels show, with heads that wrap
 
 
 def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def judged(release: Path, against: str | None = None, **changes: Any) -> None:
     gate_rules.verdict_file().write_text(json.dumps(verdict | changes), encoding="utf-8")
 
 
+STARTS = (
+    "A running service answers with it within a second; `uv run poe serve --environment {}` starts "
+    "one.\n"
+)
+
+
 def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = deploy.main(list(arguments))
     output = capsys.readouterr()
@@ -73,7 +79,10 @@ def test_staging_answers_at_once_and_asks_for_no_verdict(
 ) -> None:
     code, output = deployed(capsys, "staging", FIRST)
 
-    assert (code, output) == (0, f"{FIRST} is served in staging.\n")
+    assert (code, output) == (
+        0,
+        f"{FIRST} is the current release in staging.\n{STARTS.format('staging')}",
+    )
     assert state.read(releases / "staging").serving == FIRST
     assert state.read(releases / "production") == State()
     assert apart == []
@@ -90,7 +99,11 @@ def test_the_newest_candidate_is_taken(
     assert deploy.newest_candidate() == "v3-a-b"
     assert deployed(capsys, "staging")[0] == 0
     code, output = deployed(capsys, "staging")
-    assert (code, "is served in staging already" in output, "poe release" in output) == (
+    assert (
+        code,
+        "is the current release in staging already" in output,
+        "poe release" in output,
+    ) == (
         0,
         True,
         True,
@@ -104,7 +117,8 @@ def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
 
     code, output = deployed(capsys, "production", FIRST)
 
-    assert (code, output) == (0, f"{FIRST} is served in production.\nFollowed.\n")
+    said = f"{FIRST} is the current release in production.\n{STARTS.format('production')}"
+    assert (code, output) == (0, f"{said}Followed.\n")
     assert state.read(production).serving == FIRST
     assert apart == ["1"]
 

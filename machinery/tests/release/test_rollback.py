@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.release import history, rollback, state
 from rung_ops.release.state import State
 
@@ -43,6 +43,22 @@ def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFi
     assert state.read(folder) == State(3, "v1")
     last = history.read(folder / state.HISTORY)[-1]
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
+
+
+def test_a_rollback_by_a_person_is_told_by_the_hook_notify(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The autopilot, whose rollback is this verb, tells of its own itself."""
+    told: list[str] = []
+    monkeypatch.setattr(hooks, "notify", lambda subject, message: told.append(message))
+    monkeypatch.setattr(keyless, "environment", lambda kept: os.environ)
+    monkeypatch.setenv(release_folders.ACTOR, "Ada")
+    back(capsys, "--reason", "too many late answers")
+    monkeypatch.setenv(release_folders.ACTOR, release_folders.AUTOPILOT)
+    state.serve(folder, "v2", BY)
+    back(capsys)
+
+    assert told == ["production serves v1 again instead of v2. Ada: too many late answers."]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_everything_that_is_under_way_is_reported(
 @pytest.mark.parametrize(
     ("release", "directory"),
     [
-        ("v2", "is served"),
+        ("v2", "is the current release"),
         ("v3", "is the canary, at step 0"),
         ("v4", "is the shadow, for 25% of the requests"),
         ("v1", None),

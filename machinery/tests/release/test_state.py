@@ -195,7 +195,7 @@ def test_a_line_that_was_changed_or_taken_out_is_named(
         del lines[line]
     else:
         lines[line] |= change
-    path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    path.write_bytes(b"".join(map(history.line_of, lines)))
 
     with pytest.raises(AssertionError, match=expected):
         assert fault(folder) is None, str(fault(folder))

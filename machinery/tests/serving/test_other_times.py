@@ -73,6 +73,22 @@ def test_a_row_that_needs_what_the_store_knows_is_answered(caller: Caller, hours
     assert caller.get("/health/ready").json["problems"] == []
 
 
+def test_the_published_example_is_a_row_that_is_answered(caller: Caller) -> None:
+    """It is of the training rows' time, which the store has left behind."""
+    contract = CONTRACT | {"entity_features": [VIEW]}
+    example = {"at": "2024-01-31T08:00:00"}  # values that are looked up are none of it
+    contract["example"] = contract["example"] | example
+    del contract["example"]["weight"]
+    caller.service.install(
+        HeldReleases(State(1, "v1"), LoadedRelease(release(contract=contract), "serving", False))
+    )
+
+    paths = caller.get("/openapi.json").json["paths"]
+    for path in ("/predict", "/predict/batch"):
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert caller.post(path, body).status == 200
+
+
 @pytest.mark.parametrize("hours", [-24 * 365, -3, 3, 24 * 365])
 def test_a_row_that_needs_another_time_is_refused_and_visible(caller: Caller, hours: int) -> None:
     caller.post("/predict", row())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -458,6 +459,25 @@ def test_a_bad_canary_goes_back_at_once_and_the_history_says_why(
     assert (last["event"], last["by"]) == ("abort", "service")
     assert "50 of 50 requests failed" in last["detail"]["reason"]
     assert rollout.arms(now).share == 0
+
+
+@pytest.mark.parametrize(("by", "told"), [("Ada", 1), ("autopilot", 0)])
+def test_who_deployed_a_release_that_is_aborted_is_told_by_the_hook_notify(
+    folder: Path, rollout: Rollout, monkeypatch: pytest.MonkeyPatch, by: str, told: int
+) -> None:
+    """The autopilot tells of its own releases itself."""
+    started: list[tuple[str, str]] = []
+    thread = SimpleNamespace(start=lambda: None)
+    monkeypatch.setattr(
+        "rung_ops.serving.rollout.Thread",
+        lambda target, args, daemon: started.append(args) or thread,
+    )
+    now = state.shadow(folder, "v2", 0.25, by)
+    now = state.canary(folder, "v2", "service")
+
+    rollout.unloadable(now, "v2", "model.sig is of another key")
+
+    assert [subject for subject, _ in started] == ["v2 was aborted"] * told
 
 
 def test_a_bad_shadow_goes_back_and_the_history_says_why(folder: Path, rollout: Rollout) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.errors import RungError
 from rung.options import BELOW, Game, refuse_unknown_game
 
@@ -28,14 +28,17 @@ def check(
         Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="A repository.")
     ] = Path(),
     game: Game = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("check"))
-    ] = "text",
+    form: Annotated[str, options.form("check")] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
     ] = 0,
     explain: Annotated[
-        str | None, typer.Option(metavar="CAPABILITY", help="What is looked for, and was found.")
+        str | None,
+        typer.Option(
+            metavar="CAPABILITY",
+            help="What is looked for, and was found.",
+            autocompletion=options.one_of(options.of_capabilities),
+        ),
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="REV", help="Show the change against this commit.")
@@ -53,6 +56,7 @@ def check(
     """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
     from rung.check.review.files import Limits
     from rung.check.review.review import review
+    from rung.system import terminal
 
     refuse_unknown_game(game)
     write = output_formats.writer("check", form)
@@ -67,7 +71,7 @@ def check(
     if explain is not None:
         return _explain(result, explain)
     before = _review_commit(base, path, game or result.game, limits) if base is not None else None
-    sys.stdout.write(write(result, before))
+    terminal.show(write(result, before), form, end="")
     return BELOW if result.level < min_level else 0
 
 

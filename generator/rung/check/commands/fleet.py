@@ -1,12 +1,11 @@
 """The command `rung fleet`, which reviews many repositories and prints one table."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.options import BELOW, Game, refuse_unknown_game
 
 
@@ -16,9 +15,7 @@ def fleet(
         typer.Argument(metavar="DIR|FILE", parser=Path, help="Repositories, or a list of them."),
     ],
     game: Game = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("fleet"))
-    ] = "text",
+    form: Annotated[str, options.form("fleet")] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 if one is below this.")
     ] = 0,
@@ -29,14 +26,15 @@ def fleet(
         int | None, typer.Option(metavar="N", min=1, max=256, help="How many are read at once.")
     ] = None,
 ) -> int:
-    """Show the rungs of many repositories in one table. Nothing of them is run."""
+    """Show where many repositories stand. Nothing of them is run."""
     from rung.check.fleet import repositories, reviews
+    from rung.system import terminal
     from rung.system.printable import printable
 
     refuse_unknown_game(game)
     write = output_formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
-    sys.stdout.write(write(rows, printable(where.resolve().name)))
+    terminal.show(write(rows, printable(where.resolve().name)), form, end="")
     # A repository that could not be read counts as below: its rung is unknown.
     is_below = min_level and not all(row.holds(min_level) for row in rows)
     return BELOW if is_below else 0

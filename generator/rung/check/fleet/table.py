@@ -11,7 +11,7 @@ from dataclasses import asdict
 from rung.check.fleet.row import Row
 
 MAX_LENGTH = 48  # characters of a repository's name
-HEAD = ("Repository", "Rung", "Game", "Template", "Oldest blocker")
+HEAD = ("Repository", "Rung", "Use case", "Template", "Oldest blocker")
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins with one of these
 
 

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+from rung.check.review.advice import exists
 from rung.check.review.findings import Finding, Trial
 from rung.check.review.predicates import Match
 from rung.check.review.rating import Blocker, Rating
 from rung.check.review.review import Review
+from rung.levels.ladder import MINIMUM_SCORE
 from rung.system.printable import printable
 
 MAX_LENGTH = 160  # characters of a matching line
@@ -91,9 +93,14 @@ def _blocker(blocker: Blocker) -> dict[str, Any]:
     return {
         "capability": capability.id,
         "reason": blocker.reason,
+        "must_have": blocker.must_have,
+        "why": capability.why,
+        "exists": printable(exists(blocker.finding)),
+        "change": printable(blocker.change),
         "tier": blocker.finding.tier,
         "fix": capability.fix,
         "effort": capability.effort,
+        "brought_by_rung": capability.is_brought,
         "brings": round(blocker.brings, 2),
     }
 
@@ -175,7 +182,7 @@ def counts_as(review: Review) -> str:
     if not review.machine_learning:
         return ""
     match = review.machine_learning[0]
-    return f"Machine learning, for {location(match)} says {matched(match)}"
+    return f"Recognised as machine learning: {location(match)} says {matched(match)}"
 
 
 def lacks(review: Review) -> str:
@@ -183,10 +190,53 @@ def lacks(review: Review) -> str:
     keystones, points = review.rating.missing
     parts = []
     if keystones:
-        parts.append(f"{keystones} {'keystone' if keystones == 1 else 'keystones'}")
+        parts.append(
+            f"{keystones} {'capability' if keystones == 1 else 'capabilities'} it must have"
+        )
     if points:
         parts.append(f"{points:.2f} points")
     return f"Rung {review.level + 1} lacks {' and '.join(parts)}." if parts else ""
+
+
+def heading(review: Review) -> str:
+    """Return the rung in a line; a repository is not called deployed unless it can be."""
+    rung = review.levels[review.level]
+    seen = "" if rung.level < 3 or review.has_remote else ", by its files"
+    return f"rung {rung.level}{seen or f', {rung.title}'}"
+
+
+def not_seen(review: Review) -> str:
+    """Return what a rung promises that could not be seen; empty if nothing."""
+    if review.level < 3 or review.has_remote:
+        return ""
+    title = review.levels[review.level].title
+    return f"It has what `{title}` needs; it has no git remote, so no deployment could be seen."
+
+
+def by_rung(review: Review) -> str:
+    """Return in a line which of the next steps Rung brings, and with which commands."""
+    blockers = review.rating.blockers
+    brought = sum(blocker.finding.capability.is_brought for blocker in blockers)
+    if not brought:
+        return ""
+    to = review.level + 1
+    some = "all" if brought == len(blockers) else f"{brought} of these {len(blockers)}"
+    if review.is_project:
+        return f"`rung climb --to {to}` brings {some}; `rung plan --to {to}` shows the files first."
+    return f"Rung brings {some}: `rung adopt`, then `rung climb --to {to}`."
+
+
+def average(review: Review) -> str:
+    """Return the heading of the next steps that raise the average."""
+    to = review.level + 1
+    now = review.rating.averages[to]
+    return f"Then, until rung {to} scores {MINIMUM_SCORE:.2f} on average ({now:.2f} now):"
+
+
+def effort(blocker: Blocker) -> str:
+    """Return what a step takes, by hand and with Rung."""
+    capability = blocker.finding.capability
+    return f"{capability.effort} by hand{'; Rung brings it' if capability.is_brought else ''}"
 
 
 def no_steps(review: Review) -> str:

@@ -1,20 +1,28 @@
 """A review as Markdown, for a comment on a pull or merge request."""
 
+from collections.abc import Iterator
+
 from rung.check.report.facts import (
     NOTHING_TO_RUN,
+    average,
     best,
+    by_rung,
     changes,
     counts_as,
+    effort,
+    heading,
     how,
     lacks,
     left_out,
     location,
     matched,
     no_steps,
+    not_seen,
     proof,
     ran,
     sentence,
 )
+from rung.check.review.advice import exists
 from rung.check.review.predicates import Match
 from rung.check.review.review import Review
 from rung.system.printable import printable
@@ -24,9 +32,10 @@ def make(review: Review, before: Review | None = None) -> str:
     """Return a review as Markdown, with the changes against the base, if any."""
     rung = review.levels[review.level]
     lines = [
-        f"## Rung {rung.level}: {rung.title}",
+        f"## {heading(review).capitalize()}",
         "",
-        f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        f"Microsoft {rung.microsoft}; Google {rung.google}. Use case: {review.game} ({review.game_from}).",
+        not_seen(review),
         how(review),
         _plain(counts_as(review)),
         "",
@@ -36,11 +45,8 @@ def make(review: Review, before: Review | None = None) -> str:
         lines += _changes(review, before)
     lines += ["### Next", ""]
     lines += [lacks(review), ""] if lacks(review) else []
-    lines += [
-        f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}, +{blocker.brings:g}): "
-        f"{_plain(blocker.finding.capability.fix)} {sentence(blocker.reason)}"
-        for blocker in review.rating.blockers
-    ] or [no_steps(review)]
+    lines += [by_rung(review), ""] if by_rung(review) else []
+    lines += list(_steps(review)) or [no_steps(review)]
     lines += _runs(review)
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [
@@ -73,6 +79,24 @@ def make(review: Review, before: Review | None = None) -> str:
     if missing:
         lines += ["Not checked: " + "; ".join(map(_plain, missing)) + ".", ""]
     return "\n".join(lines)
+
+
+def _steps(review: Review) -> Iterator[str]:
+    is_must = True
+    for blocker in review.rating.blockers:
+        if is_must and not blocker.must_have:
+            is_must = False
+            yield f"\n{average(review)}\n"
+        capability = blocker.finding.capability
+        why = f"{sentence(blocker.reason)} {capability.why} " if blocker.must_have else ""
+        there = exists(blocker.finding)
+        found = (
+            f" There is: {_code(printable(there).replace('`', chr(39))[:120])}." if there else ""
+        )
+        yield (
+            f"- **{capability.id}** ({effort(blocker)}, +{blocker.brings:g}): {why}"
+            f"{_plain(blocker.change)}{found}"
+        )
 
 
 def _runs(review: Review) -> list[str]:

@@ -6,17 +6,24 @@ from collections.abc import Iterator
 from rung.check.report.facts import (
     NOTHING_NEXT,
     NOTHING_TO_RUN,
+    average,
     best,
+    by_rung,
     changes,
     counts_as,
+    effort,
+    heading,
     how,
     lacks,
     left_out,
     location,
     matched,
+    not_seen,
     proof,
     ran,
+    sentence,
 )
+from rung.check.review.advice import exists
 from rung.check.review.findings import Finding
 from rung.check.review.review import Review
 from rung.system.printable import printable
@@ -32,9 +39,11 @@ def make(review: Review, before: Review | None = None) -> str:
 
 def _lines(review: Review, before: Review | None) -> Iterator[str]:
     rung = review.levels[review.level]
-    yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
+    yield f"{printable(review.name)}: {heading(review)}"
+    if not_seen(review):
+        yield f"  {not_seen(review)}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
-    yield f"  Game: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
+    yield f"  Use case: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
     yield f"  {how(review)}"
     if review.machine_learning:
         yield f"  {counts_as(review)}"
@@ -44,9 +53,10 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         yield f"  The base is on rung {before.level}."
         for change in changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
+    yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
     for level in review.levels:
-        average = review.rating.averages[level.level]
-        yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
+        points = review.rating.averages[level.level]
+        yield f"\nRung {level.level}, {level.title}: {points:.2f} points on average"
         for finding in review.required(level.level):
             yield _finding(finding)
         if names := review.not_applicable(level.level):
@@ -64,7 +74,6 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     if missing:
         yield "\nNot checked"
         yield from (f"  {line}" for line in missing)
-    yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
 
 
 def _finding(finding: Finding) -> str:
@@ -105,15 +114,24 @@ def _next(review: Review) -> Iterator[str]:
             yield f"\n{NOTHING_NEXT}"
         return
     yield f"\nNext: {lacks(review)}" if lacks(review) else "\nNext"
+    yield from _folded(by_rung(review), "  ")
+    is_must = True
     for blocker in blockers:
-        capability = blocker.finding.capability
-        yield f"  {capability.id} ({capability.effort}, +{blocker.brings:g}): {blocker.reason}"
-        yield from _folded(capability.fix, "    ")
+        if is_must and not blocker.must_have:
+            is_must = False
+            yield f"\n  {average(review)}"
+        yield f"  {blocker.finding.capability.id} ({effort(blocker)}, +{blocker.brings:g})"
+        if blocker.must_have:
+            why = f"{sentence(blocker.reason)} {blocker.finding.capability.why}"
+            yield from _folded(why, "    ")
+        if found := exists(blocker.finding):
+            yield from _folded(f"There is: {printable(found)[:200]}", "    ")
+        yield from _folded(printable(blocker.change), "    ")
 
 
 def _why_not_required(review: Review, finding: Finding) -> str:
     if finding.applies:
-        return f"The {review.game} game does not require it."
+        return f"No {review.game} use case requires it."
     return (
         "Not applicable: the repository, or the project by its answers, has nothing of this kind."
     )

@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rung.check.review import data_files, documents, shell
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
 from rung.check.review.files import WILDCARDS
+from rung.check.review.predicates import Match
 from rung.check.review.prefilter import required
 from rung.check.review.runners import Command, Runners, commands_of
 from rung.check.review.shell import executed, joined
@@ -65,6 +66,8 @@ UNEQUAL = re.compile(
 EXPRESSION = re.compile(r"\$\{\{(.*)\}\}", re.DOTALL)
 
 EVENT = re.compile(r"event_name|CI_PIPELINE_SOURCE|Build\.Reason", re.IGNORECASE)
+EVENT_IS = re.compile(r"""github\.event_name\s*==\s*(["'])(\w+)\1""")
+MAY_FAIL = ("continue-on-error", "allow_failure", "continueOnError", "soft_fail")
 NOT_SCHEDULED = re.compile(r"!=\s*[\"']?schedule|\bne\([^)]*schedule", re.IGNORECASE)
 
 Jobs = Mapping[str | None, Node]  # the top-level entries of a document, by name
@@ -187,23 +190,26 @@ class CI:
             self.content.files.left_out.note("data files that do not parse", path)
             return Workflow(path, "")
         nodes, dead = _without_idle_jobs(nodes, hidden)
+        may_fail = list(_may_fail(nodes))
         lines = text.split("\n")
         for first, last in dead:
             lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
         own, named = _settings(nodes, path, lines)
+        own = [
+            replace(command, may_fail=True) if _inside(command.line, may_fail) else command
+            for command in own
+        ]
         commands = scheduled = list(self.runners.follow(own))
         if not _is_scheduled("\n".join(lines)):
             scheduled = []
         elif unscheduled := list(_not_on_a_schedule(nodes)):
-            own = [
-                command
-                for command in own
-                if not any(first <= command.line <= last for first, last in unscheduled)
-            ]
+            own = [command for command in own if not _inside(command.line, unscheduled)]
             scheduled = list(self.runners.follow(own))
         is_called = any(_is_called(node.get("on")) for node in nodes)
         raw_lines = text.split("\n")
-        return Workflow(path, "\n".join(lines), named, commands, scheduled, is_called, raw_lines)
+        return Workflow(
+            path, "\n".join(lines), named, commands, scheduled, is_called, raw_lines, may_fail
+        )
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,7 @@ class Workflow:
         scheduled: Those of the commands that a schedule starts.
         is_called: Whether only another workflow starts this one.
         raw_lines: The lines with the names of steps and what else `text` leaves out.
+        may_fail: The first and last line of each job and step whose failure is ignored.
     """
 
     path: str
@@ -227,6 +234,7 @@ class Workflow:
     scheduled: list[Command] = field(default_factory=list)
     is_called: bool = False
     raw_lines: list[str] = field(default_factory=list)
+    may_fail: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
     def lines(self) -> list[tuple[int, str]]:
@@ -248,14 +256,17 @@ class Workflow:
             number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
             yield number, next(filter(None, match.groups()))
 
-    def search(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
-        """Return number and text of the first line in which a pattern matches."""
-        match = regex.search(self.squeezed)
-        if match is None:
-            return None
-        position = match.start() + len(match[0]) - len(match[0].lstrip())
-        number, line = self.lines[self.squeezed.count("\n", 0, position)] if self.lines else (1, "")
-        return number, (self.raw_lines[number - 1] if self.raw_lines else line).strip()
+    def search(self, regex: re.Pattern[str]) -> Iterator[Match]:
+        """Yield the lines in which a pattern matches."""
+        for match in regex.finditer(self.squeezed):
+            position = match.start() + len(match[0]) - len(match[0].lstrip())
+            number, line = self.lines[self.squeezed.count("\n", 0, position)]
+            text = (self.raw_lines[number - 1] if self.raw_lines else line).strip()
+            yield Match(self.path, number, text, may_fail=_inside(number, self.may_fail))
+
+
+def _inside(line: int, ranges: Iterable[tuple[int, int]]) -> bool:
+    return any(first <= line <= last for first, last in ranges)
 
 
 def _filled(text: str) -> list[tuple[int, str]]:
@@ -297,8 +308,11 @@ def _settings(
                 own.append(Command(below.value or "", path, below.line))
             if key == "entrypoint":
                 program = below.value or ""
+                own += _commands_at(below, path) if below.entries else []
+            if key == "BuildSpec" and "\n" in (below.value or ""):
+                own += _of_build_spec(below, path)
             if key == "args" and below.entries:
-                own += commands_of(joined([program, *below.texts()]), path, below.line)
+                own += commands_of(joined([program, *below.texts()]), path, below.script_line)
                 program = ""
             elif key in COMMAND_KEYS and id(below) not in variables:
                 own += _commands_at(below, path)
@@ -313,18 +327,28 @@ def _settings(
     return own, named
 
 
+def _of_build_spec(node: Node, path: str) -> Iterator[Command]:
+    """Yield the commands of a specification of CodeBuild within a template of CloudFormation."""
+    try:
+        nodes = data_files.read("buildspec.yml", node.value or "")
+    except data_files.UnreadableError:
+        return
+    for command in _settings(nodes, path, [])[0]:
+        yield replace(command, line=node.first + command.line - 1)
+
+
 def _commands_at(node: Node, path: str) -> Iterator[Command]:
     """Yield the commands of a key such as `run` or `script`."""
     if node.value is not None:
-        yield from commands_of(node.value, path, node.line)
+        yield from commands_of(node.value, path, node.script_line)
         return
     for name, below in node.entries:
         if name is not None:
             continue  # a mapping, such as CircleCI's `run`: `_settings` reads its `command`
         if below.value is None:
-            yield from commands_of(joined(below.texts()), path, below.line)
+            yield from commands_of(joined(below.texts()), path, below.script_line)
             continue
-        yield from commands_of(below.value, path, below.line)
+        yield from commands_of(below.value, path, below.script_line)
         if shell.EXITS.match(below.value.strip()):
             return  # the same shell runs all commands of the list
 
@@ -389,8 +413,13 @@ def _without_idle_jobs(
     dead: list[tuple[int, int]] = []
     left = []
     for document in documents_:
-        workflow = document.get("workflow")
-        if _never(document, {}) or (workflow is not None and _never(workflow, {})):
+        workflow, events = document.get("workflow"), _events(document)
+        _without_foreign_events(document, events)
+        if (
+            events == set()
+            or _never(document, {})
+            or (workflow is not None and _never(workflow, {}))
+        ):
             dead.append((document.line, document.last))
             continue
         dead += _remove_hidden(document, used)
@@ -399,6 +428,52 @@ def _without_idle_jobs(
         dead += _remove_unlisted(document)
         left.append(document)
     return left, dead
+
+
+def _events(document: Node) -> set[str] | None:
+    """Return the events that start a workflow of GitHub; None if it names none."""
+    on = document.get("on")
+    if on is None or on.value == "":
+        return None
+    never = {
+        event
+        for event, settings in on.entries
+        for filters in [{key: below.texts() for key, below in settings.entries}]
+        if "**" in [*filters.get("branches-ignore", []), *filters.get("paths-ignore", [])]
+        and filters.keys().isdisjoint({"tags", "tags-ignore"})
+    }
+    return {event for event, _ in on.entries if event and event not in never} | (
+        set() if on.is_mapping else set(on.texts())
+    )
+
+
+def _without_foreign_events(document: Node, events: AbstractSet[str] | None) -> None:
+    """Make comparisons with events false that a workflow of GitHub never has."""
+    if not events or "workflow_call" in events:
+        return  # an event of its own, or that of the workflow that calls it
+    for key, node in walk(document):
+        if key == "if" and node.value and "event_name" in node.value:
+            node.value = EVENT_IS.sub(
+                lambda match: match[0] if match[2] in events else "false", node.value
+            )
+
+
+def _may_fail(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last line of each job and step whose failure is ignored."""
+    for document in documents_:
+        jobs = dict(document.entries)
+        for _, node in walk(document):
+            setting = node if node.value is None else None
+            for _ in range(MAX_EXTENDED):
+                if setting is None:
+                    break
+                values = {key: below.value for key, below in setting.entries}
+                if "true" in [(values.get(name) or "").lower() for name in MAY_FAIL]:
+                    yield node.line, node.last
+                    break
+                extends = setting.get("extends") or setting.get("<<")
+                named = extends.texts() if extends else []
+                setting = jobs.get(named[-1]) if named else extends
 
 
 def _remove_hidden(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
@@ -483,6 +558,9 @@ def _never(node: Node, jobs: Jobs) -> bool:
         # A rule with `changes` or `exists` (GitLab) applies only at times, an `$if` may have an `else`.
         return not any(key in ("changes", "exists", "else") for key, _ in node.entries)
     matrix = node.get("strategy", "matrix")
+    ignored = node.get("filters", "branches", "ignore")  # of CircleCI
+    if ignored is not None and "/.*/" in ignored.texts() and not node.get("filters", "tags"):
+        return True
     if matrix is not None and any(
         key not in ("include", "exclude") and not axis.entries and axis.value is None
         for key, axis in matrix.entries
@@ -551,19 +629,24 @@ def _is_false(condition: str) -> bool:
     if FALSE.fullmatch(text) or UNEQUAL.fullmatch(text):
         return True
     if text.lower().startswith("and(") and text.endswith(")"):
-        return any(map(_is_false, _arguments(text[4:-1])))
-    return "&&" in text and "||" not in text and any(map(_is_false, text.split("&&")))
+        return any(map(_is_false, _parts(text[4:-1], ",")))
+    if len(either := _parts(text, "||")) > 1:
+        return all(map(_is_false, either))
+    if len(both := _parts(text, "&&")) > 1:
+        return any(map(_is_false, both))
+    return text.startswith("(") and text.endswith(")") and _is_false(text[1:-1])
 
 
-def _arguments(text: str) -> list[str]:
-    arguments, depth = [""], 0
-    for character in text[:1_000]:
-        depth += (character == "(") - (character == ")")
-        if character == "," and not depth:
-            arguments.append("")
+def _parts(text: str, separator: str) -> list[str]:
+    """Return the parts of a condition between separators outside of parentheses."""
+    parts, depth = [""], 0
+    for piece in re.split(rf"({re.escape(separator)}|[()])", text[:1_000]):
+        depth += (piece == "(") - (piece == ")")
+        if piece == separator and not depth:
+            parts.append("")
         else:
-            arguments[-1] += character
-    return arguments
+            parts[-1] += piece
+    return parts
 
 
 def _names_another_event(condition: str) -> bool:

@@ -47,7 +47,7 @@ class Commands:
             if files.clock.stops(files.left_out, path):
                 return
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
-            for instruction in commands_of(text, path, 0):
+            for instruction in commands_of(text, path, 1):
                 if match := INSTRUCTION.match(instruction.text):
                     yield Command(_shell_form(match[1]), path, instruction.line)
 
@@ -59,7 +59,7 @@ class Commands:
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
                     if key in CONTAINER_KEYS and (command := joined(node.texts())):
-                        yield from commands_of(command, path, node.line)
+                        yield from commands_of(command, path, node.script_line)
 
 
 def _shell_form(command: str) -> str:

@@ -1,4 +1,4 @@
-"""What a team states about its repository: the game, waivers and attestations in rung.toml."""
+"""What a team states about its repository: the use case, waivers and attestations in rung.toml."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,16 +95,18 @@ def _statement(kind: str, name: str, node: Node, known: set[str]) -> Statement:
 
 
 def _game(document: Node, rung: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:
-    node = document.get("game")
-    if node is not None:
+    for key in ("use_case", "game"):  # `game` is what the docs called it before
+        node = document.get(key)
+        if node is None:
+            continue
         if node.value not in GAMES[1:]:
             raise RungError(
-                f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
+                f"{FILE}: `{key}` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
             )
         return str(node.value), FILE
     if rung:
         return rung[0]["use_case"], rung[1]
-    return "velocity", "assumed; `--game governance` judges by the other"
+    return "velocity", "assumed; `--use-case governance` judges by the other"
 
 
 def _copier_answers(content: Content) -> Iterator[tuple[dict[str, str], str]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from rung.check.review import data_files, documents, python
+from rung.check.review import data_files, documents, python, shell
 from rung.check.review.data_files import Node
 from rung.check.review.files import Files
 from rung.check.review.python import Source
@@ -121,6 +121,8 @@ class Content:
         text = self.text(path, self.files.limits.data)
         if text is None:
             return []
+        if path.endswith((".py", ".sh")):
+            return []
         if path.endswith(".md"):
             if not text.startswith("---\n"):
                 return []
@@ -136,7 +138,9 @@ class Content:
             return self.cached_nodes[path]
         try:
             parsed = data_files.read(path, text)
-            nodes: Sequence[Node] | None = [node for node in parsed if not _is_suspended(node)]
+            nodes: Sequence[Node] | None = list(
+                filter(None, (_live(path, node) for node in parsed))
+            )
         except data_files.UnreadableError:
             nodes = None
         if len(text) <= self.cache_left and path in self.manifests:
@@ -152,10 +156,49 @@ class Content:
         return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
 
 
-def _is_suspended(resource: Node) -> bool:
-    """Return whether a resource of Kubernetes is suspended."""
-    suspended = resource.get("spec", "suspend")
-    return suspended is not None and suspended.value == "true"
+def _live(path: str, document: Node) -> Node | None:
+    """Return a document without what never runs by itself; None if nothing else is in it.
+
+    That are suspended resources of Kubernetes, stages of DVC that are frozen or run nothing, and
+    hooks of pre-commit that only a person starts.
+    """
+    suspended = document.get("spec", "suspend")
+    if suspended is not None and suspended.value == "true":
+        return None
+    stages = document.get("stages") if path.endswith("dvc.yaml") else None
+    if stages is not None:
+        # A stage of `foreach` or `matrix` has its keys below `do`.
+        named = [(name, stage.get("do") or stage, stage) for name, stage in stages.entries]
+        stages.entries = [
+            (name, body)
+            for name, body, stage in named
+            if not _is_idle(body) and not _is(stage, "frozen") and not _is(body, "frozen")
+        ]
+        if not stages.entries:
+            document.entries = [entry for entry in document.entries if entry[1] is not stages]
+    repos = document.get("repos") if ".pre-commit-config.y" in path else None
+    default = document.get("default_stages")
+    for _, repo in repos.entries if repos else []:
+        hooks = repo.get("hooks")
+        if hooks is not None:
+            hooks.entries = [
+                (key, hook)
+                for key, hook in hooks.entries
+                if (hook.get("stages") or default or hook).texts() != ["manual"]
+            ]
+    return document
+
+
+def _is(node: Node, name: str) -> bool:
+    below = node.get(name)
+    return below is not None and below.value == "true"
+
+
+def _is_idle(stage: Node) -> bool:
+    """Return whether a stage of DVC runs nothing, for example only prints."""
+    command = stage.get("cmd")
+    texts = command.texts() if command else []
+    return bool(texts) and not any(shell.executed(text) or ">" in text for text in texts)
 
 
 def _joined(source: object) -> str:

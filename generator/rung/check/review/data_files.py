@@ -22,6 +22,7 @@ MAX_EVENTS = 60_000
 MAX_STEPS = 50_000  # per search
 STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+BLOCK = ("|", ">")  # styles of scalars that begin below their keys
 MAX_MISSED = 200  # keys and values of a file that are not found; then the search for lines ends
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
@@ -31,16 +32,18 @@ class Node:
     """A value of a data file: a scalar, a mapping or a list.
 
     Attributes:
-        line: First line, from 1; 0 if it is not known.
+        line: First line, from 1, that of its key; 0 if it is not known.
         value: The scalar as text; None of a mapping or list.
         entries: Key and node of each entry of a mapping; None and node of each entry of a list.
         last: Last line, in YAML.
+        first: Line in which the text of a scalar begins: below `run: |`.
     """
 
     line: int
     value: str | None = None
     entries: list[tuple[str | None, "Node"]] = field(default_factory=list)
     last: int = 0
+    first: int = 0
 
     def get(self, *names: str) -> "Node | None":
         """Return the node below these keys; None if there is none."""
@@ -51,6 +54,12 @@ class Node:
                 return None
             current = below
         return current
+
+    @property
+    def script_line(self) -> int:
+        """Return the line in which a script begins, as the scalar or in a list of arguments."""
+        scripts = (node.first for _, node in self.entries if "\n" in (node.value or ""))
+        return self.first or next(scripts, self.line)
 
     @property
     def is_mapping(self) -> bool:
@@ -109,7 +118,7 @@ def _yaml(text: str) -> Iterator[Node]:
             if kind is yaml.AliasEvent:
                 node = anchors.get(str(event.anchor)) or Node(line, "")
             elif kind is yaml.ScalarEvent:
-                node = Node(line, event.value)
+                node = Node(line, event.value, first=line + (event.style in BLOCK))
                 # The end mark of a block scalar is at the start of the line below it.
                 end = event.end_mark
                 last = max(line, end.line + (end.column > 0)) if end else line
@@ -205,6 +214,7 @@ def _plain(data: Any, locator: LineLocator) -> Node:
             node.value = _scalar(value)
             if key is None and depth:
                 node.line = locator.line(node.value) or node.line
+            node.first = node.line + ("\n" in node.value)
             continue
         node.entries = [(name, Node(node.line)) for name, _ in pairs]
         for (name, item), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):

@@ -1,13 +1,16 @@
 """The packages that a repository depends on, read from its dependency files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
 from rung.check.review.reachability import is_documentation, is_test
 
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
+# In a compiled list of requirements: what required the package, and what says that the team did.
+VIA = re.compile(r"^\s*via\b(.*)", re.DOTALL)
+DIRECT = re.compile(r"(?:^|\s)-[rc]\b|\((?:pyproject\.toml|setup\.(?:py|cfg))\)")
 QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 LISTS = {
     "dependencies",
@@ -66,10 +69,23 @@ def _requirements(content: Content, path: str) -> Iterator[tuple[str, int]]:
             for text in QUOTED.findall(line):
                 yield text, number
     else:
+        listed: list[tuple[str, int, list[str]]] = []
         for number, line in enumerate((content.text(path) or "").split("\n"), 1):
-            requirement = line.partition("#")[0]
-            if not requirement.lstrip().startswith("-"):  # an option of pip
-                yield requirement.replace("install_requires =", ""), number
+            requirement, _, comment = line.partition("#")
+            if requirement.strip() and not requirement.lstrip().startswith("-"):  # an option of pip
+                listed.append((requirement.replace("install_requires =", ""), number, []))
+            if listed:
+                listed[-1][2].append(comment)
+        for text, number, comments in listed:
+            via = VIA.search("\n".join(comments).strip())
+            if via is None or DIRECT.search(via[1]) or _is_project(content, via[1].split()):
+                yield text, number
+
+
+def _is_project(content: Content, names: Collection[str]) -> bool:
+    """Return whether the project itself is among the names of packages."""
+    own = (document.get("project", "name") for document in content.data("pyproject.toml"))
+    return any(node is not None and node.value in names for node in own)
 
 
 def _toml_requirements(document: Node) -> Iterator[tuple[str, int]]:

@@ -16,6 +16,14 @@ PLACEHOLDER = re.compile(
     r"|<[^<>\n]{1,60}>|\{\{[^{}\n]{0,60}\}\}|\[(?:[^\[\]\n]{0,60}(?:here|needed|name|todo|tbd)[^\[\]\n]{0,20})\]",
     re.IGNORECASE,
 )
+# Owners that an example names: `@your-organisation/models`, `@ORG`, `me@example.com`.
+NOBODY = re.compile(
+    r"@(?:(?:your|my|our|some|example)[-_][\w-]+|your(?:org|team|group|company|user|name)\w*|octocat"
+    r"|(?:example|github)?[-_]?(?:org(?:ani[sz]ation)?|company|group|team|owner|user|user-?name|handle))"
+    r"(?:/[\w.-]+)?(?![\w./-])|@[\w-]+/(?:your|my|example)[-_][\w-]+|\S+@(?:[\w-]+\.)*example\.\w+",
+    re.IGNORECASE,
+)
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".bmp", ".mp4")
 WORD = re.compile(r"[^\W\d_]{2,}")
 # A comment begins a text or follows a blank; that is checked last, which makes the search fast.
 HASH = re.compile(r"#(?<!\S#).*")
@@ -105,6 +113,8 @@ def ending(path: str) -> str:
 def without_comments(path: str, text: str) -> str:
     """Return the text of a file other than Python without comments; line numbers are kept."""
     kind = ending(path)
+    if kind == "codeowners":
+        text = NOBODY.sub("", PLACEHOLDER.sub("", text))
     if kind in HASH_ENDINGS:
         return HASH.sub("", text) if "#" in text else text
     if kind in SLASH_ENDINGS:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from rung.check.review import dependencies, matching
@@ -13,7 +13,7 @@ from rung.check.review.commands import Commands
 from rung.check.review.content import Content
 from rung.check.review.predicates import FLAGS, PREDICATES, FilePredicate, Match
 from rung.check.review.reachability import Reachability
-from rung.check.review.runners import Runners
+from rung.check.review.runners import Command, Runners
 from rung.check.review.shell import executed
 
 Predicate = Any  # as levels/README.md describes it
@@ -47,17 +47,25 @@ class Evidence:
             for part in file_predicates(predicate):
                 by_name.setdefault(_name(part), part)
         with clock.share(LINES):
-            self.matches = matching.match(content, by_name, self.reachability.tests)
+            tests, not_collected = self.reachability.tests, self.reachability.not_collected
+            self.matches = matching.match(content, by_name, tests, not_collected)
         self.matched: dict[tuple[str, str], bool] = {}  # cache, by pattern and command
 
-    def holds(self, predicate: Predicate, used: Predicate = None) -> list[Match]:
+    def holds(
+        self, predicate: Predicate, used: Predicate = None, *, enforced: bool = False
+    ) -> list[Match]:
         """Return the matches of a predicate in code that may run; none if it does not hold.
 
         Args:
             predicate: The predicate.
             used: The predicate of the tier `used`, which `reached` refers to.
+            enforced: Whether a command counts only if its failure is not ignored.
         """
-        return self._first_matches(predicate, lambda match: not match.only_declared, used)
+
+        def accept(match: Match) -> bool:
+            return not match.only_declared and not (enforced and match.may_fail)
+
+        return self._first_matches(predicate, accept, used)
 
     def holds_anywhere(self, predicate: Predicate) -> list[Match]:
         """Return the matches of a predicate, also in notebooks and in code that never runs."""
@@ -80,17 +88,19 @@ class Evidence:
             files.left_out.out_of_time = True
             return []
         if predicate == "reached":
-            return self._matches(used, self._within(self.reachability.reached), None)
+            return self._matches(used, self._within(self.reachability.reached, accept), None)
         kind, value = next(iter(predicate.items()))
         if kind in COMBINING:
+            if kind in ("all", "same_file"):  # what is imported is shown last: it says the least
+                value = sorted(value, key=lambda part: "imports" in part)
             parts = [self._matches(part, accept, used) for part in value]
             return list(dict.fromkeys(self._combined(kind, parts)))
         if kind == "reached":
-            return self._matches(value, self._within(self.reachability.reached), None)
+            return self._matches(value, self._within(self.reachability.reached, accept), None)
         if kind == "scheduled":
-            return self._matches(value, self._starts_on_a_schedule, None)
+            return self._matches(value, self._on_a_schedule(accept), None)
         if kind in ("ci_runs", "ci_says"):
-            return list(self._ci_matches(predicate))
+            return list(self._ci_matches(predicate, accept))
         if kind == "runs":
             return [match for match in self._run_matches(value) if accept(match)]
         if kind == "depends":
@@ -133,21 +143,25 @@ class Evidence:
                 leading += _in_turn([[match for match in first if match.path == start], *ends])
         return leading
 
-    def _within(self, paths: AbstractSet[str]) -> Accept:
-        return lambda match: not match.only_declared and match.path in paths
+    def _within(self, paths: AbstractSet[str], accept: Accept = lambda match: True) -> Accept:
+        return lambda match: not match.only_declared and match.path in paths and accept(match)
 
-    def _starts_on_a_schedule(self, match: Match) -> bool:
-        location = (match.path, match.line)
-        return (
-            self._within(self.reachability.scheduled)(match)
-            or location in self.commands.on_a_schedule
+    def _on_a_schedule(self, accept: Accept) -> Accept:
+        within = self._within(self.reachability.scheduled, accept)
+        locations = self.commands.on_a_schedule
+        return lambda match: (
+            within(match) or ((match.path, match.line) in locations and accept(match))
         )
 
-    def _run_matches(self, pattern: str) -> Iterator[Match]:
+    def _run_matches(
+        self, pattern: str, commands: Iterable[Command] | None = None
+    ) -> Iterator[Match]:
+        """Yield the commands that execute what a pattern matches."""
         regex = re.compile(pattern, FLAGS)
-        for command in self.commands.all:
+        for command in self.commands.all if commands is None else commands:
             if self._executes(regex, command.text):
-                yield Match(command.path, command.line, command.text)
+                may_fail = not regex.search(command.enforced)
+                yield Match(command.path, command.line, command.text, may_fail=may_fail)
 
     def _executes(self, regex: re.Pattern[str], command: str) -> bool:
         matches = self.matched.get((regex.pattern, command))
@@ -156,28 +170,17 @@ class Evidence:
             self.matched[regex.pattern, command] = matches
         return matches
 
-    def _ci_matches(self, predicate: Mapping[str, str]) -> Iterator[Match]:
+    def _ci_matches(self, predicate: Mapping[str, str], accept: Accept) -> Iterator[Match]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
-        runs = re.compile(predicate["ci_runs"], FLAGS) if "ci_runs" in predicate else None
         for workflow in self.ci.workflows:
             matches: list[Match] = []
             if says:
-                line = workflow.search(says)
-                if not line:
+                matches += islice(filter(accept, workflow.search(says)), 1)
+            if "ci_runs" in predicate and (matches or not says):
+                run = self._run_matches(predicate["ci_runs"], workflow.commands)
+                matches += (runs := list(islice(filter(accept, run), 1)))
+                if not runs:
                     continue
-                matches.append(Match(workflow.path, *line))
-            if runs:
-                command = next(
-                    (
-                        command
-                        for command in workflow.commands
-                        if self._executes(runs, command.text)
-                    ),
-                    None,
-                )
-                if not command:
-                    continue
-                matches.append(Match(command.path, command.line, command.text))
             yield from matches
 
     def _dependency_matches(self, requirements: Iterable[str]) -> Iterator[Match]:

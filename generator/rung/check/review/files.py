@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,10 @@ class Reading:
 
     def leaves_out(self, name: str) -> bool:
         """Return whether a folder with this lower-case name is left out."""
-        return name in self.folders or name in self.unless_sources or name.endswith(self.endings)
+        names = {name, name.strip("_.-")}  # `_vendor` is a folder `vendor`
+        return not names.isdisjoint(self.folders) or (
+            name in self.unless_sources or name.endswith(self.endings)
+        )
 
     def holds_sources(self, names: Sequence[str]) -> bool:
         """Return whether files with these lower-case names were written by hand, not generated."""
@@ -246,6 +249,21 @@ class Files:
             name = lower.rpartition("/")[2]
             self.by_ending[name.rpartition(".")[2] if "." in name else ""].append(path)
         self.by_glob: dict[str, list[str]] = {}
+
+    @cached_property
+    def folders(self) -> set[str]:
+        """The paths of all folders with files that count."""
+        folders: set[str] = set()
+        for path in self.lower:
+            folder = path.rpartition("/")[0]
+            while folder and folder not in folders:
+                folders.add(folder)
+                folder = folder.rpartition("/")[0]
+        return folders
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is a file or a folder that counts."""
+        return path in self.lower or path in self.folders
 
     def find(self, *globs: str) -> list[str]:
         """Return the paths that match one of the globs."""
@@ -364,7 +382,11 @@ class Files:
         except OSError:
             self.left_out.note("could not be opened", folder)
             return
-        if any(entry.name == ".gitignore" for entry in entries):
+        names = {entry.name for entry in entries}
+        if folder and ".git" in names:  # a submodule or another clone
+            self.left_out.note("repositories within it", folder)
+            return
+        if ".gitignore" in names:
             rules = self._ignore_file(f"{folder}.gitignore")
             ignore_files = (*ignore_files, (folder.lower(), rules))[-IGNORE_DEPTH:]
         for entry in sorted(entries, key=lambda entry: entry.name):

@@ -118,6 +118,10 @@ class Finding:
         return replace(self, statement=statement)
 
 
+def _weakness(match: Match) -> tuple[bool, bool]:
+    return not match.line, match.text.startswith(("import ", "from "))
+
+
 def find(capability: Capability, evidence: Evidence) -> Finding:
     """Look for the evidence of a capability."""
     predicates = capability.evidence
@@ -129,13 +133,13 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
     if used and not tiers["used"]:
         tiers["declared"] = tiers.get("declared") or evidence.holds_anywhere(used)
     if "automated" in predicates and (tiers["used"] or not used):
-        tiers["automated"] = evidence.holds(predicates["automated"], used)
+        tiers["automated"] = evidence.holds(predicates["automated"], used, enforced=True)
     held = [tier for tier in TIERS if tiers.get(tier)]
-    # The strongest first: by tier, and a line of a file before a file that only exists.
+    # The strongest first: by tier, a line before a file that only exists, a call before an import.
     shown = tuple(
         Shown(tier, match)
         for tier in reversed(held)
-        for match in sorted(tiers[tier], key=lambda match: not match.line)
+        for match in sorted(tiers[tier], key=_weakness)
     )
     applies = capability.applies is None or bool(evidence.holds_anywhere(capability.applies))
     applies = applies or bool(tiers["used"] or tiers.get("automated"))

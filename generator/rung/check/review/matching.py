@@ -12,7 +12,7 @@ from rung.check.review.predicates import File, FilePredicate, Match
 from rung.check.review.prefilter import Prefilter
 from rung.check.review.reachability import is_documentation
 
-NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
+NAMES_TESTS = re.compile(r"test|e2e|integration|conftest|locust", re.IGNORECASE)
 # Predicates that count in documentation; code, pipelines and manifests there are examples.
 IN_DOCUMENTATION = ("exists", "headings", "keys", "larger_than_mb")
 MAX_MATCHES = 3_000  # of a predicate; the file in which it is exceeded is still read to its end
@@ -24,7 +24,10 @@ CONTINUES = b" \t)#"  # the first byte of a line that may still belong to a func
 
 
 def match(
-    content: Content, predicates: Mapping[str, FilePredicate], tests: Collection[str]
+    content: Content,
+    predicates: Mapping[str, FilePredicate],
+    tests: Collection[str],
+    not_collected: Collection[str] = (),
 ) -> dict[str, list[Match]]:
     """Return the matches of each predicate by name, in files near the root first.
 
@@ -32,10 +35,13 @@ def match(
         content: Content of the repository.
         predicates: The predicates by name.
         tests: Files that only predicates about tests may read.
+        not_collected: Those of them that no predicate reads.
     """
     matches: dict[str, list[Match]] = defaultdict(list)
     listed = list(predicates.items())
     readers = _readers(content, list(predicates.values()), tests)
+    for path in not_collected:
+        readers.pop(path, None)
     words = (word for predicate in predicates.values() for name in predicate.words for word in name)
     prefilter = Prefilter([predicate.needs for predicate in predicates.values()], words)
     idle: dict[str, frozenset[int]] = {}

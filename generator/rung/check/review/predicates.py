@@ -38,12 +38,14 @@ class Match:
         text: The matching line.
         runs: Whether the line may run: False below a false condition, in a skipped test and in a
             function that is named nowhere else (decision 49).
+        may_fail: Whether its failure is ignored.
     """
 
     path: str
     line: int
     text: str
     runs: bool = True
+    may_fail: bool = False
 
     @property
     def in_notebook(self) -> bool:
@@ -189,8 +191,7 @@ class File:
     @cached_property
     def nodes(self) -> list[Node]:
         """The documents of a data file."""
-        nodes = list(self.content.data(self.path))
-        return _without_idle_stages(nodes) if self.path.endswith("dvc.yaml") else nodes
+        return list(self.content.data(self.path))
 
     @cached_property
     def sections(self) -> list[tuple[str, int, str]]:
@@ -325,28 +326,9 @@ def _may_match(regex: re.Pattern[str], line: str) -> bool:
     return any(map(regex.search, parts - {line}))
 
 
-def _without_idle_stages(documents_: Sequence[Node]) -> list[Node]:
-    """Return the documents of a dvc.yaml without stages that run nothing, for example only print."""
-    for document in documents_:
-        stages = document.get("stages")
-        if stages is not None:
-            stages.entries = [
-                (name, stage) for name, stage in stages.entries if not _is_idle(stage)
-            ]
-            if not stages.entries:
-                document.entries = [entry for entry in document.entries if entry[1] is not stages]
-    return list(documents_)
-
-
-def _is_idle(stage: Node) -> bool:
-    command = stage.get("cmd") or stage.get("do", "cmd")
-    texts = command.texts() if command else []
-    return bool(texts) and not any(executed(text) or ">" in text for text in texts)
-
-
 def exists(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """Match a file with such a path that has content."""
-    if file.has_content:
+    """Match a file with such a path that has content; a picture of it is none."""
+    if file.has_content and not file.path.lower().endswith(documents.PICTURES):
         yield Match(file.path, 0, file.path)
 
 
@@ -358,15 +340,21 @@ def larger_than_mb(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 
 def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
-    """Match Python code that imports one of the modules, or something in it."""
+    """Match Python code that imports one of the modules, where it first calls what it imports."""
+
+    def of_these(name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1))
+
     first = file.first_import(predicate.words)
     if not first or not file.source:
         return
     for source in (file.source.until(first), file.source):
         for name, line in source.imports.items():
-            parts = name.split(".")
-            if any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1)):
-                yield Match(file.path, line, file.line(line) or name)
+            if of_these(name):
+                called = (at for call, at in file.source.calls.items() if of_these(call))
+                at = next(called, line)
+                yield Match(file.path, at, file.line(at) or name)
                 return
 
 

@@ -67,7 +67,7 @@ MAX_DEPTH = 60  # nested blocks
 MAX_FOLLOWED = 40  # functions that a function leads to
 # The patterns begin with letters, which makes the search fast.
 MAY_SKIP = re.compile(
-    r"\.skip(?:\b(?:(?<=\bmark\.skip)|(?<=\bunittest\.skip))|\((?<=pytest\.skip\()|Test\((?<=self\.skipTest\())"
+    r"\.xfail\(|\.skip(?:[iI]f\(|Unless\(|\b(?:(?<=\bmark\.skip)|(?<=\bunittest\.skip))|\((?<=pytest\.skip\()|Test\((?<=self\.skipTest\())"
 )
 MAY_BE_IDLE = (
     re.compile(r"if(?<!\wif)[ \t]+(?:False|0)[ \t]*:"),
@@ -81,7 +81,10 @@ STATEMENT = re.compile(
 )
 SKIPS_THE_MODULE = ("pytestmark", "allow_module_level")
 FALSE = re.compile(r"False|0|(?:typing\.)?TYPE_CHECKING")
-SKIP = re.compile(r"(?:pytest\.mark|unittest)\.skip(?![\w.])")
+SKIP = re.compile(
+    r"(?:pytest\.mark|unittest)\.(?:skip(?![\w.])|skip[iI]f\((?:True|1|'True'|'1')(?=[,)])"
+    r"|skipUnless\((?:False|0)(?=[,)])|xfail\((?:.*\W)?run=False\b)"
+)
 SKIPS = re.compile(r"pytest\.skip\(|self\.skipTest\(")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,12 +1,12 @@
 """The rung that follows from the findings, and what the next rung needs."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import mean
 
 from rung.check.review.findings import Finding
-from rung.levels.ladder import BLOCKS, MINIMUM_SCORE, TIERS, Level
+from rung.levels.ladder import BLOCKS, MINIMUM_SCORE, TIERS, Capability, Level
 
 EFFORTS = ("an hour", "a day", "a week", "a month")  # as in levels/, least first
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
@@ -27,10 +27,14 @@ class Blocker:
     Attributes:
         finding: The finding of the capability.
         reason: Why the next rung needs it.
+        must_have: Whether no other capability can stand in for it.
+        change: The smallest change of this repository that brings it.
     """
 
     finding: Finding
     reason: str
+    must_have: bool = False
+    change: str = ""
 
     @property
     def brings(self) -> float:
@@ -47,7 +51,8 @@ class Rating:
         averages: Points per required capability, by rung.
         profile: Points per required capability over all rungs, and their number, by block.
         score: Points, and the number of tests that files can show, by section of the ML Test Score.
-        blockers: Capabilities that the next rung needs, the least effort first.
+        blockers: Capabilities that the next rung needs: what it must have, then the others by
+            effort; each after what it depends on.
         missing: Keystones and points (summed over its capabilities) that the next rung lacks.
     """
 
@@ -69,7 +74,13 @@ class Rating:
         return next(meaning for highest, meaning in BANDS if self.final_score <= highest)
 
 
-def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool) -> Rating:
+def rate(
+    levels: Sequence[Level],
+    findings: Mapping[str, Finding],
+    game: str,
+    ml: bool,
+    change: Callable[[Capability], str] = lambda capability: capability.fix,
+) -> Rating:
     """Judge the findings by the rule of levels/README.md.
 
     Args:
@@ -77,6 +88,7 @@ def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml
         findings: The findings by capability.
         game: Governance or velocity.
         ml: Whether the repository is about machine learning; if not, its rung is 0.
+        change: Gives the smallest change that brings a capability.
     """
     averages = [_average(_required(findings, game, rung.level)) for rung in levels]
     level = 0
@@ -96,7 +108,7 @@ def rate(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml
         averages,
         _profile(findings, game),
         _score(findings),
-        sorted(blockers, key=lambda blocker: EFFORTS.index(blocker.finding.capability.effort)),
+        [replace(blocker, change=change(blocker.finding.capability)) for blocker in blockers],
         _missing(above, findings, game) if has_next else (0, 0.0),
     )
 
@@ -139,19 +151,47 @@ def _blockers(
     blockers: dict[str, Blocker] = {}
     for group in _groups(rung, game):
         if not _met(group, findings):
-            for name in group:
-                others = [f"`{other}`" for other in group if other != name]
-                reason = f"keystone of rung {rung.level}"
-                reason += f", or on {' or '.join(others)}" if others else ""
-                blockers[name] = Blocker(findings[name], reason)
-    average = averages[rung.level]
-    if average < MINIMUM_SCORE:
-        reason = f"rung {rung.level} scores {average:.2f} on average and needs {MINIMUM_SCORE:.2f}"
-        weak = sorted(_required(findings, game, rung.level), key=lambda finding: finding.points)
-        for finding in weak:
-            if finding.points < 0.5 and not finding.waived:
+            # The one of which most is there, or which takes the least effort.
+            name = min(group, key=lambda name: (-findings[name].points, _effort(findings[name])))
+            others = [f"`{other}`" for other in group if other != name]
+            reason = f"rung {rung.level} must have it"
+            reason += f", or {' or '.join(others)}" if others else ""
+            blockers[name] = Blocker(findings[name], reason, must_have=True)
+    waiting = [blocker.finding for blocker in blockers.values()]
+    while waiting:  # what these depend on, also of lower rungs
+        dependent = waiting.pop()
+        for name in dependent.capability.needs:
+            if not findings[name].holds and name not in blockers:
+                reason = f"`{dependent.capability.id}` depends on it"
+                blockers[name] = Blocker(findings[name], reason, must_have=True)
+                waiting.append(findings[name])
+    if averages[rung.level] < MINIMUM_SCORE:
+        reason = f"rung {rung.level} needs {MINIMUM_SCORE:.2f} points on average"
+        for finding in _required(findings, game, rung.level):
+            if not finding.holds:
                 blockers.setdefault(finding.capability.id, Blocker(finding, reason))
-    return list(blockers.values())
+    return _in_order(blockers)
+
+
+def _effort(finding: Finding) -> int:
+    return EFFORTS.index(finding.capability.effort)
+
+
+def _in_order(blockers: Mapping[str, Blocker]) -> list[Blocker]:
+    """Return what a rung must have before the rest, by effort, each after what it depends on."""
+    ordered: dict[str, Blocker] = {}
+
+    def add(name: str) -> None:
+        if name in blockers and name not in ordered:
+            for need in blockers[name].finding.capability.needs:
+                add(need)
+            ordered[name] = blockers[name]
+
+    for name in sorted(
+        blockers, key=lambda name: (not blockers[name].must_have, _effort(blockers[name].finding))
+    ):
+        add(name)
+    return list(ordered.values())
 
 
 def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[float, int]]:

@@ -1,8 +1,9 @@
 """Reachability: the files that run without a person, from roots along imports and names."""
 
+import fnmatch
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,10 @@ DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
+# Tests that a conftest.py, or the settings of pytest, leave out.
+IGNORED = re.compile(r"^collect_ignore(?:_glob)?[ \t]*\+?=[ \t]*\[([^\]]*)\]", re.MULTILINE)
+IGNORE = re.compile(r"--ignore(?:-glob)?[= ][\"']?([\w./*-]+)")
+NAMES = re.compile(r"[\"']([^\"'\n]+)[\"']")
 MAX_FILES = 5_000  # per search
 
 # How the files that a file names are found.
@@ -67,6 +72,7 @@ class Reachability:
         self.modules = ci.runners.modules
         self.by_start: dict[str, Walk] = {}
         self.tests = frozenset(filter(is_test, content.files.lower))
+        self.not_collected = frozenset(filter(_not_collected(content), self.tests))
         self.named_files: dict[str, list[str]] = {}
 
     @cached_property
@@ -77,7 +83,7 @@ class Reachability:
         roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
         roots.update(self._dvc_dependencies())
         texts = [text for workflow in self.ci.workflows for text in _texts(workflow)]
-        texts += self._entry_points()
+        texts += [f"-m {target}" for target, _, _ in self.ci.runners.console_scripts.values()]
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
@@ -91,7 +97,7 @@ class Reachability:
         roots = {path for path in files.find("**/*.py") if self._has_schedule(path)}
         texts = []
         for workflow in self.ci.workflows:
-            texts += [executed(command.text) for command in workflow.scheduled]
+            texts += [command.enforced for command in workflow.scheduled]
             if workflow.scheduled:
                 texts += workflow.named
         for path in files.cheap_first(files.find("**/*.yml", "**/*.yaml")):
@@ -124,18 +130,6 @@ class Reachability:
             return False
         source = self.content.python(path)
         return source is not None and not is_test(path) and FLOW.search(source.code) is not None
-
-    def _entry_points(self) -> list[str]:
-        texts = []
-        for path in self.content.files.find("**/pyproject.toml"):
-            for document in self.content.data(path):
-                for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
-                    table = document.get(*keys)
-                    for _, node in table.entries if table else []:
-                        texts += [f"-m {text}" for text in node.texts()]
-        for path in self.content.files.find("setup.py", "setup.cfg"):
-            texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
-        return texts
 
     def _dvc_dependencies(self) -> Iterator[str]:
         """Yield the code in folders that stages of DVC list as dependencies."""
@@ -226,6 +220,21 @@ class Reachability:
         return self.modules.named(text, path.rpartition("/")[0]) if text else ()
 
 
+def _not_collected(content: Content) -> Callable[[str], bool]:
+    """Return which tests pytest leaves out, by a conftest.py or by its settings."""
+    globs: list[str] = []
+    for path in content.files.find("**/conftest.py"):
+        source = content.python(path)
+        folder = path.rpartition("conftest.py")[0]
+        for match in IGNORED.finditer(source.text if source else ""):
+            globs += [folder + name for name in NAMES.findall(match[1])]
+    for path in content.files.find("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"):
+        globs += IGNORE.findall(content.text(path) or "")
+    regexes = [re.compile(fnmatch.translate(glob.removesuffix("/"))) for glob in globs]
+    regexes += [re.compile(fnmatch.translate(f"{glob.removesuffix('/')}/*")) for glob in globs]
+    return lambda path: any(regex.match(path) for regex in regexes)
+
+
 def _texts(workflow: Workflow) -> list[str]:
-    """Return the commands of a CI file, and the values of its settings."""
-    return [*(executed(command.text) for command in workflow.commands), *workflow.named]
+    """Return the commands of a CI file whose failure counts, and the values of its settings."""
+    return [*(command.enforced for command in workflow.commands), *workflow.named]

@@ -1,5 +1,6 @@
 """The review of a repository, from its files to its rung."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -7,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from rung.check.review import config, rating
+from rung.check.review.advice import Advice
 from rung.check.review.config import Config
 from rung.check.review.content import Content, load_examples
 from rung.check.review.contradictions import contradictions
@@ -21,7 +23,17 @@ from rung.levels import template
 from rung.levels.ladder import Level, load
 
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
-SHOWN = 3  # calls of other repositories that a note names
+SHOWN = 3  # calls of other repositories, and files, that a note names
+# YAML that looks like CI: it has steps and commands, and is no resource, Compose or specification.
+STEPS = re.compile(
+    rb"^(?:steps|stages|jobs|pipelines?|tasks|phases|workflows?)[ \t]*:", re.MULTILINE
+)
+RUNS = re.compile(
+    rb"^[ \t]*(?:-[ \t]+)?(?:script|scripts|run|commands?|cmds?)[ \t]*:", re.MULTILINE
+)
+OTHER_YAML = re.compile(
+    rb"^(?:kind|apiVersion|services|openapi|stages:\s+\w+:\s+cmd)\b", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Review:
         left_out: What was not read.
         notes: Remarks for the reader of the report.
         template_version: Tag or commit of the Copier template; empty without one.
+        is_project: Whether Rung made the repository.
+        has_remote: Whether git names a remote repository.
         tried: Whether `--prove` was given.
         trials: What `--prove` ran, or could not run.
     """
@@ -55,6 +69,8 @@ class Review:
     left_out: LeftOut
     notes: Sequence[str]
     template_version: str = ""
+    is_project: bool = False
+    has_remote: bool = False
     tried: bool = False
     trials: Sequence[Trial] = ()
 
@@ -118,7 +134,7 @@ def review(
         game_from=game_from,
         machine_learning=ml,
         findings=results,
-        rating=rating.rate(ladder, results, game, bool(ml)),
+        rating=rating.rate(ladder, results, game, bool(ml), Advice(evidence, results).change),
         file_count=files.file_count,
         left_out=files.left_out,
         notes=[
@@ -127,6 +143,8 @@ def review(
             *_notes(evidence, bool(ml)),
         ],
         template_version=settings.template_version,
+        is_project=settings.answers is not None,
+        has_remote=_has_remote(root),
     )
 
 
@@ -140,6 +158,20 @@ def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
     return load(folder), load_reading(folder)
 
 
+def _has_remote(root: Path) -> bool:
+    """Return whether the settings of the git repository around a folder name a remote."""
+    for folder in (root.resolve(), *root.resolve().parents):
+        git = folder / ".git"
+        try:
+            if git.is_file():  # of a worktree, beside the others in the repository's own folder
+                git = Path(git.read_text("utf-8").partition("gitdir: ")[2].strip()).parents[1]
+            if git.is_dir():
+                return '[remote "' in (git / "config").read_text("utf-8", "replace")
+        except (OSError, ValueError, IndexError):
+            return False
+    return False
+
+
 def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]]) -> list[Match]:
     names = evidence.content.files.reading.packages
     locations = (evidence.packages.get(normalised(name)) for name in names)
@@ -151,7 +183,13 @@ def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]
     imported = {match.path: match for match in evidence.all_matches(ml_imports)}
     paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
     first = next((path for path in paths if path in imported and not is_documentation(path)), None)
-    return [imported[first]] if first else []
+    source = evidence.content.python(first) if first else None
+    if first is None or source is None:
+        return []
+    modules = tuple(f"{name}." for name in evidence.content.files.reading.modules)
+    lines = (line for name, line in source.imports.items() if f"{name}.".startswith(modules))
+    at = next(lines, imported[first].line)
+    return [Match(first, at, source.raw.split("\n")[at - 1].strip())]
 
 
 def _contradictions(content: Content, settings: Config, ladder: Sequence[Level]) -> Iterator[str]:
@@ -172,6 +210,7 @@ def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:
             "repository, as far as its files show, and no rung above 0 is given."
         )
     yield from _calls_elsewhere(evidence)
+    yield from _unread_ci(evidence)
     yield from _several_projects(evidence)
     yield from _untouched_examples(evidence)
     if evidence.content.files.left_out.counts["unrendered templates"]:
@@ -189,6 +228,26 @@ def _calls_elsewhere(evidence: Evidence) -> Iterator[str]:
         yield (
             f"CI calls other repositories, which are not read: {', '.join(calls[:SHOWN])}{more}. "
             "The level may be higher; attest in rung.toml what they do."
+        )
+
+
+def _unread_ci(evidence: Evidence) -> Iterator[str]:
+    """Yield which YAML looks like CI of a vendor that is not read."""
+    files = evidence.content.files
+    known = set(files.find(*files.reading.ci, *files.reading.roots, "**/action.y*ml"))
+    known |= {workflow.path for workflow in evidence.ci.workflows}
+    unread: list[str] = []
+    for path in files.find("**/*.yml", "**/*.yaml"):
+        if files.clock.is_up() or len(unread) > SHOWN:
+            break
+        raw = b"" if path in known or is_documentation(path) else files.read(path) or b""
+        if STEPS.search(raw) and RUNS.search(raw) and not OTHER_YAML.search(raw):
+            unread.append(f"`{path}`")
+    if unread:
+        more = " and more" if len(unread) > SHOWN else ""
+        yield (
+            f"{', '.join(unread[:SHOWN])}{more}: it looks like CI of a kind that is not read. The "
+            "level may be higher; attest in rung.toml what it does."
         )
 
 

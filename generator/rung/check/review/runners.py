@@ -3,7 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 
@@ -17,7 +17,7 @@ from rung.check.review.shell import executed, joined
 # Every pattern of the table below needs a match of this one.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
-    r"|python|\.py|inv|pixi|\./|sh\s|compose"
+    r"|python|\.py|inv|pixi|\./|sh\s|compose|earthly"
 )
 
 START = r"(?:^|[\s;&|(])"
@@ -29,6 +29,8 @@ PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
 
+ENTRY_POINT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:\w+)")
+EARTHLY = re.compile(r"RUN\s+(?:--\S+\s+)*(.*)|(?:BUILD|FROM|COPY)\b.*?\+([\w-]+)")
 MAX_COMMANDS = 3_000  # that a CI file, for example, leads to
 MAX_TARGETS = 500  # of make, per command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
@@ -50,20 +52,32 @@ MAX_SCRIPTS = 20  # per name with variables
 
 @dataclass(frozen=True)
 class Command:
-    """A command that something runs, and its location."""
+    """A command that something runs, and its location.
+
+    Attributes:
+        text: The command.
+        path: Its file.
+        line: Its line, from 1.
+        may_fail: Whether its failure is ignored.
+    """
 
     text: str
     path: str
     line: int
+    may_fail: bool = False
+
+    @property
+    def enforced(self) -> str:
+        """What it executes whose failure is not ignored."""
+        return "" if self.may_fail else executed(self.text, enforced=True)
 
 
 # By target of make: prerequisites and recipe of each of its rules.
 Rules = dict[str, list[tuple[list[str], list[Command]]]]
 
 
-def commands_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Yield each command of a script that is embedded in a file, at or below a line."""
-    first = line + 1 if "\n" in script.strip() else line
+def commands_of(script: str, path: str, first: int) -> Iterator[Command]:
+    """Yield each command of a script that is embedded in a file and begins in a line."""
     scripts: dict[str, str] = {}
     for number, text in shell.lines(script):
         yield Command(substitute(text, scripts), path, first + number)
@@ -105,7 +119,10 @@ class Runners:
             (re.compile(rf"\bpixi\s+(?:run|r)\s+{PIXI_OPTIONS}{NAME}"), partial(pixi, content)),
             (re.compile(rf"\bmise\s+(?:run|r)\s+{NAME}"), partial(mise, content)),
             (re.compile(rf"{START}(?:go-)?task{TASK}"), partial(go_task, content)),
-            (re.compile(r"\b(pre-commit|prek)(?:\s+run|/action)\b"), partial(pre_commit, content)),
+            (
+                re.compile(r"\b(?:pre-commit|prek)(?:\s+run|/action\S*)\b((?:\s+[^\s;&|]+)*)"),
+                partial(pre_commit, content),
+            ),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), partial(dvc, content)),
             (SCRIPT, partial(shell_script, content)),
             (JOB, partial(job, content)),
@@ -113,19 +130,27 @@ class Runners:
             (re.compile(rf"{START}inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
             (PLAIN, partial(plain_script, content)),
             (COMPOSE, partial(compose, content)),
+            (re.compile(rf"{START}earthly{ARGUMENTS}"), partial(earthly, content)),
         ]
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
         """Yield commands and then the commands that they start; each task is followed once."""
         visited: set[Command] = set()
         started: set[tuple[str, str]] = set()
+        started_in_vain: set[tuple[str, str]] = set()  # with failures that are ignored
         waiting = deque(commands)
         while waiting and len(visited) < MAX_COMMANDS:
             command = waiting.popleft()
             if command not in visited:
                 visited.add(command)
                 yield command
-                waiting += self.started_by(executed(command.text), command.path, started)
+                whole, enforced = executed(command.text), command.enforced
+                waiting += self.started_by(enforced, command.path, started)
+                if whole != enforced:
+                    known = started | started_in_vain
+                    others = self.started_by(whole, command.path, known)
+                    waiting += (replace(other, may_fail=True) for other in others)
+                    started_in_vain |= known
 
     def started_by(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Command]:
         """Return the commands that a command starts through the repository's task files.
@@ -135,7 +160,7 @@ class Runners:
             path: The file with the command.
             started: Tasks that were followed before and are skipped; new ones are added.
         """
-        commands: list[Command] = []
+        commands = list(self._console(command, started)) if self.console_scripts else []
         if not ANY.search(command):
             return commands
         for pattern, follow in self.table:
@@ -152,9 +177,36 @@ class Runners:
             for file, node in tasks:
                 yield from poe_commands(node, file)
         yield from dvc(self.content, "", "")
-        for rules in self._make_rules.values():
+        for rules in self.make_rules.values():
             for _, recipe in rules:
                 yield from recipe
+
+    @cached_property
+    def console_scripts(self) -> dict[str, tuple[str, str, int]]:
+        """The commands that the project installs: `package.module:function`, file and line."""
+        scripts: dict[str, tuple[str, str, int]] = {}
+        for file in self.content.files.find("**/pyproject.toml"):
+            for document in self.content.data(file):
+                for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
+                    table = document.get(*keys)
+                    for name, node in table.entries if table else []:
+                        target = (node.get("reference") or node.get("callable") or node).value
+                        if name and target:
+                            scripts[name.lower()] = target, file, node.line
+        for file in self.content.files.find("setup.py", "setup.cfg"):
+            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
+                for name, target in ENTRY_POINT.findall(line):
+                    scripts.setdefault(name.lower(), (target, file, number))
+        return scripts
+
+    def _console(self, command: str, started: set[tuple[str, str]]) -> Iterator[Command]:
+        """Yield the modules that the project's own commands run."""
+        for part in command.split(" ; "):
+            name = next(iter(shell.argv_of(part.split())), "")
+            if name in self.console_scripts and ("", name) not in started:
+                started.add(("", name))
+                target, file, line = self.console_scripts[name]
+                yield Command(f"python -m {target.replace(':', ' ')}", file, line)
 
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
@@ -162,11 +214,12 @@ class Runners:
         return poe_tasks(self.content)
 
     @cached_property
-    def _make_rules(self) -> Rules:
+    def make_rules(self) -> Rules:
+        """The rules of all Makefiles by target."""
         return make_rules(self.content)
 
     def _make(self, arguments: str, path: str) -> Iterator[Command]:
-        yield from make_commands(self._make_rules, arguments)
+        yield from make_commands(self.make_rules, arguments)
 
     def _poe(self, task: str, path: str) -> Iterator[Command]:
         for file, node in self.poe_tasks.get(task, []):
@@ -257,7 +310,9 @@ def poe_commands(node: Node, file: str) -> Iterator[Command]:
 def make_rules(content: Content) -> Rules:
     """Return the rules of all Makefiles by target, in order."""
     rules: Rules = {}
-    for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+    files = content.files
+    for file in files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+        own: dict[str, list[tuple[list[str], list[Command]]]] = {}
         recipe: list[Command] = []
         continued = False
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
@@ -266,16 +321,23 @@ def make_rules(content: Content) -> Rules:
                 if continued and recipe:
                     before = recipe.pop()
                     recipe.append(
-                        Command(f"{before.text[:-1].rstrip()} {text}"[:1_000], file, before.line)
+                        replace(before, text=f"{before.text[:-1].rstrip()} {text}"[:1_000])
                     )
-                elif text.lstrip("@-+") and not text.startswith("#"):
-                    recipe.append(Command(text.lstrip("@-+"), file, number))
+                elif (command := text.lstrip("@-+")) and not text.startswith("#"):
+                    may_fail = "-" in text[: -len(command)]
+                    recipe.append(Command(command, file, number, may_fail))
                 continued = text.endswith("\\") and bool(recipe)
             elif match := RULE.match(line):
                 recipe = []
                 for target in match[1].split():
-                    if target != ".PHONY":
-                        rules.setdefault(target, []).append((match[2].split(), recipe))
+                    own.setdefault(target, []).append((match[2].split(), recipe))
+        phony = {name for names, _ in own.pop(".PHONY", []) for name in names}
+        folder = file.rpartition("/")[0]
+        for target, listed in own.items():
+            is_file = files.has(f"{folder}/{target}".lstrip("/")) and target not in phony
+            if is_file and not any("$" in name for name in phony) and not any(n for n, _ in listed):
+                continue  # it exists, and nothing that it needs could be newer: make does nothing
+            rules.setdefault(target, []).extend(listed)
     return rules
 
 
@@ -352,7 +414,7 @@ def _tox_ini_commands(text: str, file: str) -> Iterator[tuple[str, Command]]:
         elif not line.startswith((" ", "\t")):
             inside = inside and not line.strip()
         if inside and line.strip():
-            yield section, Command(line.strip(), file, number)
+            yield section, Command(line.strip(), file, number, line.strip().startswith("-"))
 
 
 def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
@@ -363,7 +425,9 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
             if line.startswith((" ", "\t")):
                 if inside and line.strip():
-                    yield Command(line.strip().lstrip("@-"), file, number)
+                    text = line.strip()
+                    command = text.lstrip("@-")
+                    yield Command(command, file, number, "-" in text[: -len(command) or None])
             elif match := RECIPE.match(line):
                 name = name or match[1]
                 inside = match[1] == name
@@ -429,17 +493,23 @@ def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
                     yield Command(command, file, node.line if node else 1)
 
 
-def pre_commit(content: Content, _task: str, _path: str) -> Iterator[Command]:
-    """Yield the ids and entries of pre-commit's hooks."""
+def pre_commit(content: Content, arguments: str, _path: str) -> Iterator[Command]:
+    """Yield the ids and entries of pre-commit's hooks, or of the one that is named."""
+    stage, *_ = [*_after_options(arguments, ("--hook-stage",)), "pre-commit"]
+    named = next((word for word in arguments.split() if word[0] != "-"), "")
+    named = "" if re.search(rf"-\S+\s+{re.escape(named)}", arguments) else named
     for file in content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
         for document in content.data(file):
-            repos = document.get("repos")
+            repos, default = document.get("repos"), document.get("default_stages")
             for _, repo in repos.entries if repos else []:
                 hooks = repo.get("hooks")
                 for _, hook in hooks.entries if hooks else []:
-                    texts = [hook.get("id"), hook.get("entry")]
-                    for node in texts:
-                        if node and node.value:
+                    identifier, entry = hook.get("id"), hook.get("entry")
+                    stages = (hook.get("stages") or default or Node(0)).texts() or [stage]
+                    if stage not in stages and stage.removeprefix("pre-") not in stages:
+                        continue
+                    for node in (identifier, entry):
+                        if node and node.value and named in ("", identifier and identifier.value):
                             yield Command(node.value, file, node.line)
 
 
@@ -449,7 +519,7 @@ def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
         for document in content.data(file):
             stages = document.get("stages")
             for _, stage in stages.entries if stages else []:
-                command = stage.get("cmd") or stage.get("do", "cmd")
+                command = stage.get("cmd")
                 for text in command.texts() if command else []:
                     yield Command(text, file, command.line if command else 1)
 
@@ -497,14 +567,26 @@ def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
                     yield Command(joined(node.texts()), file, node.line)
 
 
+def earthly(content: Content, arguments: str, _path: str) -> Iterator[Command]:
+    """Yield the commands of targets of Earthly, and those that start the targets they need."""
+    names = re.findall(r"\+([\w-]+)", arguments)
+    for file in content.files.find("**/Earthfile"):
+        target = ""
+        for number, line in shell.lines(content.text(file) or ""):
+            if header := re.match(r"([\w-]+):$", line):
+                target = header[1]
+            elif target in names and (match := EARTHLY.match(line)):
+                yield Command(match[1] or f"earthly +{match[2]}", file, number + 1)
+
+
 def job(content: Content, name: str, path: str) -> Iterator[Command]:
     """Yield the commands of the job that a command in a file submits."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for document in content.data(file):
             for key, node in data_files.walk(document):
                 if key in JOB_KEYS:
-                    for number, line in shell.lines(node.value or " ".join(node.texts())):
-                        yield Command(line, file, node.line + number)
+                    script = node.value or joined(node.texts())
+                    yield from commands_of(script, file, node.script_line)
 
 
 def _files(content: Content, name: str, folder: str) -> list[str]:

@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from rung.check.review import python
 
@@ -42,6 +42,8 @@ ACTS = re.compile(r"^(?![ \t]*(?:$|#|set\b|export\b|readonly\b|source\b|\.\s|\w+
 SHELLS = ("bash", "sh", "zsh", "dash")
 ASSIGNED = re.compile(r"\w+\+?=")
 
+SUCCEED = (["true"], [":"], ["echo"], ["printf"])
+
 KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
 # Commands that start the command that follows them.
 WRAPPER_NAMES = "sudo env nice exec eval nohup time timeout builtin stdbuf xargs uvx"
@@ -62,6 +64,8 @@ QUIET_NAMES = (
     "pip pip3 apt apt-get apk yum dnf brew gem choco"
 )
 QUIET = set(QUIET_NAMES.split())
+# Modules of Python that only read the files in their arguments.
+COMPILERS = {"py_compile", "compileall", "tabnanny", "pyflakes"}
 QUIET_PARTS = {
     "gh": {"pr", "issue", "release", "label", "api"},
     "glab": {"mr", "issue", "release"},
@@ -99,21 +103,28 @@ DRY_RUNS = set(DRY_RUN_NAMES.split())
 
 
 @lru_cache(maxsize=50_000)
-def executed(command: str) -> str:
-    """Return what a command executes: simple commands without quotes, joined by semicolons."""
-    return " ; ".join(_executed(EXPRESSION.sub(_expression, command[:MAX_LENGTH]), 0))
+def executed(command: str, enforced: bool = False) -> str:
+    """Return what a command executes: simple commands without quotes, joined by semicolons.
+
+    Args:
+        command: A line of a script.
+        enforced: Whether to leave out commands whose failure is ignored, as by `|| true`.
+    """
+    text = EXPRESSION.sub(_expression, command[:MAX_LENGTH])
+    return " ; ".join(_executed(text, 0, enforced))
 
 
 def _expression(match: re.Match[str]) -> str:
     return "${" + re.sub(r"[^\w.]+", "_", match[1].strip()) + "}"
 
 
-def _executed(text: str, depth: int) -> Iterator[str]:
+def _executed(text: str, depth: int, enforced: bool) -> Iterator[str]:
     if depth > MAX_DEPTH:
         return
     status: bool | None = None  # of the last command, where it is known
     never = False
-    for operator, tokens, inner in _commands(text):
+    commands = list(_commands(text))
+    for number, (operator, tokens, inner) in enumerate(commands):
         first = tokens[0] if tokens else ""
         if never:
             never = first not in ("fi", "done", "else", "elif")
@@ -122,19 +133,33 @@ def _executed(text: str, depth: int) -> Iterator[str]:
             continue
         never = first in ("if", "while") and tokens[1:2] == ["false"]
         for substituted in inner:
-            yield from _executed(substituted, depth + 1)
+            yield from _executed(substituted, depth + 1, enforced)
         argv = argv_of(without_names(tokens))
         head = argv[0] if argv else ""
         status = {"true": True, ":": True, "false": False}.get(head)
         if head == "exit" and operator in ("", ";") and not BRANCHES.search(text):
             return
-        script = script_of(argv)
+        if enforced and _may_fail(commands, number):
+            continue
+        script = None if _checks_syntax(argv) else script_of(argv)
         if script is not None and head.startswith("python"):
             yield from (name for name, _ in _python_commands(script))
         elif script is not None:
-            yield from _executed(script, depth + 1)
+            yield from _executed(script, depth + 1, enforced)
         elif argv and not is_quiet(argv):
             yield " ".join(without_names(tokens))
+
+
+def _may_fail(commands: Sequence[tuple[str, list[str], list[str]]], number: int) -> bool:
+    """Return whether the failure of a simple command is ignored, as that of `a` in `a || true`."""
+    if "--exit-zero" in commands[number][1]:
+        return True
+    for at, (operator, tokens, _) in enumerate(commands[number + 1 :], number + 1):
+        if operator == "||" and (tokens[:1] in SUCCEED or tokens == ["exit", "0"]):
+            return commands[at + 1 : at + 2] == [] or commands[at + 1][0] != "&&"
+        if operator not in ("&&", "||", "|", "|&"):
+            return False
+    return False
 
 
 def _python_commands(text: str) -> Iterator[tuple[str, int]]:
@@ -325,7 +350,11 @@ def without_names(tokens: list[str]) -> list[str]:
 def is_quiet(argv: list[str]) -> bool:
     """Return whether a command starts nothing."""
     head, *rest = argv
-    if head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(rest[:2]):
+    if (
+        _checks_syntax(argv)
+        or head in QUIET
+        or not QUIET_PARTS.get(head, set()).isdisjoint(rest[:2])
+    ):
         return True
     if head in ACTIVE_PARTS and ACTIVE_PARTS[head].isdisjoint(rest):
         return True
@@ -333,7 +362,17 @@ def is_quiet(argv: list[str]) -> bool:
         return True
     if head.startswith("python") and rest[:1] == ["-m"]:
         head, *rest = [*rest[1:], ""]
-    return head in QUIET or (head in INSTALLERS and not INSTALLS.isdisjoint(rest[:3]))
+    return head in QUIET | COMPILERS or (head in INSTALLERS and not INSTALLS.isdisjoint(rest[:3]))
+
+
+def _checks_syntax(argv: Sequence[str]) -> bool:
+    """Return whether a shell only reads its script: `bash -n`."""
+    options = list(takewhile(lambda word: word[:1] == "-", argv[1:]))
+    return (
+        bool(argv)
+        and argv[0] in SHELLS
+        and any(re.fullmatch(r"-\w*n\w*", option) for option in options)
+    )
 
 
 def script_of(argv: Sequence[str]) -> str | None:

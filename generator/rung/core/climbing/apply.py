@@ -20,7 +20,7 @@ from rung.core.merging.conflict import LINES, OURS
 from rung.core.project import Project
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import NotDoneError, RungError
-from rung.system import git, process, shortage
+from rung.system import git, process, shortage, terminal
 from rung.system.printable import printable
 
 # Rung's wheels (decision 30). uv refuses one that changed under the same name, as uv.lock has its old hash.
@@ -60,20 +60,22 @@ def finish(
     write = output_formats.writer("climb", form)
     detached = transaction.is_detached(prepared.bench.top)
     if plan.changes_nothing:
-        print(write(Outcome(plan, news=news)))
+        terminal.show(write(Outcome(plan, news=news)), form)
         return 0
     if plan.leaves_governance and not may_leave_governance:
         raise RungError("\n".join([*messages.leaving(plan), "No files were changed."]))
     if branch is not None:
         commit, passed = climb_on_branch(prepared, branch, messages.message(plan), verify=verify)
-        print(write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news)))
+        terminal.show(
+            write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news)), form
+        )
         return 1 if plan.conflicts or passed is False else 0
     if plan.conflicts:
-        print(write(Outcome(plan, news=news)))
+        terminal.show(write(Outcome(plan, news=news)), form)
         raise NotDoneError(messages.stopped(plan, command))
     commit = climb(prepared, messages.message(plan), verify=verify)
     passed = True if verify else None
-    print(write(Outcome(plan, commit, passed=passed, detached=detached, news=news)))
+    terminal.show(write(Outcome(plan, commit, passed=passed, detached=detached, news=news)), form)
     return 0
 
 

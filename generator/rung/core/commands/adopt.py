@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from rung.options import Answers, ProjectPath, Version
+from rung.options import Answers, Level, ProjectPath, Version
 
 
 def adopt(
     path: ProjectPath = Path(),
-    level: Annotated[
-        str | None, typer.Option(metavar="N", help="The rung to start on (0).")
-    ] = None,
+    level: Level = None,
     pairs: Answers = None,
     from_file: Annotated[
         Path | None,
@@ -34,7 +32,7 @@ def adopt(
         str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
     ] = None,
 ) -> int:
-    """Adopt an existing repository; nothing of it is overwritten."""
+    """Bring a repository of yours. Nothing of it is overwritten."""
     from rung.core import template_source, transaction
     from rung.core.adoption import adoption, complete, summary
     from rung.levels.template_answers import gather_answers

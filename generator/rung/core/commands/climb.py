@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.options import Answers, Branch, LeaveGovernance, NoVerify, To, Trusted, Version
@@ -25,11 +25,12 @@ def climb(
     branch: Branch = None,
     no_verify: NoVerify = False,
     leave_governance: LeaveGovernance = False,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("climb"))
-    ] = "text",
+    form: Annotated[str, options.form("climb")] = "text",
 ) -> int:
-    """Take a project to another rung, up or down, or to other answers."""
+    """Take a project to another rung.
+
+    Up or down, or to other answers: `-d QUESTION=ANSWER`.
+    """
     from rung.core.climbing import planner, plans
     from rung.core.climbing.apply import finish
     from rung.system.process import stopped_like_ctrl_c

@@ -52,7 +52,7 @@ def demo(
     ] = None,
     upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 4,
 ) -> int:
-    """Make a project on real data and climb to the top with it."""
+    """Make a project on real data; climb to the top."""
     return run(keep, upto)
 
 

@@ -30,7 +30,7 @@ def eject(
     template: Trusted = None,
     no_verify: NoVerify = False,
 ) -> int:
-    """Put the library's source into machinery/, to edit it."""
+    """Put the library's source here, to edit it."""
     change = to_wheel if undo else to_source
     return change(path, template, verify=not no_verify)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rung.errors import RungError
+from rung.options import Game, Level, of_vendors, one_of
 
 if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
 
 NAMELESS = """\
-git does not know your name, so the first commit bears Rung's. Put it right with
+git does not know your name, so the first commit carries Rung's. Correct it with
   git config --global user.name "Your Name"
   git config --global user.email you@example.com
   git commit --amend --reset-author --no-edit"""
@@ -24,16 +25,21 @@ def new(
     destination: Annotated[
         Path, typer.Argument(metavar="DEST", parser=Path, help="A folder that does not exist.")
     ],
-    level: Annotated[str | None, typer.Option(metavar="N", help="The rung to start on.")] = None,
-    use_case: Annotated[
-        str | None, typer.Option(metavar="GAME", help="velocity or governance.")
-    ] = None,
+    level: Level = None,
+    use_case: Game = None,
     team_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="one, team or teams.")
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="one, team or teams.",
+            autocompletion=one_of(lambda: ("one", "team", "teams")),
+        ),
     ] = None,
     ci: Annotated[
         str | None,
-        typer.Option(metavar="VENDOR", help="A CI vendor (see docs/questions.md)."),
+        typer.Option(
+            metavar="VENDOR", help="github, gitlab or azure.", autocompletion=one_of(of_vendors)
+        ),
     ] = None,
     pairs: Annotated[
         list[str] | None,
@@ -75,6 +81,7 @@ def new(
     from rung.core import creation, template_source
     from rung.core.drafting import Wanted
     from rung.levels.template_answers import gather_answers
+    from rung.system import terminal
 
     rows = Wanted(from_file, target) if from_file else None
     if target and not rows:
@@ -101,14 +108,15 @@ def new(
     )
     if template:
         template_source.trust(chosen.address)
-    print(_outcome(created, wants_git=not no_git))
+    terminal.show(_outcome(created, wants_git=not no_git))
     return 0
 
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     """Say where a new project is and what to do with it."""
-    lines = [project.drafted] if project.drafted else []
-    lines.append(f"{project.folder}: rung {project.level}, {len(project.files)} files.")
+    sample = "Its data and model are a sample to replace; the README says how."
+    lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
+    lines.insert(0 if project.drafted else 1, project.drafted or sample)
     if project.repository and not project.committed and wants_git:
         lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
     if project.committed:

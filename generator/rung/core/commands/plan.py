@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rung import output_formats
+from rung import options, output_formats
 from rung.options import Answers, ProjectPath, To, Trusted, Version
 
 
@@ -17,9 +17,7 @@ def plan(
     pairs: Answers = None,
     template_version: Version = None,
     template: Trusted = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("plan"))
-    ] = "text",
+    form: Annotated[str, options.form("plan")] = "text",
     as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
     diff: Annotated[bool, typer.Option("--diff", help="As a patch.")] = False,
     out: Annotated[
@@ -27,10 +25,10 @@ def plan(
         typer.Option(metavar="FILE", parser=Path, help="Keep it for `rung climb FILE`."),
     ] = None,
 ) -> int:
-    """Show what a climb would do, and touch nothing."""
-    from rung import options
+    """Show what a climb would do; touch nothing."""
     from rung.core import transaction
     from rung.core.climbing import planner, plans
+    from rung.system import terminal
     from rung.system.process import stopped_like_ctrl_c
 
     write = output_formats.writer("plan", "json" if as_json else form)
@@ -44,7 +42,7 @@ def plan(
             sys.stdout.flush()
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
-            print(write(prepared.plan))
+            terminal.show(write(prepared.plan), "json" if as_json else form)
             text = form == "text" and not as_json
             if (
                 text

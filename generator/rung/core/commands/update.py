@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from rung import output_formats
+from rung import options, output_formats
 from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
@@ -26,11 +24,9 @@ def update(
     template: Trusted = None,
     branch: Branch = None,
     no_verify: NoVerify = False,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=output_formats.names("climb"))
-    ] = "text",
+    form: Annotated[str, options.form("climb")] = "text",
 ) -> int:
-    """Bring Rung's files to a newer version of the template."""
+    """Bring Rung's files to a newer version."""
     from rung.core import template_source
     from rung.core.climbing import planner
     from rung.core.climbing.apply import finish

@@ -5,6 +5,7 @@ one would often be in conflict. Rung's text wins there, and what the user wrote 
 of its own.
 """
 
+import re
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,8 @@ from rung.system import git
 
 PAGE = "RUNG.md"
 YOURS_BELOW = b"<!-- Yours: Rung leaves alone what stands below this line. -->"
+# A line of YAML that says when something starts, in the form of cron.
+SCHEDULE = re.compile(rb'^[ \t-]*(?:cron|schedule):[ ]"[-\d*/, ]+"', re.MULTILINE)
 IGNORES = (".gitignore", ".dockerignore", ".dvcignore", ".gitattributes", ".prettierignore")
 
 
@@ -44,6 +47,19 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode
+
+
+def with_own_schedules(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return Rung's text with each schedule as it was where the user has changed it.
+
+    Rung only proposes when a job starts, so another proposal is no conflict.
+    """
+    before, proposed = SCHEDULE.findall(base), SCHEDULE.findall(theirs)
+    own = set(before) - set(SCHEDULE.findall(ours))
+    if not own or len(before) != len(proposed):
+        return theirs
+    kept = iter([was if was in own else new for was, new in zip(before, proposed, strict=True)])
+    return SCHEDULE.sub(lambda _: next(kept), theirs)
 
 
 def is_text(content: bytes) -> bool:

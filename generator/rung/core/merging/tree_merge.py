@@ -293,6 +293,7 @@ def _settled(
     base_text, their_text = (
         line_merge.with_line_ends(content, ends) for content in (base_text, their_text)
     )
+    their_text = line_merge.with_own_schedules(base_text, our_text, their_text)
     text, conflicts = line_merge.merge(base_text, our_text, their_text)
     if not conflicts and (parses(path, text) or not parses(path, our_text)):
         return text, None, False

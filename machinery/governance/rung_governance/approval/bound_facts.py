@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rung_ops.errors import OpsError
@@ -95,11 +95,15 @@ def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
     """Say that an approval has expired, or is of a day to come."""
-    today = datetime.now(UTC).date().isoformat()
-    if today > str(signed.get("expires", "")):
+    today, expires = datetime.now(UTC).date().isoformat(), str(signed.get("expires", ""))
+    try:
+        has_expired = today > date.fromisoformat(expires).isoformat()
+    except ValueError:  # `never`
+        has_expired = True
+    if has_expired:
         version = signed.get("version", "VERSION")
         yield (
-            f"the approval expired on {signed.get('expires')}: `uv run poe approve {version}` after a "
+            f"the approval expired on {expires}: `uv run poe approve {version}` after a "
             f"look at it, then `uv run poe promote {version}`, renew it"
         )
     if today < str(signed.get("approved", ""))[:10]:

@@ -61,8 +61,13 @@ OWN = (
 SHARED = (*OWN[1:2], *OWN[-2:], "vendor", "machinery", "pyproject.toml", "uv.lock")
 AUTOPILOT = marks(f"{IDENTITY['GIT_AUTHOR_NAME']} <{IDENTITY['GIT_AUTHOR_EMAIL']}>")
 # What the autopilot commits: rows that were served, and what its pipeline has made of them.
-AUTOPILOTS_FILES = ("data/incoming/", "dvc.lock")
+AUTOPILOTS = re.compile(r"data/incoming/.+|(?!src/)(.+/)?dvc\.lock")
 GOOD = "G"  # git's word for a signature of an allowed signer
+# Settings of this clone or user that could hide a person, or count another key's signature.
+SETTINGS = (
+    *("trailer.separators=:", "gpg.ssh.program=ssh-keygen", "gpg.program=false"),
+    *("gpg.openpgp.program=false", "gpg.x509.program=false", "log.showSignature=false"),
+)
 # As .mailmap maps them, and as committed: editing .mailmap cannot hide a developer.
 PERSONS = "%aN <%aE>%x1f%cN <%cE>%x1f%an <%ae>%x1f%cn <%ce>"
 FIELDS = f"%H%x1f{PERSONS}%x1f%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
@@ -118,7 +123,14 @@ def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
     log = _git(
         root,
         *("-c", f"gpg.ssh.allowedSignersFile={signatures.signers_file(root)}"),
-        *("log", "--full-history", f"--format={FIELDS}%x1f%G?%x1f%GS%x1d", commit),
+        *(word for setting in SETTINGS for word in ("-c", setting)),
+        *(
+            "log",
+            "--full-history",
+            "--encoding=UTF-8",
+            f"--format={FIELDS}%x1f%G?%x1f%GS%x1d",
+            commit,
+        ),
         *(f"^{each}" for each in before),
         *("--", *paths),
     )
@@ -135,8 +147,10 @@ def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
 
 
 def _odd(root: Path, commit: str) -> Iterator[str]:
-    for path in _git(root, "show", "--name-only", "--format=", "-z", commit, "--", ".").split("\0"):
-        if path and not any(own in path for own in AUTOPILOTS_FILES):
+    above = _git(root, "rev-parse", "--show-prefix")  # git lists paths from the top
+    for path in _git(root, "show", "--name-only", "--format=", "-z", commit).split("\0"):
+        own = path.removeprefix(above) if path.startswith(above) else ""
+        if path and not AUTOPILOTS.fullmatch(own):
             yield path
 
 
@@ -150,6 +164,6 @@ def _leads_to(root: Path, before: str, commit: str) -> bool:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        return git.output(root, *arguments, variables=source_hash.PLAIN)
+        return git.output(root, *source_hash.NO_GRAPH, *arguments, variables=source_hash.PLAIN)
     except git.GitError as error:
         raise MissingFactError(f"git does not tell who developed it: {error}") from error

@@ -54,6 +54,17 @@ def write_stop(folder: Path, by: str, reason: str) -> tuple[str, list[str]]:
     return line, problems
 
 
+def stopped_by(folder: Path) -> set[str]:
+    """Name everybody who has stopped an environment since it was last resumed."""
+    people = set[str]()
+    for event in state.events(folder):
+        if event["event"] == state.STOP:
+            people.add(event["by"])
+        elif event["event"] == state.RESUME:
+            people.clear()
+    return people
+
+
 def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     """Predict again; returns and raises as switch_off().
 

@@ -26,6 +26,7 @@ from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.kill_switch import IncompleteError, complete
 from rung_governance.approval.overrides import Overrides, override_decision
 from rung_governance.approval.signed_state import SignedStateReader
+from rung_ops.model import json_text
 from rung_ops.model.rows import Refusal
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
@@ -167,9 +168,11 @@ class Oversight:
         """Predict again."""
         fields = complete(await _sent(request), kill_switch.FIELDS)
         stopped, refusal = self._service.stopped, None
-        if request.state.person and stopped and stopped.by == request.state.person:
-            raise Refusal(403, f"{stopped.by} stopped it: another person lets it go on.")
+        person, stoppers = request.state.person, {stopped.by} if stopped else set()
         try:
+            stoppers |= await run_in_threadpool(kill_switch.stopped_by, self._folder)
+            if person and person in stoppers:
+                raise Refusal(403, f"{person} stopped it: another person lets it go on.")
             problems = await run_in_threadpool(
                 kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
             )
@@ -254,8 +257,11 @@ async def _sent(request: Request) -> Any:
         if len(body) > MAX_BYTES:
             raise Refusal(413, f"The body is larger than {MAX_BYTES:,} bytes.")
     try:
-        return _by_holder(msgspec.json.decode(body), request.state.person)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        fields = _by_holder(msgspec.json.decode(body), request.state.person)
+        if isinstance(fields, dict) and (twice := json_text.repeated_key(body)):
+            raise IncompleteError(f"`{twice}` occurs twice.")
+        return fields
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise Refusal(400, f"The body is not JSON: {error}") from error
 
 

@@ -17,6 +17,8 @@ from rung_governance.approval import readiness, rejudge, signed_approval, valida
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_ops.command import verb
 from rung_ops.project import current
+from rung_ops.release.rollback import RECENT
+from rung_ops.system.printable import printable
 from rung_ops.tracking import registry
 from rung_ops.tracking.registry import CHAMPION
 
@@ -99,21 +101,35 @@ def promote(version: str) -> int:
 
 # Tag of the version that was rolled back: when, and why.
 ROLLED_BACK = "rolled_back"
+# Tag of the version that came back by that: when.
+RESTORED = "restored"
 
 
-def restore_previous(reason: str) -> tuple[str, str]:
+def restore_previous(reason: str, source: str | None = None) -> tuple[str, str]:
     """Give the alias back to the version that had it before.
+
+    Args:
+        reason: what was wrong.
+        source: the number of the version to roll back from; None for the champion, unless a rollback
+            has just brought it back.
 
     Returns:
         The numbers of the version that was champion, and of the one that is.
 
     Raises:
-        NotApprovedError: no version was champion before, or the one that was is no longer approved.
+        NotApprovedError: no version was champion before, the one that was is no longer approved, or
+            `source` is not champion.
     """
     left = champion()
     if left is None:
         raise NotApprovedError(
             f"There is no {CHAMPION}: `uv run poe promote VERSION` makes the first one."
+        )
+    if source is None:
+        _refuse_again(left)
+    elif source != left:
+        raise NotApprovedError(
+            f"Version {printable(source)} is not {CHAMPION}, {left} is: nothing was changed."
         )
     before = predecessors()
     if not before:
@@ -134,18 +150,39 @@ def restore_previous(reason: str) -> tuple[str, str]:
             "Another version that is approved: `uv run poe promote VERSION`."
         )
     store = registry.client()
-    # The alias first: a process that is killed after it leaves a memory that is cleaned when read.
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    # Before the alias, so that who sees the champion sees how it came back.
+    store.set_model_version_tag(version.name, str(version.version), RESTORED, moment)
+    # Then the alias: a process that is killed after it leaves a memory that is cleaned when read.
     store.set_registered_model_alias(version.name, CHAMPION, str(version.version))
     remember(before[:-1])
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
     store.set_model_version_tag(version.name, left, ROLLED_BACK, f"{moment} {reason}".strip())
     return left, str(version.version)
 
 
+def _refuse_again(left: str) -> None:
+    """Refuse a rollback right after another one: people who answer one alert go back once."""
+    restored = registry.version(left).tags.get(RESTORED)
+    if restored is None:
+        return
+    age = (datetime.now(UTC) - datetime.fromisoformat(restored)).total_seconds()
+    if age < RECENT:
+        raise NotApprovedError(
+            f"A rollback made version {left} {CHAMPION} again {max(age, 0):.0f} s ago. If {left} is "
+            f"to go as well: `uv run poe rollback --from {left}`."
+        )
+
+
 @verb("poe rollback")
+@click.option(
+    "--from",
+    "source",
+    metavar="VERSION",
+    help="the version to roll back from, needed right after another rollback",
+)
 @click.option("--reason", default="", help="what was wrong")
-def rollback(reason: str) -> int:
+def rollback(source: str | None, reason: str) -> int:
     """Make the version champion that was champion before."""
-    left, back = restore_previous(reason)
+    left, back = restore_previous(reason, source)
     print(f"{registry.model_name()} {back} is {CHAMPION} again, {left} is not")
     return 0

@@ -18,11 +18,7 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
-from rung_ops.system import git
-from rung_ops.tracking import model_bytes, registry, server_check, store_address
-
-# A job of CI takes the records of today out of FETCH_HEAD, beside the commit that it runs for.
-COMMITS = ("HEAD", "FETCH_HEAD", "@{upstream}")
+from rung_ops.tracking import model_bytes, registry, server_check, source_state, store_address
 
 
 def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
@@ -39,17 +35,9 @@ def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
         plan.path(root),
         signatures.signers_file(root),
     )
-    for path in filter(Path.is_file, (*judging, *further)):
-        now = _git_output(path.parent, "hash-object", "--", path.name)
-        if now not in {
-            _git_output(path.parent, "rev-parse", f"{each}:./{path.name}") for each in COMMITS
-        }:
+    for path in (*judging, *further):
+        if not signed_approval.is_as_committed(path):
             yield f"{shown(path)} is not as it is committed: what judges a version is committed first"
-
-
-def _git_output(folder: Path, *arguments: str) -> str:
-    done = git.run(folder, *arguments)
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 # Tags that the pipeline writes to a version and to its run.
@@ -77,7 +65,17 @@ def verdict(version: str, signing: bool = False) -> Verdict:
             return again
         about = validation.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
         records = () if signing else validation.record_paths(about)
-        return again.with_reasons(list(uncommitted(*records)))
+        return again.with_reasons([*uncommitted(*records), *other_rows()])
+
+
+def other_rows() -> Iterator[str]:
+    """Say that rows which judge a version are not those that the pipeline made."""
+    for path in filter(Path.is_file, (current().train, current().test)):
+        if source_state.recorded_hash(path) not in ("", source_state.md5(path)):
+            yield (
+                f"{shown(path)} is not what dvc.lock says the pipeline made: `uv run dvc repro split` "
+                "makes it again"
+            )
 
 
 def judged(version: str) -> dict[str, Any]:

@@ -104,12 +104,9 @@ def same_person(root: Path | None = None) -> list[set[str]]:
     root = current().root if root is None else root
     path = signers_file(root)
     known: dict[str, set[str]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        words = line.split()
-        # A line is: principals, options, type of the key, key, comment.
-        for kind, key in zip(words, words[1:], strict=False):
-            if key.startswith("AAAA") and not line.startswith("#"):
-                known.setdefault(f"{kind} {key}", set()).update(words[0].split(","))
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for principals, _, key in ssh_signature.entries(text):
+        known.setdefault(key, set()).update(principals.split(","))
     return list(known.values())
 
 

@@ -4,6 +4,7 @@
 that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal is there in the same way.
 """
 
+import contextlib
 import hashlib
 import json
 import tomllib
@@ -15,6 +16,7 @@ from typing import Any
 from rung_governance.approval import bound_facts, plan, signatures
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.gate import rules
+from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import git
@@ -39,11 +41,28 @@ def statement(
         **decided_by(record, root),
         "verdict": dict(verdict),
         "approved": now.isoformat(timespec="seconds"),
-        "expires": (now + terms.valid_for).date().isoformat(),
+        "expires": _expiry(now, terms),
         "lapsed": terms.lapsed,
         bound_facts.OTHER_HOOKS: terms.hooks,
         **({} if terms.needs_touch else {bound_facts.TOUCH: bound_facts.NO_TOUCH}),
     }
+
+
+def other_terms(signed: Mapping[str, Any], root: Path) -> Iterator[str]:
+    """Say where an approval lets more than the plan does, as one that was written by hand may."""
+    terms, wanted = plan.approval_terms(root), dict(signed)
+    with contextlib.suppress(ValueError):  # a day that is none does not count anyway
+        began = datetime.fromisoformat(str(signed.get("approved")))
+        wanted["expires"] = min(str(signed.get("expires")), _expiry(began, terms))
+    wanted |= {"lapsed": terms.lapsed} if "lapsed" in signed else {}
+    wanted |= {bound_facts.OTHER_HOOKS: terms.hooks} if bound_facts.HOOKS in signed else {}
+    for name, value in wanted.items():
+        if signed.get(name) != value:
+            yield f"the approval says {name}: {signed.get(name)}, and the plan {value}"
+
+
+def _expiry(began: datetime, terms: plan.ApprovalTerms) -> str:
+    return (began + terms.valid_for).date().isoformat()
 
 
 def decided_by(record: Path, root: Path | None = None) -> dict[str, Any]:
@@ -148,7 +167,28 @@ def proof_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sig")
 
 
+# A job of CI takes the records of today out of FETCH_HEAD, beside the commit that it runs for.
+COMMITS = ("HEAD", "FETCH_HEAD", "@{upstream}")
+
+
+def is_as_committed(path: Path) -> bool:
+    """Return whether a file is as a commit has it; one that is gone, whether HEAD lacks it too."""
+    committed = [_git(path, "rev-parse", f"{each}:./{path.name}") for each in COMMITS]
+    if not path.is_file():
+        return not committed[0]
+    # Filters of this clone may make of it what was committed.
+    now = _git(path, "hash-object", "--no-filters", "--", path.name)
+    return bool(now) and now in committed
+
+
+def _git(path: Path, *arguments: str) -> str:
+    how = (*source_hash.NO_GRAPH, *arguments)
+    done = git.run(path.parent, *how, variables=source_hash.PLAIN)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def in_history(path: Path) -> bool:
     """Return whether git remembers a file, whether or not it is there now."""
-    last_commit = git.run(path.parent, "log", "-1", "--all", "--format=%H", "--", path.name)
-    return bool(last_commit.stdout.strip())
+    # Without --full-history a merge that leaves the file out hides the branch that had it.
+    log = ("log", "-1", "--all", "--full-history", "--format=%H", "--", path.name)
+    return bool(_git(path, *log))

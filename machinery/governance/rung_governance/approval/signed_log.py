@@ -60,6 +60,7 @@ class Signed:
         change: the last change of the state.
         stops: the hash of each stop's line, and whether a resumption follows it.
         latest: the latest time of a line since the last review.
+        by_key: whether any approval was signed by a validator's key.
     """
 
     lines: int = 0
@@ -68,6 +69,7 @@ class Signed:
     change: Event | None = None
     stops: Mapping[str, bool] = field(default_factory=dict)
     latest: str = ""
+    by_key: bool = False
 
     def ahead(self) -> str:
         """Say that a line is signed of a time to come, so that no date can be compared with today's.
@@ -87,10 +89,11 @@ class Signed:
     def after(self, lines: Iterable[Line]) -> "Signed":
         """Return what they say with the lines that follow."""
         approvals, change, last = dict(self.approvals), self.change, None
-        stops, latest = dict(self.stops), self.latest
+        stops, latest, by_key = dict(self.stops), self.latest, self.by_key
         for last in lines:
             if last.event is not None and last.is_of(APPROVED):
                 approvals[str(last.event["detail"].get("release"))] = last.event["detail"]
+                by_key = by_key or bool(last.event["detail"].get("approval_hash"))
             if last.changes:
                 change = last.event
             if last.is_of(state.STOP):
@@ -100,7 +103,7 @@ class Signed:
             latest = last.at if last.is_of(REVIEWED) else max(latest, last.at)
         if last is None:
             return self
-        return Signed(last.number, last.hash, approvals, change, stops, latest)
+        return Signed(last.number, last.hash, approvals, change, stops, latest, by_key)
 
 
 class SignedLog:

@@ -91,16 +91,20 @@ def verify(
 
 def signers(allowed: str, namespace: str, now: datetime) -> Iterator[Signer]:
     """List the signers that an allowed-signers file admits for a namespace now."""
-    for line in allowed.splitlines():
-        match = None if line.lstrip().startswith("#") else KEY.search(line)
-        if match is None:
-            continue
-        principals, _, options = line[: match.start()].strip().partition(" ")
+    for principals, options, key in entries(allowed):
         try:
-            if principals and _admits(options.strip(), namespace, now):
-                yield Signer(principals.strip('"'), base64.b64decode(match[2]))
+            if _admits(options, namespace, now):
+                yield Signer(principals, base64.b64decode(key))
         except ValueError:  # a time or a key that is not one
             continue
+
+
+def entries(allowed: str) -> Iterator[tuple[str, str, str]]:
+    """List principals, options and key, in base64, of each line of an allowed-signers file."""
+    for line in allowed.splitlines():
+        match = None if line.lstrip().startswith("#") else KEY.search(line)
+        if match is not None and (words := line[: match.start()].split(None, 1)):
+            yield words[0].strip('"'), "".join(words[1:]).strip(), match[2]
 
 
 def _admits(options: str, namespace: str, now: datetime) -> bool:

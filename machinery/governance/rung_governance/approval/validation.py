@@ -206,6 +206,7 @@ def _signed_objections(
         del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
     if not answered:
         now |= signed_approval.decided_by(record, current().root)
+        yield from signed_approval.other_terms(signed, current().root)
     yield from bound_facts.changed(signed, now, None if answered else verdict)
     yield from person_objections(version, validator, answered)
 
@@ -226,41 +227,42 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
     if not me & developers.marks(str(named["email"])):
         yield f"the record is by {named['email']}, and {validator} signed it"
     me |= developers.marks(str(named["name"]))
+    commit, approved = str(version.tags["git_commit"]), list(_approved_commits(version))
+    # Nobody approves of what is one's own, so that the next version counts from there.
+    by_others = [each for each, by in approved if not developers.known_by([by], together) & me]
     try:
-        made = developers.commits(
-            str(version.tags["git_commit"]), _approved_commits(version), current().root
-        )
+        developed = developers.commits(commit, by_others, current().root)
+        made = developers.commits(commit, [each for each, _ in approved], current().root)
     except MissingFactError as error:
         if not answered:
             yield str(error)
         return
     terms = plan.approval_terms(current().root)
-    for commit in made:
-        short = commit.id[:10]
-        same = developers.known_by(commit.people, together) & me
-        if same:
-            yield f"{validator} developed the model (commit {short}), and cannot validate it"
+    for each in developed:
+        if developers.known_by(each.people, together) & me:
+            yield f"{validator} developed the model (commit {each.id[:10]}), and cannot validate it"
             return
-        if commit.odd:
-            yield f"commit {short} changes {commit.odd[0]}, which the autopilot never does"
-        if terms.signed_commits and commit.people and not commit.signed:
+    for each in made:
+        short = each.id[:10]
+        if each.odd:
+            yield f"commit {short} changes {each.odd[0]}, which the autopilot never does"
+        if terms.signed_commits and each.people and not each.signed:
             yield f"commit {short} is not signed, so that who made it is only a text"
             return
 
 
-def _approved_commits(version: Version) -> list[str]:
-    """List the commits of the model's other versions that somebody has signed an approval of."""
-    commits = []
+def _approved_commits(version: Version) -> Iterator[tuple[str, str]]:
+    """List the commits of the model's other versions that were approved, each with who signed."""
     for path in sorted((current().root / RECORDS).glob(f"{version.name}-*.approval.json")):
         if path == approval_path(version):
             continue
         try:
-            signed, _ = signed_approval.read(path, current().root)
+            signed, by = signed_approval.read(path, current().root)
         except SignatureError:
             continue
-        if not list(signed_approval.withdrawn(path)):
-            commits.append(str(signed.get("git_commit")))
-    return commits
+        is_own = path.name == f"{signed.get('model')}-{signed.get('version')}.approval.json"
+        if is_own and not list(signed_approval.withdrawn(path)):
+            yield str(signed.get("git_commit")), by
 
 
 def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:

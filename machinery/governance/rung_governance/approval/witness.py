@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung_governance.approval import anchors, plan
+from rung_governance.approval import anchors, plan, signed_approval
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.system import git
@@ -55,6 +55,8 @@ def compared(folder: Path) -> tuple[list[str], str]:
     name, (_, kept) = plan.approval_terms().witness, _names(folder)
     why = f"there is no remote {name}"
     try:
+        if _tip("HEAD") and not signed_approval.is_as_committed(plan.path()):
+            raise WitnessError("the plan, which names them, is not as it is committed")
         if remote() == name:
             return problems(folder, name), ""
         if name == plan.NO_WITNESS or not _tip(kept):

@@ -1,0 +1,48 @@
+"""Text for a terminal: folded at its width, and coloured; as it is for a file, a pipe and a log."""
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from typing import TextIO
+
+BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
+COLOURS = {"+": GREEN, "-": RED, "~": YELLOW, "!": YELLOW}  # by the sign that a line begins with
+SIGN = re.compile(r"  ([-+~!.=*])\+? ")
+COMMAND = re.compile(r"\s*(cd|git|rung|uv|uvx) ")  # folded it could not be copied
+
+
+def show(text: str, form: str = "text", *, end: str = "\n") -> None:
+    """Print the output of a command in a format; only text is for people."""
+    if form != "text" or not sys.stdout.isatty():
+        print(text, end=end)
+        return
+    width = shutil.get_terminal_size().columns
+    lines = (coloured(part, line) for line in text.split("\n") for part in fold(line, width))
+    print("\n".join(lines), end=end)
+
+
+def fold(line: str, width: int) -> list[str]:
+    """Return a line in parts of at most so many columns; a command stays whole."""
+    if len(line) <= width or COMMAND.match(line):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2 * bool(SIGN.match(line)))
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def coloured(part: str, line: str) -> str:
+    """Return a part of a line in the colour of the line: by its sign, or bold for a heading."""
+    sign = SIGN.match(line)
+    heading = line.endswith(":") and not line.startswith(" ")
+    return paint(part, COLOURS.get(sign[1]) if sign else BOLD if heading else None, sys.stdout)
+
+
+def paint(text: str, colour: int | None, stream: TextIO) -> str:
+    """Return a text in a colour, where a stream is a terminal and NO_COLOR is not set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if colour is None or plain or not stream.isatty():
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
