@@ -14,7 +14,7 @@ from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.template_answers import check_answers, readable_name
+from rung.levels.template_answers import check_answers
 from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
@@ -66,7 +66,6 @@ def create(
         rows: The user's rows, for drafts in place of the example.
     """
     folder = _normal(destination)
-    answers = _named(folder, answers) if rows else answers
     clear_left_over(folder)
     _check(folder, source, answers, defaults=defaults)
     outer = git.repository_above(folder)
@@ -97,7 +96,6 @@ def preview(
 ) -> CreatedProject:
     """Return what `create` would create, without creating it."""
     folder = _normal(destination)
-    answers = _named(folder, answers) if rows else answers
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
@@ -105,12 +103,6 @@ def preview(
         level = int(answers_file.read(room)["level"])
         drafted = draft(room, rows) if rows else ""
         return CreatedProject(folder, _files(room), level, drafted=drafted)
-
-
-def _named(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Name a project after its folder: the default is the example's name."""
-    name = readable_name(folder.name)
-    return {"project_name": name, **answers} if name else dict(answers)
 
 
 def _normal(destination: Path) -> Path:
