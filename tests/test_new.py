@@ -472,7 +472,8 @@ def test_a_project_begins_with_the_users_file_or_not_at_all(
 
     assert done.returncode == 0, done.stderr
     assert "good: true or false" in done.stdout
-    assert "crop yields" == answers_of(folder)["project_name"]
+    assert "first commit contains your rows: data/sample/fields.csv, 1.2 kB." in done.stdout
+    assert "Crop yields" == answers_of(folder)["project_name"]
     assert "" == git(folder, "status", "--porcelain", "--ignored")
     assert {"README.md", "fields.csv"} == set(files_of(folder / "data/sample"))
     assert "rain_mm: float" in (folder / "src/crop_yields/dataset.py").read_text()

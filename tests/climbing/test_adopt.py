@@ -12,10 +12,11 @@ import yaml
 
 from rung.core import template_source, transaction
 from rung.core.adoption import adoption as adopting
-from rung.core.adoption import complete, summary
+from rung.core.adoption import complete, drafts, summary
 from rung.core.adoption.adoption import Adoption
 from rung.core.climbing import apply, planner
 from rung.core.climbing.plans import ChangeRequest
+from rung.core.drafting import Wanted
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import NotDoneError, RungError
@@ -518,6 +519,32 @@ TRAINS = {
     "train.py": "import sklearn\nframe = read_csv('rows.csv')\ny = frame['left']\n",
     "rows.csv": "size,left\n1,0\n",
 }
+
+
+def test_the_entries_that_come_later_are_those_of_an_adoption_at_once(
+    tmp_path: Path, template: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drafted(room: Path, wanted: Wanted) -> str:
+        (model,) = room.glob("src/*/model.py")
+        model.write_text("from xgboost import XGBRegressor\n")
+        return wanted.model
+
+    monkeypatch.setattr(drafts, "draft", drafted)
+    files = TRAINS | {
+        "train.py": f"{TRAINS['train.py']}from xgboost import XGBRegressor\nXGBRegressor()\n",
+        "pyproject.toml": "[tool.black]\n",
+        "requirements.txt": "excel==3.1\nxgboost==2.0\n",
+    }
+    once, late = (repository(tmp_path / name / "late", files) for name in ("once", "twice"))
+
+    adopt(once, template, merge=True)
+    adopt(late, template)
+    complete.complete(late, template.address)
+
+    pyproject = (once / "pyproject.toml").read_text()
+    assert 'own = [\n    "excel>=3.1",\n]' in pyproject
+    assert '"xgboost>=2.0",' in pyproject
+    assert pyproject == (late / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize(

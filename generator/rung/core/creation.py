@@ -9,12 +9,12 @@ from typing import Any
 
 from rung import options
 from rung.core import level_contents
-from rung.core.drafting import Wanted, draft
+from rung.core.drafting import SAMPLE, Wanted, draft
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from rung.levels.template_answers import check_answers, readable_name
+from rung.levels.template_answers import check_answers
 from rung.system import git
 from rung.system.staging import check_free, clear_left_over, staged
 
@@ -32,6 +32,7 @@ class CreatedProject:
         signed: Whether that commit is in the user's name.
         asks: What the answers about infrastructure require of the team.
         drafted: What was inferred from the user's rows; empty if it begins with the example.
+        kilobytes: The size of the user's rows by their path in the project.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class CreatedProject:
     signed: bool = True
     asks: list[str] = field(default_factory=list)
     drafted: str = ""
+    kilobytes: Mapping[str, float] = field(default_factory=dict)
 
 
 def create(
@@ -64,7 +66,6 @@ def create(
         rows: The user's rows, for drafts in place of the example.
     """
     folder = _normal(destination)
-    answers = _named(folder, answers) if rows else answers
     clear_left_over(folder)
     _check(folder, source, answers, defaults=defaults)
     outer = git.repository_above(folder)
@@ -76,11 +77,13 @@ def create(
         rendered_trees.keep(version, answers_file.answers(recorded), room)
         drafted = draft(room, rows) if rows else ""
         files = _files(room)
+        sample = [file for file in files if file.startswith(SAMPLE) and not file.endswith(".md")]
+        sizes = {file: (room / file).stat().st_size / 1000 for file in sample} if rows else {}
         own = outer is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
     asks = level_contents.contents(source, recorded).answers_ask
     level = int(recorded["level"])
-    return CreatedProject(folder, files, level, outer, own, signed, asks, drafted)
+    return CreatedProject(folder, files, level, outer, own, signed, asks, drafted, sizes)
 
 
 def preview(
@@ -93,7 +96,6 @@ def preview(
 ) -> CreatedProject:
     """Return what `create` would create, without creating it."""
     folder = _normal(destination)
-    answers = _named(folder, answers) if rows else answers
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
@@ -101,12 +103,6 @@ def preview(
         level = int(answers_file.read(room)["level"])
         drafted = draft(room, rows) if rows else ""
         return CreatedProject(folder, _files(room), level, drafted=drafted)
-
-
-def _named(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Name a project after its folder: the default is the example's name."""
-    name = readable_name(folder.name)
-    return {"project_name": name, **answers} if name else dict(answers)
 
 
 def _normal(destination: Path) -> Path:

@@ -15,6 +15,7 @@ from rung.system import process
 
 LIBRARY = "vendor/rung_ops-*.whl"
 EJECTED = "machinery"
+SAMPLE = "data/sample/"
 BESIDE = ("polars>=1.30", "ruff>=0.12")  # reads the rows; lays out what is written
 PYTHON = ">=3.11,<3.14"
 

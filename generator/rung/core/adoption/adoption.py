@@ -9,7 +9,7 @@ from typing import Any
 from rung.core import level_contents, preconditions, transaction
 from rung.core.adoption import complete, drafts, existing
 from rung.core.adoption.inferred import Inferred, infer
-from rung.core.drafting import Wanted
+from rung.core.drafting import SAMPLE, Wanted
 from rung.core.project import opened
 from rung.core.rendering import rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
@@ -114,7 +114,7 @@ def adopt(
         if adoption.example:
             rendered = _with_drafts(adoption, bench, tree, rows, target, dry_run=dry_run)
         planted = rendered_trees.of_the_user(rendered, [source])
-        planted |= {path for path in rendered if path.startswith(drafts.SAMPLE)}
+        planted |= {path for path in rendered if path.startswith(SAMPLE)}
         rendered = _with_own(adoption, bench, files, rendered, there)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
@@ -207,9 +207,7 @@ def _with_drafts(
     if not git.output(file.parent, "ls-files", "--", file.name):
         # Git has not kept these rows so far, and it may have been for a reason.
         (kept,) = [
-            path
-            for path in rendered
-            if path.startswith(drafts.SAMPLE) and path != f"{drafts.SAMPLE}README.md"
+            path for path in rendered if path.startswith(SAMPLE) and path != f"{SAMPLE}README.md"
         ]
         adoption.to_copy = (str(file), kept)
         rendered = {path: entry for path, entry in rendered.items() if path != kept}
@@ -224,7 +222,7 @@ def _with_own(
     there: existing.Existing,
 ) -> dict[str, Entry]:
     """Return a render whose pyproject.toml has what the user's own files need as well."""
-    needed = drafts.packages(there, adoption.wanted)
+    needed = drafts.packages(there, adoption.wanted.model if adoption.wanted else "")
     entry = rendered["pyproject.toml"]
     own = complete.python_files(files, rendered)
     text = complete.with_own(bench.content(entry), *needed, own)

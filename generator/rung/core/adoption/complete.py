@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from tomlkit.exceptions import TOMLKitError
 
 from rung.core import preconditions, template_source, transaction
+from rung.core.adoption import drafts, existing
 from rung.core.project import opened
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Workbench
@@ -100,13 +101,14 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     with opened(top, folder, head) as project:
         bench = project.bench
         files = bench.files(project.tree)
-        rendered = bench.files(
-            rendered_trees.rendered(bench, source, answers_file.answers(recorded))
-        )
+        answers = answers_file.answers(recorded)
+        rendered = bench.files(rendered_trees.rendered(bench, source, answers))
         first = not _knows_tasks(bench, files)
         if first:
             entry = rendered["pyproject.toml"]
-            own = with_own(bench.content(entry), [], [], python_files(files, rendered))
+            there = existing.read(folder)
+            needed = drafts.packages(there, there.read(f"src/{answers['package']}/model.py"))
+            own = with_own(bench.content(entry), *needed, python_files(files, rendered))
             rendered = {**rendered, "pyproject.toml": Entry(entry.mode, bench.store(own))}
         missing = lacking(bench, files, rendered, flat=first, linted=not first)
         changes = {path: file.completed for path, file in missing.items() if file.entries}

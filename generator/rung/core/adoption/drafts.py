@@ -10,10 +10,9 @@ from packaging.utils import canonicalize_name
 
 from rung.core.adoption.existing import Existing, pyproject
 from rung.core.adoption.inferred import REQUIREMENTS, Inferred
-from rung.core.drafting import Wanted, draft
+from rung.core.drafting import SAMPLE, Wanted, draft
 from rung.core.rendering.workbench import Entry, Workbench
 
-SAMPLE = "data/sample/"
 DRAFTED = ("src/", SAMPLE, "docs/use_case.md", "params.toml")
 READ = 50_000_000  # bytes of a table in which names of columns are looked for
 FOR_PEOPLE = ("dev", "test", "doc", "lint")  # in the names of files of requirements
@@ -79,11 +78,15 @@ def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entr
     return kept | mine, said
 
 
-def packages(existing: Existing, wanted: Wanted | None) -> tuple[list[str], list[str]]:
-    """Return the packages that the drafted model needs, and those that only the requirements name.
+def packages(existing: Existing, model: str) -> tuple[list[str], list[str]]:
+    """Return the packages that the model needs, and those that only the requirements name.
 
     An exact version becomes the lowest one: Rung needs newer versions of what both depend on, and
     uv.lock has the exact ones.
+
+    Args:
+        existing: The repository.
+        model: Module and name of the model's class, or the text of the module that imports it.
     """
     paths = existing.matching(*REQUIREMENTS)
     paths = [path for path in paths if not any(word in path.lower() for word in FOR_PEOPLE)]
@@ -97,8 +100,8 @@ def packages(existing: Existing, wanted: Wanted | None) -> tuple[list[str], list
             lowest = (re.sub(r"^===?(.*?)(\.\*)?$", r">=\1", str(s)) for s in requirement.specifier)
             requirement.specifier = SpecifierSet(",".join(sorted(lowest)))
             listed.setdefault(canonicalize_name(requirement.name), str(requirement))
-    library = wanted.model.partition(".")[0] if wanted else ""
-    needed = [listed.pop(library, PACKAGES[library])] if library in PACKAGES else []
+    libraries = [name for name in PACKAGES if re.search(rf"(?m)^(from |import )?{name}\b", model)]
+    needed = [listed.pop(name, PACKAGES[name]) for name in libraries]
     tables = pyproject(existing)
     packaged = "project" in tables or "poetry" in tables.get("tool", {})
     return needed, [] if packaged or "setup.py" in existing.paths else list(listed.values())

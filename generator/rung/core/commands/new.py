@@ -119,6 +119,13 @@ def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     lines.insert(0 if project.drafted else 1, project.drafted or sample)
     if project.repository and not project.committed and wants_git:
         lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
+    if project.committed:
+        lines += [
+            f"The first commit contains your rows: {path}, {size:,.1f} kB. To leave them out, delete "
+            f"the folder, start with `--no-git`, and add `/{path}` to .gitignore; CI and climbs then "
+            "need other rows in data/sample."
+            for path, size in project.kilobytes.items()
+        ]
     if not project.signed:
         lines.append(NAMELESS)
     if project.asks:
