@@ -14,8 +14,6 @@ from pathlib import Path
 
 import polars as pl
 
-PARAMS = 'seed = 1\n[score]\nmetric = "auc"\nhigher_is_better = true\n'
-
 
 def load(path: Path) -> pl.DataFrame:
     return pl.read_csv(path).select(pl.lit("{package}").alias("from"))
@@ -23,6 +21,12 @@ def load(path: Path) -> pl.DataFrame:
 
 TARGET = "{package}_target"
 TIME = None
+"""
+PARAMS = """
+seed = 1
+[score]
+metric = "auc"
+higher_is_better = true
 """
 SETTINGS = """
 [project]
