@@ -189,6 +189,12 @@ def main() -> None:
         "",
         *table(options),
         "",
+        (
+            "Shadow and canary look for gross errors. What a refit makes worse is found by the checks after it "
+            "took over. Where two fits of the same settings differ, some of those that serve are better than "
+            "their average."
+        ),
+        "",
         "Made by `uv run --group machinery python benchmarks/takeover.py --write docs/benchmarks.md`.",
         "<!-- /takeover -->",
     ]
