@@ -97,12 +97,12 @@ def _holds(after: object, before: object) -> bool:
 
 
 def test_what_the_verbs_need_is_added_and_no_taste() -> None:
-    tool = added('[project]\nname = "x"\n')["tool"]
+    tool = added('[project]\nname = "x"\n[tool.ruff]\nline-length = 79\n')["tool"]
 
     assert {"default-groups", "sources"} == tool["uv"].keys()
     assert "all" == tool["uv"]["default-groups"]
     assert ["ops/tasks.toml"] == tool["poe"]["include"]
-    assert "ruff" not in tool
+    assert {"line-length": 79} == tool["ruff"]
 
 
 def test_an_installed_package_is_not_requested_again() -> None:

@@ -28,7 +28,7 @@ def test_every_input_is_described_and_has_a_default_and_reaches_the_check() -> N
     for name, message in ACTION["inputs"].items():
         assert message["description"]
         assert isinstance(message["default"], str)
-        assert f"${{{{ inputs.{name} }}}}" in used
+        assert re.search(rf"\binputs\.{re.escape(name)} ", used)
 
 
 def test_the_action_and_the_job_keep_their_schemas() -> None:

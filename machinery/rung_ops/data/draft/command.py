@@ -24,10 +24,10 @@ def main(
 ) -> int:
     """Draft dataset.py, features.py, model.py and params.toml from a FILE of rows."""
     project = current()
-    mine = project.root / "src" / package_name() / "dataset.py"
-    if mine.exists() and not replace:
+    mine = f"src/{package_name()}/dataset.py"
+    if (project.root / mine).exists() and not replace:
         raise DraftError(
-            f"{mine.relative_to(project.root)} is there. Commit your work, then add `--replace`: it "
+            f"{mine} is there. Commit your work, then add `--replace`: it "
             "replaces dataset.py, features.py, model.py, params.toml, docs/use_case.md and all of "
             "data/sample."
         )
