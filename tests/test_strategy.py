@@ -288,6 +288,10 @@ def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> N
                 comes = min(item.rung, WEIGHTS.early.get(item.capability.id, 4))
                 assert (item.state == TO_BUILD) == (comes > made.strategy.start.level)
         assert all(item.rung > target for item in step.later)
+    advised = {item.capability.id for step in made.roadmap.steps for item in step.items}
+    left = {each.what for each in made.roadmap.not_yet}
+    if "legal-or-safety" in answers["harm"]:  # no version is tried on people who can be hurt
+        assert "canary-or-ab-rollout" not in advised and "a canary or an A/B test" in left
     # What the target rests on is brought by a step, comes with the start, or is said beside.
     brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
     named = {name for capability in made.roadmap.keystones for name in capability.any_of}
@@ -518,6 +522,13 @@ def test_a_self_driving_car_is_governed_for_any_answer_about_harm() -> None:
 
     assert ("governance", "before use") == (made.strategy.game.name, names(made)[0])
     assert ("annoyance",) == made.answers["harm"]
+    assert phrases.game(made).endswith("(self-driving, legal-or-safety)")
+
+
+def test_who_contradicts_the_harm_is_not_sent_up_faster_for_it() -> None:
+    made = assess(read(PERSONAS / "independent/ferry.yml", WEIGHTS), WEIGHTS, LEVELS)
+
+    assert 2 == made.strategy.target.level
 
 
 @pytest.mark.parametrize("answer", ["apart", "handover"])

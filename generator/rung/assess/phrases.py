@@ -41,10 +41,13 @@ def title(assessment: Assessment, level: int) -> str:
 
 def game(assessment: Assessment) -> str:
     """Return the game, what it is, and the answers that decide it."""
-    game, domain = assessment.strategy.game, assessment.weights.questions["domain"]
+    game, questions = assessment.strategy.game, assessment.weights.questions
+    domain, harm = questions["domain"], questions["harm"]
     named = sorted(assessment.answers["domain"], key=lambda name: -domain.share([name]))
     chosen = assessment.choice.game == game.name
-    reason = "you chose it" if chosen else f"{named[0]}, {assessment.answers['harm'][0]}"
+    # What counts, where the answer contradicts the domain.
+    counted = next(term.answer for term in game.score.terms if term.what == harm.short)
+    reason = "you chose it" if chosen else f"{named[0]}, {counted}"
     return f"{game.name}: {GAMES[game.name]} ({reason})"
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from rung.assess.strategy import Block, Scan, Strategy
-from rung.assess.weights import Answers, Duty, Tasks, Weights
+from rung.assess.weights import Answers, Duty, Tasks, Unwanted, Weights
 from rung.levels.ladder import TIERS, Capability, Level
 
 # What is known of a capability.
@@ -149,6 +149,11 @@ class Planner:
     def _known(self) -> dict[str, Capability]:
         return {name: c for level in self.levels for name, c in level.capabilities.items()}
 
+    @cached_property
+    def _unwanted(self) -> dict[str, Unwanted]:
+        (harm,) = self.answers["harm"]
+        return {name: each for name, each in self.weights.unwanted.items() if harm in each.harm}
+
     def _steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""
         apart = any(self.weights.hold(where, self.answers) for where in self.weights.apart.any)
@@ -191,6 +196,7 @@ class Planner:
             if capability.block == block.name
             and capability.rung(played) is not None
             and capability.id not in owed
+            and capability.id not in self._unwanted
             and capability.is_for(self.project)
         ]
         items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
@@ -297,6 +303,8 @@ class Planner:
                 f"rung {level.level}, {level.title}",
                 f"{because}; it costs {level.cost.rstrip('.')}",
             )
+        for each in self._unwanted.values():
+            yield NotYet(each.what, each.because)
         if strategy.game.played == "governance":
             yield NotYet(
                 "promotion without a person",

@@ -244,6 +244,14 @@ class Target(Record, frozen=True):
     online_because: str
 
 
+class Unwanted(Record, frozen=True):
+    """A capability that is not advised where the worst harm is one of `harm`, and why."""
+
+    harm: tuple[str, ...]
+    what: str
+    because: str
+
+
 class Weights(Record, frozen=True):
     """Everything in levels/strategy.yml; each field is explained there."""
 
@@ -260,6 +268,7 @@ class Weights(Record, frozen=True):
     alone: str
     early: Mapping[str, int]
     by_hand: tuple[str, ...]
+    unwanted: Mapping[str, Unwanted]
     governance: tuple[Term, ...]
     games: Games
     adoption: tuple[Term, ...]
@@ -307,6 +316,8 @@ class Weights(Record, frozen=True):
             for rule in rules:
                 self._require_answers(rule.where, f"{key}.where")
                 self._require_answers(rule.take, f"{key}.take")
+        for unwanted in self.unwanted.values():
+            self._require_answers({"harm": unwanted.harm}, "unwanted")
         for answers in self.apart.any:
             self._require_answers(answers, "apart.any")
         for duty in self.duties:
