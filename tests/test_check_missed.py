@@ -19,6 +19,10 @@ BLUBBER = "version: v4\nbase: docker.example.org/python3\nvariants:\n  test:\n  
 
 # By what is shown: the files, the capability and the tier it earns.
 MISSED: dict[str, tuple[dict[str, str], str, str]] = {
+    "a step whose quoted name has a hash": (
+        {CI: "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n    - name: 'Build #1' # it's\n      run: docker build -t x .\n", "Dockerfile": "FROM python\nCOPY train.py .\n", "train.py": "model.fit(x)\n"},
+        "container-image", "automated",
+    ),
     "a comparison of two measures": (
         {"gate.py": "def main():\n    new_model_mse = mse(a)\n    if new_model_mse < production_model_mse:\n        deploy()\n"},
         "model-quality-gate", "used",

@@ -26,7 +26,10 @@ NOBODY = re.compile(
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".bmp", ".mp4")
 WORD = re.compile(r"[^\W\d_]{2,}")
 # A comment begins a text or follows a blank; that is checked last, which makes the search fast.
-HASH = re.compile(r"#(?<!\S#).*")
+# A quoted text is kept, whatever is in it.
+HASH = re.compile(
+    r"""('(?<![^\s\[{(,=:]')[^'\n]*'|"(?<![^\s\[{(,=:]")(?:[^"\\\n]|\\.)*")|#(?<!\S#).*"""
+)
 SLASHES = re.compile(r"//(?<!\S//).*")
 DASHES = re.compile(r"--(?<!\S--).*")
 HASH_ENDINGS = {
@@ -116,7 +119,7 @@ def without_comments(path: str, text: str) -> str:
     if kind == "codeowners":
         text = NOBODY.sub("", PLACEHOLDER.sub("", text))
     if kind in HASH_ENDINGS:
-        return HASH.sub("", text) if "#" in text else text
+        return HASH.sub(r"\1", text) if "#" in text else text
     if kind in SLASH_ENDINGS:
         text = re.sub(r"/\*(?<!\S/\*)(?:[^*]|\*(?!/))*+(?:\*/)?", _blank, text)
         return "\n".join(SLASHES.sub("", line) for line in text.split("\n"))
