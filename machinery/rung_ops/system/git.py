@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ KEPT_SETTINGS = re.compile(
     r"credential\..+|http\.(.+\.)?extraheader|safe\.directory", re.IGNORECASE
 )
 MOST_SETTINGS = 100
+# Git dies where a program that it starts ends before it has read all, as ssh-keygen does of a signature
+# that is none: of a hundred `git log --format=%G?` about one.
+TRIES = 5
 
 
 class GitError(OpsError):
@@ -112,7 +116,7 @@ def content(folder: Path, *arguments: str, variables: Mapping[str, str] | None =
 
 def _refuse_failed(code: int, printed: str, arguments: tuple[str, ...]) -> None:
     if code:
-        lines = printed.strip().splitlines()
+        lines = [line for line in printed.strip().splitlines() if not line.startswith("hint:")]
         raise GitError(lines[-1] if lines else f"`git {arguments[0]}` ended with {code}")
 
 
@@ -123,12 +127,16 @@ def _started(
     environment: Mapping[str, str] | None,
     **how: Any,
 ) -> subprocess.CompletedProcess[Any]:
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env=variables(environment) | dict(further or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        **how,
-    )
+    for _ in range(TRIES):
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=variables(environment) | dict(further or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            **how,
+        )
+        if done.returncode != -signal.SIGPIPE:
+            break
+    return done

@@ -1,5 +1,6 @@
 """Git works on the repository of the folder that it is run in, whatever the environment says."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,3 +92,21 @@ def test_what_git_refuses_is_an_error_with_its_last_line(
 ) -> None:
     with pytest.raises(git.GitError, match="unknown revision|bad revision"):
         ask(repository, "rev-list", "nothing", "--")
+
+
+def test_a_git_that_nobody_listened_to_is_asked_again(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git dies of SIGPIPE by chance where ssh-keygen refuses a signature before it has read it all."""
+    dies_once = f"""#!/bin/sh
+if ! mkdir {tmp_path}/died 2>/dev/null; then exec {shutil.which("git")} "$@"; fi
+echo 'hint: a hint' >&2
+kill -PIPE $$
+"""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(dies_once)
+    (tmp_path / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
+
+    assert git.output(repository, "ls-files") == "mine.txt"
+    assert (tmp_path / "died").is_dir()
