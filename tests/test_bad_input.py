@@ -218,7 +218,7 @@ def test_git_never_asks_for_a_password(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("below", ["", "docs/deep"])
+@pytest.mark.parametrize("below", ["", "docs/deep", "node_modules"])
 def test_a_pipe_that_git_would_read_is_refused_before_git_waits_for_it(
     tmp_path: Path, below: str
 ) -> None:

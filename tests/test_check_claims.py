@@ -347,6 +347,12 @@ FOOLED = {
     # A failure that is ignored: used at most.
     "a failure that true follows": Claim("ci-build-test", ci("pytest || true; ruff check || true"), ci("'pytest || exit 1; ruff check'"), tier="automated"),
     "a failure that a message follows": Claim("ci-build-test", ci("'pytest || echo later'\n      - run: ruff check"), ci("'pytest || (echo no && exit 1)'\n      - run: ruff check"), tier="automated"),
+    "a command of tox in pyproject.toml that may fail": Claim(
+        "ci-build-test",
+        ci("tox") | {"tests/test_a.py": "def test_a():\n    assert 1\n", "pyproject.toml": "[tool.tox]\nlegacy_tox_ini = \"\"\"\n[testenv]\ncommands =\n    - pytest\n    - ruff check\n\"\"\"\n"},
+        ci("tox") | {"tests/test_a.py": "def test_a():\n    assert 1\n", "pyproject.toml": "[tool.tox]\nlegacy_tox_ini = \"\"\"\n[testenv]\ncommands =\n    pytest\n    ruff check\n\"\"\"\n"},
+        tier="automated",
+    ),
     "a step that may fail": Claim("ci-build-test", ci("pytest && ruff check\n        continue-on-error: true"), ci("pytest && ruff check\n        continue-on-error: false"), tier="automated"),
     "a job that may fail": Claim(
         "unit-tests",

@@ -193,6 +193,25 @@ def test_a_project_of_rung_is_told_what_a_climb_brings(tmp_path: Path) -> None:
     assert "<code>rung climb --to 1</code>" in page.make(own)
 
 
+def test_a_submodule_has_its_own_remote_and_a_worktree_that_of_its_repository(
+    tmp_path: Path,
+) -> None:
+    url = '[remote "origin"]\nurl = a\n'
+    plant(
+        tmp_path,
+        {
+            "git/config": url,
+            "git/worktrees/w/commondir": "../..\n",
+            "w/.git": "gitdir: ../git/worktrees/w\n",
+            "git/modules/m/config": "[core]\n",
+            "m/.git": "gitdir: ../git/modules/m\n",
+        },
+    )
+
+    assert look(tmp_path / "w", ML).has_remote
+    assert not look(tmp_path / "m", ML).has_remote
+
+
 @pytest.mark.parametrize("remote", [True, False])
 def test_a_repository_without_a_remote_is_not_called_deployed(remote: bool, tmp_path: Path) -> None:
     settings = '[core]\n[remote "origin"]\nurl = a\n' if remote else "[core]\n"

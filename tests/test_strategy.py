@@ -700,6 +700,18 @@ def test_a_broken_file_is_named_with_what_is_wrong(
     assert message in str(failure.value)
 
 
+def test_a_duty_of_no_domain_names_its_file(tmp_path: Path) -> None:
+    for name in ("strategy.yml", "duties.yml"):
+        shutil.copy(ROOT / "levels" / name, tmp_path)
+    file = tmp_path / "duties.yml"
+    file.write_text(file.read_text().replace("biometrics:", "astrology:", 1))
+
+    with pytest.raises(RungError, match="'astrology' is not one of") as failure:
+        load(tmp_path)
+
+    assert str(file) in str(failure.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RungError, match=r"strategy\.yml is missing"):
         load(tmp_path)

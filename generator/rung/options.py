@@ -83,6 +83,14 @@ Trusted = Annotated[
 Version = Annotated[
     str | None, typer.Option("--template-version", metavar="REF", help="A tag or commit of it.")
 ]
+Template = Annotated[
+    str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+]
+RowsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", parser=Path, help="Draft from your own CSV or Parquet file."),
+]
+Target = Annotated[str, typer.Option(metavar="COLUMN", help="The column of that file to predict.")]
 Branch = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),

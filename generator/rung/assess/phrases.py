@@ -122,12 +122,10 @@ def with_rung(step: Step) -> str:
     if not step.items:
         return "the same"
     climbs = [item.rung for item in step.to_do if item.brought and item.state == TO_BUILD]
-    records = {path for item in step.to_do if item.brought for path in item.records}
+    records = {path for item in step.to_do for path in item.records}
     rest = sum(
         DAYS[item.capability.effort] for item in step.to_do if not item.brought and not item.records
     )
-    forms = {path for item in step.to_do if not item.brought for path in item.records}
-    records |= forms
     parts = [
         f"climb to {max(climbs)}" if climbs else "",
         f"fill in {len(records)} record{'s' if len(records) > 1 else ''}" if records else "",

@@ -151,8 +151,10 @@ class Planner:
 
     @cached_property
     def _unwanted(self) -> dict[str, Unwanted]:
-        (harm,) = self.answers["harm"]
-        return {name: each for name, each in self.weights.unwanted.items() if harm in each.harm}
+        unwanted = self.weights.unwanted.items()
+        return {
+            name: each for name, each in unwanted if self.weights.hold(each.where, self.answers)
+        }
 
     def _steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import yaml
 from msgspec import Struct, field
 from msgspec.structs import force_setattr, replace
 
 from rung.errors import RungError
+from rung.levels import ladder
 from rung.levels.ladder import BLOCKS
-from rung.system import plain_yaml
 
 PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
 GAMES = ("governance", "velocity")
@@ -245,9 +244,9 @@ class Target(Record, frozen=True):
 
 
 class Unwanted(Record, frozen=True):
-    """A capability that is not advised where the worst harm is one of `harm`, and why."""
+    """A capability that is not advised where the answers of `where` hold, and why."""
 
-    harm: tuple[str, ...]
+    where: Answers
     what: str
     because: str
 
@@ -317,7 +316,7 @@ class Weights(Record, frozen=True):
                 self._require_answers(rule.where, f"{key}.where")
                 self._require_answers(rule.take, f"{key}.take")
         for unwanted in self.unwanted.values():
-            self._require_answers({"harm": unwanted.harm}, "unwanted")
+            self._require_answers(unwanted.where, "unwanted.where")
         for answers in self.apart.any:
             self._require_answers(answers, "apart.any")
         for duty in self.duties:
@@ -351,18 +350,23 @@ def load(folder: Path) -> Weights:
         RungError: One is missing, or does not hold what it must.
     """
     weights = _read(folder / "strategy.yml", Weights)
-    return replace(weights, duties=_read(folder / "duties.yml", Duties).duties)
+    path = folder / "duties.yml"
+    duties = _read(path, Duties).duties
+    try:
+        return replace(weights, duties=duties)
+    except ValueError as error:
+        raise _wrong(path, error) from error
 
 
 def _read(path: Path, kind: type[File]) -> File:
     try:
-        return msgspec.convert(plain_yaml.load(path.read_text("utf-8")), kind)
-    except FileNotFoundError as error:
-        raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RungError(f"{path} cannot be read as YAML: {error}") from error
+        return msgspec.convert(ladder.read(path), kind)
     except msgspec.ValidationError as error:
-        raise RungError(f"{path}: {error}\nReinstall Rung, or correct the file.") from error
+        raise _wrong(path, error) from error
+
+
+def _wrong(path: Path, error: Exception) -> RungError:
+    return RungError(f"{path}: {error}\nReinstall Rung, or correct the file.")
 
 
 def _names(terms: Iterable[Term]) -> list[str]:

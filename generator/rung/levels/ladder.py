@@ -175,11 +175,11 @@ def load_vendors(folder: Path) -> dict[str, Vendor]:
     """Read the CI vendors of the folder `levels`, in the order of the question `ci`."""
     path = folder / "infrastructure.yml"
     try:
-        names = list(_read(path)["infrastructure"]["default"]["vendors"])
+        names = list(read(path)["infrastructure"]["default"]["vendors"])
     except (KeyError, TypeError) as error:
         raise _wrong(path, "there is no list `infrastructure.default.vendors`") from error
     files = {name: folder / "ci" / f"{name}.yml" for name in names}
-    return {name: decode_vendor(_read(path), path) for name, path in files.items()}
+    return {name: decode_vendor(read(path), path) for name, path in files.items()}
 
 
 def decode_vendor(data: Any, path: Path) -> Vendor:
@@ -197,7 +197,7 @@ class _Owner(msgspec.Struct):
 
 def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
     path, key = folder / f"{number}.yml", f"rung_{number}"
-    document = _read(path)
+    document = read(path)
     try:
         data = document[key]["default"]
         names = data["capabilities"]
@@ -214,7 +214,7 @@ def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
 def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendor]) -> Capability:
     """Read a capability, and add the paths that CI vendors bring for it."""
     path = folder / "capabilities" / f"{name}.yml"
-    data = _read(path)
+    data = read(path)
     if not isinstance(data, dict):
         raise _wrong(path, "it must be a mapping of keys to values")
     capability = _decode(Capability, data | {"id": name, "level": level}, path)
@@ -226,7 +226,12 @@ def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendo
     return msgspec.structs.replace(capability, owns=capability.owns + brought)
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Return what a YAML file of the folder `levels` holds.
+
+    Raises:
+        RungError: It is missing, or cannot be read.
+    """
     try:
         return plain_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

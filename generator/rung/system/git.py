@@ -354,7 +354,6 @@ def lacks(oid: str) -> RungError:
 
 
 READ_BY_GIT = frozenset({".gitattributes", ".gitignore", ".gitmodules"})
-UNREAD = frozenset({".git", "node_modules"})
 
 
 def root(folder: Path) -> Path | None:
@@ -387,12 +386,9 @@ def _refuse_pipes(top: Path) -> None:
             file = Path(folder, name)
             if file.exists() and not file.is_file():
                 raise RungError(f"{file} is not a file, and git would read it. Remove it.")
-        # Git looks into none of these: its own, and what is ignored everywhere.
-        folders[:] = [
-            each
-            for each in folders
-            if each not in UNREAD and not Path(folder, each, "pyvenv.cfg").exists()
-        ]
+        # Git does not look below what is ignored everywhere.
+        ignored = "pyvenv.cfg" in names or Path(folder).name == "node_modules"
+        folders[:] = [] if ignored else [each for each in folders if each != ".git"]
 
 
 def refuse_unreadable(top: Path) -> None:

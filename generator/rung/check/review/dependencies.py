@@ -1,7 +1,7 @@
 """The packages that a repository depends on, read from its dependency files."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
@@ -37,10 +37,12 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
     packages: dict[str, tuple[str, int, str]] = {}
     paths = content.files.find(*content.files.reading.dependencies)[:2_000]
     paths = content.files.cheap_first(path for path in paths if not is_test(path))
+    named = (document.get("project", "name") for document in content.data("pyproject.toml"))
+    own = {node.value for node in named if node is not None}
     for path in sorted(paths, key=is_documentation):
         if content.files.clock.stops(content.files.left_out, path):
             break
-        for text, line in _requirements(content, path):
+        for text, line in _requirements(content, path, own):
             match = NAME.match(text)
             if match:
                 location = (path, line, text.strip()[:120])
@@ -52,7 +54,8 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
     return packages
 
 
-def _requirements(content: Content, path: str) -> Iterator[tuple[str, int]]:
+def _requirements(content: Content, path: str, own: set[str | None]) -> Iterator[tuple[str, int]]:
+    """Yield the requirements of a file, with their lines; `own` are the names of the project itself."""
     name = path.lower().rpartition("/")[2]
     if name.endswith((".toml", "pipfile")):
         for document in content.data(path):
@@ -78,14 +81,8 @@ def _requirements(content: Content, path: str) -> Iterator[tuple[str, int]]:
                 listed[-1][2].append(comment)
         for text, number, comments in listed:
             via = VIA.search("\n".join(comments).strip())
-            if via is None or DIRECT.search(via[1]) or _is_project(content, via[1].split()):
+            if via is None or DIRECT.search(via[1]) or own & {*via[1].split()}:
                 yield text, number
-
-
-def _is_project(content: Content, names: Collection[str]) -> bool:
-    """Return whether the project itself is among the names of packages."""
-    own = (document.get("project", "name") for document in content.data("pyproject.toml"))
-    return any(node is not None and node.value in names for node in own)
 
 
 def _toml_requirements(document: Node) -> Iterator[tuple[str, int]]:

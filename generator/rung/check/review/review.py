@@ -21,6 +21,7 @@ from rung.check.review.rating import Rating
 from rung.check.review.reachability import is_documentation
 from rung.levels import template
 from rung.levels.ladder import Level, load
+from rung.system import git
 
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
 SHOWN = 3  # calls of other repositories, and files, that a note names
@@ -160,16 +161,18 @@ def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
 
 def _has_remote(root: Path) -> bool:
     """Return whether the settings of the git repository around a folder name a remote."""
-    for folder in (root.resolve(), *root.resolve().parents):
-        git = folder / ".git"
-        try:
-            if git.is_file():  # of a worktree, beside the others in the repository's own folder
-                git = Path(git.read_text("utf-8").partition("gitdir: ")[2].strip()).parents[1]
-            if git.is_dir():
-                return '[remote "' in (git / "config").read_text("utf-8", "replace")
-        except (OSError, ValueError, IndexError):
-            return False
-    return False
+    above = git.repository_above(root)
+    if above is None:
+        return False
+    settings = above / ".git"
+    try:
+        if settings.is_file():  # of a worktree or a submodule: it names the folder
+            settings = above / settings.read_text("utf-8").partition("gitdir: ")[2].strip()
+            shared = settings / "commondir"  # of a worktree: that of the whole repository
+            settings /= shared.read_text("utf-8").strip() if shared.is_file() else "."
+        return '[remote "' in (settings / "config").read_text("utf-8", "replace")
+    except (OSError, ValueError):
+        return False
 
 
 def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]]) -> list[Match]:

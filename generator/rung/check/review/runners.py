@@ -147,10 +147,9 @@ class Runners:
                 whole, enforced = executed(command.text), command.enforced
                 waiting += self.started_by(enforced, command.path, started)
                 if whole != enforced:
-                    known = started | started_in_vain
-                    others = self.started_by(whole, command.path, known)
+                    started_in_vain |= started
+                    others = self.started_by(whole, command.path, started_in_vain)
                     waiting += (replace(other, may_fail=True) for other in others)
-                    started_in_vain |= known
 
     def started_by(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Command]:
         """Return the commands that a command starts through the repository's task files.
@@ -384,7 +383,7 @@ def tox(content: Content, arguments: str, _path: str) -> Iterator[Command]:
             table = document.get(*keys)
             ini = table.get("legacy_tox_ini") if table else None
             for section, command in _tox_ini_commands(ini.value or "", file) if ini else ():
-                command = Command(command.text, file, ini.line if ini else 1)
+                command = replace(command, line=ini.line if ini else 1)
                 by_section.setdefault(section, []).append(command)
             envs = table.get("env") if table else None
             sections = [("testenv", table.get("env_run_base"))] if table else []

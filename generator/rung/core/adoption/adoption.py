@@ -115,7 +115,8 @@ def adopt(
             rendered = _with_drafts(adoption, bench, tree, rows, target, dry_run=dry_run)
         planted = rendered_trees.of_the_user(rendered, [source])
         planted |= {path for path in rendered if path.startswith(SAMPLE)}
-        rendered = _with_own(adoption, bench, files, rendered, there)
+        model = adoption.wanted.model if adoption.wanted else ""
+        rendered = complete.with_own(bench, files, rendered, there, model)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:
@@ -212,21 +213,6 @@ def _with_drafts(
         adoption.to_copy = (str(file), kept)
         rendered = {path: entry for path, entry in rendered.items() if path != kept}
     return rendered
-
-
-def _with_own(
-    adoption: Adoption,
-    bench: Workbench,
-    files: Mapping[str, Entry],
-    rendered: Mapping[str, Entry],
-    there: existing.Existing,
-) -> dict[str, Entry]:
-    """Return a render whose pyproject.toml has what the user's own files need as well."""
-    needed = drafts.packages(there, adoption.wanted.model if adoption.wanted else "")
-    entry = rendered["pyproject.toml"]
-    own = complete.python_files(files, rendered)
-    text = complete.with_own(bench.content(entry), *needed, own)
-    return {**rendered, "pyproject.toml": Entry(entry.mode, bench.store(text))}
 
 
 def _missing(

@@ -105,11 +105,9 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         rendered = bench.files(rendered_trees.rendered(bench, source, answers))
         first = not _knows_tasks(bench, files)
         if first:
-            entry = rendered["pyproject.toml"]
             there = existing.read(folder)
-            needed = drafts.packages(there, there.read(f"src/{answers['package']}/model.py"))
-            own = with_own(bench.content(entry), *needed, python_files(files, rendered))
-            rendered = {**rendered, "pyproject.toml": Entry(entry.mode, bench.store(own))}
+            model = there.read(f"src/{answers['package']}/model.py")
+            rendered = with_own(bench, files, rendered, there, model)
         missing = lacking(bench, files, rendered, flat=first, linted=not first)
         changes = {path: file.completed for path, file in missing.items() if file.entries}
         if changes and not dry_run:
@@ -168,6 +166,28 @@ def python_files(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list
 
 
 def with_own(
+    bench: Workbench,
+    ours: Mapping[str, Entry],
+    theirs: Mapping[str, Entry],
+    there: existing.Existing,
+    model: str,
+) -> dict[str, Entry]:
+    """Return a render whose pyproject.toml has what the user's own files need as well.
+
+    Args:
+        bench: Where it is stored.
+        ours: The user's files.
+        theirs: The render.
+        there: What is known of the repository.
+        model: As drafts.packages() takes it.
+    """
+    entry = theirs["pyproject.toml"]
+    needed = drafts.packages(there, model)
+    text = _with_own(bench.content(entry), *needed, python_files(ours, theirs))
+    return {**theirs, "pyproject.toml": Entry(entry.mode, bench.store(text))}
+
+
+def _with_own(
     theirs: bytes, needed: Sequence[str], others: Sequence[str], files: Sequence[str]
 ) -> bytes:
     """Return Rung's pyproject.toml with what the user's own files need.

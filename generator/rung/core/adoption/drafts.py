@@ -67,14 +67,15 @@ def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entr
         place = {"GIT_WORK_TREE": str(room)}
         bench.git("checkout-index", "--all", f"--prefix={room}/", extra=place)
         said = draft(room, wanted)
-        paths = [path for path in room.rglob("*") if path.is_file()]
-        after = {path.relative_to(room).as_posix(): path.read_bytes() for path in paths}
+        after = {
+            path.relative_to(room).as_posix(): path for path in room.rglob("*") if path.is_file()
+        }
+        mine = {
+            name: Entry("100644", bench.store(path.read_bytes()))
+            for name, path in after.items()
+            if name.startswith(DRAFTED)
+        }
     kept = {path: entry for path, entry in before.items() if path in after}
-    mine = {
-        path: Entry("100644", bench.store(content))
-        for path, content in after.items()
-        if path.startswith(DRAFTED)
-    }
     return kept | mine, said
 
 

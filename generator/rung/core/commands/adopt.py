@@ -6,20 +6,15 @@ from typing import Annotated
 
 import typer
 
-from rung.options import Answers, Level, ProjectPath, Version
+from rung.options import Answers, Level, ProjectPath, RowsFile, Target, Template, Version
 
 
 def adopt(
     path: ProjectPath = Path(),
     level: Level = None,
     pairs: Answers = None,
-    from_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", parser=Path, help="The CSV or Parquet file to draft from."),
-    ] = None,
-    target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of it to predict.")
-    ] = "",
+    from_file: RowsFile = None,
+    target: Target = "",
     merge: Annotated[
         bool,
         typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
@@ -28,9 +23,7 @@ def adopt(
         bool, typer.Option("--dry-run", help="Show the plan and write nothing.")
     ] = False,
     template_version: Version = None,
-    template: Annotated[
-        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
-    ] = None,
+    template: Template = None,
 ) -> int:
     """Bring a repository of yours. Nothing of it is overwritten."""
     from rung.core import template_source, transaction

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rung.errors import RungError
-from rung.options import Game, Level, of_vendors, one_of
+from rung.options import Game, Level, RowsFile, Target, Template, of_vendors, one_of
 
 if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
@@ -54,13 +54,8 @@ def new(
         Path | None,
         typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
     ] = None,
-    from_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", parser=Path, help="Begin with your own CSV or Parquet file."),
-    ] = None,
-    target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of that file to predict.")
-    ] = "",
+    from_file: RowsFile = None,
+    target: Target = "",
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
     ] = False,
@@ -70,9 +65,7 @@ def new(
     no_git: Annotated[
         bool, typer.Option("--no-git", help="Make no repository and no commit.")
     ] = False,
-    template: Annotated[
-        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
-    ] = None,
+    template: Template = None,
     template_version: Annotated[
         str | None, typer.Option(metavar="REF", help="A tag or commit of it.")
     ] = None,

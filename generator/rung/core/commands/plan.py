@@ -31,7 +31,8 @@ def plan(
     from rung.system import terminal
     from rung.system.process import stopped_like_ctrl_c
 
-    write = output_formats.writer("plan", "json" if as_json else form)
+    form = "json" if as_json else form
+    write = output_formats.writer("plan", form)
     request = planner.requested(path, to, pairs or [], template_version)
     if out is not None:
         plans.refuse_output(out, path)
@@ -42,10 +43,9 @@ def plan(
             sys.stdout.flush()
             sys.stdout.buffer.write(prepared.patch().encode("utf-8", "surrogateescape"))
         else:
-            terminal.show(write(prepared.plan), "json" if as_json else form)
-            text = form == "text" and not as_json
+            terminal.show(write(prepared.plan), form)
             if (
-                text
+                form == "text"
                 and not prepared.plan.changes_nothing
                 and transaction.is_detached(prepared.bench.top)
             ):
