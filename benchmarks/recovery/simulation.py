@@ -22,7 +22,6 @@ from rung_ops.autopilot.training_rows import judging_rows
 from rung_ops.gate import judge_predictions, paired_test
 from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.model import target
-from rung_ops.monitoring import check
 from rung_ops.monitoring.limits import Limits
 from rung_ops.release import rollout
 from rung_ops.release.monitor_reference import since_change
@@ -232,7 +231,7 @@ class Simulation:
         )
         tests = compared["p_value"].count() + compared["missing_p_value"].count()
         error = self.limits.drift.false_alarms / max(1, tests)
-        changed = compared.filter(check.has_changed(error, self.limits))["feature"]
+        changed = compared.filter(drift.changed(error, self.limits.drift.least_change))["feature"]
         names = tuple(name for name in changed if not name.startswith(drift.PREDICTION))
         return names, len(names) < len(changed)
 

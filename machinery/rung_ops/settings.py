@@ -1,6 +1,7 @@
 """Settings in TOML files: read into typed records, with one style of sentence, and single values changed."""
 
 import difflib
+import json
 import math
 import re
 import tomllib
@@ -96,7 +97,7 @@ def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     for table, values in tables.items():
         for key, value in values.items():
-            _override(lines, table, key, f"{key} = {_toml(value)}")
+            _override(lines, table, key, f"{key} = {toml_value(value)}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -116,7 +117,10 @@ def _override(lines: list[str], table: str, key: str, line: str) -> None:
     lines.insert(start + 1, line)
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return a text, number, Boolean or list of them as TOML writes it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -40,8 +40,7 @@ from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.statistics.jackknife import (
     GROUPS,
     NotComparableError,
-    standard_error,
-    student_t_quantile,
+    half_width,
 )
 from rung_ops.training import estimator
 
@@ -165,7 +164,7 @@ def interval(
     Returns:
         Both NaN where the gain is not defined.
     """
-    half = student_t_quantile(1 - level, int(group.max()) + 1) * standard_error(gain, group)
+    half = half_width(gain, group, level)
     return (gain(np.arange(len(group))), half) if math.isfinite(half) else (math.nan, math.nan)
 
 

@@ -1,6 +1,5 @@
 """Check new files in data/incoming, then version them with DVC; or fetch the versioned ones."""
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rung_ops.data import dvc
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, shown
 from rung_ops.system import git
+from rung_ops.system.files import md5
 from rung_ops.system.printable import counted, printable
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ def _edited(files: list[Path]) -> list[Path]:
         known = yaml.safe_load(record.read_text(encoding="utf-8"))["outs"][0]
         if path.stat().st_size == known["size"] and path.stat().st_mtime < record.stat().st_mtime:
             continue  # older than its record: unchanged since
-        with path.open("rb") as content:
-            if hashlib.file_digest(content, "md5").hexdigest() != known["md5"]:
-                edited.append(path)
+        if md5(path) != known["md5"]:
+            edited.append(path)
     return edited
 
 
@@ -181,9 +180,8 @@ def _of_other_branches(files: list[Path]) -> Iterator[str]:
         if not (commit := newest.strip()):
             continue
         text = _git("show", f"{commit}:./{record}")
-        with path.open("rb") as content:
-            if hashlib.file_digest(content, "md5").hexdigest() not in text:
-                continue  # another file of that name
+        if md5(path) not in text:
+            continue  # another file of that name
         options = ("--count=1", "--format=%(refname:short)", f"--contains={commit}")
         branch = _git("for-each-ref", *options, "refs/heads", "refs/remotes").strip()
         where = f"branch {branch}, commit {commit}" if branch else f"commit {commit}"

@@ -618,6 +618,8 @@ class Reader:
         self._check_forecasts(rows, before)
 
     def _check_forecasts(self, rows: Sequence[Any], before: int) -> None:
+        if not self._forecast:
+            return
         lists = {at: list(map(self._getters[at], rows)) for at in self._forecast}
         self._check_origins({at: self._all.series(at, lists[at], {}, 0) for at in lists}, before)
 

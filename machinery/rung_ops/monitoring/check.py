@@ -219,19 +219,9 @@ def _quality_of(
     return quality.judge(joined, measured, limits)
 
 
-def has_changed(error: float, limits: Limits) -> pl.Expr:
-    """Tell which rows of drift.compare() have drifted.
-
-    Args:
-        error: chance of a false alarm that is left to each test.
-        limits: of ops/monitor.toml.
-    """
-    return drift.changed(error, limits.drift.least_change)
-
-
 def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:
     more = pl.col("missing") - pl.col("reference_missing") > limits.missing.most_rise
-    yield _if(judged, has_changed(error, limits)).alias("drifted")
+    yield _if(judged, drift.changed(error, limits.drift.least_change)).alias("drifted")
     yield _if(judged, more & (pl.col("missing_p_value") <= error)).alias("missing_rose")
 
 

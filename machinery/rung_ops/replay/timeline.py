@@ -15,7 +15,7 @@ from rung_ops.autopilot import decide
 from rung_ops.project.paths import params
 from rung_ops.replay import project_copy
 from rung_ops.replay.periods import LASTS, TENTH
-from rung_ops.statistics.jackknife import dealt, standard_error, student_t_quantile
+from rung_ops.statistics.jackknife import dealt, half_width
 from rung_ops.system.printable import in_column
 
 BETTER, WORSE, EVEN = "better", "worse", "even"
@@ -125,10 +125,10 @@ def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[
             return float(contract.score(actual[chosen], predicted[chosen])[metric])
 
     def figure(of: Any) -> Figure | None:
-        error = standard_error(of, dealt(len(actual), seed))
-        if not math.isfinite(error):
+        half = half_width(of, dealt(len(actual), seed), LEVEL)
+        if not math.isfinite(half):
             return None
-        value, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
+        value = of(np.arange(len(actual)))
         low = value - half
         if value >= 0 and of is not gain and (sign < 0 or value <= 1):
             low = max(low, 0.0)  # no error and no share is below zero, whatever the normal says

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -96,11 +97,12 @@ class Pages:
 
     async def openapi(self, request: Request) -> Response:
         """Describe the service for programs."""
-        return _json(openapi.document(self._service))
+        return _json(await run_in_threadpool(openapi.document, self._service))
 
     async def docs(self, request: Request) -> Response:
         """Describe the service for people."""
-        return HTMLResponse(docs_page(self._service, str(request.base_url).rstrip("/")))
+        url = str(request.base_url).rstrip("/")
+        return HTMLResponse(await run_in_threadpool(docs_page, self._service, url))
 
 
 def service_status(service: Service) -> dict[str, Any]:

@@ -76,6 +76,28 @@ def standard_errors(figures: Callable[[np.ndarray], np.ndarray], group: np.ndarr
     return np.asarray(np.sqrt((groups - 1) / groups * spread))
 
 
+def half_widths(
+    figures: Callable[[np.ndarray], np.ndarray], group: np.ndarray, level: float
+) -> np.ndarray:
+    """Return how far the intervals of several figures reach to either side.
+
+    Args:
+        figures, group: as for standard_errors().
+        level: of the intervals, in (0, 1).
+
+    Returns:
+        As standard_errors() does.
+    """
+    groups = int(group.max(initial=0)) + 1
+    return student_t_quantile(1 - level, groups) * standard_errors(figures, group)
+
+
+def half_width(figure: Callable[[np.ndarray], float], group: np.ndarray, level: float) -> float:
+    """Return how far the interval of one figure reaches, as half_widths() does of several."""
+    groups = int(group.max(initial=0)) + 1
+    return student_t_quantile(1 - level, groups) * standard_error(figure, group)
+
+
 def student_t_quantile(error: float, groups: int = GROUPS) -> float:
     """Tell how many standard errors to go to either side, to miss with a probability of `error`.
 

@@ -1,6 +1,7 @@
 """Read files that others may have put there: regular ones only, within bounds, without waiting."""
 
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -86,3 +87,9 @@ def is_full(error: Exception) -> bool:
     # Polars, SQLite, and shutil of many files raise errors of their own, which say it in words.
     words = [f"(os error {number})" for number in FULL] + [f"[Errno {number}]" for number in FULL]
     return any(word in str(error) for word in (*words, "database or disk is full"))
+
+
+def md5(path: Path) -> str:
+    """Hash a file's content, which is never whole in memory, as DVC and object stores do."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

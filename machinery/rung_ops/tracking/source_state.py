@@ -18,6 +18,7 @@ from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import git
+from rung_ops.system.files import md5
 from rung_ops.system.printable import printable
 
 
@@ -79,12 +80,6 @@ def recorded_hash(path: Path) -> str:
             if out["path"] == shown(path):
                 return str(out.get("md5", ""))
     return ""
-
-
-def md5(path: Path) -> str:
-    """Hash a file as DVC does."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def _git(*arguments: str) -> str:

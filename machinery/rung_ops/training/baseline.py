@@ -236,10 +236,9 @@ def compare(
         "gain": gain(np.arange(len(actual))),
         "better": False,
     }
-    error = jackknife.standard_error(gain, group)
-    if math.isnan(error):
+    half = jackknife.half_width(gain, group, LEVEL)
+    if math.isnan(half):
         return result
-    half = jackknife.student_t_quantile(1 - LEVEL, int(group.max()) + 1) * error
     low, high = result["gain"] - half, result["gain"] + half
     return result | {"gain_low": low, "gain_high": high, "better": low > 0}
 

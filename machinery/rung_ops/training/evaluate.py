@@ -1,6 +1,5 @@
 """Write the results of the evaluation: figures, plots and an HTML report (its layout is in evaluate.html)."""
 
-import hashlib
 import json
 import math
 import shutil
@@ -20,6 +19,7 @@ from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.statistics.intervals import finite
 from rung_ops.system import html
+from rung_ops.system.files import md5
 from rung_ops.system.printable import in_column
 from rung_ops.training import baseline, estimator, model_card, plots, refit
 from rung_ops.training.baseline import Baseline
@@ -108,12 +108,14 @@ def _slice_plots(
     metric = params()["score"]["metric"]
     if metric not in slices.columns:
         return
-    scored = with_intervals(slices.drop_nulls(metric), rows, predicted, metric)
+    scored = slices.drop_nulls(metric).filter(pl.len().over("column").is_between(2, MAX_VALUES))
+    if scored.is_empty():
+        return
+    scored = with_intervals(scored, rows, predicted, metric)
     draw = plots.draw_by_slice(scored, metrics.get(metric, math.nan))
     for (column,), table in scored.group_by("column", maintain_order=True):
-        if 1 < table.height <= MAX_VALUES:
-            what = f"{metric} by {column}"
-            yield Plot(f"by_{column}", what, table, draw, max(2.2, 1.2 + 0.26 * table.height))
+        what = f"{metric} by {column}"
+        yield Plot(f"by_{column}", what, table, draw, max(2.2, 1.2 + 0.26 * table.height))
 
 
 def _rows_by_month(rows: pl.DataFrame, train: pl.DataFrame | None) -> Iterator[Plot]:
@@ -130,13 +132,13 @@ def _figures(
     rows: pl.DataFrame, predicted: np.ndarray, metrics: dict[str, float], simple: Baseline | None
 ) -> list[Figure]:
     """Put the interval and the baseline's figure beside each figure."""
-    actual = estimator.truth(rows)
-    names = list(contract.score(actual, predicted))
-    halves = dict(zip(names, half_widths(rows, predicted, names).tolist(), strict=True))
-    by_baseline = {} if simple is None else contract.score(actual, simple.predictions)
+    by_baseline = (
+        {} if simple is None else contract.score(estimator.truth(rows), simple.predictions)
+    )
+    halves = half_widths(rows, predicted, list(metrics)).tolist()
     return [
-        Figure(name, value, finite(halves.get(name)), finite(by_baseline.get(name)))
-        for name, value in metrics.items()
+        Figure(name, value, finite(half), finite(by_baseline.get(name)))
+        for (name, value), half in zip(metrics.items(), halves, strict=True)
     ]
 
 
@@ -224,12 +226,7 @@ def _drawn(plot: Plot) -> dict[str, Any]:
 def _files() -> list[tuple[str, str]]:
     """Name the tables that the model learned from and was judged by, with the hash that DVC has of them."""
     found = [path for path in (current().train, current().test) if path.is_file()]
-    return [(shown(path), _md5(path)) for path in found]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return [(shown(path), md5(path)) for path in found]
 
 
 def _months(rows: pl.DataFrame, train: pl.DataFrame | None) -> str:

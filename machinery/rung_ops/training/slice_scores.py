@@ -106,9 +106,8 @@ def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str])
     except jackknife.NotComparableError:
         return np.full(len(names), math.nan)
     with warnings.catch_warnings(action="ignore"):
-        errors = jackknife.standard_errors(figures, group)
-    reach = jackknife.student_t_quantile(1 - LEVEL, int(group.max(initial=0)) + 1)
-    return np.broadcast_to(errors, len(names)) * reach
+        halves = jackknife.half_widths(figures, group, LEVEL)
+    return np.broadcast_to(halves, len(names))
 
 
 def with_intervals(

@@ -229,10 +229,13 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
     me |= developers.marks(str(named["name"]))
     commit, approved = str(version.tags["git_commit"]), list(_approved_commits(version))
     # Nobody approves of what is one's own, so that the next version counts from there.
+    every = [each for each, _ in approved]
     by_others = [each for each, by in approved if not developers.known_by([by], together) & me]
     try:
         developed = developers.commits(commit, by_others, current().root)
-        made = developers.commits(commit, [each for each, _ in approved], current().root)
+        made = (
+            developed if by_others == every else developers.commits(commit, every, current().root)
+        )
     except MissingFactError as error:
         if not answered:
             yield str(error)

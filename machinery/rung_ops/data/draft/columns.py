@@ -1,6 +1,5 @@
 """What the columns of a table are: names, types, rules, and which of them a model may see."""
 
-import json
 import keyword
 import math
 import re
@@ -11,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.data.draft.table import DraftError, Table
+from rung_ops.data.draft.table import DraftError, Table, quoted
 
 MOST_LISTED = 20  # texts that Row lists; of more, any is taken
 MOST_CLASSES = 50
@@ -130,11 +129,6 @@ class Columns:
     def seen(self) -> list[Column]:
         """The columns that the model sees."""
         return [column for column in self.columns if column.feature]
-
-
-def quoted(text: str) -> str:
-    """Return a text as Python and TOML write it."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def infer(table: Table, target: str) -> Columns:

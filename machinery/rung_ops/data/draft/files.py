@@ -6,12 +6,12 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from rung_ops.data.draft import models
-from rung_ops.data.draft.columns import DRAFTED, TRUTH, Column, Columns, quoted
+from rung_ops.data.draft.columns import DRAFTED, TRUTH, Column, Columns
 from rung_ops.data.draft.models import Model
-from rung_ops.data.draft.table import Table
+from rung_ops.data.draft.table import Table, quoted
+from rung_ops.settings import toml_value
 
 WIDTH = 96  # of comments
 LONGEST = 70  # letters of a description
@@ -184,7 +184,7 @@ def features(columns: Columns) -> str:
 
 def params(columns: Columns, model: Model) -> str:
     """Return the text of params.toml."""
-    settings = "".join(f"{name} = {_toml(value)}\n" for name, value in model.settings.items())
+    settings = "".join(f"{name} = {toml_value(value)}\n" for name, value in model.settings.items())
     listed = [c.name for c in columns.seen if "isin" in c.rules]
     return PARAMS.format(
         share="the last quarter of the rows by time"
@@ -193,18 +193,10 @@ def params(columns: Columns, model: Model) -> str:
         window=WINDOW if columns.time else "",
         settings=settings,
         metric=quoted(model.scores[0]),
-        higher=_toml(model.higher_is_better),
+        higher=toml_value(model.higher_is_better),
         positive=f"positive = {quoted(columns.target.name)}\n" if columns.kind == TRUTH else "",
         slices=", ".join(map(quoted, listed[:SLICED])),
     )
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def sample_page(table: Table, columns: Columns) -> str:

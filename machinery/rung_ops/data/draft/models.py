@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rung_ops.data.draft.columns import CLASS, DRAFTED, NUMBER, TRUTH, Columns, quoted
+from rung_ops.data.draft.columns import CLASS, DRAFTED, NUMBER, TRUTH, Columns
+from rung_ops.data.draft.table import quoted
 
 TREES = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 TREE = "sklearn.tree._tree.Tree"

@@ -91,12 +91,12 @@ def _text(path: Path, content: bytes, name: str) -> Table:
     # Excel writes and reads this first line, which names the separator.
     named = lines[0].lower().startswith("sep=") if lines else False
     separator = lines[0][4:5] if named else _separator(path, lines)
-    options = [f"separator={_quoted(separator)}"] if separator != "," else []
+    options = [f"separator={quoted(separator)}"] if separator != "," else []
     settings = {"separator": separator, "infer_schema": False, "skip_rows": int(named)}
     if named:
         options.append("skip_rows=1")
     if encoding != "utf-8":
-        options.append(f"encoding={_quoted(encoding)}")
+        options.append(f"encoding={quoted(encoding)}")
         settings["encoding"] = encoding
     try:
         header = next(csv.reader(lines[int(named) :], delimiter=separator))
@@ -114,14 +114,15 @@ def _text(path: Path, content: bytes, name: str) -> Table:
     markers = {value for value in values if value.strip() in MISSING}
     markers |= {value for value in values - markers if _marks_numbers(frame, value)}
     if markers:
-        options.append(f"null_values=[{', '.join(map(_quoted, sorted(markers)))}]")
+        options.append(f"null_values=[{', '.join(map(quoted, sorted(markers)))}]")
         frame = pl.read_csv(content, **settings, null_values=sorted(markers))  # type: ignore[arg-type]
     form = f"CSV, {encoding}, {SEPARATORS.get(separator, separator)} between fields"
     call = ", ".join(["path", "infer_schema=False", *options])
     return Table(name, content, frame, form, f"pl.read_csv({call})")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as Python and TOML write it."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -1,7 +1,6 @@
 """The client of the object store: lists its objects, fetches them, and names what goes wrong."""
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -32,7 +31,7 @@ from rung_ops.data.object_store.settings import ObjectStoreError, Settings
 from rung_ops.project import current
 from rung_ops.project.paths import BESIDE
 from rung_ops.system import atomic
-from rung_ops.system.files import is_full
+from rung_ops.system.files import is_full, md5
 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
 CREDENTIALS = "the environment, or .env (.env.example lists them)"
@@ -293,7 +292,7 @@ def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) ->
             digest_holds = _receive(client, settings, stored, written)
             atomic.sync(draft)
         complete = draft.stat().st_size == stored.size
-        complete = complete and (not digest_holds or md5_of(draft) == stored.etag)
+        complete = complete and (not digest_holds or md5(draft) == stored.etag)
     except (*BROKEN_OFF, *RAISED, OSError) as error:
         if not _may_go_on(error):
             draft.unlink(missing_ok=True)
@@ -304,12 +303,6 @@ def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) ->
             f"{where}: what arrived is not what the store lists ({stored.size:,} bytes, "
             f"{stored.etag}). Type it again; if it stays so, the object is damaged: upload it again."
         )
-
-
-def md5_of(path: Path) -> str:
-    """Compute the MD5 of a file's content, which is never whole in memory."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest()
 
 
 def _receive(client: Any, settings: Settings, stored: StoredObject, written: BinaryIO) -> bool:

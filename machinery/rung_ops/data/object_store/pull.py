@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_ops.data.object_store.client import StoredObject, fetch, md5_of, narrow, store_error
+from rung_ops.data.object_store.client import StoredObject, fetch, narrow, store_error
 from rung_ops.data.object_store.settings import ObjectStoreError, Settings
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
+from rung_ops.system.files import md5
 
 
 def record_file() -> Path:
@@ -123,7 +124,7 @@ def state_of(stored: StoredObject, settings: Settings, known: dict[str, Fetched]
 
 def is_the_object(path: Path, stored: StoredObject) -> bool:
     """Tell whether a file holds what the object holds, as far as its ETag can say."""
-    return path.stat().st_size == stored.size and md5_of(path) == stored.etag
+    return path.stat().st_size == stored.size and md5(path) == stored.etag
 
 
 def left_behind(
